@@ -90,9 +90,10 @@ pub fn random_hex(bytes: usize) -> Result<String> {
             Ok(count) => filled += count,
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => {
-                return Err(errno).map_err(std::io::Error::from).map_err(|error| {
-                    Error::new(Kind::Internal, "read random bytes from the kernel").because(error)
-                });
+                let cause = std::io::Error::from(errno);
+                return Err(
+                    Error::new(Kind::Internal, "read random bytes from the kernel").because(cause)
+                );
             }
         }
     }

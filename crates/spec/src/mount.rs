@@ -1,0 +1,36 @@
+//! One mount, as data. Nothing here has touched the kernel yet.
+//!
+//! Snapshots hand mounts out and the runtime performs them, inside the container's own mount
+//! namespace; the two sides share this type and nothing else.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A filesystem to mount as a container's root, or below it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Mount {
+    /// Layers united by overlayfs.
+    Overlay {
+        /// Read-only layers, the uppermost first.
+        lower: Vec<PathBuf>,
+        /// The writable layer and its work directory; without it the union is read-only.
+        upper: Option<OverlayUpper>,
+    },
+    /// A directory used as it is.
+    Bind {
+        /// The directory.
+        source: PathBuf,
+        /// Whether writes are refused.
+        read_only: bool,
+    },
+}
+
+/// The writable half of an overlay. Both lie on one filesystem, as the kernel demands.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct OverlayUpper {
+    /// Where changes go.
+    pub upper: PathBuf,
+    /// The kernel's scratch directory.
+    pub work: PathBuf,
+}
