@@ -1,0 +1,336 @@
+//! Who we are to a registry: auth.json, Docker's config.json and their helper programs
+//! (containers-auth.json(5)).
+//!
+//! Files are asked in their order, and a file is asked from the most specific key to the least:
+//!
+//! ```text
+//! credHelpers["quay.io"]                       a helper program knows the host
+//! auths["quay.io/team/tool"], …["quay.io/team"], …["quay.io"]
+//! auths["https://quay.io/v1/"] and the like    keys as Docker once wrote them
+//! credsStore                                   a helper program for everything else
+//! ```
+//!
+//! A secret is never shown: `Debug` leaves it out and no error quotes a file's content.
+
+use crate::helper;
+use data_encoding::{BASE64, BASE64_NOPAD};
+use dhow_base::{Doing, Error, Kind, Result, file};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+/// Under this key Docker keeps what is for Docker Hub.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// Text that is not to be shown.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Marks text as secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that sends it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// What proves who we are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Credentials {
+    /// A user's name and password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A refresh token that a token server gave at login.
+    IdentityToken(Secret),
+    /// A bearer token that is sent as it is.
+    RegistryToken(Secret),
+}
+
+impl Credentials {
+    /// Reads `user:password`, as `--creds` takes it. The password may hold colons.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            Some((user, password)) if !user.is_empty() => {
+                Ok(Self::Password { user: user.to_owned(), password: Secret::new(password) })
+            }
+            // The text is not shown: it may be a password alone.
+            _ => Err(Error::new(Kind::Invalid, "parse credentials")
+                .hint("credentials are USER:PASSWORD")),
+        }
+    }
+}
+
+/// The files to look in.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyring {
+    files: Vec<PathBuf>,
+}
+
+impl Keyring {
+    pub(crate) fn new(files: Vec<PathBuf>) -> Self {
+        Self { files }
+    }
+
+    /// What the files know about `domain` (`docker.io`, `localhost:5000`) and, more specifically,
+    /// about the repository `path` there. Reads files and may run helper programs: it blocks.
+    pub(crate) fn find(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
+        for place in &self.files {
+            let bytes = match file::read_limited(place, FILE_LIMIT_BYTES) {
+                Err(error) if error.kind() == Kind::NotFound => continue,
+                read => read?,
+            };
+            let file = AuthFile::parse(&bytes).doing(|| format!("read {}", place.display()))?;
+            let found = file.find(domain, path);
+            if let Some(found) = found.doing(|| in_file(domain, place))? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn in_file(domain: &str, place: &Path) -> String {
+    format!("find credentials for {domain} in {}", place.display())
+}
+
+#[derive(Default, Deserialize)]
+struct AuthFile {
+    #[serde(default)]
+    auths: BTreeMap<String, Entry>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: BTreeMap<String, String>,
+    #[serde(default, rename = "credsStore")]
+    store: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Entry {
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default, rename = "identitytoken")]
+    identity_token: String,
+    #[serde(default, rename = "registrytoken")]
+    registry_token: String,
+}
+
+impl AuthFile {
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(bytes).map_err(|error| {
+            // serde's own text may quote a value, and a value may be a secret.
+            let (line, column) = (error.line(), error.column());
+            Error::new(Kind::Invalid, format!("parse JSON at line {line}, column {column}"))
+        })
+    }
+
+    fn find(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
+        let server = if domain == "docker.io" { DOCKER_HUB_KEY } else { domain };
+        for key in [domain, server] {
+            if let Some(name) = self.helpers.get(key) {
+                return helper::ask(name, key);
+            }
+        }
+        if let Some(found) = self.in_auths(domain, path)? {
+            return Ok(Some(found));
+        }
+        if self.store.is_empty() { Ok(None) } else { helper::ask(&self.store, server) }
+    }
+
+    fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
+        let mut key = format!("{domain}/{path}");
+        loop {
+            if let Some(entry) = self.auths.get(&key) {
+                // Docker writes an empty entry where its credsStore has the secret.
+                if let Some(found) = entry.credentials().doing(|| format!("read entry {key:?}"))? {
+                    return Ok(Some(found));
+                }
+            }
+            match key.rfind('/') {
+                Some(slash) => key.truncate(slash),
+                None => break,
+            }
+        }
+        for (key, entry) in &self.auths {
+            if host_of_key(key) == domain
+                && let Some(found) = entry.credentials().doing(|| format!("read entry {key:?}"))?
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The host of a key that Docker wrote as an address; a key that names a repository has none.
+fn host_of_key(key: &str) -> &str {
+    let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let host = match rest {
+        Some(rest) => rest.split('/').next().unwrap_or_default(),
+        None => key.trim_end_matches('/').trim_end_matches("/v1").trim_end_matches("/v2"),
+    };
+    match host {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        host => host,
+    }
+}
+
+impl Entry {
+    fn credentials(&self) -> Result<Option<Credentials>> {
+        if !self.identity_token.is_empty() {
+            return Ok(Some(Credentials::IdentityToken(Secret::new(&self.identity_token))));
+        }
+        if !self.registry_token.is_empty() {
+            return Ok(Some(Credentials::RegistryToken(Secret::new(&self.registry_token))));
+        }
+        if !self.auth.is_empty() {
+            return self.decoded().map(Some);
+        }
+        if self.username.is_empty() {
+            return Ok(None);
+        }
+        let password = Secret::new(&self.password);
+        Ok(Some(Credentials::Password { user: self.username.clone(), password }))
+    }
+
+    fn decoded(&self) -> Result<Credentials> {
+        let bad = || Error::new(Kind::Invalid, "decode auth: it is not base64 of USER:PASSWORD");
+        let text = self.auth.trim();
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .or_else(|_| BASE64_NOPAD.decode(text.trim_end_matches('=').as_bytes()))
+            .map_err(|_| bad())?;
+        let text = String::from_utf8(bytes).map_err(|_| bad())?;
+        // Old files pad the password with NUL.
+        Credentials::parse(text.trim_end_matches('\0')).map_err(|_| bad())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(user: &str, password: &str) -> Option<Credentials> {
+        Some(Credentials::Password { user: user.into(), password: Secret::new(password) })
+    }
+
+    fn encoded(text: &str) -> String {
+        BASE64.encode(text.as_bytes())
+    }
+
+    #[test]
+    fn the_most_specific_entry_wins() {
+        let text = format!(
+            r#"{{"auths": {{
+                "quay.io": {{"auth": "{}"}},
+                "quay.io/team": {{"auth": "{}"}},
+                "quay.io/team/tool": {{"auth": "{}"}},
+                "https://index.docker.io/v1/": {{"auth": "{}"}},
+                "https://old.io/v2/": {{"username": "o", "password": "p"}},
+                "localhost:5000": {{"identitytoken": "i"}},
+                "ghcr.io": {{"registrytoken": "r"}},
+                "empty.io": {{}}
+            }}}}"#,
+            encoded("host:1"),
+            encoded("team:2"),
+            encoded("tool:3:with:colons"),
+            encoded("hub:4"),
+        );
+        let file = AuthFile::parse(text.as_bytes()).unwrap();
+        let cases = [
+            ("quay.io", "other/x", password("host", "1")),
+            ("quay.io", "team/x", password("team", "2")),
+            ("quay.io", "team/tool", password("tool", "3:with:colons")),
+            ("quay.io", "team/toolbox", password("team", "2")),
+            ("docker.io", "library/debian", password("hub", "4")),
+            ("old.io", "a", password("o", "p")),
+            ("localhost:5000", "a", Some(Credentials::IdentityToken(Secret::new("i")))),
+            ("ghcr.io", "a", Some(Credentials::RegistryToken(Secret::new("r")))),
+            ("empty.io", "a", None),
+            ("evil.quay.io", "a", None),
+            ("quay.io.evil", "a", None),
+            ("localhost:5001", "a", None),
+        ];
+        for (domain, path, expected) in cases {
+            assert_eq!(file.find(domain, path).unwrap(), expected, "{domain}/{path}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_shown_neither_by_debug_nor_by_errors() {
+        let cases = [
+            r#"{"auths": {"a.io": {"auth": "aHVudGVyMg=="}}}"#,
+            r#"{"auths": {"a.io": {"auth": "hunter2!"}}}"#,
+            r#"{"auths": {"a.io": "hunter2"}}"#,
+            r#"{"auths": hunter2"#,
+        ];
+        for text in cases {
+            let found = AuthFile::parse(text.as_bytes()).and_then(|file| file.find("a.io", "x"));
+            let error = found.expect_err(text);
+            assert!(!format!("{error:?} {}", error.one_line()).contains("hunter2"), "{text}");
+        }
+        let shown = format!("{:?}", Credentials::parse("me:hunter2").unwrap());
+        assert!(shown.contains("me") && !shown.contains("hunter2"), "{shown}");
+        assert!(!format!("{:?}", Credentials::parse("hunter2").unwrap_err()).contains("hunter2"));
+    }
+
+    #[test]
+    fn the_first_file_that_knows_the_registry_is_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        std::fs::write(
+            place("one"),
+            format!(r#"{{"auths":{{"a.io":{{"auth":"{}"}}}}}}"#, encoded("u:1")),
+        )
+        .unwrap();
+        std::fs::write(
+            place("two"),
+            format!(
+                r#"{{"auths":{{"a.io":{{"auth":"{0}"}},"b.io":{{"auth":"{0}"}}}}}}"#,
+                encoded("u:2")
+            ),
+        )
+        .unwrap();
+        std::fs::write(place("blank"), "\n").unwrap();
+        let keyring =
+            Keyring::new(vec![place("missing"), place("blank"), place("one"), place("two")]);
+
+        assert_eq!(keyring.find("a.io", "x").unwrap(), password("u", "1"));
+        assert_eq!(keyring.find("b.io", "x").unwrap(), password("u", "2"));
+        assert_eq!(keyring.find("c.io", "x").unwrap(), None);
+    }
+
+    #[test]
+    fn a_huge_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("auth.json");
+        std::fs::write(&place, vec![b' '; 2 << 20]).unwrap();
+
+        let error = Keyring::new(vec![place]).find("a.io", "x").unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Exhausted);
+    }
+}
