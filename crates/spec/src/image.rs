@@ -290,9 +290,9 @@ impl Index {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Document {
     /// A single image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     /// A choice of images.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 impl Document {
@@ -336,7 +336,7 @@ impl Document {
         if index.manifests.len() > MANIFESTS_LIMIT {
             return Err(Error::new(Kind::Exhausted, "parse index: more than 1000 manifests"));
         }
-        Ok(Self::Index(index))
+        Ok(Self::Index(Box::new(index)))
     }
 
     fn parse_manifest(bytes: &[u8]) -> Result<Self> {
@@ -344,7 +344,7 @@ impl Document {
         if manifest.layers.len() > LAYERS_LIMIT {
             return Err(Error::new(Kind::Exhausted, "parse manifest: more than 1000 layers"));
         }
-        Ok(Self::Manifest(manifest))
+        Ok(Self::Manifest(Box::new(manifest)))
     }
 }
 

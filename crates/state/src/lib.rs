@@ -1,1 +1,281 @@
-//! dhow-state.
+//! The state database: one SQLite file that names everything dhow has made.
+//!
+//! # Why it is a crate
+//!
+//! Two organs write rows: `image` (images, layers, snapshots) and `engine` (containers, events). They
+//! must share one file, one schema version and one lock, and neither may import the other's rows, so
+//! the database stands below both. It knows no files, mounts or processes: it only says what exists.
+//!
+//! # How it is written
+//!
+//! ```text
+//!   row says "preparing" ──▶ files, mounts, processes ──▶ row says "ready"
+//!   row says "removing"  ──▶ files go                 ──▶ row goes
+//! ```
+//!
+//! So after a `kill -9` at any point, whatever exists is named by a row, and a row in a state that
+//! ends with "-ing" whose owner is dead is what the next command mends. SQLite in WAL mode makes
+//! each transaction whole; `synchronous=NORMAL` means that a power cut may lose the newest
+//! transactions, never the order or the file.
+//!
+//! # Many processes
+//!
+//! Hundreds of short commands write at once. SQLite's own busy handler polls, starves and gives up
+//! ("database is locked"); so a write waits on a `flock` first, which the kernel queues, and
+//! SQLite never sees two writers. Readers never wait.
+
+pub mod containers;
+pub mod events;
+mod owner;
+
+use dhow_base::{
+    Doing, Error, Kind, Result, file,
+    lock::{Lock, Sharing},
+};
+pub use owner::Owner;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
+use std::path::{Path, PathBuf};
+
+/// What [`State::write`] hands to its closure.
+pub type Write<'a> = Transaction<'a>;
+/// What [`State::read`] gives.
+pub type Read = Connection;
+
+/// The tables, in the order in which versions added them. Version `n` of the file has the first
+/// `n` steps; a step is never changed once it has shipped.
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// An open state database. One connection a process.
+#[derive(Debug)]
+pub struct State {
+    connection: Connection,
+    lock_path: PathBuf,
+    path: PathBuf,
+}
+
+impl State {
+    /// Opens `<directory>/state.db`, making it and its directory where they are missing.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join("state.db");
+        Self::open_file(&path, directory)
+            .doing(|| format!("open the state database {}", path.display()))
+    }
+
+    fn open_file(path: &Path, directory: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match Connection::open_with_flags(path, flags) {
+            Ok(connection) => connection,
+            Err(_) => {
+                // The usual cause is the first use of this directory.
+                file::make_directories(directory, 0o700)?;
+                Connection::open_with_flags(path, flags).sql(|| "open the file")?
+            }
+        };
+        let mut state =
+            Self { connection, lock_path: directory.join("state.lock"), path: path.to_owned() };
+        state.configure()?;
+        state.migrate()?;
+        Ok(state)
+    }
+
+    fn configure(&self) -> Result<()> {
+        let connection = &self.connection;
+        connection
+            .busy_timeout(std::time::Duration::from_secs(60))
+            .sql(|| "set the busy timeout")?;
+        // Closing the last connection would otherwise copy the log back and sync, in every command.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .sql(|| "keep the log at close")?;
+        // The first reader after a quiet time reads the whole log once, so it is kept short.
+        connection
+            .execute_batch(
+                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=128;",
+            )
+            .sql(|| "configure the connection")
+    }
+
+    fn version(&self) -> Result<usize> {
+        let version: i64 = self
+            .connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .sql(|| "read the schema version")?;
+        usize::try_from(version)
+            .map_err(|_| Error::new(Kind::Corrupt, format!("the schema version is {version}")))
+    }
+
+    /// Brings the tables up to this binary's version. Several processes may try at once.
+    fn migrate(&mut self) -> Result<()> {
+        if self.version()? == MIGRATIONS.len() {
+            return Ok(());
+        }
+        let _lock = Lock::acquire(&self.lock_path, Sharing::Exclusive)?;
+        let version = self.version()?;
+        if version > MIGRATIONS.len() {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "the file has schema version {version}, this dhow knows {}",
+                    MIGRATIONS.len()
+                ),
+            )
+            .hint("use the newer dhow that wrote it, or another --root"));
+        }
+        if version == 0 {
+            self.connection
+                .execute_batch("PRAGMA journal_mode=WAL")
+                .sql(|| "turn on the write-ahead log")?;
+        }
+        for (number, step) in MIGRATIONS.iter().enumerate().skip(version) {
+            let transaction = self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .sql(|| "begin a migration")?;
+            transaction
+                .execute_batch(step)
+                .sql(|| format!("make tables of version {}", number + 1))?;
+            transaction
+                .execute_batch(&format!("PRAGMA user_version={}", number + 1))
+                .sql(|| "write the schema version")?;
+            transaction.commit().sql(|| "commit a migration")?;
+        }
+        Ok(())
+    }
+
+    /// The connection, for queries. A query sees one consistent moment and never waits for writers.
+    pub fn read(&self) -> &Read {
+        &self.connection
+    }
+
+    /// Runs `change` as one transaction: all of it is kept, or none when it returns an error.
+    ///
+    /// Nothing slow (files, processes, network) belongs inside: every other writer waits.
+    pub fn write<T>(&mut self, change: impl FnOnce(&Write<'_>) -> Result<T>) -> Result<T> {
+        let _lock = Lock::acquire(&self.lock_path, Sharing::Exclusive)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .sql(|| format!("begin a change of {}", self.path.display()))?;
+        let value = change(&transaction)?;
+        transaction.commit().sql(|| format!("commit a change of {}", self.path.display()))?;
+        Ok(value)
+    }
+
+    /// SQLite's own proof that the file is sound, for `doctor`.
+    pub fn check(&self) -> Result<()> {
+        let verdict: String = self
+            .connection
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .sql(|| "check the state database")?;
+        if verdict == "ok" {
+            Ok(())
+        } else {
+            Err(Error::new(Kind::Corrupt, format!("check {}: {verdict}", self.path.display())))
+        }
+    }
+}
+
+/// Says what we were doing when SQLite failed.
+pub trait Sql<T> {
+    /// As `Doing::doing`, with the kinds that SQLite's codes have.
+    fn sql<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T> Sql<T> for rusqlite::Result<T> {
+    fn sql<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
+        use rusqlite::ErrorCode;
+        self.map_err(|error| {
+            let kind = match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => Kind::Exhausted,
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Kind::Corrupt,
+                Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                    Kind::Denied
+                }
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Kind::Unavailable,
+                Some(ErrorCode::ConstraintViolation) => Kind::AlreadyExists,
+                _ => Kind::Internal,
+            };
+            Error::new(kind, what()).because(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_change_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+
+        let error = state
+            .write(|write| {
+                write
+                    .execute("INSERT INTO events (at, type, action, object, detail) VALUES (1,'a','b','c','{}')", [])
+                    .sql(|| "insert")?;
+                Err::<(), _>(Error::new(Kind::Invalid, "no"))
+            })
+            .unwrap_err();
+
+        let count: i64 =
+            state.read().query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!((error.kind(), count), (Kind::Invalid, 0));
+    }
+
+    #[test]
+    fn a_newer_file_is_refused_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        state.read().pragma_update(None, "user_version", 99).unwrap();
+        drop(state);
+
+        let error = State::open(directory.path()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.one_line().contains("99"), "{}", error.one_line());
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_corrupt() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("state.db"), vec![b'x'; 8192]).unwrap();
+
+        assert_eq!(State::open(directory.path()).unwrap_err().kind(), Kind::Corrupt);
+    }
+
+    #[test]
+    fn many_writers_at_once_all_succeed() {
+        let directory = tempfile::tempdir().unwrap();
+        State::open(directory.path()).unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let path = directory.path();
+                scope.spawn(move || {
+                    let mut state = State::open(path).unwrap();
+                    for _ in 0..20 {
+                        state
+                            .write(|write| {
+                                write
+                                    .execute(
+                                        "INSERT INTO events (at, type, action, object, detail) \
+                                         VALUES (?1,'a','b','c','{}')",
+                                        [number],
+                                    )
+                                    .sql(|| "insert")
+                            })
+                            .unwrap();
+                    }
+                });
+            }
+        });
+
+        let state = State::open(directory.path()).unwrap();
+        let count: i64 =
+            state.read().query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 320);
+        state.check().unwrap();
+    }
+}

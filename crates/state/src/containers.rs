@@ -1,0 +1,440 @@
+//! Container rows.
+//!
+//! # Life of a row
+//!
+//! ```text
+//!  insert          created         starting         started            exited
+//! ───────▶ creating ─────▶ created ─────▶ starting ─────▶ running ─────────────▶ exited
+//!             │                │              ▲                                   │  │
+//!             │                │              └───────────────────────────────────┘  │
+//!             └────────────────┴────────────────▶ removing ◀─────────────────────────┘
+//! ```
+//!
+//! `creating`, `starting` and `removing` have an owner: the process at work. If it is dead, the next
+//! command finishes or undoes the work (see the engine's `mend`).
+
+use crate::{Owner, Read, Sql, Write};
+use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
+use rusqlite::{OptionalExtension, Row, params};
+
+/// Where in its life a container is, as rows keep it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// Its files are being made.
+    Creating,
+    /// Everything is ready; nothing runs.
+    Created,
+    /// Its monitor is being started.
+    Starting,
+    /// Its program runs.
+    Running,
+    /// Its program has ended.
+    Exited,
+    /// Its files are being removed.
+    Removing,
+}
+
+impl Phase {
+    /// The word in the row, which is also docker's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+        }
+    }
+
+    fn from_word(word: &str) -> Result<Self> {
+        [Self::Creating, Self::Created, Self::Starting, Self::Running, Self::Exited, Self::Removing]
+            .into_iter()
+            .find(|phase| phase.word() == word)
+            .ok_or_else(|| Error::new(Kind::Corrupt, format!("read container state {word:?}")))
+    }
+}
+
+/// A container, as its row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Container {
+    /// The id.
+    pub id: ContainerId,
+    /// The name, unique.
+    pub name: String,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// Who works on it, in the phases that have an owner.
+    pub owner: Option<Owner>,
+    /// The digest of the image's manifest.
+    pub image: Option<Digest>,
+    /// The image's name as the user gave it.
+    pub image_name: String,
+    /// When it was created.
+    pub created: Moment,
+    /// When its program last started.
+    pub started: Option<Moment>,
+    /// When its program last ended.
+    pub finished: Option<Moment>,
+    /// The container's first process, while it runs.
+    pub process: Option<Owner>,
+    /// The monitor, while it runs.
+    pub monitor: Option<Owner>,
+    /// The boot during which the program was started.
+    pub boot: Option<String>,
+    /// How the program last ended.
+    pub exit_code: Option<i32>,
+    /// Whether the kernel killed it for want of memory.
+    pub oom_killed: bool,
+    /// Whether it is removed when its program ends.
+    pub auto_remove: bool,
+    /// The engine's settings, JSON.
+    pub settings: String,
+}
+
+const COLUMNS: &str = "id, name, state, owner_pid, owner_start, image, image_name, created, started, \
+     finished, pid, pid_start, monitor_pid, monitor_start, boot, exit_code, oom_killed, auto_remove, settings";
+
+/// Writes the row of a container that is about to be made.
+pub fn insert(write: &Write<'_>, container: &Container) -> Result<()> {
+    let owner = OwnerColumns::of(container.owner);
+    let result = write.prepare_cached(
+        "INSERT INTO containers (id, name, state, owner_pid, owner_start, image, image_name, created, \
+         auto_remove, settings) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    ).and_then(|mut statement| statement.execute(params![
+        container.id.as_str(),
+        container.name,
+        container.phase.word(),
+        owner.pid,
+        owner.start,
+        container.image.as_ref().map(Digest::as_str),
+        container.image_name,
+        container.created.unix_nanoseconds(),
+        container.auto_remove,
+        container.settings,
+    ]));
+    match result.sql(|| format!("insert container {}", container.name)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Kind::AlreadyExists => {
+            let holder = find_by_name(write, &container.name)?;
+            let holder = holder
+                .map_or_else(String::new, |other| format!(" by container {}", other.id.short()));
+            Err(Error::new(
+                Kind::AlreadyExists,
+                format!("the name {} is in use{holder}", container.name),
+            )
+            .hint("remove or rename that container, or choose another --name"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The container with this id, whole.
+pub fn find(read: &Read, id: &ContainerId) -> Result<Option<Container>> {
+    one(read, &format!("SELECT {COLUMNS} FROM containers WHERE id = ?1"), id.as_str())
+}
+
+/// The container with this name.
+pub fn find_by_name(read: &Read, name: &str) -> Result<Option<Container>> {
+    one(read, &format!("SELECT {COLUMNS} FROM containers WHERE name = ?1"), name)
+}
+
+/// The container that `text` means: a name, an id, or the start of an id that fits only one.
+pub fn look_up(read: &Read, text: &str) -> Result<Container> {
+    if let Some(container) = find_by_name(read, text)? {
+        return Ok(container);
+    }
+    let missing = || {
+        Error::new(Kind::NotFound, format!("no such container: {text}"))
+            .hint("`dhow ps -a` lists all containers")
+    };
+    let hex =
+        !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !hex || text.len() > 64 {
+        return Err(missing());
+    }
+    // 'g' follows 'f', so the range holds exactly the ids that begin with the text.
+    let mut found = many(
+        read,
+        &format!("SELECT {COLUMNS} FROM containers WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2"),
+        params![text],
+    )?;
+    match (found.pop(), found.pop()) {
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => {
+            Err(Error::new(Kind::Conflict, format!("{text} begins more than one container id"))
+                .hint("give more digits"))
+        }
+        (None, _) => Err(missing()),
+    }
+}
+
+/// All containers, the newest first.
+pub fn list(read: &Read) -> Result<Vec<Container>> {
+    many(read, &format!("SELECT {COLUMNS} FROM containers ORDER BY created DESC"), [])
+}
+
+/// The containers in one phase.
+pub fn list_in(read: &Read, phase: Phase) -> Result<Vec<Container>> {
+    many(
+        read,
+        &format!("SELECT {COLUMNS} FROM containers WHERE state = ?1 ORDER BY created DESC"),
+        [phase.word()],
+    )
+}
+
+/// The containers that stand on this image.
+pub fn list_of_image(read: &Read, manifest: &Digest) -> Result<Vec<Container>> {
+    many(read, &format!("SELECT {COLUMNS} FROM containers WHERE image = ?1"), [manifest.as_str()])
+}
+
+/// Moves a row from one of `from` to `to`, with its new owner; `false` says that it was elsewhere.
+pub fn advance(
+    write: &Write<'_>,
+    id: &ContainerId,
+    from: &[Phase],
+    to: Phase,
+    owner: Option<Owner>,
+) -> Result<bool> {
+    let Some(now) = find(write, id)? else { return Ok(false) };
+    if !from.contains(&now.phase) {
+        return Ok(false);
+    }
+    let owner = OwnerColumns::of(owner);
+    write
+        .prepare_cached(
+            "UPDATE containers SET state = ?2, owner_pid = ?3, owner_start = ?4 WHERE id = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![id.as_str(), to.word(), owner.pid, owner.start])
+        })
+        .sql(|| format!("mark container {} as {}", id.short(), to.word()))?;
+    Ok(true)
+}
+
+/// The processes of a container that has just started.
+#[derive(Clone, Copy, Debug)]
+pub struct Started<'a> {
+    /// When.
+    pub at: Moment,
+    /// The container's first process.
+    pub process: Owner,
+    /// Its monitor.
+    pub monitor: Owner,
+    /// The present boot.
+    pub boot: &'a str,
+}
+
+/// Writes that the program runs. A row that has meanwhile gone on to `exited` stays there.
+pub fn mark_started(write: &Write<'_>, id: &ContainerId, started: &Started<'_>) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE containers SET state = 'running', owner_pid = NULL, owner_start = NULL, started = ?2, \
+             finished = NULL, exit_code = NULL, oom_killed = 0, pid = ?3, pid_start = ?4, monitor_pid = ?5, \
+             monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state = 'starting'",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                id.as_str(),
+                started.at.unix_nanoseconds(),
+                started.process.pid,
+                started.process.start_time.cast_signed(),
+                started.monitor.pid,
+                started.monitor.start_time.cast_signed(),
+                started.boot,
+            ])
+        })
+        .sql(|| format!("mark container {} as running", id.short()))?;
+    Ok(())
+}
+
+/// Writes how the program ended.
+pub fn mark_exited(
+    write: &Write<'_>,
+    id: &ContainerId,
+    exit_code: i32,
+    oom_killed: bool,
+    finished: Moment,
+) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE containers SET state = 'exited', owner_pid = NULL, owner_start = NULL, pid = NULL, \
+             pid_start = NULL, monitor_pid = NULL, monitor_start = NULL, exit_code = ?2, oom_killed = ?3, \
+             finished = ?4 WHERE id = ?1 AND state IN ('starting', 'running')",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![id.as_str(), exit_code, oom_killed, finished.unix_nanoseconds()])
+        })
+        .sql(|| format!("mark container {} as exited", id.short()))?;
+    Ok(())
+}
+
+/// Forgets a container whose files are gone.
+pub fn delete(write: &Write<'_>, id: &ContainerId) -> Result<()> {
+    write
+        .prepare_cached("DELETE FROM containers WHERE id = ?1")
+        .and_then(|mut statement| statement.execute([id.as_str()]))
+        .sql(|| format!("delete container {}", id.short()))?;
+    Ok(())
+}
+
+struct OwnerColumns {
+    pid: Option<i32>,
+    start: Option<i64>,
+}
+
+impl OwnerColumns {
+    fn of(owner: Option<Owner>) -> Self {
+        Self {
+            pid: owner.map(|owner| owner.pid),
+            start: owner.map(|owner| owner.start_time.cast_signed()),
+        }
+    }
+}
+
+fn one(read: &Read, query: &str, key: &str) -> Result<Option<Container>> {
+    read.prepare_cached(query)
+        .and_then(|mut statement| statement.query_row([key], |row| Ok(from_row(row))).optional())
+        .sql(|| format!("look up container {key}"))?
+        .transpose()
+}
+
+fn many(read: &Read, query: &str, values: impl rusqlite::Params) -> Result<Vec<Container>> {
+    let mut statement = read.prepare_cached(query).sql(|| "list containers")?;
+    let rows = statement.query_map(values, |row| Ok(from_row(row))).sql(|| "list containers")?;
+    rows.map(|row| row.sql(|| "list containers")?).collect()
+}
+
+fn from_row(row: &Row<'_>) -> Result<Container> {
+    let text = |column: usize| row.get::<_, String>(column).sql(|| "read a container's row");
+    let moment = |column: usize| {
+        row.get::<_, Option<i64>>(column)
+            .sql(|| "read a container's row")
+            .map(|value| value.map(Moment::from_unix_nanoseconds))
+    };
+    let owner = |column: usize| -> Result<Option<Owner>> {
+        let pid: Option<i32> = row.get(column).sql(|| "read a container's row")?;
+        let start: Option<i64> = row.get(column + 1).sql(|| "read a container's row")?;
+        Ok(pid.zip(start).map(|(pid, start)| Owner { pid, start_time: start.cast_unsigned() }))
+    };
+    let image: Option<String> = row.get(5).sql(|| "read a container's row")?;
+    Ok(Container {
+        id: text(0)?.parse()?,
+        name: text(1)?,
+        phase: Phase::from_word(&text(2)?)?,
+        owner: owner(3)?,
+        image: image.map(|digest| digest.parse()).transpose()?,
+        image_name: text(6)?,
+        created: moment(7)?.unwrap_or_else(|| Moment::from_unix_nanoseconds(0)),
+        started: moment(8)?,
+        finished: moment(9)?,
+        process: owner(10)?,
+        monitor: owner(12)?,
+        boot: row.get(14).sql(|| "read a container's row")?,
+        exit_code: row.get(15).sql(|| "read a container's row")?,
+        oom_killed: row.get(16).sql(|| "read a container's row")?,
+        auto_remove: row.get(17).sql(|| "read a container's row")?,
+        settings: text(18)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::State;
+
+    fn container(name: &str, owner: Option<Owner>) -> Container {
+        Container {
+            id: ContainerId::random().unwrap(),
+            name: name.to_owned(),
+            phase: Phase::Creating,
+            owner,
+            image: Some(Digest::of(b"image")),
+            image_name: "docker.io/library/debian:13".into(),
+            created: Moment::now(),
+            started: None,
+            finished: None,
+            process: None,
+            monitor: None,
+            boot: None,
+            exit_code: None,
+            oom_killed: false,
+            auto_remove: true,
+            settings: "{}".into(),
+        }
+    }
+
+    fn state() -> (tempfile::TempDir, State) {
+        let directory = tempfile::tempdir().unwrap();
+        let state = State::open(directory.path()).unwrap();
+        (directory, state)
+    }
+
+    #[test]
+    fn a_row_comes_back_as_it_was_written() {
+        let (_directory, mut state) = state();
+        let written = container("web", Some(Owner::current().unwrap()));
+
+        state.write(|write| insert(write, &written)).unwrap();
+
+        assert_eq!(find(state.read(), &written.id).unwrap(), Some(written));
+    }
+
+    #[test]
+    fn a_name_in_use_says_by_whom() {
+        let (_directory, mut state) = state();
+        let first = container("web", None);
+        state.write(|write| insert(write, &first)).unwrap();
+
+        let error = state.write(|write| insert(write, &container("web", None))).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::AlreadyExists);
+        assert!(error.to_string().contains(first.id.short()), "{error}");
+    }
+
+    #[test]
+    fn containers_are_found_by_name_and_by_an_unambiguous_start_of_the_id() {
+        let (_directory, mut state) = state();
+        let web = container("web", None);
+        state.write(|write| insert(write, &web)).unwrap();
+
+        assert_eq!(look_up(state.read(), "web").unwrap().id, web.id);
+        assert_eq!(look_up(state.read(), web.id.short()).unwrap().id, web.id);
+        for text in ["nothing", "", "../web", &"f".repeat(65)] {
+            assert_eq!(look_up(state.read(), text).unwrap_err().kind(), Kind::NotFound, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_advances_only_from_the_phases_named() {
+        let (_directory, mut state) = state();
+        let web = container("web", None);
+        state.write(|write| insert(write, &web)).unwrap();
+
+        let wrong =
+            state.write(|write| advance(write, &web.id, &[Phase::Exited], Phase::Removing, None));
+        let right =
+            state.write(|write| advance(write, &web.id, &[Phase::Creating], Phase::Created, None));
+
+        assert_eq!((wrong.unwrap(), right.unwrap()), (false, true));
+        assert_eq!(find(state.read(), &web.id).unwrap().unwrap().phase, Phase::Created);
+    }
+
+    #[test]
+    fn an_exit_that_overtakes_the_start_is_kept() {
+        let (_directory, mut state) = state();
+        let web = container("web", None);
+        let me = Owner::current().unwrap();
+        let started = Started { at: Moment::now(), process: me, monitor: me, boot: "b" };
+        state.write(|write| insert(write, &web)).unwrap();
+        state
+            .write(|write| advance(write, &web.id, &[Phase::Creating], Phase::Starting, Some(me)))
+            .unwrap();
+
+        state.write(|write| mark_exited(write, &web.id, 7, false, Moment::now())).unwrap();
+        state.write(|write| mark_started(write, &web.id, &started)).unwrap();
+
+        let row = find(state.read(), &web.id).unwrap().unwrap();
+        assert_eq!((row.phase, row.exit_code), (Phase::Exited, Some(7)));
+    }
+}
