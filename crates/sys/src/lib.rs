@@ -1,1 +1,8 @@
-//! dhow-sys.
+//! The system calls that rustix lacks: the only crate where `unsafe` compiles.
+//!
+//! A module is one noun of the kernel's. A wrapper makes one call, takes borrowed fds and typed
+//! flags, and returns the bare errno. It does not log, add context or decide: those belong to the
+//! caller, who knows the container. A few modules join several calls where only their order makes
+//! them safe ([`process`] reads a file, and says so).
+
+pub mod process;

@@ -5,6 +5,7 @@
 //! numbers as in JSON.
 
 mod config;
+mod default;
 mod linux;
 mod resources;
 mod seccomp;
@@ -14,6 +15,7 @@ pub use config::{
     Capabilities, ConsoleSize, ExecCpuAffinity, Hook, Hooks, IoPriority, MountPoint, Process,
     Rlimit, Root, Scheduler, Spec, User,
 };
+pub use default::{DEFAULT_CAPABILITIES, default_spec};
 pub use linux::{
     Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NamespaceKind, NetDevice,
     Personality, TimeOffset,

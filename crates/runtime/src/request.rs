@@ -1,0 +1,77 @@
+//! What a caller asks of the runtime, as plain data.
+
+use dhow_base::{Doing, Result};
+use dhow_spec::{Mount, runtime::Spec};
+use std::{os::fd::BorrowedFd, path::Path};
+
+/// A container to create.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The container's id: names its cgroup where the specification does not.
+    pub id: &'a str,
+    /// Its `config.json`.
+    pub spec: &'a Spec,
+    /// The bundle, absolute: relative paths in the specification start here.
+    pub bundle: &'a Path,
+    /// The root filesystem; without it, `spec.root.path` is bound.
+    pub rootfs: Option<&'a Mount>,
+    /// A directory to attach the root at, inside the container's new mount namespace only. It can
+    /// be any directory, the root itself too; what it holds is hidden from the container alone.
+    pub mountpoint: &'a Path,
+    /// The standard streams, where the process has no terminal of its own.
+    pub stdio: Stdio<'a>,
+    /// Whether the program runs at once.
+    pub hold: Hold<'a>,
+    /// How many fds, from 3 on, the process keeps.
+    pub preserve_fds: u32,
+    /// Whether the process gets a session keyring of its own.
+    pub keyring: Keyring,
+}
+
+/// The standard streams of a process.
+#[derive(Clone, Copy, Debug)]
+pub enum Stdio<'a> {
+    /// Those of the calling process.
+    Inherit,
+    /// Input, output, errors. Unused where `process.terminal` asks for a terminal.
+    Streams([BorrowedFd<'a>; 3]),
+}
+
+/// When the program runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Hold<'a> {
+    /// When `Container::start` says so.
+    UntilStart,
+    /// When another process dials this listening socket (`SOCK_SEQPACKET`) and says so.
+    UntilDialled(BorrowedFd<'a>),
+    /// At once; `create` returns when the program runs, and `start` has nothing to do.
+    Not,
+}
+
+/// The session keyring of a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Keyring {
+    /// A new one, where the kernel allows it.
+    New,
+    /// The caller's.
+    Inherited,
+}
+
+/// A container's first process, told apart from a later one with the same number by the time it
+/// started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Init {
+    /// The process id, in the caller's PID namespace.
+    pub pid: i32,
+    /// Clock ticks after boot, from `/proc/<pid>/stat`.
+    pub started: u64,
+}
+
+impl Init {
+    /// The process that has this number now.
+    pub fn of_pid(pid: i32) -> Result<Self> {
+        let started = dhow_sys::process::start_time(pid)
+            .doing(|| format!("find out when process {pid} started"))?;
+        Ok(Self { pid, started })
+    }
+}
