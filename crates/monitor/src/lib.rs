@@ -1,1 +1,30 @@
-//! dhow-monitor.
+//! The monitor: the small process that outlives the command and keeps a container's process.
+//!
+//! ```text
+//!            spawn                      runtime::create (or exec)
+//!   command ──────▶ monitor ─────────────────────────────────────▶ the process
+//!      ▲              │  ▲ pidfd, stdout, stderr, stdin or terminal      │
+//!      └── frames ────┘  └───────────────────────────────────────────────┘
+//!                     │
+//!                     ├──▶ log          every byte of output, with its time
+//!                     └──▶ exit record  before anybody hears of the exit
+//! ```
+//!
+//! One thread, one `poll`. The monitor is the parent of the process, so it alone learns the exit
+//! status; it holds the other ends of the pipes or the terminal, so output is taken as long as the
+//! process lives, whether a command watches or not.
+//!
+//! It knows nothing of images, networks, names or the state database: a [`Job`] tells it all, and
+//! what became of it lies in two places that anybody can read, the [`ExitRecord`] and the log.
+
+mod client;
+mod exit;
+mod frame;
+mod job;
+mod spawn;
+
+pub use client::{Client, Event, is_alive, wait_for_exit};
+pub use exit::{Exit, ExitRecord};
+pub use frame::{STDIN_WINDOW, Size, Started};
+pub use job::{Exec, Job, LogSettings, Run, Stdin, Task};
+pub use spawn::{ROLE, spawn};

@@ -1,0 +1,314 @@
+//! The other end of a monitor's socket: what a command holds while it starts, watches or feeds a
+//! process that a monitor keeps.
+//!
+//! A client is one connection. It is read by [`Client::next`], one event at a time; a terminal
+//! session ([`crate::Session`]) and the doors are loops around that. A client that goes away
+//! changes nothing for the process, unless it owned the input ([`crate::Stdin::Once`]).
+
+use crate::{
+    exit::{Exit, ExitRecord},
+    frame::{Channel, Frame, LIMIT_BYTES, Size, Started, append_data},
+};
+use dhow_base::{
+    Doing, Error, Kind, Result,
+    lock::{Lock, Sharing},
+};
+use rustix::{
+    fs::{Mode, OFlags},
+    net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType},
+};
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+    process::Child,
+};
+
+/// The name of the socket in a run directory.
+pub(crate) const SOCKET: &str = "attach";
+
+/// The name of the lock that a monitor holds as long as it lives.
+pub(crate) const LOCK: &str = "lock";
+
+/// The name of the file that says what was started.
+pub(crate) const STARTED: &str = "started.json";
+
+/// What a monitor tells a client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The process runs.
+    Started(Started),
+    /// Output.
+    Stdout(Vec<u8>),
+    /// Output.
+    Stderr(Vec<u8>),
+    /// The process took so many bytes of input; so many more may be sent.
+    StdinTaken(u32),
+    /// The process ended; nothing follows.
+    Exited(Exit),
+}
+
+/// A connection to a monitor.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+    inbox: Inbox,
+    // The short-lived process that put the monitor into the background; it is reaped here.
+    starter: Option<Child>,
+}
+
+impl Client {
+    /// Connects to the monitor of a run directory; `None` says that there is none any more.
+    pub fn connect(directory: &Path) -> Result<Option<Self>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match rustix::fs::open(directory, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            opened => opened.doing(|| format!("open {}", directory.display()))?,
+        };
+        let socket = rustix::net::socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .doing(|| "make a socket")?;
+        match rustix::net::connect(&socket, &address_in(opened.as_fd())?) {
+            Ok(()) => Ok(Some(Self::on(socket, None))),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
+            Err(errno) => {
+                Err(errno).doing(|| format!("connect to {}/{SOCKET}", directory.display()))
+            }
+        }
+    }
+
+    pub(crate) fn on(socket: OwnedFd, starter: Option<Child>) -> Self {
+        Self { socket, inbox: Inbox::default(), starter }
+    }
+
+    /// Waits until the process runs. If it could not be started, the error is the monitor's, whole.
+    pub fn started(&mut self) -> Result<Started> {
+        let event = self.next();
+        self.reap_starter();
+        match event? {
+            Event::Started(started) => Ok(started),
+            event => Err(Error::new(
+                Kind::Internal,
+                format!("wait for the monitor's start: it said {event:?} first"),
+            )),
+        }
+    }
+
+    /// Asks for the output from now on. The client that sent the job has asked in the job. The
+    /// first answer is [`Event::Started`].
+    pub fn attach(&mut self) -> Result<()> {
+        self.send(&Frame::Attach)
+    }
+
+    /// Says that this client cleans up after the exit, so that the monitor's command need not run.
+    /// It runs nevertheless if this client is gone by then.
+    pub fn take_cleanup(&mut self) -> Result<()> {
+        self.send(&Frame::TakeCleanup)
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&mut self, number: i32) -> Result<()> {
+        self.send(&Frame::Signal(number))
+    }
+
+    /// Tells the terminal its size.
+    pub fn resize(&mut self, size: Size) -> Result<()> {
+        self.send(&Frame::Resize(size))
+    }
+
+    /// Sends input. No more than [`crate::STDIN_WINDOW`] bytes may be on their way: what was sent
+    /// and not yet taken, as [`Event::StdinTaken`] tells.
+    pub fn send_stdin(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut wire = Vec::new();
+        append_data(&mut wire, Channel::Stdin, bytes);
+        self.send_all(&wire)
+    }
+
+    /// Ends the input.
+    pub fn close_stdin(&mut self) -> Result<()> {
+        self.send(&Frame::StdinClosed)
+    }
+
+    /// Goes, and leaves the process and its input as they are.
+    pub fn detach(mut self) -> Result<()> {
+        self.send(&Frame::Detach)
+    }
+
+    /// Waits for the exit and forgets all output until then.
+    pub fn wait(mut self) -> Result<Exit> {
+        loop {
+            if let Event::Exited(exit) = self.next()? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Waits for the next event. After [`Event::Exited`], and when the monitor is gone, there is
+    /// none: `Unavailable`.
+    #[expect(clippy::should_implement_trait, reason = "an iterator's end is not an error")]
+    pub fn next(&mut self) -> Result<Event> {
+        loop {
+            if let Some(event) = self.inbox.event()? {
+                return Ok(event);
+            }
+            self.inbox.receive(self.socket.as_fd(), RecvFlags::empty())?;
+        }
+    }
+
+    /// The next event if it is already here. For loops that poll [`AsFd::as_fd`] for reading: call
+    /// this until it says `None`, then poll.
+    pub fn try_next(&mut self) -> Result<Option<Event>> {
+        if let Some(event) = self.inbox.event()? {
+            return Ok(Some(event));
+        }
+        match self.inbox.receive(self.socket.as_fd(), RecvFlags::DONTWAIT)? {
+            Received::Bytes => self.inbox.event(),
+            Received::NothingYet => Ok(None),
+        }
+    }
+
+    pub(crate) fn send(&mut self, frame: &Frame) -> Result<()> {
+        let mut wire = Vec::new();
+        frame.append_to(&mut wire);
+        self.send_all(&wire)
+    }
+
+    fn send_all(&mut self, mut wire: &[u8]) -> Result<()> {
+        while !wire.is_empty() {
+            match rustix::net::send(&self.socket, wire, SendFlags::NOSIGNAL) {
+                Ok(count) => wire = &wire[count..],
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => return Err(gone()),
+                Err(errno) => return Err(errno).doing(|| "talk to the monitor"),
+            }
+        }
+        Ok(())
+    }
+
+    fn reap_starter(&mut self) {
+        if let Some(mut starter) = self.starter.take() {
+            // It has ended, or is about to: it does nothing but fork. How it ended says nothing
+            // that the monitor has not said better.
+            let _status = starter.wait();
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.reap_starter();
+    }
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Started {
+    /// What the monitor of a run directory started; `None` where it has not (yet).
+    pub fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(STARTED);
+        match dhow_base::file::read_limited(&path, LIMIT_BYTES as u64) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                Error::new(Kind::Corrupt, format!("parse {}", path.display())).because(error)
+            }),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a monitor lives that keeps this run directory.
+///
+/// It holds a lock, so the answer is the kernel's: no pid that means somebody else by now, no
+/// socket file that nobody listens on.
+pub fn is_alive(directory: &Path) -> Result<bool> {
+    // Shared, so that two who ask do not take each other for the monitor.
+    match Lock::try_acquire(&directory.join(LOCK), Sharing::Shared) {
+        Ok(lock) => Ok(lock.is_none()),
+        Err(error) if error.errno() == Some(rustix::io::Errno::NOENT.raw_os_error()) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until the process of a run directory has ended and says how, from the monitor's lips if
+/// it lives and from the record if it does not.
+pub fn wait_for_exit(directory: &Path, exit_record: &Path) -> Result<ExitRecord> {
+    if let Some(client) = Client::connect(directory)? {
+        // A monitor that dies leaves no record, which is found out below.
+        let _exit = client.wait();
+    }
+    ExitRecord::read(exit_record)?.ok_or_else(gone)
+}
+
+/// The address of the socket in an open directory. The detour keeps it short: a socket's address
+/// has room for 108 bytes, a path has not always so few.
+pub(crate) fn address_in(directory: BorrowedFd<'_>) -> Result<SocketAddrUnix> {
+    SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))
+        .doing(|| "name the monitor's socket")
+}
+
+fn gone() -> Error {
+    Error::new(Kind::Unavailable, "talk to the monitor: it is gone")
+}
+
+/// Whether a read brought anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Received {
+    Bytes,
+    NothingYet,
+}
+
+/// Bytes that have arrived and are not yet whole frames.
+#[derive(Debug, Default)]
+struct Inbox {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Inbox {
+    /// The next whole event.
+    fn event(&mut self) -> Result<Option<Event>> {
+        while let Some((frame, used)) = Frame::parse(&self.bytes[self.taken..])? {
+            self.taken += used;
+            match frame {
+                Frame::Started(started) => return Ok(Some(Event::Started(started))),
+                Frame::Failed(failure) => return Err(failure.into_error()),
+                Frame::Stdout(bytes) => return Ok(Some(Event::Stdout(bytes))),
+                Frame::Stderr(bytes) => return Ok(Some(Event::Stderr(bytes))),
+                Frame::StdinTaken(count) => return Ok(Some(Event::StdinTaken(count))),
+                Frame::Exited(exit) => return Ok(Some(Event::Exited(exit))),
+                // A newer monitor may say what an older client need not know; our own kinds of
+                // frame, which a monitor never sends, are no worse.
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn receive(&mut self, socket: BorrowedFd<'_>, flags: RecvFlags) -> Result<Received> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        let length = self.bytes.len();
+        self.bytes.resize(length + LIMIT_BYTES, 0);
+        let received = loop {
+            match rustix::net::recv(socket, &mut self.bytes[length..], flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                received => break received,
+            }
+        };
+        let count = received.as_ref().map_or(0, |(count, _)| *count);
+        self.bytes.truncate(length + count);
+        match received {
+            Ok((0, _)) | Err(rustix::io::Errno::CONNRESET) => Err(gone()),
+            Ok(_) => Ok(Received::Bytes),
+            Err(rustix::io::Errno::AGAIN) => Ok(Received::NothingYet),
+            Err(errno) => Err(errno).doing(|| "listen to the monitor"),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a monitor is told to do: plain data, sent by the command as the first frame.
+//!
+//! It travels over the monitor's first connection and never in arguments or files, because the
+//! process of an exec session carries environment variables that other users must not read.
+
+use dhow_base::{Error, Kind, Result, id::ContainerId};
+use dhow_spec::{Mount, runtime::Process};
+use serde::{Deserialize, Serialize};
+use std::{ffi::OsString, path::PathBuf};
+
+/// Everything a monitor needs to know.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Job {
+    /// The process to start and to watch.
+    pub task: Task,
+    /// Whether the process gets a terminal. Then there is one stream of output, stdout.
+    pub terminal: bool,
+    /// Where the process reads from.
+    pub stdin: Stdin,
+    /// Where output is kept; nowhere where missing.
+    pub log: Option<LogSettings>,
+    /// The run directory, which exists and belongs to this container or exec session alone. The
+    /// monitor keeps `attach`, `lock` and `started.json` there.
+    pub directory: PathBuf,
+    /// Where the [`crate::ExitRecord`] goes.
+    pub exit_record: PathBuf,
+    /// A command that the monitor becomes after the exit, unless a client that is still there has
+    /// taken the cleanup over. The first word is the program; `/proc/self/exe` is this binary.
+    pub cleanup: Option<Vec<OsString>>,
+    /// Whether the client that sent the job gets the output, from the first byte, and holds the
+    /// container back when it does not keep up.
+    pub attached: bool,
+}
+
+/// The process to start and to watch.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// A container's first process.
+    Run(Run),
+    /// One more process in a running container.
+    Exec(Box<Exec>),
+}
+
+/// A container to create and start.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Run {
+    /// The container.
+    #[serde(with = "id_as_text")]
+    pub id: ContainerId,
+    /// Its `config.json`.
+    pub config: PathBuf,
+    /// The directory that relative paths of the configuration start from.
+    pub bundle: PathBuf,
+    /// The filesystem to mount as the root, inside the container's mount namespace only. Without
+    /// it, `root.path` of the configuration is used as it is.
+    pub rootfs: Option<Mount>,
+    /// The empty directory that the root is mounted on.
+    pub mountpoint: PathBuf,
+}
+
+/// A process to start in a running container.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Exec {
+    /// The container.
+    #[serde(with = "id_as_text")]
+    pub id: ContainerId,
+    /// The container's first process, as the host numbers it.
+    pub pid: i32,
+    /// When that process started, in clock ticks since boot: the pid may be somebody else's by now.
+    pub start_time: u64,
+    /// The container's `config.json`.
+    pub config: PathBuf,
+    /// The directory that relative paths of the configuration start from.
+    pub bundle: PathBuf,
+    /// What to run.
+    pub process: Process,
+}
+
+/// Where the process reads from.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stdin {
+    /// `/dev/null`.
+    Null,
+    /// Clients. It ends when a client says so, or when the client that sent the job goes without
+    /// having detached: a program must not wait for ever for a user who was killed.
+    Once,
+    /// Clients. It ends only when a client says so.
+    Open,
+}
+
+/// Where output is kept.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogSettings {
+    /// The log; older ones lie beside it as `<path>.1`, `<path>.2`…
+    pub path: PathBuf,
+    /// The size at which a log is set aside and a new one begun; never where missing.
+    pub limit_bytes: Option<u64>,
+    /// How many logs there may be at once, the current one included.
+    pub files: u32,
+}
+
+impl Job {
+    /// Parses the bytes of a job frame.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes)
+            .map_err(|error| Error::new(Kind::Invalid, "parse the monitor's job").because(error))
+    }
+
+    /// The bytes of a job frame.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|error| {
+            Error::new(Kind::Invalid, "write the monitor's job")
+                .because(error)
+                .hint("paths of the platform's own directories must be UTF-8")
+        })
+    }
+
+    /// The container that the job is about.
+    pub fn container(&self) -> &ContainerId {
+        match &self.task {
+            Task::Run(run) => &run.id,
+            Task::Exec(exec) => &exec.id,
+        }
+    }
+}
+
+mod id_as_text {
+    use dhow_base::id::ContainerId;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(id: &ContainerId, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(id.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ContainerId, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_travels_whole() {
+        let job = Job {
+            task: Task::Run(Run {
+                id: ContainerId::random().unwrap(),
+                config: "/c/config.json".into(),
+                bundle: "/c".into(),
+                rootfs: Some(Mount::Bind { source: "/r".into(), read_only: true }),
+                mountpoint: "/m".into(),
+            }),
+            terminal: true,
+            stdin: Stdin::Once,
+            log: Some(LogSettings { path: "/c/log".into(), limit_bytes: Some(1), files: 2 }),
+            directory: "/run/c".into(),
+            exit_record: "/c/exit.json".into(),
+            cleanup: Some(vec!["dhow".into(), "rm".into()]),
+            attached: true,
+        };
+
+        assert_eq!(Job::parse(&job.to_bytes().unwrap()).unwrap(), job);
+        assert_eq!(Job::parse(b"{}").unwrap_err().kind(), Kind::Invalid);
+    }
+}
