@@ -1,0 +1,249 @@
+//! A token server, as `WWW-Authenticate: Bearer realm=…` sends clients to one.
+//!
+//! It knows one user. Whoever gives the right name and password gets every right asked for; whoever
+//! gives none gets a token without rights, as public registries do; a wrong password is refused. The
+//! tokens are signed with a key whose certificate the registry is told to trust.
+
+use crate::registry::{PASSWORD, USER};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use dhow_base::{Doing, Error, Kind, Result, id::random_hex};
+use rcgen::{CertificateParams, KeyPair};
+use serde_json::{Value, json};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Who the tokens are from and for; the registry is configured with the same words.
+pub(crate) const ISSUER: &str = "dhow-test-issuer";
+pub(crate) const SERVICE: &str = "dhow-test-registry";
+
+/// The running server; dropping it ends its thread.
+#[derive(Debug)]
+pub(crate) struct TokenServer {
+    address: SocketAddr,
+    certificate_pem: String,
+    stop: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl TokenServer {
+    pub(crate) fn start() -> Result<Self> {
+        let failed = |error: rcgen::Error| {
+            Error::new(Kind::Internal, "make the token server's key").because(error)
+        };
+        let key = KeyPair::generate().map_err(failed)?;
+        let params = CertificateParams::new(Vec::<String>::new()).map_err(failed)?;
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        let signer = Signer::new(&key, certificate.der())?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).doing(|| "bind the token server")?;
+        let address = listener.local_addr().doing(|| "ask the token server's address")?;
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (ended, count) = (Arc::clone(&stop), Arc::clone(&asked));
+        thread::spawn(move || serve(&listener, &signer, &ended, &count));
+        Ok(Self { address, certificate_pem: certificate.pem(), stop, asked })
+    }
+
+    pub(crate) fn realm(&self) -> String {
+        format!("http://{}/token", self.address)
+    }
+
+    pub(crate) fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// How many tokens were asked for so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for TokenServer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // The thread sits in accept(2); this connection wakes it.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn serve(listener: &TcpListener, signer: &Signer, stop: &AtomicBool, asked: &AtomicUsize) {
+    for stream in listener.incoming() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(mut stream) = stream else { continue };
+        // A client that goes away in the middle is its own test's business.
+        drop(stream.set_read_timeout(Some(Duration::from_secs(10))));
+        if let Some(head) = read_head(&mut stream) {
+            asked.fetch_add(1, Ordering::Relaxed);
+            drop(stream.write_all(answer(&head, signer).as_bytes()));
+        }
+    }
+}
+
+fn read_head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut piece = [0_u8; 1024];
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        let count = stream.read(&mut piece).ok()?;
+        if count == 0 || head.len() > 64 * 1024 {
+            return None;
+        }
+        head.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8(head).ok()
+}
+
+fn answer(head: &str, signer: &Signer) -> String {
+    let rights = match user_of(head) {
+        Login::Right => Rights::Asked,
+        Login::None => Rights::Nothing,
+        Login::Wrong => return response("401 Unauthorized", &json!({"details": "wrong password"})),
+    };
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    let access = match rights {
+        Rights::Asked => scopes(target),
+        Rights::Nothing => Vec::new(),
+    };
+    match signer.token(&access) {
+        Ok(token) => response("200 OK", &json!({"token": token, "expires_in": 300})),
+        Err(error) => response("500 Internal Server Error", &json!({"details": error.one_line()})),
+    }
+}
+
+enum Rights {
+    Asked,
+    Nothing,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Login {
+    Right,
+    None,
+    Wrong,
+}
+
+fn user_of(head: &str) -> Login {
+    let header = head.lines().filter_map(|line| line.split_once(':'));
+    let mut given = header.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let Some((_, value)) = given.next() else { return Login::None };
+    let right = format!("Basic {}", BASE64.encode(format!("{USER}:{PASSWORD}").as_bytes()));
+    if value.trim() == right { Login::Right } else { Login::Wrong }
+}
+
+/// The scopes of `/token?scope=repository:a/b:pull,push&scope=…` as the token's access claims.
+fn scopes(target: &str) -> Vec<Value> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let values =
+        query.split('&').filter_map(|pair| pair.strip_prefix("scope=")).map(percent_decoded);
+    let words: Vec<String> =
+        values.flat_map(|v| v.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    words.iter().filter_map(|scope| claim(scope)).collect()
+}
+
+fn claim(scope: &str) -> Option<Value> {
+    // A name may hold a port and so a colon: the kind ends at the first one, the actions start
+    // after the last.
+    let (kind, rest) = scope.split_once(':')?;
+    let (name, actions) = rest.rsplit_once(':')?;
+    let actions: Vec<&str> = actions.split(',').collect();
+    Some(json!({"type": kind, "name": name, "actions": actions}))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn response(status: &str, body: &Value) -> String {
+    let body = body.to_string();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Makes JSON web tokens that carry their certificate (`x5c`), which the registry looks up among
+/// those it trusts.
+struct Signer {
+    key: EcdsaKeyPair,
+    certificate: String,
+}
+
+impl Signer {
+    fn new(key: &KeyPair, certificate_der: &[u8]) -> Result<Self> {
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.serialized_der())
+            .map_err(|_| Error::new(Kind::Internal, "read the token server's key"))?;
+        Ok(Self { key, certificate: BASE64.encode(certificate_der) })
+    }
+
+    fn token(&self, access: &[Value]) -> Result<String> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let head = json!({"typ": "JWT", "alg": "ES256", "x5c": [self.certificate]});
+        let claims = json!({
+            "iss": ISSUER, "aud": SERVICE, "sub": USER, "jti": random_hex(8)?,
+            "iat": now, "nbf": now.saturating_sub(10), "exp": now + 300, "access": access,
+        });
+        let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+        let signed = format!("{}.{}", encode(&head), encode(&claims));
+        let signature = self
+            .key
+            .sign(&SystemRandom::new(), signed.as_bytes())
+            .map_err(|_| Error::new(Kind::Internal, "sign a token"))?;
+        Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(signature.as_ref())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_decoded_and_split() {
+        let target =
+            "/token?service=s&scope=repository%3Aa%2Fb%3Apull,push&scope=repository:c:pull+x:y:z";
+
+        let access = scopes(target);
+
+        assert_eq!(access.len(), 3);
+        assert_eq!(
+            access[0],
+            json!({"type": "repository", "name": "a/b", "actions": ["pull", "push"]})
+        );
+        assert_eq!(access[2]["name"], "y");
+    }
+
+    #[test]
+    fn only_the_one_password_is_right() {
+        let head = |value: &str| format!("GET /token HTTP/1.1\r\nauthorization: {value}\r\n\r\n");
+        let right = BASE64.encode(format!("{USER}:{PASSWORD}").as_bytes());
+
+        assert_eq!(user_of("GET / HTTP/1.1\r\n\r\n"), Login::None);
+        assert_eq!(user_of(&head(&format!("Basic {right}"))), Login::Right);
+        assert_eq!(user_of(&head("Basic bm86bm8=")), Login::Wrong);
+    }
+}
