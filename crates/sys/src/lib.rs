@@ -5,4 +5,15 @@
 //! caller, who knows the container. A few modules join several calls where only their order makes
 //! them safe ([`process`] reads a file, and says so).
 
+pub mod clone;
+pub mod exec;
+pub mod fds;
+pub mod filter;
+pub mod keyring;
+pub mod mount;
+pub mod namespace;
 pub mod process;
+pub mod procfs;
+pub mod root;
+pub mod seal;
+pub mod signal;

@@ -1,7 +1,35 @@
-//! Bits of a process that the kernel tells or sets: its start time, its streams, its scheduling.
+//! Bits of a process: when it started, who it is, how it ends.
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    fs::{Mode, OFlags},
+    process::{Gid, Uid},
+};
 use std::io;
+
+/// Ends the calling process at once: no exit handler runs and no buffer is flushed. For a copied
+/// process, whose buffers and handlers are its parent's.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: the call takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Becomes another user, for good: real, effective and saved ids, and the supplementary groups.
+/// The process must have one thread.
+pub fn become_user(uid: Uid, gid: Gid, groups: Option<&[Gid]>) -> io::Result<()> {
+    if let Some(groups) = groups {
+        rustix::thread::set_thread_groups(groups)?;
+    }
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// Sets the execution domain, `personality(2)`: 0 is Linux, 8 a 32-bit one.
+pub fn set_personality(domain: u32) -> io::Result<()> {
+    // SAFETY: the call takes a number and touches no memory of ours.
+    let result = unsafe { libc::personality(domain.into()) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
 
 /// When a process started, in clock ticks after boot: field 22 of `/proc/<pid>/stat`.
 ///

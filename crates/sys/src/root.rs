@@ -1,0 +1,134 @@
+//! A directory tree that its owner may change at any moment, entered without ever leaving it.
+//!
+//! Every path is resolved by the kernel from the root's fd with `openat2(2)`: an absolute symbolic
+//! link starts at the root, `..` at the root stays there, and magic links (those of procfs, which
+//! jump anywhere) are refused. A renamed directory cannot widen a lookup (CVE-2021-30465): what
+//! comes back is an fd, and the caller goes on from there, never from the path. Linux 5.6.
+
+use rustix::{
+    fs::{Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+use std::{
+    ffi::OsStr,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Component, Path},
+};
+
+/// How many times a lookup is tried again when a rename elsewhere disturbed it (`EAGAIN`).
+const PATIENCE: usize = 128;
+
+/// What happens at a symbolic link in a path's last place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Last {
+    /// It is followed, within the root.
+    Followed,
+    /// No symbolic link may be anywhere in the path.
+    NoLinks,
+}
+
+/// The root of a tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
+    directory: BorrowedFd<'a>,
+}
+
+impl<'a> Root<'a> {
+    /// The tree below `directory`.
+    pub fn new(directory: BorrowedFd<'a>) -> Self {
+        Self { directory }
+    }
+
+    /// Opens what `path` names.
+    pub fn open(&self, path: &Path, flags: OFlags, last: Last) -> io::Result<OwnedFd> {
+        let mut resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        if last == Last::NoLinks {
+            resolve |= ResolveFlags::NO_SYMLINKS;
+        }
+        let flags = flags | OFlags::CLOEXEC;
+        for _ in 0..PATIENCE {
+            match rustix::fs::openat2(self.directory, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
+    /// Opens what `path` names, as a place only: for mounting on, or to look at.
+    pub fn place(&self, path: &Path, last: Last) -> io::Result<OwnedFd> {
+        self.open(path, OFlags::PATH, last)
+    }
+
+    /// Opens a directory as a place, after making it and its missing parents with mode 755.
+    ///
+    /// Existing links are followed within the root; what is missing is made without following any,
+    /// so a link that dangles is an error (`ENOTDIR`) and not a way to make its target.
+    pub fn make_directories(&self, path: &Path) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        match self.open(path, flags, Last::Followed) {
+            Err(error) if is(&error, Errno::NOENT) => {}
+            result => return result,
+        }
+        let (mut directory, missing) = self.deepest_directory(path)?;
+        for name in missing {
+            match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            directory = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
+        }
+        Ok(directory)
+    }
+
+    /// Opens a file as a place, after making an empty one, and its parents, where it is missing.
+    pub fn make_file(&self, path: &Path) -> io::Result<OwnedFd> {
+        match self.place(path, Last::Followed) {
+            Err(error) if is(&error, Errno::NOENT) => {}
+            result => return result,
+        }
+        let name = path.file_name().ok_or(Errno::INVAL)?;
+        let parent = self.make_directories(path.parent().unwrap_or(Path::new("/")))?;
+        make_file_at(parent.as_fd(), name)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&parent, name, flags, Mode::empty())?)
+    }
+
+    /// The deepest existing directory on the way to `path`, and the names below it.
+    fn deepest_directory<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, Vec<&'p OsStr>)> {
+        let mut missing = Vec::new();
+        let mut prefix = path;
+        loop {
+            // `..` after something missing has no meaning, and `.` none at all.
+            match prefix.components().next_back() {
+                Some(Component::Normal(name)) => missing.push(name),
+                _ => return Err(Errno::NOENT.into()),
+            }
+            prefix = prefix.parent().unwrap_or(Path::new("/"));
+            let shown = if prefix.as_os_str().is_empty() { Path::new("/") } else { prefix };
+            match self.open(shown, OFlags::PATH | OFlags::DIRECTORY, Last::Followed) {
+                Ok(directory) => {
+                    missing.reverse();
+                    return Ok((directory, missing));
+                }
+                Err(error) if is(&error, Errno::NOENT) && shown != Path::new("/") => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Makes an empty file; one that is there already is fine, a link is not followed.
+fn make_file_at(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+    match rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)) {
+        Ok(_) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}

@@ -1,0 +1,66 @@
+//! Our own binary, out of reach of the containers that we touch.
+//!
+//! A process in a container sees our `/proc/<pid>/exe` while we are about to become its program,
+//! and could open the host's file for writing once we are gone (CVE-2019-5736). So whoever touches
+//! a container first runs again from a copy that cannot be written: a detached read-only mount of
+//! the binary, which costs no memory, or a sealed copy in memory where mounting is not allowed.
+
+use crate::{exec, mount};
+use rustix::{
+    fs::{MemfdFlags, OFlags, SealFlags, StatVfsMountFlags},
+    mount::{MountAttrFlags, OpenTreeFlags},
+};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+const OWN_BINARY: &str = "/proc/self/exe";
+
+/// Whether the running binary is such a copy already: on a mount that no path leads to and that is
+/// read-only, or sealed.
+pub fn is_sealed() -> io::Result<bool> {
+    let own =
+        rustix::fs::open(OWN_BINARY, OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+    let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW;
+    if rustix::fs::fcntl_get_seals(&own).is_ok_and(|seals| seals.contains(all)) {
+        return Ok(true);
+    }
+    // A read-only mount in the tree could be made writable again by the host's root, who needs no
+    // container for that; containers see it through our `exe` link only, as it is.
+    let filesystem = rustix::fs::fstatvfs(&own)?;
+    Ok(filesystem.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Runs the binary again, sealed, with these arguments and this environment; returns at once where
+/// it is sealed already, and with an error where it cannot be.
+pub fn ensure(arguments: &exec::Strings, environment: &exec::Strings) -> io::Result<()> {
+    if is_sealed()? {
+        return Ok(());
+    }
+    let sealed = read_only_mount().or_else(|_| sealed_copy())?;
+    Err(exec::fexecve(sealed.as_fd(), arguments, environment))
+}
+
+/// An fd of the binary through a detached read-only mount. Needs CAP_SYS_ADMIN. Linux 5.12.
+pub fn read_only_mount() -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = rustix::mount::open_tree(rustix::fs::CWD, OWN_BINARY, flags)?;
+    let read_only = mount::Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
+    mount::set_attributes(tree.as_fd(), read_only, mount::Reach::ThisMount)?;
+    Ok(tree)
+}
+
+/// A sealed copy of the binary in memory.
+pub fn sealed_copy() -> io::Result<OwnedFd> {
+    let own =
+        rustix::fs::open(OWN_BINARY, OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let copy = rustix::fs::memfd_create("dhow", flags | MemfdFlags::EXEC)
+        // Linux before 6.3 does not know MFD_EXEC, and needs it not.
+        .or_else(|_| rustix::fs::memfd_create("dhow", flags))?;
+    while rustix::fs::sendfile(&copy, &own, None, 1 << 30)? > 0 {}
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&copy, seals)?;
+    Ok(copy)
+}

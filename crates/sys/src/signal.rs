@@ -1,0 +1,91 @@
+//! Signals: how a process treats them, and an fd to read them from.
+
+use crate::fds;
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, OwnedFd},
+    ptr,
+};
+
+/// Lets every signal through, and gives each its default meaning.
+///
+/// Exec keeps both the mask and what is ignored, so a program would start deaf to what its caller
+/// did not care for; Rust programs ignore SIGPIPE, daemons often SIGHUP.
+pub fn reset() -> io::Result<()> {
+    for signal in 1..=31 {
+        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+            // SAFETY: SIG_DFL installs no function, so nothing of ours can be called.
+            if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    set_mask(libc::SIG_SETMASK, &Set::of(&[]))
+}
+
+/// Keeps the given signals from being delivered, so that [`Reader`] can read them.
+pub fn block(signals: &[i32]) -> io::Result<()> {
+    set_mask(libc::SIG_BLOCK, &Set::of(signals))
+}
+
+fn set_mask(how: libc::c_int, set: &Set) -> io::Result<()> {
+    // SAFETY: the set is initialised and the old mask is not asked for.
+    let result = unsafe { libc::sigprocmask(how, &raw const set.0, ptr::null_mut()) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+struct Set(libc::sigset_t);
+
+impl Set {
+    fn of(signals: &[i32]) -> Self {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset initialises the set behind the pointer, which is valid for it.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: initialised by the line above.
+        let mut set = unsafe { set.assume_init() };
+        for &signal in signals {
+            // SAFETY: the set is initialised; a number that is no signal is refused with EINVAL.
+            unsafe { libc::sigaddset(&raw mut set, signal) };
+        }
+        Self(set)
+    }
+}
+
+/// Blocked signals as something to wait for with `poll(2)`.
+#[derive(Debug)]
+pub struct Reader {
+    fd: OwnedFd,
+}
+
+impl Reader {
+    /// Reads the given signals, which must be blocked. The fd does not block.
+    pub fn new(signals: &[i32]) -> io::Result<Self> {
+        let set = Set::of(signals);
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        // SAFETY: -1 asks for a new fd; the set is initialised and only read.
+        let fd = unsafe { libc::signalfd(-1, &raw const set.0, flags) };
+        // SAFETY: this is the result of a call that makes an fd.
+        Ok(Self { fd: unsafe { fds::made(fd.into()) }? })
+    }
+
+    /// The fd to poll.
+    pub fn fd(&self) -> &OwnedFd {
+        &self.fd
+    }
+
+    /// The next signal that waits; `None` where none does.
+    pub fn next_signal(&self) -> io::Result<Option<i32>> {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::uninit();
+        let size = std::mem::size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the buffer has room for `size` bytes.
+        let count = unsafe { libc::read(self.fd.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+        if usize::try_from(count).is_ok_and(|count| count == size) {
+            // SAFETY: the kernel wrote the whole structure, of which any bytes are a valid value.
+            let info = unsafe { info.assume_init() };
+            return Ok(i32::try_from(info.ssi_signo).ok());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() == io::ErrorKind::WouldBlock { Ok(None) } else { Err(error) }
+    }
+}
