@@ -1,1 +1,24 @@
-//! dhow-cgroup.
+//! Control groups: create, limit, measure, freeze, kill, delete; versions 1, 2 and both at once.
+//!
+//! ```text
+//!   Hierarchies::detect()          what this machine has, once a process
+//!        │  Location::new(cgroupsPath, id)
+//!        ▼
+//!   Cgroup::create ──▶ join (in the child) or add(pid) ──▶ freeze/thaw, stats, update
+//!        │                                                      │
+//!        └──────────▶ Cgroup::open (a later command) ───────────┴─▶ kill_all ──▶ delete
+//! ```
+//!
+//! Nothing here touches a cgroup other than the one that was asked for, its descendants, and those
+//! of its ancestors that had to be made on the way. It knows nothing of containers.
+
+mod cgroup;
+pub mod devices;
+mod hierarchy;
+mod location;
+mod stats;
+
+pub use cgroup::Cgroup;
+pub use hierarchy::{Hierarchies, Layout};
+pub use location::Location;
+pub use stats::Stats;
