@@ -1,0 +1,257 @@
+//! What the user asks for, parsed: the doors fill these in, the engine gives them their meaning.
+//!
+//! `None` and empty mean "not said", so that the image's word or the engine's default counts.
+
+use dhow_base::id::Name;
+use dhow_spec::image::Platform;
+use std::path::PathBuf;
+
+/// A container to create.
+#[derive(Clone, Debug)]
+pub struct CreateOptions {
+    /// The image, as the user wrote it.
+    pub image: String,
+    /// Arguments after the image.
+    pub command: Vec<String>,
+    /// `--name`.
+    pub name: Option<Name>,
+    /// `--entrypoint`; an empty list clears the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// `-e` and `--env-file`, in order: `NAME=value`. Names without a value are resolved by the door.
+    pub env: Vec<String>,
+    /// `-w`.
+    pub workdir: Option<String>,
+    /// `-u`: `user`, `uid`, `user:group`…
+    pub user: Option<String>,
+    /// `--group-add`.
+    pub groups: Vec<String>,
+    /// `--hostname`.
+    pub hostname: Option<String>,
+    /// `-l`.
+    pub labels: Vec<(String, String)>,
+    /// `--annotation`.
+    pub annotations: Vec<(String, String)>,
+    /// `-i`: standard input is open.
+    pub interactive: bool,
+    /// `-t`: a terminal.
+    pub tty: bool,
+    /// `--rm`.
+    pub auto_remove: bool,
+    /// Limits.
+    pub limits: Limits,
+    /// Rights.
+    pub rights: Rights,
+    /// `-v`, `--mount`, `--tmpfs`.
+    pub mounts: Vec<MountOption>,
+    /// `--read-only`.
+    pub read_only: bool,
+    /// `--network`.
+    pub network: NetworkMode,
+    /// `--stop-signal`.
+    pub stop_signal: Option<i32>,
+    /// `--stop-timeout`, seconds; 10 unless said.
+    pub stop_timeout: Option<u32>,
+    /// `--pull`.
+    pub pull: PullPolicy,
+    /// `--platform`.
+    pub platform: Option<Platform>,
+    /// `--init` is not here yet; `--shm-size` is, in bytes.
+    pub shm_bytes: Option<u64>,
+}
+
+impl CreateOptions {
+    /// Everything unsaid, for one image.
+    pub fn of(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            command: Vec::new(),
+            name: None,
+            entrypoint: None,
+            env: Vec::new(),
+            workdir: None,
+            user: None,
+            groups: Vec::new(),
+            hostname: None,
+            labels: Vec::new(),
+            annotations: Vec::new(),
+            interactive: false,
+            tty: false,
+            auto_remove: false,
+            limits: Limits::default(),
+            rights: Rights::default(),
+            mounts: Vec::new(),
+            read_only: false,
+            network: NetworkMode::Unsaid,
+            stop_signal: None,
+            stop_timeout: None,
+            pull: PullPolicy::Missing,
+            platform: None,
+            shm_bytes: None,
+        }
+    }
+}
+
+/// Resource limits.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// `--memory`, bytes.
+    pub memory_bytes: Option<u64>,
+    /// `--memory-swap`, bytes of memory and swap together; -1 is no limit.
+    pub memory_swap_bytes: Option<i64>,
+    /// `--memory-reservation`, bytes.
+    pub memory_reservation_bytes: Option<u64>,
+    /// `--cpus`, in billionths of a processor.
+    pub nano_cpus: Option<u64>,
+    /// `--cpu-shares`.
+    pub cpu_shares: Option<u64>,
+    /// `--cpuset-cpus`.
+    pub cpuset_cpus: Option<String>,
+    /// `--cpuset-mems`.
+    pub cpuset_mems: Option<String>,
+    /// `--pids-limit`; 0 and below are no limit.
+    pub pids: Option<i64>,
+    /// `--ulimit`: name without `RLIMIT_`, soft, hard.
+    pub ulimits: Vec<Ulimit>,
+    /// `--oom-score-adj`.
+    pub oom_score_adj: Option<i32>,
+}
+
+/// One `--ulimit`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ulimit {
+    /// `nofile`, in lower case.
+    pub name: String,
+    /// The limit that can be raised.
+    pub soft: u64,
+    /// The limit that cannot.
+    pub hard: u64,
+}
+
+/// What the container may do beyond the default, or not.
+#[derive(Clone, Debug, Default)]
+pub struct Rights {
+    /// `--privileged`.
+    pub privileged: bool,
+    /// `--cap-add`, with or without `CAP_`; `ALL`.
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`.
+    pub cap_drop: Vec<String>,
+    /// `--security-opt no-new-privileges`.
+    pub no_new_privileges: bool,
+    /// `--security-opt seccomp=…`.
+    pub seccomp: SeccompChoice,
+    /// `--security-opt apparmor=…`.
+    pub apparmor: Option<String>,
+    /// `--security-opt label=…`, as written.
+    pub labels: Vec<String>,
+    /// `--security-opt mask=…`: paths that are masked besides the default ones.
+    pub mask: Vec<String>,
+    /// `--security-opt unmask=…`: paths that are not masked; `ALL`.
+    pub unmask: Vec<String>,
+    /// `--device`: host path, container path, access.
+    pub devices: Vec<DeviceOption>,
+}
+
+/// Which seccomp profile.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum SeccompChoice {
+    /// dhow's own.
+    #[default]
+    Default,
+    /// None.
+    Unconfined,
+    /// The content of a profile file.
+    Profile(Vec<u8>),
+}
+
+/// One `--device`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeviceOption {
+    /// The node on the host.
+    pub host: PathBuf,
+    /// The node in the container.
+    pub container: PathBuf,
+    /// Some of `rwm`.
+    pub access: String,
+}
+
+/// One `-v`, `--mount` or `--tmpfs`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MountOption {
+    /// What is mounted.
+    pub what: MountWhat,
+    /// Where, absolute, in the container.
+    pub target: PathBuf,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// Mount options as they go into `config.json`: `rprivate`, `noexec`, `size=64m`…
+    pub options: Vec<String>,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MountWhat {
+    /// A path of the host's. `-v` creates a missing directory as docker does, `--mount` does not.
+    Bind {
+        /// The path, absolute.
+        source: PathBuf,
+        /// Whether a missing one is created.
+        create: bool,
+    },
+    /// A named volume; made where it is missing.
+    Volume(Name),
+    /// Memory.
+    Tmpfs,
+}
+
+/// `--network`. A bridge comes with the network crate; until then unsaid means none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NetworkMode {
+    /// Nothing was said.
+    Unsaid,
+    /// A network namespace with a loopback only.
+    None,
+    /// The host's network.
+    Host,
+}
+
+/// When an image is fetched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PullPolicy {
+    /// Each time.
+    Always,
+    /// When it is not there.
+    Missing,
+    /// Never.
+    Never,
+    /// When the registry has another one.
+    Newer,
+}
+
+/// A process to run in a running container.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// `-e`.
+    pub env: Vec<String>,
+    /// `-w`.
+    pub workdir: Option<String>,
+    /// `-u`.
+    pub user: Option<String>,
+    /// `-i`.
+    pub interactive: bool,
+    /// `-t`.
+    pub tty: bool,
+    /// `--privileged`.
+    pub privileged: bool,
+}
+
+/// How much is removed with a container.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RemoveOptions {
+    /// `-f`: kill it first where it runs.
+    pub force: bool,
+    /// `-v`: its anonymous volumes too.
+    pub volumes: bool,
+}
