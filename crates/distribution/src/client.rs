@@ -15,14 +15,19 @@
 //! here of a blob is its length.
 
 use crate::{
-    blob::BlobReader,
+    blob::{BlobReader, Transfer},
     config::Config,
+    fetcher::{Document, Fetcher},
     reference::Reference,
     registries::{Endpoint, Registries},
 };
-use dhow_base::{Digest, Error, Kind, Result};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_spec::image::Descriptor;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use tokio::runtime::{Builder, Runtime};
+
+/// Threads for the network. They decrypt as well, and two keep up with a fast link.
+const WORKERS: usize = 2;
 
 /// Fetches images from registries. Clones share connections and tokens.
 #[derive(Clone, Debug)]
@@ -33,6 +38,46 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     registries: Registries,
+    fetcher: Arc<Fetcher>,
+    engine: OnceLock<Arc<Engine>>,
+}
+
+/// The runtime, until its last user is gone.
+#[derive(Debug)]
+struct Engine {
+    runtime: Option<Runtime>,
+}
+
+impl Engine {
+    fn start() -> Result<Self> {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(WORKERS).thread_name("dhow-network").enable_all();
+        let runtime = builder.build().doing(|| "start the network's threads")?;
+        Ok(Self { runtime: Some(runtime) })
+    }
+
+    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.as_ref().expect("the runtime is there until drop").block_on(work)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Waiting for the threads could block, and would panic on a thread of another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Shared {
+    fn engine(&self) -> Result<Arc<Engine>> {
+        if let Some(engine) = self.engine.get() {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Arc::new(Engine::start()?);
+        Ok(Arc::clone(self.engine.get_or_init(|| engine)))
+    }
 }
 
 /// What a reference led to.
@@ -66,8 +111,10 @@ pub struct Repository {
 
 impl Client {
     /// Reads registries.conf and makes a client. No connection is made and no thread started yet.
-    pub fn new(config: Config) -> Result<Self> {
-        Ok(Self { shared: Arc::new(Shared { registries: Registries::load(&config)? }) })
+    pub fn new(config: &Config) -> Result<Self> {
+        let registries = Registries::load(config)?;
+        let fetcher = Arc::new(Fetcher::new(config));
+        Ok(Self { shared: Arc::new(Shared { registries, fetcher, engine: OnceLock::new() }) })
     }
 
     /// The complete names that `text` may stand for, the first choice first.
@@ -77,7 +124,14 @@ impl Client {
 
     /// Fetches the manifest or index that `reference` names now.
     pub fn resolve(&self, reference: &Reference) -> Result<Resolved> {
-        Err(unconnected(&reference.to_string()))
+        let mut repository = self.repository(reference)?;
+        let (place, document) = repository
+            .first_document(reference.identifier(), reference.digest())
+            .doing(|| format!("find {reference}"))?;
+        // Whoever has the manifest most likely has the blobs.
+        repository.endpoints[..=place].rotate_right(1);
+        let Document { descriptor, bytes } = document;
+        Ok(Resolved { reference: reference.clone(), descriptor, bytes, repository })
     }
 
     /// The places of a repository without asking any of them, as resuming a pull needs it.
@@ -85,26 +139,69 @@ impl Client {
         let endpoints = self.shared.registries.endpoints(reference)?;
         Ok(Repository { shared: Arc::clone(&self.shared), endpoints })
     }
+
+    /// What happened that the user may want to know, each thing once; to be asked after the work.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.shared.fetcher.sessions.take_notices()
+    }
 }
 
 impl Repository {
-    /// The place that is asked first.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoints[0]
+    /// The places, the one that is asked first in front.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// Fetches a manifest or index by digest.
     pub fn manifest(&self, digest: &Digest) -> Result<Manifest> {
-        Err(unconnected(digest.as_str()))
+        let (_, Document { descriptor, bytes }) = self
+            .first_document(digest.as_str(), Some(digest))
+            .doing(|| format!("find {}@{digest}", self.name()))?;
+        Ok(Manifest { descriptor, bytes })
     }
 
     /// Opens a blob, from `offset` on. The reader gives exactly `descriptor.size - offset` bytes
     /// or an error.
     pub fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<BlobReader> {
-        Err(unconnected(&format!("{} from {offset}", descriptor.digest)))
+        let engine = self.shared.engine()?;
+        let (fetcher, endpoints) = (Arc::clone(&self.shared.fetcher), self.endpoints.clone());
+        let keeper = Arc::clone(&engine);
+        engine
+            .block_on(Transfer::begin(fetcher, endpoints, descriptor, offset, keeper))
+            .doing(|| format!("fetch blob {} of {}", descriptor.digest, self.name()))
+    }
+
+    fn name(&self) -> String {
+        self.endpoints.first().map(Endpoint::name).unwrap_or_default()
+    }
+
+    /// The first answer of the places, and the number of the place that gave it. Where none has
+    /// one, the registry's own error counts, which is the last.
+    fn first_document(
+        &self,
+        identifier: &str,
+        wanted: Option<&Digest>,
+    ) -> Result<(usize, Document)> {
+        let engine = self.shared.engine()?;
+        let mut failed: Option<Error> = None;
+        for (place, endpoint) in self.endpoints.iter().enumerate() {
+            let fetched = self.shared.fetcher.manifest(endpoint, identifier, wanted);
+            match engine.block_on(fetched) {
+                Ok(document) => return Ok((place, document)),
+                Err(error) => failed = Some(after_mirror(error, failed.take())),
+            }
+        }
+        Err(failed.unwrap_or_else(|| Error::new(Kind::Internal, "the repository has no place")))
     }
 }
 
-fn unconnected(what: &str) -> Error {
-    Error::new(Kind::Unsupported, format!("fetch {what}: the transport is not connected yet"))
+/// The registry's own error, with the mirrors' before it in the same line.
+fn after_mirror(error: Error, mirror: Option<Error>) -> Error {
+    match mirror {
+        None => error,
+        Some(mirror) => {
+            let what = format!("the mirror failed ({}) and the registry too", mirror.one_line());
+            Error::new(error.kind(), what).because(error)
+        }
+    }
 }

@@ -112,7 +112,7 @@ fn in_file(domain: &str, place: &Path) -> String {
 }
 
 #[derive(Default, Deserialize)]
-struct AuthFile {
+pub(crate) struct AuthFile {
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
     #[serde(default, rename = "credHelpers")]
@@ -136,7 +136,7 @@ struct Entry {
 }
 
 impl AuthFile {
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -160,7 +160,7 @@ impl AuthFile {
         if self.store.is_empty() { Ok(None) } else { helper::ask(&self.store, server) }
     }
 
-    fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
+    pub(crate) fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
         let mut key = format!("{domain}/{path}");
         loop {
             if let Some(entry) = self.auths.get(&key) {

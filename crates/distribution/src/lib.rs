@@ -5,14 +5,23 @@
 //! asynchronous runtime; nobody sees it, the calls block. It knows no store and no disk but its
 //! configuration files: what it fetches it hands over as bytes.
 
+mod address;
 mod blob;
 mod challenge;
 mod client;
 mod config;
 mod credentials;
+mod fetcher;
 mod helper;
+#[cfg(test)]
+mod mutations;
+mod names;
 mod reference;
+mod refusal;
 mod registries;
+mod session;
+mod tls;
+mod transport;
 
 pub use blob::BlobReader;
 pub use client::{Client, Manifest, Repository, Resolved};

@@ -392,7 +392,7 @@ mod tests {
             ("/a", "empty component"),
             ("a/", "empty component"),
             ("a/../b", "separator"),
-            ("../a", "separator"),
+            ("../a", "host name"),
             (".", "separator"),
             ("a..b", "\"..\""),
             ("a___b", "\"___\""),

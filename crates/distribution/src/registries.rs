@@ -96,7 +96,7 @@ impl Registries {
     }
 
     /// Adds one file's text; `path` is for messages.
-    fn add(&mut self, text: &str, path: &Path) -> Result<()> {
+    pub(crate) fn add(&mut self, text: &str, path: &Path) -> Result<()> {
         let document: Document = toml::from_str(text).map_err(|error| {
             // The error's own text spans lines and quotes the file; one line says enough.
             let what = format!("parse {}: {}", path.display(), error.message());

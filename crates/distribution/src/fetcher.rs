@@ -1,0 +1,365 @@
+//! Asking a registry until it answers: session, new tries, and checks of what a manifest claims.
+//!
+//! One question goes to one endpoint. A 401 is answered once; what may pass is tried again with
+//! pauses that double; what will not pass is an error at once.
+
+use crate::{
+    address::shown,
+    config::{Config, Patience},
+    credentials::Keyring,
+    refusal::{Failure, Refusal},
+    registries::Endpoint,
+    session::Sessions,
+    transport::{Answer, Ask, Transport, silent, within},
+};
+use bytes::Bytes;
+use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Hasher};
+use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES, media_type};
+use reqwest::{
+    Response,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER},
+};
+use serde::Deserialize;
+use std::time::{Duration, Instant};
+use url::Url;
+
+/// The answers that we may get for a manifest. The last two are too old for us to use, but a
+/// registry that has nothing else then says so by sending one, and we can name the reason.
+const ACCEPTED: [&str; 6] = [
+    media_type::OCI_INDEX,
+    media_type::OCI_MANIFEST,
+    media_type::DOCKER_LIST,
+    media_type::DOCKER_MANIFEST,
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    "application/vnd.docker.distribution.manifest.v1+json",
+];
+const REASON_LIMIT_BYTES: usize = 16 << 10;
+/// Less than this within the stall time is as good as nothing: it keeps a server that sends a byte
+/// a second from holding us for years.
+const LEAST_BYTES: usize = 1024;
+
+/// Everything a question needs; shared by all transfers of a client.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    pub(crate) transport: Transport,
+    pub(crate) sessions: Sessions,
+    pub(crate) patience: Patience,
+}
+
+/// A document and what it was given as.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Fetcher {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            transport: Transport::new(config),
+            sessions: Sessions::new(
+                Keyring::new(config.auth_files.clone()),
+                config.credentials.clone(),
+            ),
+            patience: config.patience.clone(),
+        }
+    }
+
+    /// Fetches the manifest `identifier` (a tag, or the digest `wanted`) and proves its digest.
+    pub(crate) async fn manifest(
+        &self,
+        endpoint: &Endpoint,
+        identifier: &str,
+        wanted: Option<&Digest>,
+    ) -> Result<Document> {
+        let question = Question {
+            path: format!("{}/manifests/{identifier}", endpoint.path),
+            headers: HeaderMap::from_iter([(ACCEPT, accept())]),
+        };
+        let mut tries = Tries::new(&self.patience);
+        loop {
+            let failure = match self.document(endpoint, &question, wanted).await {
+                Ok(document) => return Ok(document),
+                Err(failure) => failure,
+            };
+            tries.pause(failure).await?;
+        }
+    }
+
+    async fn document(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question,
+        wanted: Option<&Digest>,
+    ) -> Result<Document, Failure> {
+        let mut answer = self.ask(endpoint, question).await?;
+        let limit = usize::try_from(MANIFEST_LIMIT_BYTES).expect("4 MiB fit into a usize");
+        let body = Body::new(&mut answer.response, &answer.url, self.patience.stall);
+        let bytes = body.read_all(limit).await?;
+        let digest = proven_digest(&bytes, wanted, answer.response.headers())
+            .doing(|| format!("check the manifest from {}", shown(&answer.url)))?;
+        let media_type = media_type_of(answer.response.headers(), &bytes)?;
+        let descriptor = Descriptor::new(&media_type, digest, bytes.len() as u64);
+        Ok(Document { descriptor, bytes })
+    }
+
+    /// Asks once, being let in first where that is wanted. The answer is a success.
+    pub(crate) async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question,
+    ) -> Result<Answer, Failure> {
+        let base = self.transport.base(endpoint).await?;
+        let url = base.url.join(&question.path).map_err(|error| {
+            Error::new(Kind::Invalid, format!("ask for {:?}: {error}", question.path))
+        })?;
+        let authorization = self.sessions.current(endpoint).await;
+        let mut ask = Ask { url, headers: question.headers.clone(), authorization, form: None };
+        let mut answer = self.transport.send(&ask, &base).await?;
+        if answer.response.status().as_u16() == 401 && answer.at_origin {
+            let (refused, sent) = (&answer.response, ask.authorization.as_ref());
+            let renewed = self.sessions.renew(&self.transport, endpoint, &base, refused, sent);
+            ask.authorization = Some(renewed.await?);
+            answer = self.transport.send(&ask, &base).await?;
+        }
+        if answer.response.status().is_success() {
+            return Ok(answer);
+        }
+        Err(self.refused(answer, &endpoint.domain).await)
+    }
+
+    async fn refused(&self, mut answer: Answer, domain: &str) -> Failure {
+        let pause = retry_after(answer.response.headers());
+        let url = answer.url.clone();
+        let reading = read_limited(&mut answer.response, REASON_LIMIT_BYTES);
+        let body = within(self.patience.stall, &url, async { Ok(reading.await) }).await;
+        // A reason that does not arrive leaves the status, which says enough.
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        let status = answer.response.status();
+        let refusal = Refusal { status, url: &url, domain, body: &body, pause };
+        refusal.failure(self.patience.longest_pause)
+    }
+}
+
+/// What is asked, apart from whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    /// Below `/v2/`; made of checked names and digests only.
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Question {
+    /// For a blob from `offset` on. No encoding is wanted: the bytes must be those of the digest.
+    pub(crate) fn blob(endpoint: &Endpoint, digest: &Digest, offset: u64) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if offset > 0 {
+            let range = HeaderValue::from_str(&format!("bytes={offset}-"));
+            headers.insert(RANGE, range.expect("digits are fit for a header"));
+        }
+        Self { path: format!("{}/blobs/{digest}", endpoint.path), headers }
+    }
+}
+
+fn accept() -> HeaderValue {
+    HeaderValue::from_str(&ACCEPTED.join(", ")).expect("media types are fit for a header")
+}
+
+/// How often something has failed, and how long to wait before the next try.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    left: u32,
+    next_pause: Duration,
+    patience: Patience,
+}
+
+impl Tries {
+    pub(crate) fn new(patience: &Patience) -> Self {
+        let patience = patience.clone();
+        Self { left: patience.retries, next_pause: patience.first_pause, patience }
+    }
+
+    /// Something has been achieved: the count begins anew.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(&self.patience);
+    }
+
+    /// Waits before the next try, or gives the failure back as an error where none is left.
+    pub(crate) async fn pause(&mut self, failure: Failure) -> Result<()> {
+        let Failure::Passing { error, pause } = failure else {
+            return Err(failure.into_error());
+        };
+        if self.left == 0 {
+            return Err(error);
+        }
+        self.left -= 1;
+        let pause = pause.unwrap_or(self.next_pause).min(self.patience.longest_pause);
+        self.next_pause = (self.next_pause * 2).min(self.patience.longest_pause);
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+/// A body that arrives, and the time it has cost so far without giving enough.
+#[derive(Debug)]
+pub(crate) struct Body<'a> {
+    response: &'a mut Response,
+    url: &'a Url,
+    pace: Pace,
+}
+
+/// Tells a slow body from one that stands still. Only waiting counts, not what we do in between.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    stall: Duration,
+    waited: Duration,
+    got_bytes: usize,
+}
+
+impl Pace {
+    pub(crate) fn new(stall: Duration) -> Self {
+        Self { stall, waited: Duration::ZERO, got_bytes: 0 }
+    }
+
+    /// The next piece, or nothing at the end.
+    pub(crate) async fn next(
+        &mut self,
+        response: &mut Response,
+        url: &Url,
+    ) -> Result<Option<Bytes>, Failure> {
+        let began = Instant::now();
+        let left = self.stall.saturating_sub(self.waited);
+        let piece = match tokio::time::timeout(left, response.chunk()).await {
+            Ok(piece) => piece.map_err(|error| broken_off(&error, url))?,
+            Err(_) => return Err(Failure::passing(silent(url, self.stall))),
+        };
+        self.waited += began.elapsed();
+        self.got_bytes += piece.as_ref().map_or(0, Bytes::len);
+        if self.got_bytes >= LEAST_BYTES {
+            *self = Self::new(self.stall);
+        }
+        Ok(piece)
+    }
+}
+
+fn broken_off(error: &reqwest::Error, url: &Url) -> Failure {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let what = format!("read from {}: the answer broke off: {cause}", shown(url));
+    Failure::passing(Error::new(Kind::Unavailable, what))
+}
+
+impl<'a> Body<'a> {
+    fn new(response: &'a mut Response, url: &'a Url, stall: Duration) -> Self {
+        Self { response, url, pace: Pace::new(stall) }
+    }
+
+    async fn read_all(mut self, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
+        let too_large = || {
+            let what = format!("read the manifest from {}", shown(self.url));
+            Error::new(Kind::Exhausted, format!("{what}: it has more than {limit_bytes} bytes"))
+        };
+        if self.response.content_length().is_some_and(|length| length > limit_bytes as u64) {
+            return Err(too_large().into());
+        }
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.pace.next(self.response, self.url).await? {
+            if bytes.len() + piece.len() > limit_bytes {
+                return Err(too_large().into());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Reads at most `limit_bytes` of a body whose content matters little.
+pub(crate) async fn read_limited(response: &mut Response, limit_bytes: usize) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(piece)) if bytes.len() + piece.len() <= limit_bytes => {
+                bytes.extend_from_slice(&piece);
+            }
+            Ok(None) => return Ok(bytes),
+            Ok(Some(_)) => {
+                let what = format!("read an answer: it has more than {limit_bytes} bytes");
+                return Err(Error::new(Kind::Exhausted, what));
+            }
+            Err(error) => {
+                return Err(
+                    Error::new(Kind::Unavailable, "read an answer").because(error.without_url())
+                );
+            }
+        }
+    }
+}
+
+/// `Retry-After` in seconds. Its other form, a date, is not read: our own pause then serves.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The digest that the bytes have been proven to have: the one asked for, else the one that the
+/// registry claims, else SHA-256.
+fn proven_digest(bytes: &[u8], wanted: Option<&Digest>, headers: &HeaderMap) -> Result<Digest> {
+    let prove = |promised: &Digest, who: &str| {
+        let mut hasher = Hasher::new(promised.algorithm());
+        hasher.update(bytes);
+        let actual = hasher.finish();
+        if actual == *promised {
+            return Ok(());
+        }
+        let what = format!("{who} {promised}, but the bytes have {actual}");
+        Err(Error::new(Kind::Corrupt, what))
+    };
+    let claimed: Option<Digest> = match headers.get("docker-content-digest") {
+        Some(text) => Some(text.to_str().unwrap_or_default().parse().map_err(|error: Error| {
+            Error::new(Kind::Corrupt, "read Docker-Content-Digest").because(error)
+        })?),
+        None => None,
+    };
+    if let Some(wanted) = wanted {
+        prove(wanted, "asked for")?;
+    }
+    if let Some(claimed) = &claimed {
+        prove(claimed, "the registry claims")?;
+    }
+    Ok(wanted.cloned().or(claimed).unwrap_or_else(|| Digest::of(bytes)))
+}
+
+#[derive(Deserialize)]
+struct SelfDescription {
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
+    manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// The media type that the registry gave, or, where it gave a general one, what the document says.
+fn media_type_of(headers: &HeaderMap, bytes: &[u8]) -> Result<String> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if ACCEPTED[4..].contains(&given.as_str()) {
+        return Err(Error::new(Kind::Unsupported, "read the manifest: it is of Docker schema 1")
+            .hint("push the image again with a newer tool"));
+    }
+    if ACCEPTED.contains(&given.as_str()) {
+        return Ok(given);
+    }
+    let own: SelfDescription = serde_json::from_slice(bytes).map_err(|error| {
+        let what = format!("read the manifest: it came as {given:?} and is no JSON: {error}");
+        Error::new(Kind::Corrupt, what)
+    })?;
+    match (own.media_type, own.manifests) {
+        (Some(own), _) if ACCEPTED[..4].contains(&own.as_str()) => Ok(own),
+        (None, Some(_)) => Ok(media_type::OCI_INDEX.to_owned()),
+        (None, None) => Ok(media_type::OCI_MANIFEST.to_owned()),
+        (Some(own), _) => {
+            Err(Error::new(Kind::Unsupported, format!("read the manifest: it is of type {own:?}")))
+        }
+    }
+}

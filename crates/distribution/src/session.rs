@@ -1,0 +1,337 @@
+//! Being let in: from a registry's challenge to the `Authorization` that answers it.
+//!
+//! ```text
+//!  401 Bearer realm, service, scope ──▶ GET realm?service&scope   (password, or nobody)
+//!                                       POST realm                (identity token)
+//!                                 ◀── token, good for some seconds
+//!  401 Basic ──▶ name and password, as they are
+//! ```
+//!
+//! One repository at one registry has one session. When ten blobs find their token expired at the
+//! same moment, one of them fetches the new one and nine wait for it.
+//!
+//! A registry may name any token server, and dhow cannot know whose it is. So credentials go there
+//! over HTTPS only (or within this machine), and never on to a third place.
+
+use crate::{
+    address::{is_forbidden, is_loopback, literal, shown},
+    challenge::{self, Challenge},
+    credentials::{Credentials, Keyring, Secret},
+    refusal::{Failure, Refusal, tame},
+    registries::Endpoint,
+    transport::{Ask, Base, Transport, within},
+};
+use data_encoding::BASE64;
+use dhow_base::{Error, Kind, Result};
+use reqwest::{
+    Response,
+    header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE},
+};
+use serde::Deserialize;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex as AsyncMutex;
+use url::{Url, form_urlencoded};
+
+/// Tokens that carry many rights are long; none is this long.
+const TOKEN_LIMIT_BYTES: usize = 256 << 10;
+/// What a token server means that does not say how long its token is good.
+const USUAL_LIFE: Duration = Duration::from_secs(60);
+/// A token this close to its end is not used any more.
+const MARGIN: Duration = Duration::from_secs(5);
+const NOTICES_LIMIT: usize = 100;
+
+/// All sessions of a client.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    keyring: Keyring,
+    /// The user's own credentials, for registries but not for mirrors.
+    given: Option<Credentials>,
+    all: Mutex<HashMap<Place, Arc<AsyncMutex<Session>>>>,
+    notices: Mutex<Vec<String>>,
+}
+
+/// Domain and repository.
+type Place = (String, String);
+
+#[derive(Debug, Default)]
+struct Session {
+    /// Looked up at the first challenge; the inner `None` means that there are none.
+    credentials: Option<Option<Credentials>>,
+    proof: Option<Proof>,
+}
+
+/// What is sent, and until when it is good.
+#[derive(Clone, Debug)]
+struct Proof {
+    header: HeaderValue,
+    until: Option<Instant>,
+}
+
+impl Proof {
+    fn new(scheme: &str, secret: &str, until: Option<Instant>) -> Result<Self> {
+        let mut header = HeaderValue::from_str(&format!("{scheme} {secret}")).map_err(|_| {
+            Error::new(Kind::Invalid, "use a token or password: a header cannot hold it")
+        })?;
+        header.set_sensitive(true);
+        Ok(Self { header, until })
+    }
+
+    fn basic(user: &str, password: &Secret) -> Result<Self> {
+        let both = format!("{user}:{}", password.reveal());
+        Self::new("Basic", &BASE64.encode(both.as_bytes()), None)
+    }
+
+    fn is_good(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(keyring: Keyring, given: Option<Credentials>) -> Self {
+        Self { keyring, given, all: Mutex::default(), notices: Mutex::default() }
+    }
+
+    /// What to send along to `endpoint`, as far as we know without asking.
+    pub(crate) async fn current(&self, endpoint: &Endpoint) -> Option<HeaderValue> {
+        let session = self.session(endpoint);
+        let session = session.lock().await;
+        session.proof.as_ref().filter(|proof| proof.is_good()).map(|proof| proof.header.clone())
+    }
+
+    /// Answers the challenge in `refused`, which came although `sent` had been sent along.
+    pub(crate) async fn renew(
+        &self,
+        transport: &Transport,
+        endpoint: &Endpoint,
+        base: &Base,
+        refused: &Response,
+        sent: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, Failure> {
+        let session = self.session(endpoint);
+        let mut session = session.lock().await;
+        if let Some(proof) = session.proof.as_ref().filter(|proof| proof.is_good())
+            && Some(&proof.header) != sent
+        {
+            return Ok(proof.header.clone());
+        }
+        let credentials = match &session.credentials {
+            Some(credentials) => credentials.clone(),
+            None => self.look_up(endpoint).await?,
+        };
+        session.credentials = Some(credentials.clone());
+        let challenge = choose(refused.headers(), credentials.as_ref());
+        let visit = Visit { sessions: self, transport, endpoint, base };
+        let proof = visit.answer(challenge, credentials).await?;
+        let header = proof.header.clone();
+        session.proof = Some(proof);
+        Ok(header)
+    }
+
+    /// Things that the user may want to know, each once.
+    pub(crate) fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn notice(&self, text: String) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() < NOTICES_LIMIT && !notices.contains(&text) {
+            notices.push(text);
+        }
+    }
+
+    fn session(&self, endpoint: &Endpoint) -> Arc<AsyncMutex<Session>> {
+        let key = (endpoint.domain.clone(), endpoint.path.clone());
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(key).or_default())
+    }
+
+    async fn look_up(&self, endpoint: &Endpoint) -> Result<Option<Credentials>> {
+        if self.given.is_some() && !endpoint.mirror {
+            return Ok(self.given.clone());
+        }
+        let keyring = self.keyring.clone();
+        let (domain, path) = (endpoint.domain.clone(), endpoint.path.clone());
+        tokio::task::spawn_blocking(move || keyring.find(&domain, &path))
+            .await
+            .map_err(|error| Error::new(Kind::Internal, "look for credentials").because(error))?
+    }
+}
+
+/// The challenge to answer: a token where one is offered, else the password if there is one.
+fn choose(headers: &HeaderMap, credentials: Option<&Credentials>) -> Option<Challenge> {
+    let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    let all: Vec<Challenge> = texts.flat_map(challenge::parse).collect();
+    let bearer = all.iter().find(|offer| matches!(offer, Challenge::Bearer { .. }));
+    let basic = || all.iter().find(|_| matches!(credentials, Some(Credentials::Password { .. })));
+    bearer.or_else(basic).cloned()
+}
+
+/// One attempt to be let in.
+struct Visit<'a> {
+    sessions: &'a Sessions,
+    transport: &'a Transport,
+    endpoint: &'a Endpoint,
+    base: &'a Base,
+}
+
+impl Visit<'_> {
+    async fn answer(
+        &self,
+        challenge: Option<Challenge>,
+        credentials: Option<Credentials>,
+    ) -> Result<Proof, Failure> {
+        match (challenge, credentials) {
+            (_, Some(Credentials::RegistryToken(token))) => {
+                Ok(Proof::new("Bearer", token.reveal(), None)?)
+            }
+            (Some(Challenge::Bearer { realm, service, scope }), credentials) => {
+                let realm = self.realm(&realm, credentials.is_some())?;
+                let wish = Wish { service, scope: scope.unwrap_or_else(|| self.scope()) };
+                self.token(&realm, &wish, credentials).await
+            }
+            (Some(Challenge::Basic), Some(Credentials::Password { user, password })) => {
+                Ok(Proof::basic(&user, &password)?)
+            }
+            _ => {
+                let domain = &self.endpoint.domain;
+                Err(Error::new(Kind::Denied, format!("enter {domain}: it wants a login"))
+                    .hint(format!("log in: dhow login {domain}"))
+                    .into())
+            }
+        }
+    }
+
+    fn scope(&self) -> String {
+        format!("repository:{}:pull", self.endpoint.path)
+    }
+
+    /// The token server's address, if it may be asked.
+    fn realm(&self, text: &str, with_credentials: bool) -> Result<Url> {
+        let domain = &self.endpoint.domain;
+        let text = tame(text);
+        let refuse = |why: &str| {
+            let what = format!("ask for a token for {domain}: its token server {text:?} {why}");
+            Error::new(Kind::Denied, what)
+        };
+        let realm = Url::parse(&text).map_err(|_| refuse("is no address"))?;
+        let registry = &self.base.url;
+        let same_host = realm.host() == registry.host();
+        let near = same_host || (is_loopback(&realm) && is_loopback(registry));
+        match realm.scheme() {
+            "https" => {}
+            "http" if !with_credentials => {}
+            "http" if near && (is_loopback(&realm) || registry.scheme() == "http") => {}
+            "http" => return Err(refuse("would get the password over plain HTTP")),
+            _ => return Err(refuse("is not reached by HTTP")),
+        }
+        if literal(&realm).is_some_and(is_forbidden) && !same_host {
+            return Err(refuse("is an address of this machine's own link"));
+        }
+        if !realm.username().is_empty() || realm.password().is_some() {
+            return Err(refuse("holds a password"));
+        }
+        if with_credentials && !near && !same_site(&realm, registry) {
+            let server = shown(&realm);
+            self.sessions
+                .notice(format!("{domain} sent the login on to its token server {server}"));
+        }
+        Ok(realm)
+    }
+
+    async fn token(
+        &self,
+        realm: &Url,
+        wish: &Wish,
+        credentials: Option<Credentials>,
+    ) -> Result<Proof, Failure> {
+        let ask = match credentials {
+            Some(Credentials::IdentityToken(token)) => wish.by_identity(realm, &token),
+            Some(Credentials::Password { user, password }) => {
+                let proof = Proof::basic(&user, &password)?;
+                wish.by_query(realm, Some(&user), Some(proof.header))
+            }
+            _ => wish.by_query(realm, None, None),
+        };
+        let began = Instant::now();
+        let answer = self.transport.send(&ask, self.base).await?;
+        let patience = self.transport.patience();
+        let pause = crate::fetcher::retry_after(answer.response.headers());
+        let (status, mut response) = (answer.response.status(), answer.response);
+        let reading = crate::fetcher::read_limited(&mut response, TOKEN_LIMIT_BYTES);
+        let body = within(patience.stall, &answer.url, async { Ok(reading.await) }).await?;
+        let domain = &self.endpoint.domain;
+        if !status.is_success() {
+            let body = body.unwrap_or_default();
+            let refusal = Refusal { status, url: &answer.url, domain, body: &body, pause };
+            return Err(refusal.failure(patience.longest_pause));
+        }
+        let body = body?;
+        let bad = |why: &str| {
+            Error::new(Kind::Unavailable, format!("ask {} for a token: {why}", shown(&answer.url)))
+        };
+        // serde's own text could quote the token.
+        let answer: TokenAnswer = serde_json::from_slice(&body)
+            .map_err(|_| bad("its answer is not the expected JSON"))?;
+        let life = answer.expires_in.map_or(USUAL_LIFE, Duration::from_secs);
+        let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty());
+        let token = token.ok_or_else(|| bad("its answer holds no token"))?;
+        // A year is as good as forever, and cannot overflow the clock.
+        let life = life.clamp(MARGIN * 2, Duration::from_secs(365 * 86_400)) - MARGIN;
+        Ok(Proof::new("Bearer", &token, Some(began + life))?)
+    }
+}
+
+/// What a token should be good for.
+struct Wish {
+    service: Option<String>,
+    scope: String,
+}
+
+impl Wish {
+    fn by_query(&self, realm: &Url, user: Option<&str>, proof: Option<HeaderValue>) -> Ask {
+        let mut url = realm.clone();
+        let mut query = url.query_pairs_mut();
+        if let Some(service) = &self.service {
+            query.append_pair("service", service);
+        }
+        query.append_pair("scope", &self.scope);
+        if let Some(user) = user {
+            query.append_pair("account", user);
+        }
+        drop(query);
+        Ask { url, headers: HeaderMap::new(), authorization: proof, form: None }
+    }
+
+    fn by_identity(&self, realm: &Url, token: &Secret) -> Ask {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("service", self.service.as_deref().unwrap_or_default())
+            .append_pair("scope", &self.scope)
+            .append_pair("client_id", "dhow")
+            .append_pair("refresh_token", token.reveal())
+            .finish();
+        let (url, headers) = (realm.clone(), HeaderMap::new());
+        Ask { url, headers, authorization: None, form: Some(form) }
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+    expires_in: Option<u64>,
+}
+
+/// Do two hosts share their last two labels, as `auth.docker.io` and `registry-1.docker.io` do?
+fn same_site(one: &Url, other: &Url) -> bool {
+    let site = |url: &Url| {
+        let name = url.domain()?;
+        let mut labels = name.rsplit('.');
+        Some((labels.next()?.to_owned(), labels.next()?.to_owned()))
+    };
+    site(one).is_some() && site(one) == site(other)
+}
