@@ -21,6 +21,7 @@ mod client;
 mod exit;
 mod frame;
 mod job;
+pub mod log;
 mod spawn;
 
 pub use client::{Client, Event, is_alive, wait_for_exit};
