@@ -33,4 +33,8 @@ pub struct OverlayUpper {
     pub upper: PathBuf,
     /// The kernel's scratch directory.
     pub work: PathBuf,
+    /// Whether unmounting may leave changes unsynced: right for what is thrown away afterwards. The
+    /// kernel then refuses the next mount until `work/incompat` is removed. Linux 5.10.
+    #[serde(default)]
+    pub volatile: bool,
 }
