@@ -1,0 +1,835 @@
+//! The client against a registry that lies, stalls, breaks off, redirects and never ends: tests 20,
+//! 24 and 25 of the attack list, on the client's side.
+//!
+//! The registry is a few threads that write bytes, so that it can answer what no honest server
+//! would. It speaks plain HTTP on a loopback address and closes every connection after one answer.
+
+use dhow_base::{Digest, Error, Kind, Result};
+use dhow_distribution::{Client, Config, Credentials, Patience, Reference, Repository, Secret};
+use dhow_spec::image::{Descriptor, media_type};
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// One request, as far as tests look at it.
+#[derive(Clone, Debug)]
+struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    /// How many requests for this path came before.
+    earlier: usize,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn read(stream: &mut TcpStream) -> Option<Self> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).ok()?;
+            head.push(byte[0]);
+            // The first byte of a TLS handshake: say that this is something else.
+            if head == [0x16] {
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok()?;
+                return None;
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.lines();
+        let mut words = lines.next()?.split(' ');
+        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+        let headers: Vec<(String, String)> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        let mut request = Self { method, path, headers, body: String::new(), earlier: 0 };
+        let length = request.header("content-length").and_then(|text| text.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        stream.read_exact(&mut body).ok()?;
+        request.body = String::from_utf8(body).unwrap();
+        Some(request)
+    }
+}
+
+type Behaviour = dyn Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync;
+
+/// A registry that behaves as a test tells it.
+struct Rogue {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<Request>>>,
+    closed: Arc<AtomicBool>,
+}
+
+impl Rogue {
+    fn new(
+        behaviour: impl Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (requests, closed) =
+            (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (log, stop) = (Arc::clone(&requests), Arc::clone(&closed));
+        let behaviour: Arc<Behaviour> = Arc::new(behaviour);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (log, behaviour) = (Arc::clone(&log), Arc::clone(&behaviour));
+                thread::spawn(move || serve(stream.unwrap(), &log, &*behaviour));
+            }
+        });
+        Self { address, requests, closed }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(&config()).unwrap()
+    }
+
+    fn reference(&self) -> Reference {
+        Reference::parse(&format!("{}/a/b:tag", self.address)).unwrap()
+    }
+
+    fn repository(&self) -> Repository {
+        self.client().repository(&self.reference()).unwrap()
+    }
+
+    /// All requests but those that find out which protocol is spoken.
+    fn requests(&self) -> Vec<Request> {
+        let all = self.requests.lock().unwrap();
+        all.iter().filter(|request| request.path != "/v2/").cloned().collect()
+    }
+
+    fn fetch(&self, content: &[u8]) -> Result<Vec<u8>> {
+        read(&self.repository(), content, 0)
+    }
+}
+
+impl Drop for Rogue {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, behaviour: &Behaviour) {
+    let Some(mut request) = Request::read(&mut stream) else { return };
+    let mut all = log.lock().unwrap();
+    request.earlier = all.iter().filter(|earlier| earlier.path == request.path).count();
+    all.push(request.clone());
+    drop(all);
+    if request.path == "/v2/" {
+        drop(reply(&mut stream, "200 OK", "", b""));
+        return;
+    }
+    // A client that hangs up is what some tests are about.
+    drop(behaviour(&request, &mut stream));
+}
+
+fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
+    )?;
+    stream.write_all(body)
+}
+
+fn config() -> Config {
+    Config {
+        registries_conf: "/nonexistent".into(),
+        registries_conf_dirs: Vec::new(),
+        auth_files: Vec::new(),
+        patience: Patience {
+            connect: Duration::from_secs(5),
+            stall: Duration::from_millis(400),
+            retries: 3,
+            first_pause: Duration::from_millis(5),
+            longest_pause: Duration::from_secs(2),
+        },
+        ..Config::default()
+    }
+}
+
+fn password() -> Option<Credentials> {
+    Some(Credentials::parse("me:hunter2").unwrap())
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|at| u8::try_from(at * 31 % 251).unwrap()).collect()
+}
+
+fn read(repository: &Repository, content: &[u8], offset: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let descriptor = Descriptor::of("application/octet-stream", content);
+    let mut reader = repository.blob(&descriptor, offset)?;
+    match reader.read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(*error.into_inner().unwrap().downcast::<Error>().unwrap()),
+    }
+}
+
+fn offset_of(request: &Request) -> Option<usize> {
+    request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+}
+
+fn range_reply(stream: &mut TcpStream, content: &[u8], offset: usize) -> io::Result<()> {
+    let (last, total) = (content.len() - 1, content.len());
+    let header = format!("Content-Range: bytes {offset}-{last}/{total}\r\n");
+    reply(stream, "206 Partial Content", &header, &content[offset..])
+}
+
+const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
+
+fn manifest_headers() -> String {
+    format!("Content-Type: {}\r\n", media_type::OCI_MANIFEST)
+}
+
+// ---- manifests ----
+
+#[test]
+fn a_manifest_of_another_digest_is_refused_naming_both() {
+    let rogue = Rogue::new(|_, stream| reply(stream, "200 OK", &manifest_headers(), MANIFEST));
+    let (wanted, actual) = (Digest::of(b"wanted"), Digest::of(MANIFEST));
+
+    let error = rogue.repository().manifest(&wanted).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let text = error.one_line();
+    assert!(text.contains(wanted.as_str()) && text.contains(actual.as_str()), "{text}");
+    assert_eq!(rogue.repository().manifest(&actual).unwrap().bytes, MANIFEST);
+}
+
+#[test]
+fn a_manifest_that_contradicts_its_digest_header_is_refused() {
+    for claimed in [Digest::of(b"other").to_string(), "sha256:../../x".into(), String::new()] {
+        let headers = format!("{}Docker-Content-Digest: {claimed}\r\n", manifest_headers());
+        let rogue = Rogue::new(move |_, stream| reply(stream, "200 OK", &headers, MANIFEST));
+
+        let error = rogue.client().resolve(&rogue.reference()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Corrupt, "claimed {claimed:?}");
+    }
+}
+
+#[test]
+fn a_huge_manifest_is_refused_before_it_is_read() {
+    let announced = Rogue::new(|_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")?;
+        stream.write_all(&[b' '; 1 << 16])
+    });
+    let endless = Rogue::new(|_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        loop {
+            stream.write_all(b"10000\r\n")?;
+            stream.write_all(&[b' '; 1 << 16])?;
+            stream.write_all(b"\r\n")?;
+        }
+    });
+    for rogue in [announced, endless] {
+        let error = rogue.client().resolve(&rogue.reference()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Exhausted, "{}", error.one_line());
+    }
+}
+
+#[test]
+fn a_manifest_without_a_media_type_is_told_by_its_content() {
+    let cases: [(&str, &[u8], Option<&str>); 5] = [
+        ("", br#"{"manifests":[]}"#, Some(media_type::OCI_INDEX)),
+        ("text/plain", br#"{"layers":[]}"#, Some(media_type::OCI_MANIFEST)),
+        (
+            "application/json",
+            br#"{"mediaType":"application/vnd.docker.distribution.manifest.v2+json"}"#,
+            Some(media_type::DOCKER_MANIFEST),
+        ),
+        ("application/json", br#"{"mediaType":"application/x-other"}"#, None),
+        ("application/vnd.docker.distribution.manifest.v1+prettyjws", b"{}", None),
+    ];
+    for (given, body, expected) in cases {
+        let headers = format!("Content-Type: {given}\r\n");
+        let rogue = Rogue::new(move |_, stream| reply(stream, "200 OK", &headers, body));
+
+        let resolved = rogue.client().resolve(&rogue.reference());
+
+        match (resolved, expected) {
+            (Ok(resolved), Some(expected)) => assert_eq!(resolved.descriptor.media_type, expected),
+            (Err(error), None) => assert_eq!(error.kind(), Kind::Unsupported, "{given}"),
+            (resolved, _) => panic!("{given}: {resolved:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_missing_manifest_is_named_with_the_registrys_reason() {
+    let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown\u001b[2J"}]}"#;
+    let rogue = Rogue::new(|_, stream| reply(stream, "404 Not Found", "", body));
+
+    let error = rogue.client().resolve(&rogue.reference()).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::NotFound);
+    let text = error.one_line();
+    assert!(text.contains("a/b:tag") && text.contains("MANIFEST_UNKNOWN"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert_eq!(rogue.requests().len(), 1, "what is not there is not asked for again");
+}
+
+// ---- blobs that break ----
+
+#[test]
+fn a_body_that_breaks_off_is_resumed_where_it_broke() {
+    let bytes = content(3_000_000);
+    let served = bytes.clone();
+    let rogue = Rogue::new(move |request, stream| match offset_of(request) {
+        Some(offset) if request.earlier >= 2 => range_reply(stream, &served, offset),
+        offset => {
+            let offset = offset.unwrap_or(0);
+            let (left, last) = (served.len() - offset, served.len() - 1);
+            let status = if offset == 0 { "200 OK" } else { "206 Partial Content" };
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {left}\r\n")?;
+            write!(stream, "Content-Range: bytes {offset}-{last}/{}\r\n\r\n", served.len())?;
+            stream.write_all(&served[offset..offset + 1_000_000])
+        }
+    });
+
+    let fetched = rogue.fetch(&bytes).unwrap();
+
+    assert!(fetched == bytes);
+    let offsets: Vec<Option<usize>> = rogue.requests().iter().map(offset_of).collect();
+    assert_eq!(offsets, [None, Some(1_000_000), Some(2_000_000)]);
+}
+
+#[test]
+fn a_whole_answer_to_a_range_is_skipped_to_where_we_were() {
+    let bytes = content(500_000);
+    let served = bytes.clone();
+    let rogue = Rogue::new(move |request, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", served.len())?;
+        let end = if request.earlier == 0 { 200_001 } else { served.len() };
+        stream.write_all(&served[..end])
+    });
+
+    assert!(rogue.fetch(&bytes).unwrap() == bytes);
+    assert!(read(&rogue.repository(), &bytes, 7).unwrap() == bytes[7..]);
+    assert!(read(&rogue.repository(), &bytes, 500_000).unwrap().is_empty());
+    let beyond = read(&rogue.repository(), &bytes, 500_001).unwrap_err();
+    assert_eq!(beyond.kind(), Kind::Invalid);
+}
+
+#[test]
+fn ranges_that_are_not_those_asked_for_are_refused() {
+    let bytes = content(1000);
+    let cases = [
+        "Content-Range: bytes 0-499/1000\r\n",
+        "Content-Range: bytes 501-1000/1001\r\n",
+        "Content-Range: bytes 500-999/2000\r\n",
+        "Content-Range: bytes 18446744073709551615-18446744073709551615/1\r\n",
+        "Content-Range: rubbish\r\n",
+        "",
+    ];
+    for header in cases {
+        let served = bytes.clone();
+        let rogue = Rogue::new(move |_, stream| {
+            reply(stream, "206 Partial Content", header, &served[500..])
+        });
+
+        let error = read(&rogue.repository(), &bytes, 500).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Corrupt, "{header}: {}", error.one_line());
+    }
+}
+
+#[test]
+fn a_blob_of_another_length_is_refused_at_once() {
+    let bytes = content(1000);
+    for length in [999, 1001, 5_000_000] {
+        let rogue = Rogue::new(move |_, stream| reply(stream, "200 OK", "", &content(length)));
+
+        let error = rogue.fetch(&bytes).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Corrupt, "{length}: {}", error.one_line());
+        assert_eq!(rogue.requests().len(), 1);
+    }
+}
+
+#[test]
+fn an_endless_blob_ends_as_soon_as_it_is_too_long() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let rogue = Rogue::new(move |_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+        loop {
+            stream.write_all(b"10000\r\n")?;
+            stream.write_all(&[7; 1 << 16])?;
+            stream.write_all(b"\r\n")?;
+            count.fetch_add(1 << 16, Ordering::SeqCst);
+        }
+    });
+
+    let error = rogue.fetch(&content(100_000)).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Corrupt, "{}", error.one_line());
+    thread::sleep(Duration::from_millis(100));
+    let stopped_at = sent.load(Ordering::SeqCst);
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(sent.load(Ordering::SeqCst), stopped_at, "the connection is closed");
+}
+
+#[test]
+fn a_blob_that_always_ends_early_is_given_up() {
+    let rogue = Rogue::new(|_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\n\r\n")?;
+        stream.write_all(&content(10))
+    });
+
+    let error = rogue.fetch(&content(1000)).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Unavailable, "{}", error.one_line());
+    assert_eq!(rogue.requests().len(), 4, "one try and three more");
+}
+
+#[test]
+fn a_trickle_counts_as_standing_still() {
+    let rogue = Rogue::new(|_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
+        loop {
+            stream.write_all(b"x")?;
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let silent = Rogue::new(|_, _| {
+        thread::sleep(Duration::from_secs(20));
+        Ok(())
+    });
+    for rogue in [rogue, silent] {
+        let start = Instant::now();
+
+        let error = rogue.fetch(&content(1_000_000)).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::TimedOut, "{}", error.one_line());
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a_reader_that_waits_slows_the_sender_and_dropping_it_ends_the_transfer() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let ended = Arc::new(AtomicBool::new(false));
+    let (count, end) = (Arc::clone(&sent), Arc::clone(&ended));
+    let length = 256 << 20;
+    let rogue = Rogue::new(move |_, stream| {
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+        let piece = content(1 << 16);
+        while stream.write_all(&piece).is_ok() {
+            count.fetch_add(piece.len(), Ordering::SeqCst);
+        }
+        end.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    let descriptor = Descriptor::new("x", Digest::of(b""), length);
+    let mut reader = rogue.repository().blob(&descriptor, 0).unwrap();
+    reader.read_exact(&mut [0; 100]).unwrap();
+
+    // Longer than the stall time: our own waiting is no reason to give up.
+    thread::sleep(Duration::from_millis(800));
+    let waiting = sent.load(Ordering::SeqCst);
+    let mut some = vec![0; 8 << 20];
+    reader.read_exact(&mut some).unwrap();
+    drop(reader);
+    thread::sleep(Duration::from_millis(300));
+
+    // The kernel's socket buffers hold some MiB as well.
+    assert!(waiting < 16 << 20, "{waiting} bytes were taken in advance");
+    assert!(ended.load(Ordering::SeqCst), "the sender was not told");
+}
+
+// ---- servers that have a bad moment ----
+
+#[test]
+fn bad_moments_pass() {
+    let bytes = content(1000);
+    let served = bytes.clone();
+    let rogue = Rogue::new(move |request, stream| match request.earlier {
+        0 => reply(stream, "429 Too Many Requests", "Retry-After: 1\r\n", b""),
+        1 => reply(stream, "500 Internal Server Error", "", b"<html>"),
+        2 => Ok(()),
+        _ => reply(stream, "200 OK", "", &served),
+    });
+    let start = Instant::now();
+
+    assert!(rogue.fetch(&bytes).unwrap() == bytes);
+
+    assert!(start.elapsed() >= Duration::from_secs(1), "Retry-After is heeded");
+    assert_eq!(rogue.requests().len(), 4);
+}
+
+#[test]
+fn bad_times_do_not_pass() {
+    let cases = [("503 Service Unavailable", "", 4), ("429 Slow Down", "Retry-After: 3600\r\n", 1)];
+    for (status, headers, tries) in cases {
+        let rogue = Rogue::new(move |_, stream| reply(stream, status, headers, b""));
+
+        let error = rogue.client().resolve(&rogue.reference()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Unavailable, "{status}");
+        assert_eq!(rogue.requests().len(), tries, "{status}");
+    }
+}
+
+#[test]
+fn nobody_at_home_is_said_with_host_and_hint() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let client = Client::new(&config()).unwrap();
+    let cases = [(format!("{address}/a"), "listens"), ("nothing.invalid/a".into(), "check")];
+    for (name, hint) in cases {
+        let error = client.resolve(&Reference::parse(&name).unwrap()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Unavailable, "{}", error.one_line());
+        assert!(error.one_line().contains(name.split('/').next().unwrap()), "{}", error.one_line());
+        assert!(error.innermost_hint().unwrap().contains(hint), "{error:?}");
+    }
+}
+
+// ---- redirects ----
+
+#[test]
+fn credentials_do_not_follow_a_redirect_to_another_host() {
+    let bytes = content(1000);
+    let served = bytes.clone();
+    let other = Rogue::new(move |_, stream| reply(stream, "200 OK", "", &served));
+    // Another port is another origin; another name for it, too.
+    let location = format!("http://localhost:{}/signed?s=1", other.address.port());
+    let rogue = Rogue::new(move |request, stream| {
+        if request.header("authorization").is_none() {
+            return reply(
+                stream,
+                "401 Unauthorized",
+                "WWW-Authenticate: Basic realm=\"x\"\r\n",
+                b"",
+            );
+        }
+        let status = "307 Temporary Redirect";
+        match request.path.strip_suffix("?again") {
+            Some(_) => reply(stream, status, &format!("Location: {location}\r\n"), b""),
+            None => reply(stream, status, &format!("Location: {}?again\r\n", request.path), b""),
+        }
+    });
+    let client = Client::new(&Config { credentials: password(), ..config() }).unwrap();
+    let repository = client.repository(&rogue.reference()).unwrap();
+
+    assert!(read(&repository, &bytes, 0).unwrap() == bytes);
+
+    let mine = rogue.requests();
+    assert!(mine.iter().skip(1).all(|request| request.header("authorization").is_some()));
+    assert_eq!(mine.len(), 3);
+    assert_eq!(other.requests().len(), 1);
+    assert_eq!(other.requests()[0].header("authorization"), None);
+    assert_eq!(other.requests()[0].header("referer"), None);
+}
+
+#[test]
+fn a_redirect_away_and_back_does_not_bring_the_credentials_back() {
+    let back: Arc<Mutex<String>> = Arc::default();
+    let to = Arc::clone(&back);
+    let other = Rogue::new(move |_, stream| {
+        let location = format!("Location: {}\r\n", to.lock().unwrap());
+        reply(stream, "302 Found", &location, b"")
+    });
+    let away = format!("Location: http://{}/x\r\n", other.address);
+    let rogue = Rogue::new(move |request, stream| {
+        if request.path == "/back" {
+            return reply(stream, "200 OK", "", b"");
+        }
+        match request.header("authorization") {
+            None => reply(stream, "401 Unauthorized", "WWW-Authenticate: Basic\r\n", b""),
+            Some(_) => reply(stream, "302 Found", &away, b""),
+        }
+    });
+    *back.lock().unwrap() = format!("http://{}/back", rogue.address);
+    let client = Client::new(&Config { credentials: password(), ..config() }).unwrap();
+
+    drop(client.resolve(&rogue.reference()));
+
+    let returned = rogue.requests().pop().unwrap();
+    assert_eq!((returned.path.as_str(), returned.header("authorization")), ("/back", None));
+}
+
+#[test]
+fn redirects_to_where_no_registry_is_are_refused() {
+    let cases = [
+        "http://169.254.169.254/latest/meta-data/",
+        "https://169.254.169.254/latest/",
+        "http://[fe80::1]/",
+        "http://2852039166/",
+        "file:///etc/shadow",
+        "ftp://127.0.0.1/x",
+        "http://user:pass@127.0.0.1/x",
+        "http://192.0.2.1/x",
+    ];
+    for location in cases {
+        let header = format!("Location: {location}\r\n");
+        let rogue = Rogue::new(move |_, stream| reply(stream, "307 Moved", &header, b""));
+
+        let error = rogue.fetch(b"x").unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Denied, "{location}: {}", error.one_line());
+        assert_eq!(rogue.requests().len(), 1, "{location}");
+    }
+}
+
+#[test]
+fn redirects_in_a_circle_end() {
+    let rogue = Rogue::new(|request, stream| {
+        reply(stream, "307 Moved", &format!("Location: {}\r\n", request.path), b"")
+    });
+
+    assert_eq!(rogue.fetch(b"x").unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(rogue.requests().len(), 6);
+}
+
+// ---- tokens ----
+
+/// A registry whose tokens the server at `/token` gives; `token-N` is the N-th.
+fn token_registry(life: u64) -> Rogue {
+    let given = Arc::new(AtomicUsize::new(0));
+    Rogue::new(move |request, stream| {
+        let host = request.header("host").unwrap();
+        if request.path.starts_with("/token") {
+            let number = given.fetch_add(1, Ordering::SeqCst) + 1;
+            let body = format!(r#"{{"token":"token-{number}","expires_in":{life}}}"#);
+            return reply(stream, "200 OK", "", body.as_bytes());
+        }
+        let newest = format!("Bearer token-{}", given.load(Ordering::SeqCst));
+        if request.header("authorization") == Some(&newest) {
+            return reply(stream, "200 OK", &manifest_headers(), MANIFEST);
+        }
+        let challenge = format!(
+            "WWW-Authenticate: Basic realm=\"no\", Bearer realm=\"http://{host}/token\",\
+             service=\"the registry\",scope=\"repository:a/b:pull\"\r\n"
+        );
+        reply(stream, "401 Unauthorized", &challenge, b"")
+    })
+}
+
+fn token_requests(rogue: &Rogue) -> Vec<Request> {
+    let all = rogue.requests().into_iter();
+    all.filter(|request| request.path.starts_with("/token")).collect()
+}
+
+#[test]
+fn a_token_is_fetched_once_and_used_until_it_ends() {
+    let rogue = token_registry(300);
+    let client = rogue.client();
+    for _ in 0..3 {
+        client.resolve(&rogue.reference()).unwrap();
+    }
+
+    let tokens = token_requests(&rogue);
+    assert_eq!(tokens.len(), 1);
+    assert_eq!(tokens[0].path, "/token?service=the+registry&scope=repository%3Aa%2Fb%3Apull");
+    assert_eq!(tokens[0].header("authorization"), None);
+    assert_eq!(rogue.requests().len(), 5, "one refused, one for the token, three answered");
+}
+
+#[test]
+fn many_readers_fetch_one_token_together() {
+    let rogue = token_registry(300);
+    let client = rogue.client();
+
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| client.resolve(&rogue.reference()).unwrap());
+        }
+    });
+
+    assert_eq!(token_requests(&rogue).len(), 1);
+}
+
+#[test]
+fn an_ended_token_is_renewed() {
+    // The shortest life is what remains after the margin, and then the token is asked for anew.
+    let rogue = token_registry(0);
+    let client = rogue.client();
+    client.resolve(&rogue.reference()).unwrap();
+    thread::sleep(Duration::from_millis(5_100));
+
+    client.resolve(&rogue.reference()).unwrap();
+
+    assert_eq!(token_requests(&rogue).len(), 2);
+}
+
+#[test]
+fn a_password_goes_to_the_token_server_and_not_to_the_registry() {
+    let rogue = token_registry(300);
+    let client = Client::new(&Config { credentials: password(), ..config() }).unwrap();
+
+    client.resolve(&rogue.reference()).unwrap();
+
+    let basic = Some("Basic bWU6aHVudGVyMg==");
+    assert_eq!(token_requests(&rogue)[0].header("authorization"), basic);
+    assert!(token_requests(&rogue)[0].path.ends_with("&account=me"));
+    let others = rogue.requests().into_iter().filter(|request| request.path.starts_with("/v2"));
+    assert!(others.into_iter().all(|request| request.header("authorization") != basic));
+}
+
+#[test]
+fn an_identity_token_is_posted() {
+    let rogue = token_registry(300);
+    let identity = Some(Credentials::IdentityToken(Secret::new("refresh me")));
+    let client = Client::new(&Config { credentials: identity, ..config() }).unwrap();
+
+    client.resolve(&rogue.reference()).unwrap();
+
+    let asked = &token_requests(&rogue)[0];
+    assert_eq!(asked.method, "POST");
+    assert!(asked.body.contains("grant_type=refresh_token"), "{}", asked.body);
+    assert!(asked.body.ends_with("&refresh_token=refresh+me"), "{}", asked.body);
+}
+
+#[test]
+fn a_token_server_that_would_get_the_password_in_the_clear_is_refused() {
+    let cases = [
+        ("http://192.0.2.1/token", "plain HTTP"),
+        ("http://169.254.169.254/token", "plain HTTP"),
+        ("https://169.254.169.254/token", "own link"),
+        ("ftp://127.0.0.1/token", "not reached by HTTP"),
+        ("/token", "no address"),
+        ("https://a:b@127.0.0.1/", "holds a password"),
+    ];
+    for (realm, why) in cases {
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\"\r\n");
+        let rogue = Rogue::new(move |_, stream| reply(stream, "401 No", &challenge, b""));
+        let client = Client::new(&Config { credentials: password(), ..config() }).unwrap();
+
+        let error = client.resolve(&rogue.reference()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Denied, "{realm}");
+        assert!(error.one_line().contains(why), "{realm}: {}", error.one_line());
+        assert!(!error.one_line().contains("hunter2"));
+    }
+}
+
+#[test]
+fn who_is_not_let_in_is_told_to_log_in() {
+    let basic = Rogue::new(|_, stream| {
+        reply(stream, "401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n", b"")
+    });
+    let forbidden = Rogue::new(|_, stream| reply(stream, "403 Forbidden", "", b""));
+    let no_token = Rogue::new(|request, stream| {
+        let realm = format!("http://{}/token", request.header("host").unwrap());
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\"\r\n");
+        reply(stream, "401 Unauthorized", &challenge, b"{}")
+    });
+    for rogue in [basic, forbidden, no_token] {
+        for credentials in [None, password()] {
+            let client = Client::new(&Config { credentials, ..config() }).unwrap();
+
+            let error = client.resolve(&rogue.reference()).unwrap_err();
+
+            assert_eq!(error.kind(), Kind::Denied, "{}", error.one_line());
+            let hint = error.innermost_hint().unwrap();
+            assert!(hint.contains(&format!("dhow login {}", rogue.address)), "{hint}");
+        }
+    }
+}
+
+#[test]
+fn a_token_answer_that_makes_no_sense_is_an_error_without_the_token() {
+    let huge = format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20));
+    let cases =
+        ["", "[]", r#"{"token":""}"#, r#"{"token":"hunter2\r\nX: y"}"#, r#"{"token":5}"#, &huge];
+    for body in cases {
+        let body = body.to_owned();
+        let rogue = Rogue::new(move |request, stream| {
+            if request.path.starts_with("/token") {
+                return reply(stream, "200 OK", "", body.as_bytes());
+            }
+            let realm = format!("http://{}/token", request.header("host").unwrap());
+            let challenge = format!("WWW-Authenticate: Bearer realm=\"{realm}\"\r\n");
+            reply(stream, "401 Unauthorized", &challenge, b"")
+        });
+
+        let error = rogue.client().resolve(&rogue.reference()).unwrap_err();
+
+        assert!(!error.one_line().contains("hunter2"), "{}", error.one_line());
+        assert_ne!(error.kind(), Kind::Internal, "{}", error.one_line());
+    }
+}
+
+// ---- mirrors ----
+
+#[test]
+fn mirrors_are_tried_first_and_stood_in_for() {
+    let bytes = content(1000);
+    let served = bytes.clone();
+    let registry = Rogue::new(move |request, stream| {
+        if request.path.contains("/manifests/") {
+            reply(stream, "200 OK", &manifest_headers(), MANIFEST)
+        } else {
+            reply(stream, "200 OK", "", &served)
+        }
+    });
+    let empty = Rogue::new(|_, stream| reply(stream, "404 Not Found", "", b""));
+    let manifests_only = Rogue::new(|request, stream| {
+        if request.path.contains("/manifests/") {
+            reply(stream, "200 OK", &manifest_headers(), MANIFEST)
+        } else {
+            reply(stream, "404 Not Found", "", b"")
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("registries.conf");
+    let text = format!(
+        "[[registry]]\nprefix = 'hub.test/x'\nlocation = '{}/y'\n\
+         [[registry.mirror]]\nlocation = '{}'\n[[registry.mirror]]\nlocation = '{}/z'\n",
+        registry.address, empty.address, manifests_only.address
+    );
+    std::fs::write(&conf, text).unwrap();
+    let config = Config { registries_conf: conf, credentials: password(), ..config() };
+    let client = Client::new(&config).unwrap();
+
+    let resolved = client.resolve(&Reference::parse("hub.test/x/a:tag").unwrap()).unwrap();
+    let fetched = read(&resolved.repository, &bytes, 0).unwrap();
+
+    assert!(fetched == bytes);
+    assert_eq!(resolved.repository.endpoints()[0].path, "z/a");
+    let paths = |rogue: &Rogue| -> Vec<String> {
+        rogue.requests().into_iter().map(|request| request.path).collect()
+    };
+    let blob = |path: &str| format!("/v2/{path}/blobs/{}", Digest::of(&bytes));
+    assert_eq!(paths(&empty), ["/v2/a/manifests/tag".to_owned(), blob("a")]);
+    assert_eq!(paths(&manifests_only), ["/v2/z/a/manifests/tag".to_owned(), blob("z/a")]);
+    assert_eq!(paths(&registry), [blob("y/a")]);
+}
+
+#[test]
+fn loopback_is_reached_without_the_proxy_and_others_through_it() {
+    let rogue = Rogue::new(|_, stream| reply(stream, "200 OK", &manifest_headers(), MANIFEST));
+    let proxy = Rogue::new(|_, stream| reply(stream, "503 No", "", b""));
+    let address = Some(format!("http://{}", proxy.address));
+    let proxies =
+        dhow_distribution::Proxies { http: address.clone(), https: address, except: None };
+    let client = Client::new(&Config { proxies, ..config() }).unwrap();
+
+    client.resolve(&rogue.reference()).unwrap();
+    assert_eq!(proxy.requests().len(), 0);
+    client.resolve(&Reference::parse("hub.test/a").unwrap()).unwrap_err();
+
+    assert_eq!(proxy.requests()[0].method, "CONNECT");
+    assert_eq!(proxy.requests()[0].path, "hub.test:443");
+}
