@@ -103,12 +103,6 @@ impl Client {
         self.send(&Frame::Attach)
     }
 
-    /// Says that this client cleans up after the exit, so that the monitor's command need not run.
-    /// It runs nevertheless if this client is gone by then.
-    pub fn take_cleanup(&mut self) -> Result<()> {
-        self.send(&Frame::TakeCleanup)
-    }
-
     /// Sends a signal to the process.
     pub fn signal(&mut self, number: i32) -> Result<()> {
         self.send(&Frame::Signal(number))

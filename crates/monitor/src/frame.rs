@@ -12,7 +12,6 @@
 //!      │  Stdin, StdinClosed ────────────────▶│  at most `STDIN_WINDOW` bytes ahead
 //!      │◀──────────────────── StdinTaken      │  so many bytes may follow
 //!      │  Resize, Signal ────────────────────▶│
-//!      │  TakeCleanup ───────────────────────▶│  the client will clean up after the exit
 //!      │  Detach ────────────────────────────▶│  the client goes and the process stays
 //!      │◀──────────────────── Exited          │  last, after all output
 //! ```
@@ -39,6 +38,10 @@ pub const STDIN_WINDOW: usize = 64 << 10;
 
 const HEADER_BYTES: usize = 5;
 
+// Such a chain fits into a frame, also where every character is an escape of six bytes.
+const LINKS_LIMIT: usize = 9;
+const LINK_LIMIT_CHARS: usize = 1000;
+
 /// Something that is said.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Frame {
@@ -56,8 +59,6 @@ pub(crate) enum Frame {
     Signal(i32),
     /// The client goes and the process stays.
     Detach,
-    /// The client will clean up after the exit.
-    TakeCleanup,
     /// The process runs.
     Started(Started),
     /// The process could not be started.
@@ -112,16 +113,17 @@ pub(crate) struct Failure {
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
-        let mut chain = vec![error.to_string()];
+        let short = |text: String| text.chars().take(LINK_LIMIT_CHARS).collect();
+        let mut chain = vec![short(error.to_string())];
         let mut next = std::error::Error::source(error);
-        while let Some(cause) = next {
-            chain.push(cause.to_string());
+        while let Some(cause) = next.filter(|_| chain.len() < LINKS_LIMIT) {
+            chain.push(short(cause.to_string()));
             next = cause.source();
         }
         Self {
             kind: format!("{:?}", error.kind()),
             chain,
-            hint: error.innermost_hint().map(str::to_owned),
+            hint: error.innermost_hint().map(|hint| short(hint.to_owned())),
             errno: error.errno(),
         }
     }
@@ -178,7 +180,6 @@ enum Tag {
     Resize = 5,
     Signal = 6,
     Detach = 7,
-    TakeCleanup = 8,
     Started = 64,
     Failed = 65,
     Stdout = 66,
@@ -189,7 +190,7 @@ enum Tag {
 
 impl Tag {
     fn parse(byte: u8) -> Option<Self> {
-        const ALL: [Tag; 14] = [
+        const ALL: [Tag; 13] = [
             Tag::Job,
             Tag::Attach,
             Tag::Stdin,
@@ -197,7 +198,6 @@ impl Tag {
             Tag::Resize,
             Tag::Signal,
             Tag::Detach,
-            Tag::TakeCleanup,
             Tag::Started,
             Tag::Failed,
             Tag::Stdout,
@@ -206,10 +206,6 @@ impl Tag {
             Tag::Exited,
         ];
         ALL.into_iter().find(|tag| *tag as u8 == byte)
-    }
-
-    fn limit_bytes(self) -> usize {
-        if self == Self::Job { JOB_LIMIT_BYTES } else { LIMIT_BYTES }
     }
 }
 
@@ -228,7 +224,6 @@ impl Frame {
             }
             Self::Signal(number) => append(bytes, Tag::Signal, &number.to_le_bytes()),
             Self::Detach => append(bytes, Tag::Detach, b""),
-            Self::TakeCleanup => append(bytes, Tag::TakeCleanup, b""),
             Self::Started(started) => append(bytes, Tag::Started, &json(started)),
             Self::Failed(failure) => append(bytes, Tag::Failed, &json(failure)),
             Self::Stdout(data) => append_data(bytes, Channel::Stdout, data),
@@ -241,6 +236,15 @@ impl Frame {
     /// Takes one frame off the front of `bytes`: the frame and how many bytes it was, or `None`
     /// while it is not whole. An error means that the rest of the stream makes no sense.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
+        Self::parse_limited(bytes, LIMIT_BYTES)
+    }
+
+    /// As [`Frame::parse`], of the first frame, which may be a long job.
+    pub(crate) fn parse_job(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
+        Self::parse_limited(bytes, JOB_LIMIT_BYTES)
+    }
+
+    fn parse_limited(bytes: &[u8], limit_bytes: usize) -> Result<Option<(Self, usize)>> {
         let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
             return Ok(None);
         };
@@ -248,7 +252,7 @@ impl Frame {
             .ok_or_else(|| bad(&format!("there is no frame of kind {}", header[0])))?;
         let length = u32::from_le_bytes([header[1], header[2], header[3], header[4]]);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > tag.limit_bytes() {
+        if length > limit_bytes {
             return Err(bad(&format!("a {tag:?} frame of {length} bytes is too long")));
         }
         let Some(payload) = rest.get(..length) else {
@@ -272,7 +276,6 @@ impl Frame {
             }
             Tag::Signal => Self::Signal(i32::from_le_bytes(exactly(tag, payload)?)),
             Tag::Detach => Self::Detach,
-            Tag::TakeCleanup => Self::TakeCleanup,
             Tag::Started => Self::Started(from_json(tag, payload)?),
             Tag::Failed => Self::Failed(from_json(tag, payload)?),
             Tag::Stdout => Self::Stdout(payload.to_vec()),
@@ -348,7 +351,6 @@ mod tests {
             Frame::Resize(Size { rows: 24, columns: 65_535 }),
             Frame::Signal(-1),
             Frame::Detach,
-            Frame::TakeCleanup,
             Frame::Started(Started {
                 pid: 7,
                 start_time: u64::MAX,
@@ -372,9 +374,9 @@ mod tests {
 
         let mut frames = Vec::new();
         let mut rest = &wire[..];
-        while let Some((frame, used)) = Frame::parse(rest).unwrap() {
+        while let Some((frame, used)) = Frame::parse_job(rest).unwrap() {
             for cut in [0, 1, 4, 5, used - 1] {
-                assert_eq!(Frame::parse(&rest[..cut.min(used - 1)]).unwrap(), None);
+                assert_eq!(Frame::parse_job(&rest[..cut.min(used - 1)]).unwrap(), None);
             }
             frames.push(frame);
             rest = &rest[used..];
@@ -391,13 +393,15 @@ mod tests {
             ("another unknown kind", &[255, 1, 0, 0, 0]),
             ("four gigabytes of output", &[Tag::Stdout as u8, 255, 255, 255, 255]),
             ("a byte too much", &[Tag::Stdin as u8, 1, 0, 1, 0]),
-            ("a job without end", &[Tag::Job as u8, 1, 0, 0, 2]),
+            ("a job that comes later", &[Tag::Job as u8, 1, 0, 1, 0]),
             ("half a size", &[Tag::Resize as u8, 2, 0, 0, 0, 1, 2]),
             ("an exit that is no JSON", &[Tag::Exited as u8, 1, 0, 0, 0, b'{']),
         ];
         for (what, bytes) in cases {
             assert_eq!(Frame::parse(bytes).unwrap_err().kind(), Kind::Corrupt, "{what}");
         }
+        let endless = [Tag::Job as u8, 1, 0, 0, 2];
+        assert_eq!(Frame::parse_job(&endless).unwrap_err().kind(), Kind::Corrupt);
     }
 
     #[test]

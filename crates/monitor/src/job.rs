@@ -24,11 +24,12 @@ pub struct Job {
     pub directory: PathBuf,
     /// Where the [`crate::ExitRecord`] goes.
     pub exit_record: PathBuf,
-    /// A command that the monitor becomes after the exit, unless a client that is still there has
-    /// taken the cleanup over. The first word is the program; `/proc/self/exe` is this binary.
+    /// A command that the monitor becomes after the exit. It is for those whom nobody waits for:
+    /// where an attached client ([`Job::attached`]) hears of the exit, cleaning up is the client's
+    /// part. The first word is the program; `/proc/self/exe` is this binary.
     pub cleanup: Option<Vec<OsString>>,
-    /// Whether the client that sent the job gets the output, from the first byte, and holds the
-    /// container back when it does not keep up.
+    /// Whether the client that sent the job stays: it gets the output from the first byte, holds
+    /// the process back when it does not keep up, and cleans up afterwards.
     pub attached: bool,
 }
 

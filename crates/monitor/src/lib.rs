@@ -18,14 +18,21 @@
 //! what became of it lies in two places that anybody can read, the [`ExitRecord`] and the log.
 
 mod client;
+mod connection;
 mod exit;
 mod frame;
+mod input;
 mod job;
 pub mod log;
+mod oom;
+mod process;
+mod serve;
 mod spawn;
+mod watch;
 
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
 pub use job::{Exec, Job, LogSettings, Run, Stdin, Task};
+pub use serve::main;
 pub use spawn::{ROLE, spawn};

@@ -8,13 +8,19 @@
 //! ```
 //!
 //! The exec gives the monitor a small memory of its own and one thread, whatever the command was;
-//! the fork leaves the command without a child that it would have to reap some day.
+//! the fork leaves the command without a child that it would have to reap some day. What is run is
+//! the command's own binary, sealed against the containers that the monitor will touch.
 
 use crate::{Client, Job, frame::Frame};
 use dhow_base::{Doing, Result};
+use dhow_sys::seal;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::{
-    os::unix::process::CommandExt,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -31,14 +37,30 @@ pub fn spawn(job: &Job) -> Result<Client> {
         None,
     )
     .doing(|| "make a socket pair")?;
-    let starter = Command::new("/proc/self/exe")
+    // Rust closes at exec whatever it opens; what the command's own caller left open (a pipe of its
+    // shell's) must not stay open as long as a container lives.
+    dhow_sys::fds::close_at_exec_from(3).doing(|| "keep other files from the monitor")?;
+    let (program, sealed) = own_program()?;
+    let starter = Command::new(program)
         .arg0(ROLE)
         .stdin(theirs)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .doing(|| "start the monitor")?;
+    drop(sealed);
     let mut client = Client::on(ours, Some(starter));
     client.send(&Frame::Job(job.to_bytes()?))?;
     Ok(client)
+}
+
+/// A path of our own binary that a container cannot write through, and what keeps it alive.
+fn own_program() -> Result<(PathBuf, Option<OwnedFd>)> {
+    if seal::is_sealed().doing(|| "look at our own binary")? {
+        return Ok(("/proc/self/exe".into(), None));
+    }
+    let sealed =
+        seal::read_only_mount().or_else(|_| seal::sealed_copy()).doing(|| "seal our own binary")?;
+    // The child resolves it: its fds have the same numbers until it is another program.
+    Ok((format!("/proc/self/fd/{}", sealed.as_raw_fd()).into(), Some(sealed)))
 }

@@ -1,0 +1,241 @@
+//! The process that a monitor keeps: started through the runtime, with our ends of its streams.
+
+use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream, oom::OomKills};
+use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_runtime::{ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
+use dhow_spec::runtime::{Linux, Spec};
+use rustix::{
+    fs::{Mode, OFlags},
+    pipe::PipeFlags,
+    process::{Signal, WaitId, WaitIdOptions},
+};
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// As large as `Spec::parse` takes.
+const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
+
+/// A process that runs, or has ended and is not reaped yet.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) start_time: u64,
+    pub(crate) pidfd: OwnedFd,
+    /// Where input goes; `None` where it has none.
+    pub(crate) input: Option<OwnedFd>,
+    /// Where output comes from.
+    pub(crate) outputs: Vec<(Stream, OwnedFd)>,
+    /// The terminal's master, which is also behind `input` and `outputs`.
+    pub(crate) terminal: Option<OwnedFd>,
+    oom_kills: OomKills,
+    remains: Option<Remains>,
+}
+
+/// What the runtime is to clean up after a container.
+#[derive(Debug)]
+struct Remains {
+    id: String,
+    bundle: PathBuf,
+    spec: Spec,
+}
+
+/// Starts what the job asks for.
+pub(crate) fn start(job: &Job) -> Result<Process> {
+    match &job.task {
+        Task::Run(run) => start_container(job, run),
+        Task::Exec(exec) => start_exec(job, exec),
+    }
+}
+
+fn start_container(job: &Job, run: &Run) -> Result<Process> {
+    let spec = read_config(&run.config)?;
+    let streams = Streams::new(job)?;
+    let mut container = dhow_runtime::create(&Request {
+        id: run.id.as_str(),
+        spec: &spec,
+        bundle: &run.bundle,
+        rootfs: run.rootfs.as_ref(),
+        mountpoint: &run.mountpoint,
+        stdio: streams.stdio(),
+        hold: Hold::Not,
+        preserve_fds: 0,
+        keyring: Keyring::New,
+    })?;
+    container.start()?;
+    let remains = Remains {
+        id: run.id.as_str().to_owned(),
+        bundle: run.bundle.clone(),
+        spec: what_delete_needs(spec),
+    };
+    Process {
+        pid: container.init.pid,
+        start_time: container.init.started,
+        pidfd: container.pidfd,
+        input: None,
+        outputs: Vec::new(),
+        terminal: None,
+        oom_kills: OomKills::of_new_container(container.init.pid),
+        remains: Some(remains),
+    }
+    .with_ends(job, streams, container.terminal)
+}
+
+fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
+    let spec = read_config(&exec.config)?;
+    let streams = Streams::new(job)?;
+    let oom_kills = OomKills::of_running(exec.pid);
+    let executed = dhow_runtime::exec(&ExecRequest {
+        id: exec.id.as_str(),
+        init: Init { pid: exec.pid, started: exec.start_time },
+        spec: &spec,
+        process: &exec.process,
+        stdio: streams.stdio(),
+        preserve_fds: 0,
+    })?;
+    Process {
+        pid: executed.pid,
+        start_time: Init::of_pid(executed.pid)?.started,
+        pidfd: executed.pidfd,
+        input: None,
+        outputs: Vec::new(),
+        terminal: None,
+        oom_kills,
+        remains: None,
+    }
+    .with_ends(job, streams, executed.terminal)
+}
+
+fn read_config(path: &Path) -> Result<Spec> {
+    file::read_limited(path, CONFIG_LIMIT_BYTES)
+        .and_then(|bytes| Spec::parse(&bytes))
+        .doing(|| format!("read {}", path.display()))
+}
+
+/// A monitor sleeps as long as a container lives, so it keeps no more of the configuration than
+/// the end will need: where the cgroup is, and whom to tell.
+fn what_delete_needs(spec: Spec) -> Spec {
+    Spec {
+        process: None,
+        mounts: Vec::new(),
+        linux: spec.linux.map(|linux| Linux { seccomp: None, ..linux }),
+        ..spec
+    }
+}
+
+impl Process {
+    fn with_ends(mut self, job: &Job, streams: Streams, terminal: Option<OwnedFd>) -> Result<Self> {
+        let Some(terminal) = terminal else {
+            // Their ends close here: else we would wait for our own end of file.
+            (self.input, self.outputs) = (streams.input, streams.outputs);
+            return Ok(self);
+        };
+        let another = || terminal.try_clone().doing(|| "keep the terminal");
+        set_nonblocking(terminal.as_fd())?;
+        self.input = if job.stdin == Stdin::Null { None } else { Some(another()?) };
+        self.outputs = vec![(Stream::Stdout, another()?)];
+        self.terminal = Some(terminal);
+        Ok(self)
+    }
+
+    /// Sends a signal. One that comes too late, or that is none, is no error: whoever asked will
+    /// hear of the exit.
+    pub(crate) fn signal(&self, number: i32) {
+        let _sent = dhow_sys::pidfd::send_signal(self.pidfd.as_fd(), number);
+    }
+
+    /// Takes back a start that cannot be told to anybody.
+    pub(crate) fn abandon(&self) {
+        self.signal(Signal::KILL.as_raw());
+        // Whatever fails here, the error that led here says more.
+        let _exit = self.reap();
+        let _deleted = self.delete();
+    }
+
+    /// How the process ended; call it when the pidfd is readable.
+    pub(crate) fn reap(&self) -> Result<Exit> {
+        let status = loop {
+            let id = WaitId::PidFd(self.pidfd.as_fd());
+            match rustix::process::waitid(id, WaitIdOptions::EXITED) {
+                Err(rustix::io::Errno::INTR) => {}
+                status => break status.doing(|| format!("wait for process {}", self.pid))?,
+            }
+        };
+        let status = status.ok_or_else(|| {
+            Error::new(Kind::Internal, format!("wait for process {}: it is no child", self.pid))
+        })?;
+        let signal = status.terminating_signal();
+        let code = signal.map_or(status.exit_status(), |signal| Some(128 + signal));
+        Ok(Exit {
+            // The kernel passes eight bits of an exit code on, and signals end at 64.
+            code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX),
+            signal,
+            oom_killed: self.oom_kills.happened(),
+        })
+    }
+
+    /// Removes what the kernel does not remove by itself when the last process goes.
+    pub(crate) fn delete(&self) -> Result<()> {
+        let Some(remains) = &self.remains else { return Ok(()) };
+        dhow_runtime::delete(&Leftovers {
+            id: &remains.id,
+            spec: &remains.spec,
+            bundle: &remains.bundle,
+        })
+    }
+}
+
+/// Both ends of the standard streams of a process without a terminal.
+#[derive(Debug)]
+struct Streams {
+    theirs: Option<[OwnedFd; 3]>,
+    input: Option<OwnedFd>,
+    outputs: Vec<(Stream, OwnedFd)>,
+}
+
+impl Streams {
+    fn new(job: &Job) -> Result<Self> {
+        if job.terminal {
+            return Ok(Self { theirs: None, input: None, outputs: Vec::new() });
+        }
+        let (their_input, input) = match job.stdin {
+            Stdin::Null => (open_null()?, None),
+            Stdin::Once | Stdin::Open => {
+                let (read, write) = pipe()?;
+                set_nonblocking(write.as_fd())?;
+                (read, Some(write))
+            }
+        };
+        let (output, their_output) = pipe()?;
+        let (errors, their_errors) = pipe()?;
+        set_nonblocking(output.as_fd())?;
+        set_nonblocking(errors.as_fd())?;
+        Ok(Self {
+            theirs: Some([their_input, their_output, their_errors]),
+            input,
+            outputs: vec![(Stream::Stdout, output), (Stream::Stderr, errors)],
+        })
+    }
+
+    fn stdio(&self) -> Stdio<'_> {
+        match &self.theirs {
+            Some(theirs) => Stdio::Streams(theirs.each_ref().map(AsFd::as_fd)),
+            None => Stdio::Inherit,
+        }
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe")
+}
+
+fn open_null() -> Result<OwnedFd> {
+    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .doing(|| "open /dev/null")
+}
+
+/// Our ends never block: the loop that waits for everything waits nowhere else.
+fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
+    rustix::io::ioctl_fionbio(fd, true).doing(|| "make a stream non-blocking")
+}

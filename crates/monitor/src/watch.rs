@@ -1,0 +1,486 @@
+//! The monitor's life while the process lives: one `poll` over everything, and the end.
+//!
+//! ```text
+//!            ┌────────── wait ◀──────────┐
+//!            ▼                           │
+//!   clients: input, signals, size        │
+//!   output:  to the log, to clients ─────┘   (not read while an attached client is behind)
+//!   process: ended ─▶ reap ─▶ drain output ─▶ exit record ─▶ delete ─▶ tell clients ─▶ end
+//! ```
+//!
+//! The order at the end is a promise: who hears `Exited` has all the output, finds the record, and
+//! finds nothing of the container but its files.
+//!
+//! The loop returns from nothing but the exit. What fails on the way (a client, the log, memory for
+//! a moment) costs what failed and never the process.
+
+use crate::{
+    Exit, ExitRecord, Job, Started, Stdin,
+    connection::{Connection, Role},
+    frame::Frame,
+    input::{Input, Kind as InputKind, Taken},
+    log::{Stream, Writer},
+    process::Process,
+};
+use dhow_base::{Error, clock::Moment, lock::Lock};
+use dhow_sys::signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::SocketFlags,
+    process::Signal,
+    termios::Winsize,
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// How much output is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Output that is taken after the exit, at most: somebody else may hold the stream and go on.
+const DRAIN_LIMIT_BYTES: usize = 16 << 20;
+
+/// After so long without anything to do, memory is given back.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a terminal that nobody has open is left alone. Its process may open it again, as an
+/// init system does with its console.
+const HUNG_UP_PAUSE: Duration = Duration::from_millis(200);
+
+/// With so many clients, the next one waits at the door.
+const MOST_CONNECTIONS: usize = 512;
+
+/// Everything that a monitor keeps.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    job: &'a Job,
+    process: Process,
+    started: Started,
+    // Held to the end: it says that this monitor lives.
+    _lock: Lock,
+    listener: OwnedFd,
+    signals: signal::Reader,
+    log: Option<Writer>,
+    connections: Vec<Connection>,
+    next_number: u64,
+    input: Input,
+    outputs: Vec<Output>,
+    buffer: Vec<u8>,
+    rested: bool,
+}
+
+#[derive(Debug)]
+struct Output {
+    stream: Stream,
+    fd: OwnedFd,
+    paused_until: Option<Instant>,
+    ended: bool,
+}
+
+/// What a wait was for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    Signals,
+    Listener,
+    Process,
+    Input,
+    Output(usize),
+    Connection(usize),
+}
+
+/// What a read of output brought.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum ReadOutcome {
+    Bytes(usize),
+    NothingNow,
+    Ended,
+}
+
+/// What else a monitor has when the process runs.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) lock: Lock,
+    pub(crate) listener: OwnedFd,
+    pub(crate) signals: signal::Reader,
+    pub(crate) log: Option<Writer>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(
+        job: &'a Job,
+        mut process: Process,
+        started: Started,
+        place: Place,
+        starter: Connection,
+    ) -> Self {
+        let kind = if process.terminal.is_some() { InputKind::Terminal } else { InputKind::Pipe };
+        let input = Input::new(process.input.take(), kind);
+        let outputs = std::mem::take(&mut process.outputs)
+            .into_iter()
+            .map(|(stream, fd)| Output { stream, fd, paused_until: None, ended: false })
+            .collect();
+        Self {
+            job,
+            process,
+            started,
+            _lock: place.lock,
+            listener: place.listener,
+            signals: place.signals,
+            log: place.log,
+            next_number: starter.number + 1,
+            connections: vec![starter],
+            input,
+            outputs,
+            buffer: Vec::new(),
+            rested: false,
+        }
+    }
+
+    /// Keeps the process until it ends, and tells everybody. Returns whether the client that
+    /// started it has heard of the end and is the one to clean up.
+    pub(crate) fn run(mut self) -> bool {
+        for connection in &mut self.connections {
+            connection.say_started(&self.started);
+        }
+        loop {
+            let mut ended = false;
+            for (source, flags) in self.wait() {
+                match source {
+                    Source::Signals => self.pass_signals_on(),
+                    Source::Listener => self.welcome(),
+                    Source::Process => ended = true,
+                    Source::Input => self.feed(flags),
+                    Source::Output(index) => self.read_output(index),
+                    Source::Connection(index) => self.serve(index, flags),
+                }
+            }
+            if ended {
+                return self.end();
+            }
+            self.part_with_the_gone();
+        }
+    }
+
+    /// Waits until something is to be done.
+    fn wait(&mut self) -> Vec<(Source, PollFlags)> {
+        let timeout = self.timeout();
+        let spec = timeout.map(|timeout| {
+            Timespec::try_from(timeout).expect("timeouts are seconds, not centuries")
+        });
+        let (sources, mut fds): (Vec<_>, Vec<_>) = self.interests().into_iter().unzip();
+        let count = poll(&mut fds, spec.as_ref());
+        let ready: Vec<_> = sources
+            .into_iter()
+            .zip(fds.iter().map(PollFd::revents))
+            .filter(|(_, flags)| !flags.is_empty())
+            .collect();
+        drop(fds);
+        match count {
+            Ok(0) if timeout == Some(REST_AFTER) => self.rest(),
+            Ok(_) => self.rested &= ready.is_empty(),
+            Err(rustix::io::Errno::INTR) => return Vec::new(),
+            // No memory for the moment; there is nobody to tell and nothing better to do.
+            Err(_) => {
+                std::thread::sleep(HUNG_UP_PAUSE);
+                return Vec::new();
+            }
+        }
+        ready
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let resting = (!self.rested).then_some(REST_AFTER);
+        let full = self.connections.iter().filter(|connection| connection.is_full());
+        let deadlines = full.filter_map(Connection::deadline);
+        let pauses = self.outputs.iter().filter_map(|output| output.paused_until);
+        let waits = deadlines.chain(pauses).map(|moment| moment.saturating_duration_since(now));
+        waits.chain(resting).min()
+    }
+
+    fn interests(&self) -> Vec<(Source, PollFd<'_>)> {
+        let reading = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+        let mut interests = vec![
+            (Source::Signals, reading(self.signals.fd().as_fd())),
+            (Source::Process, reading(self.process.pidfd.as_fd())),
+        ];
+        if self.connections.len() < MOST_CONNECTIONS {
+            interests.push((Source::Listener, reading(self.listener.as_fd())));
+        }
+        if let Some((fd, has_pending)) = self.input.interest() {
+            let flags = if has_pending { PollFlags::OUT } else { PollFlags::empty() };
+            interests.push((Source::Input, PollFd::from_borrowed_fd(fd, flags)));
+        }
+        let now = Instant::now();
+        if !self.connections.iter().any(Connection::is_full) {
+            for (index, output) in self.outputs.iter().enumerate() {
+                if output.paused_until.is_none_or(|moment| moment <= now) {
+                    interests.push((Source::Output(index), reading(output.fd.as_fd())));
+                }
+            }
+        }
+        for (index, connection) in self.connections.iter().enumerate() {
+            let mut flags = PollFlags::IN;
+            flags.set(PollFlags::OUT, connection.has_unsent());
+            let fd = PollFd::from_borrowed_fd(connection.as_fd(), flags);
+            interests.push((Source::Connection(index), fd));
+        }
+        interests
+    }
+
+    /// SIGTERM to a monitor is meant for what it keeps, as when a service manager stops it.
+    fn pass_signals_on(&self) {
+        while let Ok(Some(number)) = self.signals.next_signal() {
+            if number == Signal::TERM.as_raw() {
+                self.process.signal(number);
+            }
+        }
+    }
+
+    fn welcome(&mut self) {
+        match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
+            Ok(socket) => {
+                let visitor = Connection::new(socket, self.next_number, Role::Visitor);
+                self.next_number += 1;
+                self.connections.push(visitor);
+            }
+            Err(
+                rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED,
+            ) => {}
+            // Out of fds: the visitor stays at the door, which would be reported at once again.
+            Err(_) => std::thread::sleep(HUNG_UP_PAUSE),
+        }
+    }
+
+    fn feed(&mut self, flags: PollFlags) {
+        let taken =
+            if flags.contains(PollFlags::OUT) { self.input.write() } else { self.input.give_up() };
+        self.account_for(&taken);
+    }
+
+    fn account_for(&mut self, taken: &[Taken]) {
+        for Taken { client, bytes } in taken {
+            let connection = self.connections.iter_mut().find(|other| other.number == *client);
+            if let Some(connection) = connection {
+                connection.input_bytes -= bytes;
+                let count = u32::try_from(*bytes).expect("a window is far below 4 GiB");
+                connection.say(&Frame::StdinTaken(count));
+            }
+        }
+    }
+
+    fn serve(&mut self, index: usize, flags: PollFlags) {
+        let connection = &mut self.connections[index];
+        if flags.contains(PollFlags::OUT) {
+            connection.send();
+        }
+        if !flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            return;
+        }
+        let number = connection.number;
+        for frame in connection.receive() {
+            match frame {
+                Frame::Attach => {
+                    self.connections[index].attached = true;
+                    self.connections[index].say_started(&self.started);
+                }
+                Frame::Stdin(bytes) => {
+                    let taken = self.input.push(number, bytes);
+                    self.account_for(&taken);
+                }
+                Frame::StdinClosed => self.close_input(),
+                Frame::Resize(size) => self.resize(Winsize {
+                    ws_row: size.rows,
+                    ws_col: size.columns,
+                    ws_xpixel: 0,
+                    ws_ypixel: 0,
+                }),
+                Frame::Signal(number) => self.process.signal(number),
+                Frame::Detach => {
+                    self.connections[index].detached = true;
+                    self.connections[index].gone = true;
+                }
+                // What only a monitor says, or a starter as its first word.
+                _ => self.connections[index].gone = true,
+            }
+        }
+    }
+
+    fn close_input(&mut self) {
+        let taken = self.input.close();
+        self.account_for(&taken);
+    }
+
+    fn resize(&self, size: Winsize) {
+        if let Some(terminal) = &self.process.terminal {
+            let _resized = rustix::termios::tcsetwinsize(terminal, size);
+        }
+    }
+
+    fn part_with_the_gone(&mut self) {
+        let now = Instant::now();
+        for connection in self.connections.iter_mut().filter(|connection| connection.is_full()) {
+            connection.give_up_if_due(now);
+        }
+        let left_input_open = self.connections.iter().any(|connection| {
+            connection.gone && !connection.detached && connection.role == Role::Starter
+        });
+        if left_input_open && self.job.attached && self.job.stdin == Stdin::Once {
+            self.close_input();
+        }
+        self.connections.retain(|connection| !connection.gone);
+        self.outputs.retain(|output| !output.ended);
+    }
+
+    /// Takes one piece of output.
+    fn read_output(&mut self, index: usize) {
+        match self.read_once(index) {
+            ReadOutcome::Bytes(_) => self.outputs[index].paused_until = None,
+            ReadOutcome::NothingNow => {}
+            ReadOutcome::Ended if self.process.terminal.is_some() => {
+                self.outputs[index].paused_until = Some(Instant::now() + HUNG_UP_PAUSE);
+            }
+            ReadOutcome::Ended => self.outputs[index].ended = true,
+        }
+    }
+
+    fn read_once(&mut self, index: usize) -> ReadOutcome {
+        self.buffer.resize(READ_BYTES, 0);
+        let output = &self.outputs[index];
+        match rustix::io::read(&output.fd, &mut self.buffer) {
+            Ok(0) => ReadOutcome::Ended,
+            Ok(count) => {
+                let bytes = &self.buffer[..count];
+                if let Some(log) = &mut self.log {
+                    log.append(output.stream, Moment::now(), bytes);
+                }
+                for connection in &mut self.connections {
+                    connection.show(output.stream, bytes);
+                }
+                ReadOutcome::Bytes(count)
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => ReadOutcome::NothingNow,
+            // A terminal that nobody has open says EIO.
+            Err(_) => ReadOutcome::Ended,
+        }
+    }
+
+    /// The process has ended.
+    fn end(mut self) -> bool {
+        let reaped = self.process.reap();
+        let finished_at = Moment::now();
+        self.drain();
+        let mut record = self.record(reaped, finished_at);
+        // A record that cannot be written is missed by those who come later. Who is here hears.
+        let _written = record.write(&self.job.exit_record);
+        if let Err(error) = self.process.delete() {
+            add_problem(&mut record, &error);
+        }
+        // Processes that outlived the first one, outside a PID namespace, may have written more.
+        self.drain();
+        record.log_lost_bytes = self.log.as_ref().map_or(0, Writer::lost_bytes);
+        if record.problem.is_some() || record.log_lost_bytes > 0 {
+            let _written = record.write(&self.job.exit_record);
+        }
+        self.say_goodbye(record.exit)
+    }
+
+    fn record(&self, reaped: Result<Exit, Error>, finished_at: Moment) -> ExitRecord {
+        let mut record = ExitRecord {
+            exit: Exit { code: u8::MAX, signal: None, oom_killed: false },
+            started_at: Some(self.started.moment()),
+            finished_at: Some(finished_at),
+            log_lost_bytes: self.log.as_ref().map_or(0, Writer::lost_bytes),
+            problem: None,
+        };
+        match reaped {
+            Ok(exit) => record.exit = exit,
+            Err(error) => add_problem(&mut record, &error),
+        }
+        record
+    }
+
+    /// Takes what was written before the exit. With the last process of a PID namespace all ends
+    /// are closed, so this comes to the end; a process elsewhere that still holds one is not waited
+    /// for.
+    fn drain(&mut self) {
+        for index in 0..self.outputs.len() {
+            let mut drained_bytes = 0;
+            while drained_bytes < DRAIN_LIMIT_BYTES && !self.outputs[index].ended {
+                match self.read_once(index) {
+                    ReadOutcome::Bytes(count) => drained_bytes += count,
+                    ReadOutcome::NothingNow => break,
+                    ReadOutcome::Ended => self.outputs[index].ended = true,
+                }
+            }
+        }
+    }
+
+    /// Tells everybody, and waits until they have heard: the starter as long as it likes.
+    fn say_goodbye(mut self, exit: Exit) -> bool {
+        // Who knocks from now on finds no door, and reads the record.
+        let _removed = rustix::fs::unlink(self.job.directory.join(crate::client::SOCKET));
+        drop(self.listener);
+        for connection in &mut self.connections {
+            connection.say_exited(exit);
+        }
+        loop {
+            let now = Instant::now();
+            for connection in &mut self.connections {
+                connection.give_up_if_due(now);
+            }
+            let waiting =
+                |connection: &&mut Connection| !connection.gone && connection.has_unsent();
+            let mut waiting: Vec<_> = self.connections.iter_mut().filter(waiting).collect();
+            if waiting.is_empty() {
+                break;
+            }
+            send_to_all(&mut waiting, now);
+        }
+        self.job.attached
+            && self.connections.iter().any(|connection| {
+                connection.role == Role::Starter && !connection.gone && !connection.detached
+            })
+    }
+
+    fn rest(&mut self) {
+        self.rested = true;
+        self.buffer = Vec::new();
+        self.connections.iter_mut().for_each(Connection::rest);
+        if let Some(log) = &mut self.log {
+            log.rest();
+        }
+        dhow_sys::heap::trim();
+    }
+}
+
+/// Waits until one of the clients takes something, or has tried our patience.
+fn send_to_all(waiting: &mut [&mut Connection], now: Instant) {
+    let timeout = waiting
+        .iter()
+        .filter_map(|connection| connection.deadline())
+        .map(|deadline| deadline.saturating_duration_since(now))
+        .min()
+        .map(|timeout| Timespec::try_from(timeout).expect("timeouts are seconds, not centuries"));
+    let mut fds: Vec<_> = waiting
+        .iter()
+        .map(|connection| PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::OUT))
+        .collect();
+    let polled = poll(&mut fds, timeout.as_ref());
+    drop(fds);
+    if polled.is_err_and(|errno| errno != rustix::io::Errno::INTR) {
+        std::thread::sleep(HUNG_UP_PAUSE);
+    }
+    for connection in waiting {
+        connection.send();
+    }
+}
+
+fn add_problem(record: &mut ExitRecord, error: &Error) {
+    let problem = error.one_line();
+    record.problem = Some(match record.problem.take() {
+        Some(earlier) => format!("{earlier}; {problem}"),
+        None => problem,
+    });
+}
