@@ -8,10 +8,15 @@
 use crate::{address::Trust, config::Config};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
+    },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
 };
 use std::{
     path::{Path, PathBuf},
@@ -66,8 +71,13 @@ impl Tls {
             }
             Trust::Checked => {
                 let mut roots = self.system()?.clone();
-                roots.add_parsable_certificates(own.authorities);
-                versions.with_root_certificates(roots)
+                roots.add_parsable_certificates(own.authorities.iter().cloned());
+                if own.authorities.is_empty() || roots.is_empty() {
+                    versions.with_root_certificates(roots)
+                } else {
+                    let pinned = Pinned::new(roots, own.authorities, &self.provider)?;
+                    versions.dangerous().with_custom_certificate_verifier(Arc::new(pinned))
+                }
             }
         };
         let mut configuration = match own.identity {
@@ -138,6 +148,74 @@ fn identity(certificate: &Path) -> Result<Identity> {
         Error::new(Kind::Invalid, format!("parse the key in {}", key.display())).because(error)
     })?;
     Ok((certificates(certificate)?, key))
+}
+
+/// The usual checks, and one exception: many a registry has a self-signed certificate that calls
+/// itself an authority, and its user has put just that file into `certs.d`. By the book an
+/// authority's certificate is no server's; here it is, if it is that very one.
+#[derive(Debug)]
+struct Pinned {
+    usual: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl Pinned {
+    fn new(
+        roots: RootCertStore,
+        own: Vec<CertificateDer<'static>>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Self> {
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let usual = builder.build().map_err(|error| {
+            Error::new(Kind::Internal, "prepare the check of certificates").because(error)
+        })?;
+        Ok(Self { usual, own })
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        match self.usual.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            // `Other` is where "an authority's certificate" lands; time has been checked before.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.own.iter().any(|own| own == certificate) =>
+            {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            checked => checked,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.usual.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
 }
 
 /// Trusts any certificate, for registries that are configured as insecure. The handshake's own
