@@ -290,6 +290,11 @@ impl Layout {
         Ok(json!({"mediaType": media_type, "digest": digest.as_str(), "size": bytes.len()}))
     }
 
+    /// The manifest or index that has this name.
+    pub fn manifest(&self, tag: &str) -> Result<Value> {
+        parse(&self.document(&self.find(tag)?)?)
+    }
+
     /// Names what a descriptor points at, in the place of whatever had the name.
     pub fn tag(&self, mut descriptor: Value, tag: &str) -> Result<()> {
         let mut manifests = self.index()?;

@@ -1,0 +1,191 @@
+//! `bench`: dhow and its peers, side by side in one run, on the same image from the same registry.
+//!
+//! Machines differ and are noisy, so a number alone says nothing: in every round each contender
+//! runs once, in an order that turns from round to round, and what counts is the ratio of the
+//! medians. A peer that is not installed, or does not work here, is named as missing and never
+//! guessed. What is measured is the wall time of the whole command.
+
+mod field;
+mod report;
+mod stopwatch;
+
+use crate::{complain, say, suite, workspace::Workspace};
+use clap::ValueEnum;
+use dhow_base::{Error, Kind, Result};
+use field::{Contender, Field, Row};
+use report::{Machine, Report, RowReport};
+use std::process::ExitCode;
+use stopwatch::Timed;
+
+pub(crate) use stopwatch::measure;
+
+/// Arguments of `cargo xtask bench`
+#[derive(clap::Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// The rows to measure; all of them where none is named
+    #[arg(value_enum, value_name = "ROW")]
+    rows: Vec<RowName>,
+
+    /// Rounds a row, in each of which every contender runs once
+    #[arg(long)]
+    pairs: Option<usize>,
+
+    /// How to print the results
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Format {
+    /// A table in Markdown
+    Table,
+    /// One JSON document
+    Json,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum RowName {
+    /// `--version`, the price of starting the program at all
+    Version,
+    /// `run --rm --network none` of `true` on busybox
+    Run,
+    /// `exec` of `true` in a running container
+    Exec,
+    /// `ps` with one running container
+    Ps,
+    /// `pull` of an image of more than 400 MB from a registry on loopback
+    Pull,
+}
+
+impl RowName {
+    fn rounds(self) -> usize {
+        match self {
+            Self::Version => 50,
+            Self::Run | Self::Exec | Self::Ps => 20,
+            Self::Pull => 3,
+        }
+    }
+
+    fn warm_up(self) -> usize {
+        match self {
+            Self::Pull => 1,
+            _ => 3,
+        }
+    }
+
+    /// As it is written on the command line.
+    fn name(self) -> String {
+        let value = self.to_possible_value().expect("no row is hidden");
+        value.get_name().to_owned()
+    }
+}
+
+/// Measures the rows and prints what came out. Fails where dhow itself failed.
+pub(crate) fn run(args: &BenchArgs, workspace: &Workspace) -> Result<ExitCode> {
+    if args.pairs == Some(0) {
+        return Err(Error::new(Kind::Invalid, "measure 0 pairs"));
+    }
+    let dhow = suite::build(&workspace.root)?;
+    let mut machine = Machine::look(&dhow);
+    let mut field = Field::open(&dhow)?;
+    let all = RowName::value_variants();
+    let names = if args.rows.is_empty() { all } else { &args.rows };
+    let mut rows = Vec::new();
+    for name in names {
+        complain(&format!("measuring {}", name.name()));
+        let row = field.row(*name)?;
+        let rounds = args.pairs.unwrap_or_else(|| name.rounds());
+        rows.push(measure_row(&mut field, &row, rounds, name.warm_up())?);
+        field.close_row(&row);
+    }
+    machine.look_again();
+    let report = Report { machine, rows };
+    let text = match args.format {
+        Format::Table => report.table(),
+        Format::Json => report.json(),
+    };
+    say(text.trim_end())?;
+    Ok(if report.dhow_worked() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn measure_row(field: &mut Field, row: &Row, rounds: usize, warm_up: usize) -> Result<RowReport> {
+    let mut report = RowReport::new(row.name.name(), row.missing.clone());
+    let mut running: Vec<&Contender> = row.contenders.iter().collect();
+    for _ in 0..warm_up {
+        let mut working = Vec::new();
+        for contender in running {
+            match attempt(field, contender)? {
+                Ok(_) => working.push(contender),
+                Err(said) => report.leave_out(&contender.name, &said),
+            }
+        }
+        running = working;
+    }
+    for round in 0..rounds {
+        for contender in in_turn(&running, round) {
+            match attempt(field, contender)? {
+                Ok(took) => report.add(&contender.name, took),
+                Err(said) => {
+                    report.leave_out(&contender.name, &format!("round {}: {said}", round + 1));
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Nobody always runs first: every second round goes backwards, and the start moves along.
+fn in_turn<'a>(contenders: &[&'a Contender], round: usize) -> Vec<&'a Contender> {
+    let mut order = contenders.to_vec();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    if !order.is_empty() {
+        let start = (round / 2) % order.len();
+        order.rotate_left(start);
+    }
+    order
+}
+
+/// Brings about the state that the command wants, untimed, then times the command.
+fn attempt(
+    field: &mut Field,
+    contender: &Contender,
+) -> Result<std::result::Result<std::time::Duration, String>> {
+    for words in &contender.before {
+        // To remove what is not there fails, and that is well; what matters is the timed command.
+        let _ignored = field.time(contender.place, words)?;
+    }
+    let Timed { took, code, said } = field.time(contender.place, &contender.timed)?;
+    if code == 0 {
+        return Ok(Ok(took));
+    }
+    let last = said.lines().last().unwrap_or_default().to_owned();
+    Ok(Err(format!("`{}` ended with {code}: {last}", contender.timed.join(" "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use field::Place;
+
+    #[test]
+    fn everybody_runs_once_a_round_and_first_in_some_round() {
+        let named = |name: &str| Contender {
+            name: name.into(),
+            place: Place::Host,
+            before: Vec::new(),
+            timed: Vec::new(),
+        };
+        let (a, b, c) = (named("a"), named("b"), named("c"));
+        let all = [&a, &b, &c];
+
+        let rounds: Vec<String> = (0..6)
+            .map(|round| in_turn(&all, round).iter().map(|one| one.name.as_str()).collect())
+            .collect();
+
+        assert_eq!(rounds, ["abc", "cba", "bca", "bac", "cab", "acb"]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Times commands, here or in a mount namespace of its own.
+//!
+//! Entering a namespace for each command would cost more than what is measured. So a second
+//! process of this program goes there once, takes command lines on its standard input and answers
+//! with times that it took itself.
+//!
+//! ```text
+//!   bench                                   measure (in the namespace)
+//!     │ ["podman","run",…] ───────────────────▶│ runs and times it
+//!     │◀── {"nanoseconds":…,"code":0,"said":…} │
+//! ```
+
+use dhow_base::{Doing, Error, Kind, Result};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, Write},
+    os::unix::process::ExitStatusExt,
+    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a command took and how it ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Timed {
+    pub(crate) took: Duration,
+    pub(crate) code: i32,
+    /// The end of its standard error.
+    pub(crate) said: String,
+}
+
+/// Runs a command to its end and times it. Its output is thrown away, except for what it says when
+/// it fails; that goes to a file, since a pipe would need a reader beside it.
+pub(crate) fn time(words: &[String]) -> Result<Timed> {
+    let doing = || format!("time `{}`", words.join(" "));
+    let (program, arguments) =
+        words.split_first().ok_or_else(|| Error::new(Kind::Invalid, "time an empty command"))?;
+    let mut errors = tempfile::tempfile().doing(doing)?;
+    let copy = errors.try_clone().doing(doing)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(copy);
+    let begin = Instant::now();
+    let status = command.status();
+    let took = begin.elapsed();
+    let status = status.doing(doing)?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let said = if code == 0 { String::new() } else { end_of(&mut errors).doing(doing)? };
+    Ok(Timed { took, code, said })
+}
+
+fn end_of(file: &mut File) -> io::Result<String> {
+    let length = file.seek(io::SeekFrom::End(0))?;
+    file.seek(io::SeekFrom::Start(length.saturating_sub(2000)))?;
+    let mut bytes = Vec::new();
+    file.take(2000).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+/// `cargo xtask measure`: the side in the namespace. Ends with its input.
+pub(crate) fn measure() -> Result<ExitCode> {
+    for line in io::stdin().lock().lines() {
+        let line = line.doing(|| "read a command to time")?;
+        let words: Vec<String> = serde_json::from_str::<Value>(&line)
+            .ok()
+            .and_then(|words| {
+                words.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+            })
+            .ok_or_else(|| Error::new(Kind::Invalid, "parse a command to time"))?;
+        let answer = match time(&words) {
+            Ok(timed) => json!({
+                "nanoseconds": u64::try_from(timed.took.as_nanos()).unwrap_or(u64::MAX),
+                "code": timed.code,
+                "said": timed.said,
+            }),
+            Err(error) => json!({"nanoseconds": 0, "code": 127, "said": error.one_line()}),
+        };
+        crate::say(&answer.to_string())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The process that times in its own mount namespace. It ends when its input does.
+#[derive(Debug)]
+pub(crate) struct Outpost {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Outpost {
+    /// Starts it where `/sys/fs/cgroup/unified` is not mounted: crun and runc refuse a hybrid
+    /// hierarchy in which the controllers are on the first version.
+    pub(crate) fn start() -> Result<Self> {
+        let program = std::env::current_exe().doing(|| "ask where this program is")?;
+        let script = "if mountpoint -q /sys/fs/cgroup/unified; then \
+                      umount /sys/fs/cgroup/unified || exit 1; fi; exec \"$0\" measure";
+        let mut child = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .arg(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .doing(|| "start a process in a mount namespace of its own")?;
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("stdout was asked for"));
+        Ok(Self { child, input, output })
+    }
+
+    /// Times a command there.
+    pub(crate) fn time(&mut self, words: &[String]) -> Result<Timed> {
+        let doing = || format!("time `{}` in the namespace", words.join(" "));
+        let line = format!("{}\n", json!(words));
+        let input = self.input.as_mut().expect("it is closed in drop only");
+        input.write_all(line.as_bytes()).doing(doing)?;
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).doing(doing)?;
+        let answer: Value = serde_json::from_str(&answer).map_err(|error| {
+            Error::new(Kind::Unavailable, format!("{}: no answer", doing())).because(error)
+        })?;
+        Ok(Timed {
+            took: Duration::from_nanos(answer["nanoseconds"].as_u64().unwrap_or(0)),
+            code: answer["code"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
+            said: answer["said"].as_str().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl Drop for Outpost {
+    fn drop(&mut self) {
+        // The end of its input ends it; it is reaped so that no zombie stays.
+        drop(self.input.take());
+        let _status = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Vec<String> {
+        ["sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn a_command_is_timed_and_its_last_words_are_kept_when_it_fails() {
+        let slept = time(&sh("sleep 0.05; echo loud; echo quiet >&2")).unwrap();
+        let failed = time(&sh("echo why >&2; exit 3")).unwrap();
+
+        assert!(slept.took >= Duration::from_millis(50), "{slept:?}");
+        assert_eq!((slept.code, slept.said.as_str()), (0, ""));
+        assert_eq!((failed.code, failed.said.as_str()), (3, "why"));
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error() {
+        assert!(time(&["no-such-program-anywhere".to_owned()]).is_err());
+        assert!(time(&[]).is_err());
+    }
+}

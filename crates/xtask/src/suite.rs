@@ -1,0 +1,243 @@
+//! `test`: everything that the tests need, then the tests, then one plain closing line.
+//!
+//! Tests run in the release profile against the release binary: what is tested is what ships. The
+//! runner is cargo-nextest where it is installed, else cargo itself.
+
+use crate::{
+    machine::{self, Install},
+    say,
+    workspace::Workspace,
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    thread,
+};
+
+/// Arguments of `cargo xtask test`
+#[derive(clap::Args, Debug)]
+pub(crate) struct TestArgs {
+    /// Run only the tests whose name holds this text
+    filter: Option<String>,
+
+    /// Do not install anything; tests that miss a tool are skipped
+    #[arg(long)]
+    no_install: bool,
+}
+
+/// What became of the tests.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// A test that skipped itself counts as passed for the runner, which cannot know better.
+    fn without_skips(mut self, skips: u64) -> Self {
+        let moved = skips.min(self.passed);
+        self.passed -= moved;
+        self.skipped += moved;
+        self
+    }
+}
+
+/// Prepares the machine, builds, runs everything and closes with the tally.
+pub(crate) fn run(args: &TestArgs, workspace: &Workspace) -> Result<ExitCode> {
+    let install = if args.no_install { Install::Forbidden } else { Install::Allowed };
+    machine::prepare(install)?;
+    let binary = build(&workspace.root)?;
+    let notes = tempfile::NamedTempFile::new().doing(|| "make a file for skipped tests")?;
+    let mut tally = Tally::default();
+    let mut well = true;
+    if args.filter.is_none() {
+        well &= follow(&mut doc_tests(&workspace.root), &mut tally)?;
+    }
+    let mut tests = if has_nextest() { nextest(args) } else { cargo_test(args) };
+    tests.current_dir(&workspace.root).env("DHOW_BIN", &binary).env("DHOW_SKIPS", notes.path());
+    well &= follow(&mut tests, &mut tally)?;
+    let skips = report_skips(notes.path())?;
+    let tally = tally.without_skips(skips);
+    say(&format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped))?;
+    Ok(if well && tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds the product and returns where the binary is.
+pub(crate) fn build(root: &Path) -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["build", "--quiet", "--release", "--package", "dhow-cli"])
+        .args(["--bin", "dhow", "--message-format", "json-render-diagnostics"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .doing(|| "run cargo build")?;
+    if !output.status.success() {
+        return Err(Error::new(Kind::Invalid, "build the release binary"));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    executable(&messages)
+        .ok_or_else(|| Error::new(Kind::NotFound, "find the binary that was built"))
+}
+
+/// Finds the binary in cargo's messages, one JSON object a line.
+fn executable(messages: &str) -> Option<PathBuf> {
+    let parsed = messages.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let mut found = parsed.filter_map(|message: serde_json::Value| {
+        let ours = message["target"]["name"] == "dhow";
+        message["executable"].as_str().filter(|_| ours).map(PathBuf::from)
+    });
+    found.next()
+}
+
+fn has_nextest() -> bool {
+    let mut asked = Command::new("cargo");
+    asked.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    asked.status().is_ok_and(|status| status.success())
+}
+
+fn nextest(args: &TestArgs) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["nextest", "run", "--cargo-quiet", "--release", "--workspace", "--no-fail-fast"]);
+    command.args(["--status-level", "fail", "--final-status-level", "fail"]);
+    command.args(&args.filter);
+    command
+}
+
+fn cargo_test(args: &TestArgs) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--release", "--workspace", "--no-fail-fast"]);
+    command.args(["--lib", "--bins", "--tests"]);
+    command.args(&args.filter);
+    command
+}
+
+/// The examples in the documentation. Nextest does not run them.
+fn doc_tests(root: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--quiet", "--release", "--workspace", "--doc", "--no-fail-fast"]);
+    command.current_dir(root);
+    command
+}
+
+/// Runs a test runner, lets its words through and counts by its closing lines.
+fn follow(command: &mut Command, tally: &mut Tally) -> Result<bool> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .doing(|| "start the test runner")?;
+    let stderr = child.stderr.take().expect("it was asked for");
+    let other = thread::spawn(move || pass_on(stderr, &mut std::io::stderr()));
+    let stdout = child.stdout.take().expect("it was asked for");
+    tally.add(pass_on(stdout, &mut std::io::stdout()));
+    tally.add(other.join().unwrap_or_default());
+    Ok(child.wait().doing(|| "wait for the test runner")?.success())
+}
+
+fn pass_on(from: impl Read, to: &mut dyn Write) -> Tally {
+    let mut tally = Tally::default();
+    let mut reader = BufReader::new(from);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        // Whoever does not listen any more still gets the exit code.
+        let _heard = to.write_all(&line);
+        tally.add(count(&String::from_utf8_lossy(&line)));
+        line.clear();
+    }
+    tally
+}
+
+/// Reads a runner's closing line.
+///
+/// ```text
+///      Summary [   1.171s] 32 tests run: 31 passed (1 slow), 1 failed, 0 skipped
+/// test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.3s
+/// ```
+fn count(line: &str) -> Tally {
+    let plain = line.trim_start();
+    let counted = (plain.starts_with("Summary [") && plain.contains(" run: "))
+        || plain.starts_with("test result: ");
+    if !counted {
+        return Tally::default();
+    }
+    let before = |words: &[&str]| {
+        let pieces: Vec<&str> = plain.split_whitespace().collect();
+        let named = |word: &str| words.contains(&word.trim_end_matches([',', ';']));
+        let pairs = pieces.windows(2).filter(|pair| named(pair[1]));
+        pairs.filter_map(|pair| pair[0].trim_start_matches('(').parse::<u64>().ok()).sum()
+    };
+    let skipped: &[&str] =
+        if plain.starts_with("test result") { &["ignored"] } else { &["skipped"] };
+    Tally {
+        passed: before(&["passed"]),
+        failed: before(&["failed", "timed"]),
+        skipped: before(skipped),
+    }
+}
+
+/// Prints what tests needed and did not find; returns how many of them there were.
+fn report_skips(notes: &Path) -> Result<u64> {
+    let text = fs::read_to_string(notes).doing(|| "read the notes of skipped tests")?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    for line in &lines {
+        say(&format!("skipped: {line}"))?;
+    }
+    Ok(lines.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_of_both_runners_are_counted() {
+        let tally = |passed, failed, skipped| Tally { passed, failed, skipped };
+        let cases = [
+            ("     Summary [   1.171s] 32 tests run: 32 passed, 0 skipped", tally(32, 0, 0)),
+            (
+                "  Summary [ 9s] 7 tests run: 4 passed (1 slow), 2 failed, 1 timed out, 5 skipped",
+                tally(4, 3, 5),
+            ),
+            (
+                "     Summary [   0.640s] 11/31 tests run: 10 passed, 1 failed, 0 skipped",
+                tally(10, 1, 0),
+            ),
+            (
+                "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0s",
+                tally(3, 0, 1),
+            ),
+            ("a test that says 5 passed", tally(0, 0, 0)),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(count(line), expected, "counting {line:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_that_skipped_itself_did_not_pass() {
+        let tally = Tally { passed: 5, failed: 1, skipped: 2 };
+
+        assert_eq!(tally.without_skips(2), Tally { passed: 3, failed: 1, skipped: 4 });
+    }
+
+    #[test]
+    fn the_binary_is_found_in_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"dhow_cli"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"dhow"},"executable":"/t/release/dhow"}
+{"reason":"build-finished","success":true}"#;
+
+        assert_eq!(executable(messages), Some(PathBuf::from("/t/release/dhow")));
+    }
+}

@@ -1,0 +1,237 @@
+//! Which crate may use which, as ARCHITECTURE.md draws it.
+//!
+//! The table is data: a new crate gets a row here and in ARCHITECTURE.md in the same commit.
+
+use super::{Problem, line_of};
+use crate::workspace::{Package, Purpose, folder_of};
+
+/// One crate of the house.
+struct Room {
+    name: &'static str,
+    /// Tests may use what lies on the same floor or below, never above.
+    floor: u8,
+    /// What the crate itself may use.
+    uses: &'static [&'static str],
+}
+
+const fn room(name: &'static str, floor: u8, uses: &'static [&'static str]) -> Room {
+    Room { name, floor, uses }
+}
+
+const ROOMS: [Room; 18] = [
+    room("base", 0, &[]),
+    room("spec", 0, &["base"]),
+    room("sys", 0, &["base", "spec"]),
+    room("testkit", 0, &["base"]),
+    room("archive", 1, &["base", "spec", "sys"]),
+    room("cgroup", 1, &["base", "spec", "sys"]),
+    room("distribution", 1, &["base", "spec"]),
+    room("monitor", 1, &["base", "spec", "sys", "runtime"]),
+    room("network", 1, &["base", "spec", "sys"]),
+    room("runtime", 1, &["base", "spec", "sys", "cgroup", "seccomp"]),
+    room("seccomp", 1, &["base", "spec"]),
+    room("snapshot", 1, &["base", "spec", "sys"]),
+    room("state", 1, &["base", "spec"]),
+    room("store", 1, &["base", "spec"]),
+    room(
+        "image",
+        2,
+        &["base", "spec", "sys", "distribution", "store", "archive", "snapshot", "state"],
+    ),
+    room(
+        "engine",
+        3,
+        &[
+            "base", "spec", "sys", "image", "snapshot", "archive", "store", "network", "monitor",
+            "cgroup", "seccomp", "state",
+        ],
+    ),
+    room(
+        "cli",
+        4,
+        &[
+            "base",
+            "spec",
+            "sys",
+            "archive",
+            "cgroup",
+            "distribution",
+            "engine",
+            "image",
+            "monitor",
+            "network",
+            "runtime",
+            "seccomp",
+            "snapshot",
+            "state",
+            "store",
+        ],
+    ),
+    room("xtask", 5, &["base", "cli", "testkit"]),
+];
+
+/// The one crate that may have an async runtime for now, and the words by which one is known.
+const ASYNC_ROOMS: [&str; 1] = ["distribution"];
+const ASYNC_CRATES: [&str; 8] = [
+    "tokio",
+    "futures-util",
+    "futures",
+    "async-trait",
+    "reqwest",
+    "hyper",
+    "hickory-resolver",
+    "smol",
+];
+
+/// May code of this folder await?
+pub(super) fn may_be_async(folder: &str) -> bool {
+    ASYNC_ROOMS.contains(&folder)
+}
+
+fn find(folder: &str) -> Option<&'static Room> {
+    ROOMS.iter().find(|room| room.name == folder)
+}
+
+/// Every arrow to another crate of the workspace must be in the table.
+pub(super) fn check_arrows(package: &Package, manifest: &str) -> Vec<Problem> {
+    let Some(room) = find(package.folder()) else {
+        let what = format!("the crate {} is not in the table of arrows", package.name);
+        let remedy = "add its row to crates/xtask/src/tidy/arrows.rs and to ARCHITECTURE.md";
+        return vec![Problem::new(&package.manifest, 1, what, remedy)];
+    };
+    let mut problems = Vec::new();
+    for dependency in &package.dependencies {
+        let folder = folder_of(&dependency.name);
+        let ours = dependency.name.starts_with("dhow-") || folder == "xtask";
+        if ours && !is_allowed(room, folder, dependency.purpose) {
+            let what = format!("{} may not use {}", package.name, dependency.name);
+            let remedy = "take another way, or change the architecture first";
+            let line = line_in(manifest, &dependency.name);
+            problems.push(Problem::new(&package.manifest, line, what, remedy));
+        }
+    }
+    problems
+}
+
+fn is_allowed(room: &Room, folder: &str, purpose: Purpose) -> bool {
+    match purpose {
+        Purpose::Normal | Purpose::Build => room.uses.contains(&folder),
+        Purpose::Development => find(folder).is_some_and(|other| other.floor <= room.floor),
+    }
+}
+
+/// An async runtime, or a crate that brings one, belongs to the doors.
+pub(super) fn check_async_dependencies(package: &Package, manifest: &str) -> Vec<Problem> {
+    if may_be_async(package.folder()) {
+        return Vec::new();
+    }
+    let found = package.dependencies.iter().filter(|dependency| {
+        dependency.purpose == Purpose::Normal && ASYNC_CRATES.contains(&dependency.name.as_str())
+    });
+    let problem = |name: &str| {
+        let what = format!("{} brings async code into {}", name, package.name);
+        let remedy = "only distribution may be async";
+        Problem::new(&package.manifest, line_in(manifest, name), what, remedy)
+    };
+    found.map(|dependency| problem(&dependency.name)).collect()
+}
+
+/// All but `sys` take the workspace's lints, which forbid unsafe code.
+pub(super) fn check_lints(package: &Package, manifest: &str) -> Vec<Problem> {
+    let inherits = manifest.contains("[lints]\nworkspace = true");
+    if inherits || package.folder() == "sys" {
+        return Vec::new();
+    }
+    let what = format!("{} does not take the workspace's lints", package.name);
+    let remedy = "add `[lints]` with `workspace = true`";
+    vec![Problem::new(&package.manifest, 1, what, remedy)]
+}
+
+fn line_in(manifest: &str, name: &str) -> usize {
+    manifest.find(&format!("\n{name}")).map_or(1, |at| line_of(manifest, at + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Workspace;
+    use serde_json::json;
+
+    fn package(name: &str, dependencies: &[(&str, Option<&str>)]) -> Package {
+        let list: Vec<_> =
+            dependencies.iter().map(|(name, kind)| json!({"name": name, "kind": kind})).collect();
+        let document = json!({
+            "workspace_root": "/w",
+            "packages": [{
+                "name": name,
+                "manifest_path": "/w/crates/x/Cargo.toml",
+                "dependencies": list,
+            }],
+        });
+        Workspace::from_metadata(&document).packages.remove(0)
+    }
+
+    #[test]
+    fn arrows_of_the_table_are_allowed_and_others_are_not() {
+        let cases = [
+            ("dhow-image", "dhow-store", None, true),
+            ("dhow-engine", "dhow-image", None, true),
+            ("dhow-engine", "serde", None, true),
+            ("dhow-store", "dhow-snapshot", None, false),
+            ("dhow-cli", "dhow-testkit", None, false),
+            ("dhow-cli", "dhow-testkit", Some("dev"), true),
+            ("dhow-store", "dhow-testkit", Some("dev"), true),
+            ("dhow-image", "dhow-engine", Some("dev"), false),
+            ("dhow-store", "dhow-archive", Some("dev"), true),
+            ("dhow-engine", "dhow-runtime", Some("build"), false),
+        ];
+        for (from, to, kind, allowed) in cases {
+            let problems = check_arrows(&package(from, &[(to, kind)]), "");
+            assert_eq!(problems.is_empty(), allowed, "{from} to {to} as {kind:?}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_forbidden_arrow_is_shown_where_it_is_written() {
+        let manifest = "[dependencies]\nserde = \"1\"\ndhow-engine.workspace = true\n";
+
+        let problems = check_arrows(&package("dhow-store", &[("dhow-engine", None)]), manifest);
+
+        assert!(problems[0].to_string().starts_with("crates/x/Cargo.toml:3: "), "{problems:?}");
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_a_problem() {
+        assert_eq!(check_arrows(&package("dhow-attic", &[]), "").len(), 1);
+    }
+
+    #[test]
+    fn every_room_uses_only_rooms_of_its_own_floor_or_below() {
+        for room in &ROOMS {
+            for used in room.uses.iter().filter(|used| **used != "runtime") {
+                let floor = find(used).unwrap().floor;
+                assert!(floor < room.floor || floor <= 1, "{} uses {used}", room.name);
+            }
+        }
+    }
+
+    #[test]
+    fn async_runtimes_stay_at_the_doors() {
+        let tokio = [("tokio", None)];
+
+        assert_eq!(check_async_dependencies(&package("dhow-engine", &tokio), "").len(), 1);
+        assert_eq!(check_async_dependencies(&package("dhow-distribution", &tokio), "").len(), 0);
+    }
+
+    #[test]
+    fn only_sys_has_lints_of_its_own() {
+        let own = "[lints.rust]\nunsafe_code = \"allow\"\n";
+
+        assert_eq!(check_lints(&package("dhow-store", &[]), own).len(), 1);
+        assert_eq!(check_lints(&package("dhow-sys", &[]), own).len(), 0);
+        assert_eq!(
+            check_lints(&package("dhow-store", &[]), "[lints]\nworkspace = true\n").len(),
+            0
+        );
+    }
+}
