@@ -1,9 +1,33 @@
 //! A container's birth and end, as its parent sees them.
 
-use crate::{Request, request::Init};
-use dhow_base::{Error, Kind, Result};
-use dhow_spec::runtime::Spec;
-use std::{os::fd::OwnedFd, path::Path};
+use crate::{
+    Request,
+    hooks::Subject,
+    init::{self, Birth, Filesystem, hooks, subject},
+    line::{self, Ask, Heard, ParentEnd},
+    mappings,
+    namespaces::{self, Namespaces},
+    request::{Hold, Init},
+    sysctl::Parameters,
+    task::Task,
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_cgroup::{Cgroup, Hierarchies, Location};
+use dhow_spec::runtime::{Hook, Linux, NamespaceKind, Resources, Spec, Status};
+use dhow_sys::clone::{Side, clone3};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitId, WaitIdOptions},
+};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd, OwnedFd},
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+};
+
+/// The cgroup's parent where the configuration names no cgroup.
+const CGROUP_PARENT: &str = "dhow";
 
 /// A container whose first process exists. The caller is that process's parent and reaps it.
 #[derive(Debug)]
@@ -14,17 +38,253 @@ pub struct Container {
     pub pidfd: OwnedFd,
     /// The master of its terminal, where it has one.
     pub terminal: Option<OwnedFd>,
+    waiting: Option<Waiting>,
+}
+
+/// What a start needs of a container that waits for it.
+#[derive(Debug)]
+struct Waiting {
+    line: ParentEnd,
+    id: String,
+    bundle: PathBuf,
+    annotations: BTreeMap<String, String>,
+    poststart: Vec<Hook>,
+}
+
+impl Waiting {
+    fn new(line: ParentEnd, request: &Request<'_>) -> Self {
+        Self {
+            line,
+            id: request.id.to_owned(),
+            bundle: request.bundle.to_owned(),
+            annotations: request.spec.annotations.clone(),
+            poststart: hooks(request.spec, |hooks| &hooks.poststart).to_vec(),
+        }
+    }
 }
 
 /// Creates a container. On failure nothing of it is left.
 pub fn create(request: &Request<'_>) -> Result<Container> {
-    Err(Error::new(Kind::Unsupported, format!("create container {}", request.id)))
+    let none = Linux::default();
+    let linux = request.spec.linux.as_ref().unwrap_or(&none);
+    let mut birth = prepare(request, linux)?;
+    let location = location(request.id, request.spec)?;
+    let unlimited = Resources::default();
+    let resources = linux.resources.as_ref().unwrap_or(&unlimited);
+    let cgroup = Cgroup::create(&Hierarchies::detect()?, &location, resources)?;
+    match bear(&mut birth, &cgroup) {
+        Ok(container) => Ok(container),
+        Err(error) => {
+            // The child is gone; what it may have started dies with its PID namespace or here.
+            let _left = cgroup.kill_all();
+            let _kept = cgroup.delete();
+            Err(error)
+        }
+    }
+}
+
+/// Checks and opens everything that can be before a process exists.
+fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> {
+    let invalid = |what: &str| Error::new(Kind::Invalid, format!("check config.json: {what}"));
+    if !request.bundle.is_absolute() {
+        return Err(invalid("the bundle's path is not absolute"));
+    }
+    refuse_unsupported(linux)?;
+    let process = request.spec.process.as_ref().ok_or_else(|| invalid("there is no process"))?;
+    let namespaces = Namespaces::prepare(linux)?;
+    if !namespaces.is_own(NamespaceKind::Mount) {
+        let text = "run a container in the caller's mount namespace";
+        return Err(Error::new(Kind::Unsupported, text));
+    }
+    if namespaces.is_new(NamespaceKind::User) && linux.uid_mappings.is_empty() {
+        return Err(invalid("a new user namespace needs linux.uidMappings and gidMappings"));
+    }
+    let names_host = request.spec.hostname.is_some() || request.spec.domainname.is_some();
+    if names_host && !namespaces.is_own(NamespaceKind::Uts) {
+        return Err(invalid("a host name needs a UTS namespace of the container's own"));
+    }
+    let parameters = Parameters::prepare(&linux.sysctl, &namespaces)?;
+    let task = Task::prepare(process, linux.seccomp.as_ref(), request.stdio)?;
+    // An ordinary user may mount in a user namespace only, so there the child opens these.
+    let early = namespaces.is_new(NamespaceKind::Mount) && rustix::process::geteuid().is_root();
+    let filesystem = early.then(|| Filesystem::open(request)).transpose()?;
+    Ok(Birth { request, linux, namespaces, parameters, task, filesystem })
+}
+
+/// What a configuration may ask and this runtime does not do, it says so and does not guess.
+fn refuse_unsupported(linux: &Linux) -> Result<()> {
+    let asked = [
+        ("linux.netDevices", !linux.net_devices.is_empty()),
+        ("linux.intelRdt", linux.intel_rdt.is_some()),
+        ("linux.memoryPolicy", linux.memory_policy.is_some()),
+    ];
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(Error::new(Kind::Unsupported, format!("use {name} of the configuration")))
+        }
+    }
+}
+
+fn location(id: &str, spec: &Spec) -> Result<Location> {
+    let path = spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
+    Location::new(path, CGROUP_PARENT, id)
+}
+
+/// Starts the first process and brings it to where the request holds it.
+fn bear(birth: &mut Birth<'_>, cgroup: &Cgroup) -> Result<Container> {
+    let (parent, child) = line::pair()?;
+    let pid_namespace = birth.namespaces.joined(NamespaceKind::Pid).map(AsFd::as_fd);
+    let kinds = birth.namespaces.at_birth();
+    let side = namespaces::born_in(pid_namespace, || {
+        clone3(kinds, cgroup.fd_for_clone()).doing(|| "start the container's process")
+    })?;
+    match side {
+        Side::Child => {
+            drop(parent);
+            // A panic must not run the parent's code a second time, in the child.
+            let _lost = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                init::live(birth, cgroup, child);
+            }));
+            dhow_sys::process::leave(1)
+        }
+        Side::Parent { pid, pidfd } => {
+            drop(child);
+            let newborn = Newborn { pid, pidfd };
+            match accompany(birth, cgroup, &newborn, parent) {
+                Ok((terminal, waiting)) => newborn.into_container(terminal, waiting),
+                Err(error) => {
+                    newborn.end();
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// A first process that nobody has heard of yet.
+#[derive(Debug)]
+pub(crate) struct Newborn {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+}
+
+impl Newborn {
+    /// Kills it and takes it from the process table. That it is dead already is fine.
+    pub(crate) fn end(self) {
+        let _dead = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let target = WaitId::PidFd(self.pidfd.as_fd());
+        loop {
+            match rustix::process::waitid(target.clone(), WaitIdOptions::EXITED) {
+                // A signal of ours: the process is still to be reaped.
+                Err(Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn into_container(
+        self,
+        terminal: Option<OwnedFd>,
+        waiting: Option<Waiting>,
+    ) -> Result<Container> {
+        match Init::of_pid(self.pid) {
+            Ok(init) => Ok(Container { init, pidfd: self.pidfd, terminal, waiting }),
+            Err(error) => {
+                self.end();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Answers what the child asks, until it waits or runs.
+fn accompany(
+    birth: &Birth<'_>,
+    cgroup: &Cgroup,
+    newborn: &Newborn,
+    mut line: ParentEnd,
+) -> Result<(Option<OwnedFd>, Option<Waiting>)> {
+    let mut terminal = None;
+    loop {
+        match line.hear()? {
+            Heard::Asked(Ask::NeedIdMaps, _) => {
+                let pid = Pid::from_raw(newborn.pid).expect("a child's id is not zero");
+                cgroup.add(pid)?;
+                mappings::write(newborn.pid, birth.linux)?;
+                line.go()?;
+            }
+            Heard::Asked(Ask::RunHooks, _) => {
+                run_hooks(birth.request, newborn.pid)?;
+                line.go()?;
+            }
+            Heard::Asked(Ask::Ready, master) => {
+                terminal = master;
+                match birth.request.hold {
+                    Hold::Not => {}
+                    Hold::UntilStart => {
+                        return Ok((terminal, Some(Waiting::new(line, birth.request))));
+                    }
+                    Hold::UntilDialled(_) => return Ok((terminal, None)),
+                }
+            }
+            Heard::Closed => {
+                return match birth.request.hold {
+                    Hold::Not => {
+                        run_poststart(birth.request, newborn.pid)?;
+                        Ok((terminal, None))
+                    }
+                    _ => Err(Error::new(Kind::Internal, "hear the container's process: it died")),
+                };
+            }
+        }
+    }
+}
+
+fn run_hooks(request: &Request<'_>, pid: i32) -> Result<()> {
+    let subject = subject(request);
+    let prestart = hooks(request.spec, |hooks| &hooks.prestart);
+    let create_runtime = hooks(request.spec, |hooks| &hooks.create_runtime);
+    subject.run("prestart", prestart, Status::Creating, Some(pid))?;
+    subject.run("createRuntime", create_runtime, Status::Creating, Some(pid))
+}
+
+fn run_poststart(request: &Request<'_>, pid: i32) -> Result<()> {
+    let poststart = hooks(request.spec, |hooks| &hooks.poststart);
+    subject(request).run("poststart", poststart, Status::Running, Some(pid))
 }
 
 impl Container {
-    /// Runs the program and returns when it runs, or when it cannot.
+    /// Runs the program and returns when it runs, or when it cannot; then the process ends, and the
+    /// caller reaps it. A container that runs already needs no start.
     pub fn start(&mut self) -> Result<()> {
-        Err(Error::new(Kind::Unsupported, "start the container"))
+        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
+        run_program(&mut waiting.line)?;
+        let Waiting { id, bundle, annotations, poststart, .. } = &waiting;
+        let subject = Subject { id, bundle, annotations };
+        subject.run("poststart", poststart, Status::Running, Some(self.init.pid))
+    }
+
+    /// Kills the first process and takes it from the process table, for a caller who changed its
+    /// mind. [`delete`] does the rest.
+    pub fn end(self) {
+        Newborn { pid: self.init.pid, pidfd: self.pidfd }.end();
+    }
+}
+
+/// Starts a container that another process created with [`Hold::UntilDialled`]: `socket` is
+/// connected to the socket that its first process waits on.
+pub fn start_dialled(socket: OwnedFd) -> Result<()> {
+    run_program(&mut ParentEnd::on(socket))
+}
+
+fn run_program(line: &mut ParentEnd) -> Result<()> {
+    line.go()?;
+    match line.hear()? {
+        Heard::Closed => Ok(()),
+        Heard::Asked(..) => {
+            Err(Error::new(Kind::Internal, "hear the container's process: it asks after its start"))
+        }
     }
 }
 
@@ -42,5 +302,29 @@ pub struct Leftovers<'a> {
 /// Kills what is left in the cgroup, removes it, runs the poststop hooks. Done twice it does no
 /// harm. Everything is tried; the first failure is returned.
 pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
-    Err(Error::new(Kind::Unsupported, format!("delete container {}", leftovers.id)))
+    let cgroup = delete_cgroup(leftovers.id, leftovers.spec);
+    let subject = Subject {
+        id: leftovers.id,
+        bundle: leftovers.bundle,
+        annotations: &leftovers.spec.annotations,
+    };
+    let poststop = hooks(leftovers.spec, |hooks| &hooks.poststop);
+    let hooks = subject.run("poststop", poststop, Status::Stopped, None);
+    cgroup.and(hooks)
+}
+
+fn delete_cgroup(id: &str, spec: &Spec) -> Result<()> {
+    match Cgroup::open(&Hierarchies::detect()?, &location(id, spec)?) {
+        Ok(cgroup) => {
+            cgroup.kill_all()?;
+            cgroup.delete()
+        }
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The container's cgroup, which exists as long as the container does.
+pub fn cgroup(id: &str, spec: &Spec) -> Result<Cgroup> {
+    Cgroup::open(&Hierarchies::detect()?, &location(id, spec)?)
 }

@@ -1,9 +1,31 @@
 //! One more process in a running container.
 
-use crate::{Stdio, request::Init};
-use dhow_base::{Error, Kind, Result};
-use dhow_spec::runtime::{Process, Spec};
-use std::os::fd::OwnedFd;
+use crate::{
+    Stdio,
+    console::Console,
+    container::{Newborn, cgroup},
+    line::{self, Ask, ChildEnd, Heard, ParentEnd},
+    namespaces::{born_in, flag},
+    request::Init,
+    task::Task,
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_cgroup::Cgroup;
+use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec};
+use dhow_sys::{
+    clone::{Side, clone3},
+    procfs::Procfs,
+    root::Root,
+};
+use rustix::{
+    fs::{Gid, Mode, OFlags, Uid},
+    process::{DumpableBehavior, Pid, PidfdFlags},
+    thread::ThreadNameSpaceType,
+};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    panic::AssertUnwindSafe,
+};
 
 /// A process to run in a container.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +56,144 @@ pub struct Executed {
 }
 
 /// Runs a process in a container and returns when its program runs, or when it cannot.
+///
+/// The calling binary must be sealed (`dhow_sys::seal`): the container's processes see it.
 pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
-    Err(Error::new(Kind::Unsupported, format!("execute in container {}", request.id)))
+    let none = Linux::default();
+    let linux = request.spec.linux.as_ref().unwrap_or(&none);
+    let task = Task::prepare(request.process, linux.seccomp.as_ref(), request.stdio)?;
+    let visit = Visit { request, task, target: target(request)?, kinds: own_kinds(linux) };
+    let cgroup = cgroup(request.id, request.spec)?;
+    let (parent, child) = line::pair()?;
+    let joins_pid = visit.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
+    let side = born_in(joins_pid.then(|| visit.target.as_fd()), || {
+        clone3(ThreadNameSpaceType::empty(), cgroup.fd_for_clone())
+            .doing(|| format!("start a process in container {}", request.id))
+    })?;
+    match side {
+        Side::Child => {
+            drop(parent);
+            // A panic must not run the parent's code a second time, in the child.
+            let _lost = std::panic::catch_unwind(AssertUnwindSafe(|| visit.live(&cgroup, &child)));
+            dhow_sys::process::leave(1)
+        }
+        Side::Parent { pid, pidfd } => {
+            drop(child);
+            let newborn = Newborn { pid, pidfd };
+            match accompany(parent) {
+                Ok(terminal) => Ok(Executed { pid, pidfd: newborn.pidfd, terminal }),
+                Err(error) => {
+                    newborn.end();
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// A handle on the container's first process, proven to be that one and no later one with its
+/// number.
+fn target(request: &ExecRequest<'_>) -> Result<OwnedFd> {
+    let stopped = || {
+        let text = format!("execute in container {}: it is not running", request.id);
+        Error::new(Kind::Conflict, text)
+    };
+    let pid = Pid::from_raw(request.init.pid).ok_or_else(stopped)?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|_gone| stopped())?;
+    match Init::of_pid(request.init.pid) {
+        Ok(init) if init == request.init => Ok(pidfd),
+        _ => Err(stopped()),
+    }
+}
+
+/// The kinds of namespace that the container does not share with the host.
+fn own_kinds(linux: &Linux) -> ThreadNameSpaceType {
+    linux
+        .namespaces
+        .iter()
+        .fold(ThreadNameSpaceType::empty(), |kinds, namespace| kinds | flag(namespace.kind))
+}
+
+fn accompany(mut line: ParentEnd) -> Result<Option<OwnedFd>> {
+    let mut terminal = None;
+    loop {
+        match line.hear()? {
+            Heard::Asked(Ask::Ready, master) => terminal = master,
+            Heard::Asked(..) => {
+                let text = "hear the container's process: it asks for what it needs not";
+                return Err(Error::new(Kind::Internal, text));
+            }
+            Heard::Closed => return Ok(terminal),
+        }
+    }
+}
+
+/// A process on its way into a container.
+#[derive(Debug)]
+struct Visit<'a> {
+    request: &'a ExecRequest<'a>,
+    task: Task<'a>,
+    target: OwnedFd,
+    kinds: ThreadNameSpaceType,
+}
+
+impl Visit<'_> {
+    /// Lives the process's life up to its program. Comes back only to end.
+    fn live(&self, cgroup: &Cgroup, line: &ChildEnd) {
+        let error = match self.enter(cgroup) {
+            Ok((console, procfs)) => self.become_program(console.as_ref(), procfs.as_ref(), line),
+            Err(error) => error,
+        };
+        line.fail(&error);
+    }
+
+    /// Everything that needs rights.
+    fn enter(&self, cgroup: &Cgroup) -> Result<(Option<Console>, Option<Procfs>)> {
+        let first = self.request.preserve_fds.saturating_add(3);
+        dhow_sys::fds::close_at_exec_from(first).doing(|| "mark fds to be closed")?;
+        rustix::process::setsid().doing(|| "start a session")?;
+        cgroup.join()?;
+        self.task.set_oom_score()?;
+        // Before the container's processes can see this one.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .doing(|| "keep others from looking into the process")?;
+        let kinds = self.kinds - ThreadNameSpaceType::PROCESS_ID;
+        dhow_sys::namespace::join(self.target.as_fd(), kinds)
+            .doing(|| format!("join the namespaces of container {}", self.request.id))?;
+        if self.joins_user() {
+            dhow_sys::process::become_user(Uid::ROOT, Gid::ROOT, None)
+                .doing(|| "become the root of the user namespace")?;
+        }
+        let procfs = self.task.procfs_for_labels()?;
+        Ok((self.make_console()?, procfs))
+    }
+
+    fn joins_user(&self) -> bool {
+        self.kinds.contains(flag(NamespaceKind::User))
+    }
+
+    fn make_console(&self) -> Result<Option<Console>> {
+        if !self.task.wants_terminal() {
+            return Ok(None);
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = rustix::fs::open("/", flags, Mode::empty()).doing(|| "open the root")?;
+        Console::make(Root::new(top.as_fd()), self.task.console_size()).map(Some)
+    }
+
+    fn become_program(
+        &self,
+        console: Option<&Console>,
+        procfs: Option<&Procfs>,
+        line: &ChildEnd,
+    ) -> Error {
+        let settled = self.task.settle(console, self.joins_user()).and_then(|()| match console {
+            Some(console) => line.tell(Ask::Ready, Some(console.master.as_fd())),
+            None => Ok(()),
+        });
+        match settled {
+            Ok(()) => self.task.run(procfs),
+            Err(error) => error,
+        }
+    }
 }

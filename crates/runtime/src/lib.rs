@@ -7,13 +7,30 @@
 //! ```
 //!
 //! [`create`] and [`exec`] fork, so the calling process must have one thread only. What runs in a
-//! container's namespaces before its program does is here too. The runtime knows nothing
+//! container's namespaces before its program does is here too (`init`). The runtime knows nothing
 //! of images, networks, logs or restarts; who waits for the process is the caller, its parent.
 
+mod capabilities;
+mod cgroupfs;
+mod console;
 mod container;
+mod devices;
 mod exec;
+mod hooks;
+mod init;
+mod limits;
+mod line;
+mod mappings;
+mod masks;
+mod mounts;
+mod namespaces;
+mod options;
+mod program;
 mod request;
+mod rootfs;
+mod sysctl;
+mod task;
 
-pub use container::{Container, Leftovers, create, delete};
+pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
 pub use exec::{ExecRequest, Executed, exec};
 pub use request::{Hold, Init, Keyring, Request, Stdio};

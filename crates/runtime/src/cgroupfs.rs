@@ -1,0 +1,179 @@
+//! `/sys/fs/cgroup` inside the container.
+//!
+//! With version 2 alone it is one mount. With version 1 it is a small tmpfs with a directory a
+//! hierarchy, as on the host. In a cgroup namespace of its own, a container sees its cgroup as the
+//! root of each; without one, its cgroup's directory is bound there.
+
+use crate::{
+    mounts::{move_onto, place_in},
+    options::Options,
+    rootfs,
+};
+use dhow_base::{Doing, Result};
+use dhow_sys::mount::{Attributes, Reach};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags},
+};
+use std::{
+    ffi::{CString, OsStr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+const HOST: &str = "/sys/fs/cgroup";
+
+/// A line of `/proc/self/cgroup`.
+#[derive(Debug, Eq, PartialEq)]
+struct Membership {
+    /// The controllers of a version 1 hierarchy, or `name=systemd`; empty for version 2.
+    controllers: String,
+    /// Where in the hierarchy the process is.
+    path: String,
+}
+
+impl Membership {
+    fn directory(&self) -> &str {
+        match self.controllers.as_str() {
+            "" => "unified",
+            controllers => controllers.strip_prefix("name=").unwrap_or(controllers),
+        }
+    }
+}
+
+/// Mounts the hierarchies on `destination`. Returns the mount that is still to be made read-only.
+pub(crate) fn mount(
+    destination: &OwnedFd,
+    options: &Options,
+    is_own_view: bool,
+) -> Result<Option<OwnedFd>> {
+    let memberships = memberships()?;
+    if let [Membership { controllers, path }] = memberships.as_slice()
+        && controllers.is_empty()
+    {
+        mount_version_2(destination.as_fd(), path, options, is_own_view)?;
+        return Ok(None);
+    }
+    let tmpfs = tmpfs(options)?;
+    move_onto(tmpfs.as_fd(), destination.as_fd()).doing(|| "attach the cgroup directory")?;
+    rustix::process::fchdir(&tmpfs).doing(|| "enter the cgroup directory")?;
+    for membership in &memberships {
+        mount_hierarchy(tmpfs.as_fd(), membership, options, is_own_view)
+            .doing(|| format!("mount cgroup hierarchy {}", membership.directory()))?;
+    }
+    let read_only = options.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
+    Ok(read_only.then_some(tmpfs))
+}
+
+/// The process is in its cgroup, and in the host's mount tree still.
+fn memberships() -> Result<Vec<Membership>> {
+    let doing = || "find the process's cgroups";
+    let host = dhow_sys::procfs::Procfs::of_host().doing(doing)?;
+    let file = host.open(Path::new("self/cgroup"), OFlags::RDONLY).doing(doing)?;
+    let text = dhow_base::file::read_fd_limited(file, 1 << 16).doing(doing)?;
+    Ok(parse(&String::from_utf8_lossy(&text)))
+}
+
+fn parse(text: &str) -> Vec<Membership> {
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, path) = (fields.next()?.to_owned(), fields.next()?.to_owned());
+            Some(Membership { controllers, path })
+        })
+        .collect()
+}
+
+fn mount_version_2(
+    destination: BorrowedFd<'_>,
+    path: &str,
+    options: &Options,
+    is_own_view: bool,
+) -> Result<()> {
+    if is_own_view {
+        rustix::process::fchdir(destination).doing(|| "enter the destination")?;
+        return rustix::mount::mount("cgroup2", ".", "cgroup2", options.mount_flags(), None)
+            .doing(|| "mount filesystem cgroup2");
+    }
+    bind(&host_path("", path), destination, options)
+}
+
+/// A tmpfs of a directory a hierarchy, writable until they are made.
+fn tmpfs(options: &Options) -> Result<OwnedFd> {
+    let doing = || "make the cgroup directory";
+    let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).doing(doing)?;
+    rustix::mount::fsconfig_set_string(context.as_fd(), "mode", "755").doing(doing)?;
+    rustix::mount::fsconfig_create(context.as_fd()).doing(doing)?;
+    let attributes = options.set - MountAttrFlags::MOUNT_ATTR_RDONLY;
+    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).doing(doing)
+}
+
+/// Mounts one hierarchy on a directory of the tmpfs, which is the working directory. It is ours
+/// alone, so a name in it is as good as an fd.
+fn mount_hierarchy(
+    tmpfs: BorrowedFd<'_>,
+    membership: &Membership,
+    options: &Options,
+    is_own_view: bool,
+) -> Result<()> {
+    let name = membership.directory();
+    rustix::fs::mkdirat(tmpfs, name, Mode::from_raw_mode(0o755)).doing(|| "make its directory")?;
+    if is_own_view {
+        let flags = options.mount_flags();
+        mount_version(membership, name, flags).doing(|| "mount it")?;
+    } else {
+        let place = place_in(tmpfs, OsStr::new(name)).doing(|| "open its directory")?;
+        bind(&host_path(name, &membership.path), place.as_fd(), options)?;
+    }
+    link_controllers(tmpfs, name).doing(|| "link its controllers")
+}
+
+fn mount_version(membership: &Membership, name: &str, flags: MountFlags) -> std::io::Result<()> {
+    let data = match membership.controllers.as_str() {
+        "" => return Ok(rustix::mount::mount("cgroup2", name, "cgroup2", flags, None)?),
+        named if named.starts_with("name=") => format!("none,{named}"),
+        controllers => controllers.to_owned(),
+    };
+    let data = CString::new(data)?;
+    Ok(rustix::mount::mount("cgroup", name, "cgroup", flags, data.as_c_str())?)
+}
+
+/// `cpu` and `cpuacct` lead to `cpu,cpuacct`.
+fn link_controllers(tmpfs: BorrowedFd<'_>, name: &str) -> std::io::Result<()> {
+    if name.contains(',') {
+        for controller in name.split(',') {
+            match rustix::fs::symlinkat(name, tmpfs, controller) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn host_path(hierarchy: &str, path: &str) -> PathBuf {
+    Path::new(HOST).join(hierarchy).join(path.trim_start_matches('/'))
+}
+
+fn bind(source: &Path, destination: BorrowedFd<'_>, options: &Options) -> Result<()> {
+    let doing = || format!("bind {}", source.display());
+    let copy = rootfs::copy_of(source, Reach::ThisMount).doing(doing)?;
+    let attributes = Attributes { set: options.set, clear: options.clear, propagation: None };
+    dhow_sys::mount::set_attributes(copy.as_fd(), attributes, Reach::ThisMount).doing(doing)?;
+    move_onto(copy.as_fd(), destination).doing(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memberships_have_the_names_of_their_directories() {
+        let memberships = parse("9:name=systemd:/a\n4:cpu,cpuacct:/b:c\n0::/\nnonsense\n");
+
+        let names: Vec<_> = memberships.iter().map(Membership::directory).collect();
+        assert_eq!(names, ["systemd", "cpu,cpuacct", "unified"]);
+        assert_eq!(memberships[1].path, "/b:c");
+    }
+}

@@ -1,0 +1,207 @@
+//! The container's `/dev`: device nodes and the links that programs expect.
+
+use crate::mounts::{host_place, move_onto, place_in, status_in};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_spec::runtime::Device;
+use dhow_sys::{
+    mount::{Attributes, Propagation, Reach},
+    root::{Last, Root},
+};
+use rustix::{
+    fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid},
+    io::Errno,
+};
+use std::{
+    ffi::OsStr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+/// A node to make.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Node<'a> {
+    path: &'a Path,
+    kind: FileType,
+    major: u32,
+    minor: u32,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+/// What every container has (config-linux.md, "Default Devices").
+const DEFAULTS: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// The links that the specification asks for, and runc's `core`.
+const LINKS: [(&str, &str); 6] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// Where nodes come from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Source {
+    /// They are made; the process may.
+    Made,
+    /// The host's are bound: in a user namespace nobody may make one.
+    Bound,
+}
+
+/// Fills `/dev`. The file mode mask must be zero.
+pub(crate) fn fill(root: Root<'_>, asked: &[Device], source: Source) -> Result<()> {
+    let directory = root.make_directories(Path::new("/dev")).doing(|| "open /dev")?;
+    let asked = asked.iter().map(Node::of).collect::<Result<Vec<_>>>()?;
+    let is_asked = |path: &str| asked.iter().any(|node| node.path == Path::new(path));
+    for (path, major, minor) in DEFAULTS.iter().filter(|found| !is_asked(found.0)) {
+        let node = Node {
+            path: Path::new(path),
+            kind: FileType::CharacterDevice,
+            major: *major,
+            minor: *minor,
+            mode: 0o666,
+            owner: (0, 0),
+        };
+        node.make_or_bind(directory.as_fd(), source)?;
+    }
+    for node in &asked {
+        let parent = node.parent(root, &directory)?;
+        node.make_or_bind(parent.as_ref().unwrap_or(&directory).as_fd(), source)?;
+    }
+    for (name, target) in LINKS {
+        link(directory.as_fd(), name, target).doing(|| format!("make /dev/{name}"))?;
+    }
+    Ok(())
+}
+
+/// Makes a link; one that leads elsewhere gives way, a device or directory does not (`ptmx` of an
+/// image without a `/dev` of its own).
+fn link(directory: BorrowedFd<'_>, name: &str, target: &str) -> std::io::Result<()> {
+    match rustix::fs::symlinkat(target, directory, name) {
+        Err(Errno::EXIST) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+impl<'a> Node<'a> {
+    fn of(device: &'a Device) -> Result<Self> {
+        let invalid = |what: &str| {
+            let text = format!("make device {}: {what}", device.path.display());
+            Error::new(Kind::Invalid, text)
+        };
+        let kind = match device.kind.as_str() {
+            "c" | "u" => FileType::CharacterDevice,
+            "b" => FileType::BlockDevice,
+            "p" => FileType::Fifo,
+            _ => return Err(invalid("its type is not c, b, u or p")),
+        };
+        let number = |number: i64| u32::try_from(number).map_err(|_| invalid("a bad number"));
+        let (major, minor) = match kind {
+            FileType::Fifo => (0, 0),
+            _ => (number(device.major)?, number(device.minor)?),
+        };
+        Ok(Self {
+            path: &device.path,
+            kind,
+            major,
+            minor,
+            mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+            owner: (device.uid.unwrap_or(0), device.gid.unwrap_or(0)),
+        })
+    }
+
+    /// The directory that it goes into, where that is not `/dev` itself.
+    fn parent(&self, root: Root<'_>, dev: &OwnedFd) -> Result<Option<OwnedFd>> {
+        let parent = self.path.parent().unwrap_or(Path::new("/"));
+        if parent == Path::new("/dev") {
+            return Ok(None);
+        }
+        let below = parent.strip_prefix("/dev");
+        let start = if below.is_ok() { Root::new(dev.as_fd()) } else { root };
+        start
+            .make_directories(below.unwrap_or(parent))
+            .map(Some)
+            .doing(|| format!("make the directory of device {}", self.path.display()))
+    }
+
+    fn make_or_bind(&self, directory: BorrowedFd<'_>, source: Source) -> Result<()> {
+        let name = self.path.file_name().ok_or_else(|| {
+            Error::new(Kind::Invalid, format!("make device {}: no name", self.path.display()))
+        })?;
+        match source {
+            Source::Made => self.make(directory, name),
+            Source::Bound => self.bind(directory, name),
+        }
+        .doing(|| format!("make device {}", self.path.display()))
+    }
+
+    fn make(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+        let device = rustix::fs::makedev(self.major, self.minor);
+        let mode = Mode::from_raw_mode(self.mode);
+        match rustix::fs::mknodat(directory, name, self.kind, mode, device) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return self.check(directory, name),
+            Err(errno) => return Err(errno).doing(|| "make the node"),
+        }
+        if self.owner != (0, 0) {
+            let (uid, gid) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
+            rustix::fs::chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .doing(|| "give the node to its owner")?;
+        }
+        Ok(())
+    }
+
+    /// An image may bring its own nodes, if they are what they are called.
+    fn check(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+        let status = status_in(directory, name).doing(|| "look at what is there")?;
+        let is_same = FileType::from_raw_mode(status.st_mode) == self.kind
+            && (self.kind == FileType::Fifo
+                || status.st_rdev == rustix::fs::makedev(self.major, self.minor));
+        if is_same {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Denied, "use what is there: it is something else"))
+    }
+
+    fn bind(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+        if self.kind != FileType::CharacterDevice {
+            return Err(Error::new(Kind::Unsupported, "bind anything but a character device"));
+        }
+        let device = host_place(self.path, (self.major, self.minor))?;
+        let attributes = Attributes::propagating(Propagation::Private);
+        let device = dhow_sys::mount::copy(device.as_fd(), attributes, Reach::ThisMount)
+            .doing(|| "copy the host's")?;
+        let flags = OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+        let made =
+            rustix::fs::openat(directory, name, flags | OFlags::EXCL, Mode::from_raw_mode(0o644));
+        match made {
+            Ok(_) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).doing(|| "make a place for it"),
+        }
+        let place = place_in(directory, name).doing(|| "open the place for it")?;
+        move_onto(device.as_fd(), place.as_fd()).doing(|| "bind the host's")
+    }
+}
+
+/// Opens `/dev/console`'s place, a plain file that is made where it is missing.
+pub(crate) fn console_place(root: Root<'_>) -> Result<OwnedFd> {
+    let doing = || "open /dev/console";
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let directory = root.open(Path::new("/dev"), flags, Last::Followed).doing(doing)?;
+    let name = OsStr::new("console");
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::WRONLY;
+    match rustix::fs::openat(&directory, name, flags, Mode::from_raw_mode(0o600)) {
+        Ok(_) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).doing(doing),
+    }
+    place_in(directory.as_fd(), name).doing(doing)
+}

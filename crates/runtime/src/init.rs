@@ -1,0 +1,351 @@
+//! A container's first process, from its birth to its program: what runs in the new namespaces.
+//!
+//! The story is `prepare`: each step needs the ones before it. Until the pivot the host's files are
+//! still in sight, and everything that is taken from there is taken by then; after it, every path
+//! is the container's.
+
+use crate::{
+    Hold, Keyring, Request,
+    console::Console,
+    devices,
+    hooks::Subject,
+    line::{Ask, ChildEnd},
+    masks,
+    mounts::{self, Prepared},
+    namespaces::Namespaces,
+    rootfs,
+    sysctl::Parameters,
+    task::Task,
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_cgroup::Cgroup;
+use dhow_spec::runtime::{Linux, NamespaceKind, Spec, Status};
+use dhow_sys::{
+    mount::{Attributes, Propagation, Reach},
+    procfs::Procfs,
+    root::Root,
+};
+use rustix::{
+    fs::{Gid, Mode, OFlags, Uid},
+    mount::{MountAttrFlags, UnmountFlags},
+    process::DumpableBehavior,
+};
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+/// What the parent has prepared.
+#[derive(Debug)]
+pub(crate) struct Birth<'a> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) linux: &'a Linux,
+    pub(crate) namespaces: Namespaces,
+    pub(crate) parameters: Parameters<'a>,
+    pub(crate) task: Task<'a>,
+    /// Root filesystem and mounts; absent where the parent may not mount, and where the container
+    /// joins a mount namespace that has them.
+    pub(crate) filesystem: Option<Filesystem>,
+}
+
+/// The container's root, detached, and what is to be mounted below it.
+#[derive(Debug)]
+pub(crate) struct Filesystem {
+    pub(crate) root: OwnedFd,
+    pub(crate) mounts: Vec<Prepared>,
+}
+
+impl Filesystem {
+    /// Opens everything that comes from the host.
+    pub(crate) fn open(request: &Request<'_>) -> Result<Self> {
+        let spec = request.spec;
+        let root = match (request.rootfs, &spec.root) {
+            (Some(mount), _) => rootfs::detached(mount)?,
+            (None, Some(root)) => rootfs::bound(&request.bundle.join(&root.path))?,
+            (None, None) => {
+                return Err(Error::new(Kind::Invalid, "find the root filesystem: none is given"));
+            }
+        };
+        let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
+        let mounts = mounts::prepare(&spec.mounts, request.bundle, label)?;
+        Ok(Self { root, mounts })
+    }
+}
+
+/// Lives the first process's life up to its program. Comes back never: the process ends, or
+/// becomes the program.
+pub(crate) fn live(birth: &mut Birth<'_>, cgroup: &Cgroup, mut line: ChildEnd) -> ! {
+    let error = match become_program(birth, cgroup, &mut line) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    line.fail(&error);
+    dhow_sys::process::leave(1)
+}
+
+/// Nothing is ever of this type: a function that returns it on success does not return then.
+enum Never {}
+
+fn become_program(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &mut ChildEnd) -> Result<Never> {
+    let (console, procfs) = prepare(birth, cgroup, line)?;
+    let task = &birth.task;
+    task.settle(console.as_ref(), birth.namespaces.is_own(NamespaceKind::User))?;
+    hold(birth, console, line)?;
+    subject(birth.request).run(
+        "startContainer",
+        hooks(birth.request.spec, |hooks| &hooks.start_container),
+        Status::Created,
+        own_pid(),
+    )?;
+    Err(task.run(procfs.as_ref()))
+}
+
+/// Everything that needs rights.
+fn prepare(
+    birth: &mut Birth<'_>,
+    cgroup: &Cgroup,
+    line: &ChildEnd,
+) -> Result<(Option<Console>, Option<Procfs>)> {
+    leave_parent(birth.request)?;
+    enter_namespaces(birth, cgroup, line)?;
+    name_host(birth.request.spec)?;
+    if birth.namespaces.is_new(NamespaceKind::Network) {
+        dhow_sys::loopback::bring_up().doing(|| "bring up the loopback interface")?;
+    }
+    set_personality(birth.linux)?;
+    if birth.request.keyring == Keyring::New {
+        join_keyring(birth.request.id);
+    }
+    let procfs = birth.task.procfs_for_labels()?;
+    birth.parameters.set()?;
+    let console = if birth.namespaces.is_new(NamespaceKind::Mount) {
+        build_root(birth, line)?
+    } else {
+        run_hooks_before_pivot(birth, line)?;
+        make_console(birth, "/")?
+    };
+    Ok((console, procfs))
+}
+
+/// Takes nothing along from the parent but its streams and what the caller asked for.
+fn leave_parent(request: &Request<'_>) -> Result<()> {
+    let first = request.preserve_fds.saturating_add(3);
+    dhow_sys::fds::close_at_exec_from(first).doing(|| "mark fds to be closed")?;
+    rustix::process::setsid().doing(|| "start a session")?;
+    // Modes are what the configuration says, not what the caller's mask leaves of them.
+    rustix::process::umask(Mode::empty());
+    Ok(())
+}
+
+fn enter_namespaces(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &ChildEnd) -> Result<()> {
+    let has_user = birth.namespaces.is_own(NamespaceKind::User);
+    if !has_user {
+        cgroup.join()?;
+        birth.task.set_oom_score()?;
+    }
+    if birth.namespaces.is_new(NamespaceKind::User) {
+        // The parent writes the mappings and, since we have no rights outside, moves us into the
+        // cgroup.
+        line.ask(Ask::NeedIdMaps)?;
+        birth.task.set_oom_score()?;
+        become_root()?;
+    }
+    birth.namespaces.join()?;
+    birth.namespaces.make_late(birth.linux)?;
+    // Processes of joined namespaces must not trace us or look at our fds.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .doing(|| "keep others from looking into the process")
+}
+
+/// The namespace's root, where it has one: it owns what is made from now on.
+fn become_root() -> Result<()> {
+    match dhow_sys::process::become_user(Uid::ROOT, Gid::ROOT, None) {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+            Ok(())
+        }
+        result => result.doing(|| "become the root of the user namespace"),
+    }
+}
+
+fn name_host(spec: &Spec) -> Result<()> {
+    if let Some(name) = spec.hostname.as_deref().filter(|name| !name.is_empty()) {
+        rustix::system::sethostname(name.as_bytes())
+            .doing(|| format!("set the host name {name}"))?;
+    }
+    if let Some(name) = spec.domainname.as_deref().filter(|name| !name.is_empty()) {
+        rustix::system::setdomainname(name.as_bytes())
+            .doing(|| format!("set the domain name {name}"))?;
+    }
+    Ok(())
+}
+
+fn set_personality(linux: &Linux) -> Result<()> {
+    let Some(personality) = &linux.personality else { return Ok(()) };
+    let domain = match personality.domain.as_str() {
+        "LINUX" => 0,
+        "LINUX32" => 8,
+        other => {
+            return Err(Error::new(Kind::Invalid, format!("use execution domain {other:?}")));
+        }
+    };
+    dhow_sys::process::set_personality(domain).doing(|| "set the execution domain")
+}
+
+/// A container without keys of its own is no danger, so a kernel that refuses (no keyrings, a full
+/// quota) stops nothing.
+fn join_keyring(id: &str) {
+    if let Ok(name) = CString::new(format!("_ses.{id}")) {
+        let _refused = dhow_sys::keyring::join_new_session(&name);
+    }
+}
+
+/// Mounts everything below the container's root and makes it the process's own.
+fn build_root(birth: &mut Birth<'_>, line: &ChildEnd) -> Result<Option<Console>> {
+    mounts::withdraw()?;
+    if birth.filesystem.is_none() {
+        birth.filesystem = Some(Filesystem::open(birth.request)?);
+    }
+    let filesystem = birth.filesystem.as_ref().expect("opened above");
+    rootfs::attach(&filesystem.root, birth.request.mountpoint)?;
+    let root = Root::new(filesystem.root.as_fd());
+    let is_own_view = birth.namespaces.is_own(NamespaceKind::Cgroup);
+    let unfinished = mounts::perform(root, &filesystem.mounts, is_own_view)?;
+    let console = fill_dev(birth, filesystem, root)?;
+    make_working_directory(root, birth.task.working_directory())?;
+    run_hooks_before_pivot(birth, line)?;
+    masks::mask(root, &birth.linux.masked_paths)?;
+    masks::make_read_only(root, &birth.linux.readonly_paths)?;
+    unfinished.finish()?;
+    pivot(filesystem)?;
+    finish_root(birth, filesystem)?;
+    Ok(console)
+}
+
+fn fill_dev(birth: &Birth<'_>, filesystem: &Filesystem, root: Root<'_>) -> Result<Option<Console>> {
+    let is_foreign = filesystem.mounts.iter().any(Prepared::binds_dev);
+    if !is_foreign {
+        let source = if birth.namespaces.is_own(NamespaceKind::User) {
+            devices::Source::Bound
+        } else {
+            devices::Source::Made
+        };
+        devices::fill(root, &birth.linux.devices, source)?;
+    }
+    if !birth.task.wants_terminal() {
+        return Ok(None);
+    }
+    let console = Console::make(root, birth.task.console_size())?;
+    console.bind(root)?;
+    Ok(Some(console))
+}
+
+/// The terminal of a process that enters a finished root.
+fn make_console(birth: &Birth<'_>, top: &str) -> Result<Option<Console>> {
+    if !birth.task.wants_terminal() {
+        return Ok(None);
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = rustix::fs::open(top, flags, Mode::empty()).doing(|| "open the root")?;
+    Console::make(Root::new(top.as_fd()), birth.task.console_size()).map(Some)
+}
+
+/// Images name working directories that they do not have; they are made, as all runtimes do.
+fn make_working_directory(root: Root<'_>, path: &Path) -> Result<()> {
+    if path == Path::new("/") {
+        return Ok(());
+    }
+    match root.make_directories(path) {
+        // A root that cannot be written, or a link that dangles, is the user's to see when the
+        // process enters the directory.
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        result => result.map(drop).map_err(|error| {
+            let text = format!("make the working directory {}", path.display());
+            Error::new(Kind::Invalid, text).because(error)
+        }),
+    }
+}
+
+fn run_hooks_before_pivot(birth: &Birth<'_>, line: &ChildEnd) -> Result<()> {
+    let spec = birth.request.spec;
+    let of_runtime = hooks(spec, |hooks| &hooks.prestart).len()
+        + hooks(spec, |hooks| &hooks.create_runtime).len();
+    if of_runtime > 0 {
+        line.ask(Ask::RunHooks)?;
+    }
+    subject(birth.request).run(
+        "createContainer",
+        hooks(spec, |hooks| &hooks.create_container),
+        Status::Creating,
+        own_pid(),
+    )
+}
+
+/// Swaps the root: the old one is stacked upon the new one for a moment, and then gone.
+fn pivot(filesystem: &Filesystem) -> Result<()> {
+    rustix::process::fchdir(&filesystem.root).doing(|| "enter the new root")?;
+    rustix::process::pivot_root(".", ".").doing(|| "pivot to the new root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| "leave the old root")?;
+    rustix::process::chdir("/").doing(|| "enter the new root")
+}
+
+fn finish_root(birth: &Birth<'_>, filesystem: &Filesystem) -> Result<()> {
+    let root = filesystem.root.as_fd();
+    if birth.request.spec.root.as_ref().is_some_and(|root| root.readonly) {
+        let attributes = Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
+        dhow_sys::mount::set_attributes(root, attributes, Reach::ThisMount)
+            .doing(|| "make the root read-only")?;
+    }
+    let Some(word) = birth.linux.rootfs_propagation.as_deref() else { return Ok(()) };
+    let propagation = match word.strip_prefix('r').unwrap_or(word) {
+        "shared" => Propagation::Shared,
+        "slave" => Propagation::Slave,
+        "private" => Propagation::Private,
+        "unbindable" => Propagation::Unbindable,
+        "" => return Ok(()),
+        _ => {
+            return Err(Error::new(Kind::Invalid, format!("use rootfsPropagation {word:?}")));
+        }
+    };
+    dhow_sys::mount::set_attributes(root, Attributes::propagating(propagation), Reach::ThisMount)
+        .doing(|| format!("make the root {word}"))
+}
+
+/// Hands the terminal out and waits for the start, as the request says.
+fn hold(birth: &Birth<'_>, console: Option<Console>, line: &mut ChildEnd) -> Result<()> {
+    let master = console.as_ref().map(|console| console.master.as_fd());
+    match birth.request.hold {
+        Hold::Not if master.is_none() => Ok(()),
+        Hold::Not => line.tell(Ask::Ready, master),
+        Hold::UntilStart => {
+            birth.task.find_program()?;
+            line.tell(Ask::Ready, master)?;
+            drop(console);
+            line.wait_for_go()
+        }
+        Hold::UntilDialled(listener) => {
+            birth.task.find_program()?;
+            line.tell(Ask::Ready, master)?;
+            drop(console);
+            *line = ChildEnd::accepted(listener)?;
+            line.wait_for_go()
+        }
+    }
+}
+
+fn own_pid() -> Option<i32> {
+    Some(rustix::process::getpid().as_raw_nonzero().get())
+}
+
+/// What hooks are told of a request's container.
+pub(crate) fn subject<'a>(request: &Request<'a>) -> Subject<'a> {
+    Subject { id: request.id, bundle: request.bundle, annotations: &request.spec.annotations }
+}
+
+/// One kind of a configuration's hooks.
+pub(crate) fn hooks(
+    spec: &Spec,
+    kind: impl Fn(&dhow_spec::runtime::Hooks) -> &Vec<dhow_spec::runtime::Hook>,
+) -> &[dhow_spec::runtime::Hook] {
+    spec.hooks.as_ref().map_or(&[], |hooks| kind(hooks).as_slice())
+}

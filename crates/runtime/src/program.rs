@@ -1,0 +1,153 @@
+//! The program of a container: found by its name, run, and why it cannot be.
+
+use dhow_base::{Error, Kind, Result};
+use dhow_spec::runtime::Process;
+use dhow_sys::exec::{Strings, execve};
+use rustix::{
+    fs::{AtFlags, CWD, FileType},
+    io::Errno,
+};
+use std::{ffi::CString, io};
+
+/// Where programs are looked for when the process's environment does not say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program, its arguments and its environment, as exec takes them. Everything is allocated
+/// before the container's limits and filter hold.
+#[derive(Debug)]
+pub(crate) struct Program {
+    name: String,
+    candidates: Vec<CString>,
+    arguments: Strings,
+    environment: Strings,
+}
+
+impl Program {
+    /// Builds it from a process's words.
+    pub(crate) fn prepare(process: &Process) -> Result<Self> {
+        let invalid = |what: &str| Error::new(Kind::Invalid, format!("run a program: {what}"));
+        let name = process.args.first().ok_or_else(|| invalid("process.args is empty"))?.clone();
+        let environment =
+            Strings::new(&process.env).map_err(|_| invalid("the environment has a zero byte"))?;
+        let arguments =
+            Strings::new(&process.args).map_err(|_| invalid("an argument has a zero byte"))?;
+        let candidates = candidates(&name, &process.env)
+            .into_iter()
+            .map(|path| CString::new(path).map_err(|_| invalid("PATH has a zero byte")))
+            .collect::<Result<_>>()?;
+        Ok(Self { name, candidates, arguments, environment })
+    }
+
+    /// Finds the program without running it, for a container that is created now and started
+    /// later. Done as the container's user, in its working directory.
+    pub(crate) fn find(&self) -> Result<()> {
+        let mut worst = Errno::NOENT;
+        for path in &self.candidates {
+            match may_run(path) {
+                Ok(()) => return Ok(()),
+                Err(errno) => worst = worse(worst, errno),
+            }
+        }
+        Err(self.explain(worst.into()))
+    }
+
+    /// Runs it; comes back with the reason why that is not possible.
+    pub(crate) fn run(&self) -> Error {
+        let mut worst = io::Error::from(Errno::NOENT);
+        for path in &self.candidates {
+            let error = execve(path, &self.arguments, &self.environment);
+            if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) && exists(path) {
+                return self.without_interpreter(error);
+            }
+            match Errno::from_io_error(&error) {
+                Some(Errno::NOENT | Errno::NOTDIR) => {}
+                Some(Errno::ACCESS) => worst = error,
+                _ => return self.explain(error),
+            }
+        }
+        self.explain(worst)
+    }
+
+    /// The errors in the words that engines and their users know from runc.
+    fn explain(&self, error: io::Error) -> Error {
+        let name = &self.name;
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR) if name.contains('/') => {
+                let text = format!("exec: {name:?}: stat {name}: no such file or directory");
+                Error::new(Kind::CommandNotFound, text)
+            }
+            Some(Errno::NOENT | Errno::NOTDIR) => {
+                let text = format!("exec: {name:?}: executable file not found in $PATH");
+                Error::new(Kind::CommandNotFound, text)
+            }
+            Some(Errno::ACCESS | Errno::PERM) => {
+                Error::new(Kind::CommandNotRunnable, format!("exec: {name:?}: permission denied"))
+            }
+            Some(Errno::ISDIR) => {
+                Error::new(Kind::CommandNotRunnable, format!("exec: {name:?}: is a directory"))
+            }
+            Some(Errno::NOEXEC) => {
+                Error::new(Kind::CommandNotRunnable, format!("exec: {name:?}: exec format error"))
+                    .hint("the file is for another architecture, or a script without #! line")
+            }
+            _ => Error::new(Kind::CommandNotRunnable, format!("exec: {name:?}")).because(error),
+        }
+    }
+
+    fn without_interpreter(&self, error: io::Error) -> Error {
+        let name = &self.name;
+        Error::new(Kind::CommandNotFound, format!("exec: {name:?}"))
+            .because(error)
+            .hint("the file exists, but the interpreter or loader that it names does not")
+    }
+}
+
+/// The paths that the name can mean.
+fn candidates(name: &str, environment: &[String]) -> Vec<String> {
+    if name.contains('/') {
+        return vec![name.to_owned()];
+    }
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let path = environment.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+    path.unwrap_or(DEFAULT_PATH)
+        .split(':')
+        .map(|directory| match directory {
+            "" => format!("./{name}"),
+            directory => format!("{directory}/{name}"),
+        })
+        .collect()
+}
+
+fn may_run(path: &CString) -> Result<(), Errno> {
+    let status = rustix::fs::stat(path)?;
+    if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+}
+
+/// Of two reasons, the one that tells more.
+fn worse(a: Errno, b: Errno) -> Errno {
+    if matches!(b, Errno::NOENT | Errno::NOTDIR) { a } else { b }
+}
+
+fn exists(path: &CString) -> bool {
+    rustix::fs::stat(path).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_for_in_the_process_s_own_path() {
+        let environment = ["PATH=/x".to_owned(), "PATH=/a::/b".to_owned()];
+
+        assert_eq!(candidates("sh", &environment), ["/a/sh", "./sh", "/b/sh"]);
+        assert_eq!(candidates("./sh", &environment), ["./sh"]);
+        assert_eq!(candidates("sh", &[])[0], "/usr/local/sbin/sh");
+        assert!(candidates("", &environment).is_empty());
+    }
+}

@@ -1,0 +1,263 @@
+//! A process of a container, from the runtime's copy to the container's program.
+//!
+//! ```text
+//!   prepare   (parent)  everything parsed and allocated
+//!   settle    (child)   streams, limits, user, capabilities, working directory: all rights are gone
+//!   run       (child)   last filter, exec
+//! ```
+//!
+//! The order within `settle` is forced: limits and the bound need rights, the user's change takes
+//! them away, the working directory is looked up as the user. A filter needs either a right
+//! (CAP_SYS_ADMIN, so it comes first) or the promise of no new privileges (then it comes last, and
+//! need not allow what `settle` does).
+
+use crate::{Stdio, capabilities::Sets, console::Console, limits::Limits, program::Program};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_spec::runtime::{ConsoleSize, Process, Seccomp};
+use dhow_sys::{
+    filter::Instruction,
+    procfs::Procfs,
+    root::{Last, Root},
+};
+use rustix::{
+    fs::{CWD, Gid, Mode, OFlags, Uid},
+    io::Errno,
+};
+use std::path::Path;
+
+/// A process, ready to become.
+#[derive(Debug)]
+pub(crate) struct Task<'a> {
+    process: &'a Process,
+    stdio: Stdio<'a>,
+    program: Program,
+    capabilities: Sets,
+    limits: Limits,
+    groups: Vec<Gid>,
+    filter: Option<Filter>,
+}
+
+#[derive(Debug)]
+struct Filter {
+    instructions: Vec<Instruction>,
+    flags: u32,
+}
+
+impl<'a> Task<'a> {
+    /// Parses everything, so that a bad word is found before anything is made.
+    pub(crate) fn prepare(
+        process: &'a Process,
+        seccomp: Option<&Seccomp>,
+        stdio: Stdio<'a>,
+    ) -> Result<Self> {
+        refuse_unsupported(process)?;
+        if !Path::new(&process.cwd).is_absolute() {
+            let text = format!("use working directory {:?}: it is not absolute", process.cwd);
+            return Err(Error::new(Kind::Invalid, text));
+        }
+        Ok(Self {
+            process,
+            stdio,
+            program: Program::prepare(process)?,
+            capabilities: Sets::parse(process.capabilities.as_ref())?,
+            limits: Limits::parse(&process.rlimits)?,
+            groups: process.user.additional_gids.iter().map(|&gid| Gid::from_raw(gid)).collect(),
+            filter: seccomp.map(Filter::compile).transpose()?,
+        })
+    }
+
+    /// Whether it has a terminal of its own.
+    pub(crate) fn wants_terminal(&self) -> bool {
+        self.process.terminal
+    }
+
+    /// The terminal's first size.
+    pub(crate) fn console_size(&self) -> Option<ConsoleSize> {
+        self.process.console_size
+    }
+
+    /// The working directory, absolute, inside the container.
+    pub(crate) fn working_directory(&self) -> &Path {
+        Path::new(&self.process.cwd)
+    }
+
+    /// A procfs for the labels of the security modules, where there are labels. It is opened while
+    /// the process may still mount.
+    pub(crate) fn procfs_for_labels(&self) -> Result<Option<Procfs>> {
+        if self.label().is_none() {
+            return Ok(None);
+        }
+        Procfs::private().map(Some).doing(|| "mount a procfs to set the security label")
+    }
+
+    /// How willingly the kernel kills it. Written before the process loses the right to.
+    pub(crate) fn set_oom_score(&self) -> Result<()> {
+        let Some(score) = self.process.oom_score_adj else { return Ok(()) };
+        let doing = || format!("set oom_score_adj to {score}");
+        let host = Procfs::of_host().doing(doing)?;
+        host.write(Path::new("self/oom_score_adj"), score.to_string().as_bytes())
+            .doing(doing)
+            .map_err(|error| match error.kind() {
+                Kind::Denied => error.hint("lowering it needs CAP_SYS_RESOURCE"),
+                _ => error,
+            })
+    }
+
+    /// Becomes the container's process in all but the program.
+    pub(crate) fn settle(&self, console: Option<&Console>, is_user_own: bool) -> Result<()> {
+        let user = &self.process.user;
+        if let Some(console) = console {
+            console.give_to(user.uid)?;
+            console.take()?;
+        } else {
+            self.take_streams()?;
+        }
+        self.limits.apply()?;
+        if !self.process.no_new_privileges {
+            self.load_filter()?;
+        }
+        self.capabilities.limit()?;
+        if user.uid != 0 {
+            rustix::thread::set_keep_capabilities(true).doing(|| "keep the capabilities")?;
+        }
+        self.become_user(is_user_own)?;
+        self.enter_working_directory()?;
+        self.capabilities.apply()?;
+        if self.process.no_new_privileges {
+            rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges")?;
+        }
+        rustix::process::umask(Mode::from_raw_mode(user.umask.unwrap_or(0o022)));
+        Ok(())
+    }
+
+    /// Finds the program without running it.
+    pub(crate) fn find_program(&self) -> Result<()> {
+        self.program.find()
+    }
+
+    /// Runs the program; comes back with the reason why that is not possible.
+    pub(crate) fn run(&self, procfs: Option<&Procfs>) -> Error {
+        match self.prepare_exec(procfs) {
+            Ok(()) => self.program.run(),
+            Err(error) => error,
+        }
+    }
+
+    fn prepare_exec(&self, procfs: Option<&Procfs>) -> Result<()> {
+        if let Some(procfs) = procfs {
+            self.set_label(procfs)?;
+        }
+        dhow_sys::signal::reset().doing(|| "reset the signals")?;
+        if self.process.no_new_privileges {
+            self.load_filter()?;
+        }
+        Ok(())
+    }
+
+    fn take_streams(&self) -> Result<()> {
+        let Stdio::Streams([input, output, errors]) = self.stdio else { return Ok(()) };
+        let doing = || "set the standard streams";
+        rustix::stdio::dup2_stdin(input).doing(doing)?;
+        rustix::stdio::dup2_stdout(output).doing(doing)?;
+        rustix::stdio::dup2_stderr(errors).doing(doing)
+    }
+
+    fn become_user(&self, is_user_own: bool) -> Result<()> {
+        let user = &self.process.user;
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        let doing = || format!("become user {} and group {}", user.uid, user.gid);
+        match dhow_sys::process::become_user(uid, gid, Some(&self.groups)) {
+            // A user namespace of an ordinary user may forbid setgroups(2).
+            Err(error)
+                if is_user_own
+                    && self.groups.is_empty()
+                    && error.raw_os_error() == Some(Errno::PERM.raw_os_error()) =>
+            {
+                dhow_sys::process::become_user(uid, gid, None).doing(doing)
+            }
+            result => result.doing(doing),
+        }
+    }
+
+    /// Enters the working directory as the user. The path is resolved without magic links: one of
+    /// those could lead to a directory of the host's that an fd still holds (CVE-2024-21626).
+    fn enter_working_directory(&self) -> Result<()> {
+        let path = self.working_directory();
+        let doing = || format!("enter the working directory {}", path.display());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let top = rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(doing)?;
+        let root = Root::new(std::os::fd::AsFd::as_fd(&top));
+        let directory = root
+            .open(path, OFlags::PATH | OFlags::DIRECTORY, Last::Followed)
+            .map_err(|error| Error::new(Kind::Invalid, doing()).because(error))?;
+        rustix::process::fchdir(&directory).doing(doing)?;
+        let shown = rustix::process::getcwd(Vec::new()).doing(doing)?;
+        if shown.as_bytes().first() != Some(&b'/') {
+            return Err(Error::new(Kind::Denied, doing()));
+        }
+        Ok(())
+    }
+
+    fn load_filter(&self) -> Result<()> {
+        let Some(filter) = &self.filter else { return Ok(()) };
+        dhow_sys::filter::load(&filter.instructions, filter.flags)
+            .doing(|| "load the seccomp filter")
+    }
+
+    fn label(&self) -> Option<(&'static [&'static str], String)> {
+        let filled = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
+        if let Some(profile) = filled(&self.process.apparmor_profile) {
+            let files = &["self/attr/apparmor/exec", "self/attr/exec"];
+            return Some((files, format!("exec {profile}")));
+        }
+        filled(&self.process.selinux_label)
+            .map(|label| (&["self/attr/exec"] as &'static [&'static str], label))
+    }
+
+    fn set_label(&self, procfs: &Procfs) -> Result<()> {
+        let Some((files, label)) = self.label() else { return Ok(()) };
+        let mut failure = None;
+        for file in files {
+            match procfs.write(Path::new(file), label.as_bytes()) {
+                Ok(()) => return Ok(()),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let error = Error::new(Kind::Unsupported, format!("set the security label {label:?}"))
+            .hint("does this kernel run the security module that the label is for?");
+        Err(match failure {
+            Some(failure) => error.because(failure),
+            None => error,
+        })
+    }
+}
+
+impl Filter {
+    fn compile(seccomp: &Seccomp) -> Result<Self> {
+        let program = dhow_seccomp::compile(seccomp).doing(|| "compile the seccomp filter")?;
+        if program.notifies() {
+            return Err(Error::new(Kind::Unsupported, "use a seccomp filter that notifies"));
+        }
+        let instructions = program
+            .instructions()
+            .iter()
+            .map(|own| Instruction { code: own.code, jt: own.jt, jf: own.jf, k: own.k })
+            .collect();
+        Ok(Self { instructions, flags: program.flags().bits() })
+    }
+}
+
+/// What a configuration may ask and this runtime does not do, it says so and does not guess.
+fn refuse_unsupported(process: &Process) -> Result<()> {
+    let asked = [
+        ("process.scheduler", process.scheduler.is_some()),
+        ("process.ioPriority", process.io_priority.is_some()),
+        ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
+    ];
+    match asked.iter().find(|(_, is_asked)| *is_asked) {
+        None => Ok(()),
+        Some((name, _)) => {
+            Err(Error::new(Kind::Unsupported, format!("use {name} of the configuration")))
+        }
+    }
+}
