@@ -19,6 +19,7 @@
 
 mod client;
 mod connection;
+mod detach;
 mod exit;
 mod frame;
 mod input;
@@ -27,12 +28,15 @@ pub mod log;
 mod oom;
 mod process;
 mod serve;
+mod session;
 mod spawn;
 mod watch;
 
 pub use client::{Client, Event, is_alive, wait_for_exit};
+pub use detach::DetachKeys;
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
 pub use job::{Exec, Job, LogSettings, Run, Stdin, Task};
 pub use serve::main;
+pub use session::{Outcome, Session, Signals};
 pub use spawn::{ROLE, spawn};

@@ -239,3 +239,67 @@ fn open_null() -> Result<OwnedFd> {
 fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<()> {
     rustix::io::ioctl_fionbio(fd, true).doing(|| "make a stream non-blocking")
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    use std::process::{Command, Stdio as Std};
+
+    /// A shell on this machine in place of a container: the monitor cannot tell.
+    pub(crate) fn shell(script: &str, stdin: Stdin) -> Process {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Std::piped()).stderr(Std::piped());
+        command.stdin(if stdin == Stdin::Null { Std::null() } else { Std::piped() });
+        let mut child = command.spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let process = Process {
+            pid,
+            start_time: dhow_sys::process::start_time(pid).unwrap(),
+            pidfd: pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap(),
+            input: child.stdin.take().map(OwnedFd::from),
+            outputs: vec![
+                (Stream::Stdout, OwnedFd::from(child.stdout.take().unwrap())),
+                (Stream::Stderr, OwnedFd::from(child.stderr.take().unwrap())),
+            ],
+            terminal: None,
+            oom_kills: OomKills::of_running(pid),
+            remains: None,
+        };
+        for fd in process.outputs.iter().map(|(_, fd)| fd).chain(&process.input) {
+            set_nonblocking(fd.as_fd()).unwrap();
+        }
+        process
+    }
+
+    #[test]
+    fn exit_codes_are_a_shells() {
+        let cases = [
+            ("exit 0", 0, None),
+            ("exit 7", 7, None),
+            ("exit 255", 255, None),
+            ("kill -9 $$", 137, Some(9)),
+            ("kill -TERM $$", 143, Some(15)),
+        ];
+        for (script, code, signal) in cases {
+            let process = shell(script, Stdin::Null);
+
+            let exit = process.reap().unwrap();
+
+            assert_eq!(exit, Exit { code, signal, oom_killed: false }, "{script}");
+        }
+    }
+
+    #[test]
+    fn signals_reach_the_process_also_real_time_ones() {
+        for number in [2, 15, 37] {
+            let process = shell("exec sleep 100", Stdin::Null);
+
+            process.signal(number);
+
+            assert_eq!(process.reap().unwrap().signal, Some(number));
+            process.signal(number);
+            process.signal(-1);
+        }
+    }
+}

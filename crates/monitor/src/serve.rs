@@ -164,7 +164,7 @@ fn start(job: &Job) -> Result<(Process, Started, Place)> {
 
 /// Shows that a monitor lives here. Who asks for that takes the lock for a moment, so one that is
 /// taken is tried again; one that stays taken is another monitor's.
-fn lock(directory: &Path) -> Result<Lock> {
+pub(crate) fn lock(directory: &Path) -> Result<Lock> {
     for _ in 0..LOCK_TRIES {
         if let Some(lock) = Lock::try_acquire(&directory.join(LOCK), Sharing::Exclusive)? {
             return Ok(lock);
@@ -174,7 +174,7 @@ fn lock(directory: &Path) -> Result<Lock> {
     Err(Error::new(Kind::Conflict, format!("keep {}: another monitor does", directory.display())))
 }
 
-fn listen(directory: &Path) -> Result<OwnedFd> {
+pub(crate) fn listen(directory: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(directory, flags, Mode::empty())
         .doing(|| format!("open {}", directory.display()))?;

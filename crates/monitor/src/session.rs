@@ -1,0 +1,392 @@
+//! A user's session with a process: what is typed goes in, what comes out is shown, until the end.
+//!
+//! ```text
+//!   stdin ──▶ detach keys? ──▶ Stdin (as far as the window allows)
+//!   stdout, stderr ◀────────── Stdout, Stderr
+//!   SIGWINCH ────────────────▶ Resize
+//!   SIGINT, SIGTERM… ────────▶ Signal
+//! ```
+//!
+//! One thread and one `poll`, signals included, so a key, a signal and output never wait for each
+//! other. The next output is asked for when the last is written: a slow reader holds the process
+//! back through the monitor and costs no memory here.
+//!
+//! The user's terminal is raw during a session with a terminal, and is put back by a guard: after
+//! the end, an error, a panic, and any signal that can be caught.
+
+use crate::{
+    Client, DetachKeys, Event, Exit,
+    detach::Scanner,
+    frame::{STDIN_WINDOW, Size},
+    log::Stream,
+};
+use dhow_base::{Doing, Kind, Result};
+use dhow_sys::{mask::Blocked, signal};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::FileType,
+    process::Signal,
+    termios::{OptionalActions, Termios},
+};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// How much is read from the user at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// A pipe that is ready takes so much without blocking.
+const PIPE_BYTES: usize = 4096;
+
+/// What is passed on to the process, or ends the session.
+const PASSED_ON: [Signal; 7] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+];
+
+/// The two ends that a session connects.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// Where the user types; nothing is typed where missing.
+    pub input: Option<BorrowedFd<'a>>,
+    /// Where output is shown.
+    pub output: BorrowedFd<'a>,
+    /// Where errors are shown.
+    pub errors: BorrowedFd<'a>,
+    /// Whether the process has a terminal: the user's becomes its image.
+    pub terminal: bool,
+    /// The keys that end the session, where the user types on a terminal.
+    pub detach_keys: DetachKeys,
+    /// What signals mean.
+    pub signals: Signals,
+}
+
+/// What signals to this process mean during a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signals {
+    /// They are the process's.
+    PassOn,
+    /// They end the session, and the process stays.
+    Leave,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The process ended.
+    Exited(Exit),
+    /// The user left with the detach keys.
+    Detached,
+    /// A signal ended the session: [`Signals::Leave`].
+    Interrupted(i32),
+    /// Nobody reads the output any more. The process goes on, and so may the caller: with a signal
+    /// to it, or by leaving it.
+    OutputClosed(Client),
+}
+
+impl Session<'_> {
+    /// Connects the user and the process until one of them ends it. The client is attached.
+    pub fn run(self, client: Client) -> Result<Outcome> {
+        let mut caught: Vec<i32> = PASSED_ON.map(Signal::as_raw).into();
+        caught.extend([Signal::WINCH.as_raw(), Signal::CONT.as_raw()]);
+        // Dropped in the reverse order: the terminal is put back before a signal that came in
+        // between can end this process.
+        let _blocked = Blocked::new(&caught).doing(|| "block signals")?;
+        let signals = signal::Reader::new(&caught).doing(|| "read signals")?;
+        let raw = RawMode::enter_if(self.terminal, self.input)?;
+        let keys = if raw.is_some() { self.detach_keys.clone() } else { DetachKeys::none() };
+        let mut pump = Pump {
+            input: self.input,
+            client,
+            scanner: Scanner::new(&keys),
+            raw,
+            signals,
+            unread_bytes: 0,
+            pending: None,
+            session: self,
+        };
+        pump.resize();
+        loop {
+            if let Some(end) = pump.turn()? {
+                return Ok(pump.finish(end));
+            }
+        }
+    }
+}
+
+/// Why a session ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Exited(Exit),
+    Detached,
+    Interrupted(i32),
+    OutputClosed,
+}
+
+#[derive(Debug)]
+struct Pump<'a> {
+    session: Session<'a>,
+    client: Client,
+    // Until it ends.
+    input: Option<BorrowedFd<'a>>,
+    scanner: Scanner,
+    raw: Option<RawMode<'a>>,
+    signals: signal::Reader,
+    // Sent, and not taken by the process yet.
+    unread_bytes: usize,
+    pending: Option<Pending>,
+}
+
+/// What a wait found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Ready {
+    signals: bool,
+    output: bool,
+    input: bool,
+}
+
+/// Output on its way to the user.
+#[derive(Debug)]
+struct Pending {
+    stream: Stream,
+    bytes: Vec<u8>,
+    written_bytes: usize,
+}
+
+impl Pump<'_> {
+    /// Takes what the monitor said, then waits for what is next and does it.
+    fn turn(&mut self) -> Result<Option<End>> {
+        if let Some(end) = self.take_events()? {
+            return Ok(Some(end));
+        }
+        let Ready { signals, output, input } = self.wait()?;
+        if signals && let Some(end) = self.handle_signals()? {
+            return Ok(Some(end));
+        }
+        if output && self.write_pending().is_err() {
+            return Ok(Some(End::OutputClosed));
+        }
+        if input && self.read_input()? {
+            return Ok(Some(End::Detached));
+        }
+        Ok(None)
+    }
+
+    fn take_events(&mut self) -> Result<Option<End>> {
+        while self.pending.is_none() {
+            let (stream, bytes) = match self.client.try_next()? {
+                Some(Event::Stdout(bytes)) => (Stream::Stdout, bytes),
+                Some(Event::Stderr(bytes)) => (Stream::Stderr, bytes),
+                Some(Event::StdinTaken(count)) => {
+                    let count = usize::try_from(count).unwrap_or(usize::MAX);
+                    self.unread_bytes = self.unread_bytes.saturating_sub(count);
+                    continue;
+                }
+                Some(Event::Exited(exit)) => return Ok(Some(End::Exited(exit))),
+                Some(Event::Started(_)) => continue,
+                None => break,
+            };
+            self.pending = Some(Pending { stream, bytes, written_bytes: 0 });
+        }
+        Ok(None)
+    }
+
+    fn wait(&self) -> Result<Ready> {
+        let output = self.pending.as_ref().map(|pending| self.target(pending.stream));
+        let input = self.input.filter(|_| self.window_bytes() > 0);
+        let monitor = Some(self.client.as_fd()).filter(|_| output.is_none());
+        let interests = [
+            (Some(self.signals.fd().as_fd()), PollFlags::IN),
+            (output, PollFlags::OUT),
+            (input, PollFlags::IN),
+            // It is listened to in the next turn; here it only ends the wait.
+            (monitor, PollFlags::IN),
+        ];
+        let mut fds: Vec<_> = interests
+            .iter()
+            .filter_map(|(fd, flags)| Some(PollFd::from_borrowed_fd((*fd)?, *flags)))
+            .collect();
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(Ready::default()),
+            Err(errno) => return Err(errno).doing(|| "wait for the user and the process"),
+        }
+        let mut answers = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut answer = |fd: Option<BorrowedFd<'_>>| fd.is_some() && answers.next() == Some(true);
+        let signals = answer(interests[0].0);
+        Ok(Ready { signals, output: answer(output), input: answer(input) })
+    }
+
+    fn target(&self, stream: Stream) -> BorrowedFd<'_> {
+        match stream {
+            Stream::Stdout => self.session.output,
+            Stream::Stderr => self.session.errors,
+        }
+    }
+
+    fn handle_signals(&mut self) -> Result<Option<End>> {
+        while let Some(number) = self.signals.next_signal().doing(|| "read signals")? {
+            if number == Signal::WINCH.as_raw() {
+                self.resize();
+            } else if number == Signal::CONT.as_raw() {
+                // The shell had the terminal in between, and has set it to its own liking.
+                if let Some(raw) = &self.raw {
+                    raw.enter()?;
+                }
+                self.resize();
+            } else if self.session.signals == Signals::PassOn {
+                forgive_gone(self.client.signal(number))?;
+            } else {
+                return Ok(Some(End::Interrupted(number)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the process's terminal the size of the user's.
+    fn resize(&mut self) {
+        if !self.session.terminal {
+            return;
+        }
+        let sides = [Some(self.session.output), self.session.input];
+        let mut sizes =
+            sides.into_iter().flatten().filter_map(|fd| rustix::termios::tcgetwinsize(fd).ok());
+        if let Some(size) = sizes.next()
+            && (size.ws_row, size.ws_col) != (0, 0)
+        {
+            // A monitor that is gone is noticed where it is listened to.
+            let _sent = self.client.resize(Size { rows: size.ws_row, columns: size.ws_col });
+        }
+    }
+
+    /// Writes as much as can be written without waiting.
+    fn write_pending(&mut self) -> std::io::Result<()> {
+        let Some(mut pending) = self.pending.take() else { return Ok(()) };
+        let target = self.target(pending.stream);
+        let piece_bytes = piece_bytes(target);
+        while pending.written_bytes < pending.bytes.len() {
+            if !is_ready_to_write(target)? {
+                self.pending = Some(pending);
+                return Ok(());
+            }
+            let rest = &pending.bytes[pending.written_bytes..];
+            match rustix::io::write(target, &rest[..rest.len().min(piece_bytes)]) {
+                Ok(count) => pending.written_bytes += count,
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// How much the user may type. What the scanner holds back goes along with it.
+    fn window_bytes(&self) -> usize {
+        STDIN_WINDOW.saturating_sub(self.unread_bytes + self.scanner.rest().len())
+    }
+
+    /// Reads what the user typed and sends it. Returns whether it was the detach keys.
+    fn read_input(&mut self) -> Result<bool> {
+        let Some(input) = self.input else { return Ok(false) };
+        let mut typed = [0_u8; READ_BYTES];
+        let room = self.window_bytes().min(READ_BYTES);
+        let mut through = Vec::new();
+        let mut detached = false;
+        match rustix::io::read(input, &mut typed[..room]) {
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(false),
+            // A terminal that was hung up says EIO: nothing more will be typed there.
+            Ok(0) | Err(_) => {
+                through.extend_from_slice(self.scanner.rest());
+                self.input = None;
+            }
+            Ok(count) => detached = self.scanner.scan(&typed[..count], &mut through),
+        }
+        if !through.is_empty() {
+            forgive_gone(self.client.send_stdin(&through))?;
+            self.unread_bytes += through.len();
+        }
+        if self.input.is_none() {
+            forgive_gone(self.client.close_stdin())?;
+        }
+        Ok(detached)
+    }
+
+    fn finish(self, end: End) -> Outcome {
+        match end {
+            End::Exited(exit) => Outcome::Exited(exit),
+            End::OutputClosed => Outcome::OutputClosed(self.client),
+            End::Detached | End::Interrupted(_) => {
+                // If the monitor is gone, so is what we wanted to leave.
+                let _sent = self.client.detach();
+                match end {
+                    End::Interrupted(number) => Outcome::Interrupted(number),
+                    _ => Outcome::Detached,
+                }
+            }
+        }
+    }
+}
+
+/// A monitor may have ended while we spoke; it has told us how the process ended, and that is still
+/// to be read.
+fn forgive_gone(sent: Result<()>) -> Result<()> {
+    match sent {
+        Err(error) if error.kind() == Kind::Unavailable => Ok(()),
+        sent => sent,
+    }
+}
+
+/// How much can be written to a ready fd without blocking.
+fn piece_bytes(fd: BorrowedFd<'_>) -> usize {
+    match rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::RegularFile | FileType::BlockDevice) => usize::MAX,
+        _ => PIPE_BYTES,
+    }
+}
+
+fn is_ready_to_write(fd: BorrowedFd<'_>) -> std::io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(count) => Ok(count > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The user's terminal, raw as long as this lives.
+#[derive(Debug)]
+struct RawMode<'a> {
+    terminal: BorrowedFd<'a>,
+    before: Termios,
+}
+
+impl<'a> RawMode<'a> {
+    /// Does nothing where the user types on no terminal, or the process has none.
+    fn enter_if(wanted: bool, input: Option<BorrowedFd<'a>>) -> Result<Option<Self>> {
+        let Some(terminal) = input.filter(|fd| wanted && rustix::termios::isatty(fd)) else {
+            return Ok(None);
+        };
+        let before =
+            rustix::termios::tcgetattr(terminal).doing(|| "read the terminal's settings")?;
+        let raw = Self { terminal, before };
+        raw.enter()?;
+        Ok(Some(raw))
+    }
+
+    fn enter(&self) -> Result<()> {
+        let mut settings = self.before.clone();
+        settings.make_raw();
+        rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &settings)
+            .doing(|| "make the terminal raw")
+    }
+}
+
+impl Drop for RawMode<'_> {
+    fn drop(&mut self) {
+        // If the terminal is gone there is nothing to put back.
+        let _restored =
+            rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
+    }
+}
