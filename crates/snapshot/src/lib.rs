@@ -1,1 +1,228 @@
-//! dhow-snapshot.
+//! Snapshots: directories that hold a layer, a stack of layers or a container's changes, and the
+//! mount that makes a root filesystem of them.
+//!
+//! ```text
+//! snapshots/
+//!   driver            which driver this root uses, found out once
+//!   <number>/fs       the files
+//!   <number>/work     overlayfs' scratch, beside a container's files
+//! ```
+//!
+//! # Life of a snapshot
+//!
+//! ```text
+//!  prepare ──▶ preparing ── the caller unpacks ──▶ committed ─┐ in a chain below
+//!  activate ─▶ active ◀───────────────────────────────────────┘
+//!                └──── remove ────▶ gone ◀──── remove ──── committed, preparing
+//! ```
+//!
+//! Where in this life a snapshot is, is written in the state database by the caller, before and
+//! after the calls here. This crate knows numbers and directories only: no rows, no images, no
+//! archives. It mounts nothing but the probe, which nobody else ever sees: what it hands out is a
+//! [`Mount`] that the runtime performs.
+
+mod attributes;
+mod copy;
+mod overlay;
+mod plain;
+mod probe;
+mod remove;
+
+use dhow_base::{
+    Doing, Error, Kind, Result,
+    file::{self, Durability},
+};
+use dhow_spec::Mount;
+pub use overlay::Overlay;
+pub use plain::Plain;
+pub use probe::overlay_works;
+use rustix::fs::{Mode, OFlags};
+use std::{
+    fmt, fs, io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+/// The number of a snapshot, as its row counts it. Never used twice.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Number(pub u64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The drivers there are.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Driver {
+    /// Overlayfs unites the layers.
+    Overlay,
+    /// Every snapshot is a whole tree, copied from its parent.
+    Plain,
+}
+
+impl Driver {
+    /// The word in rows and in the `driver` file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Overlay => "overlay",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// The driver of this word.
+    pub fn from_word(word: &str) -> Result<Self> {
+        [Self::Overlay, Self::Plain]
+            .into_iter()
+            .find(|driver| driver.word() == word)
+            .ok_or_else(|| Error::new(Kind::Corrupt, format!("unknown snapshot driver {word:?}")))
+    }
+}
+
+/// How a driver wants an image's layers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Layering {
+    /// Each layer in a snapshot of its own, with overlayfs' whiteouts, in any order; up to this
+    /// many in one chain.
+    Apart {
+        /// The longest chain.
+        limit: usize,
+    },
+    /// All layers applied to one snapshot, one after the other.
+    Merged,
+}
+
+/// What a driver does. A *chain* is the committed snapshots of an image, the uppermost first.
+pub trait Snapshots: fmt::Debug + Send + Sync {
+    /// Which driver it is.
+    fn driver(&self) -> Driver;
+
+    /// The directory that holds the snapshots.
+    fn root(&self) -> &Path;
+
+    /// How it wants layers.
+    fn layering(&self) -> Layering;
+
+    /// Makes a container's writable snapshot above a chain. Its root looks as the chain's does.
+    fn activate(&self, number: Number, chain: &[Number]) -> Result<Mount>;
+
+    /// The mount of a snapshot that was activated earlier.
+    fn active(&self, number: Number, chain: &[Number]) -> Result<Mount>;
+
+    /// A chain for reading only.
+    fn view(&self, chain: &[Number]) -> Result<Mount>;
+
+    /// Makes a directory to unpack into: empty, or a copy of `base` with everything kept.
+    fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
+        let files = self.make(number)?;
+        if let Some(base) = base {
+            copy::copy(&self.files(base), &files)
+                .doing(|| format!("copy snapshot {base} to {number}"))?;
+        }
+        Ok(files)
+    }
+
+    /// Removes a snapshot with all its files; one that is not there is fine.
+    fn remove(&self, number: Number) -> Result<()> {
+        remove::remove(&self.directory(number)).doing(|| format!("remove snapshot {number}"))
+    }
+
+    /// Gives the directories at `paths` in `number`, which its layer did not list, the attributes
+    /// that they have in the chain below it.
+    fn inherit(&self, number: Number, paths: &[PathBuf], below: &[Number]) -> Result<()> {
+        let chain: Vec<PathBuf> = below.iter().map(|number| self.files(*number)).collect();
+        overlay::inherit(&self.files(number), paths, &chain)
+            .doing(|| format!("complete snapshot {number}"))
+    }
+
+    /// The files of a snapshot.
+    fn files(&self, number: Number) -> PathBuf {
+        self.directory(number).join("fs")
+    }
+
+    /// The directory of a snapshot.
+    fn directory(&self, number: Number) -> PathBuf {
+        self.root().join(number.to_string())
+    }
+
+    /// Makes the directories of a new snapshot.
+    fn make(&self, number: Number) -> Result<PathBuf> {
+        let (directory, files) = (self.directory(number), self.files(number));
+        file::make_directories(self.root(), 0o700)?;
+        for (path, mode) in [(&directory, 0o700), (&files, 0o755)] {
+            rustix::fs::mkdir(path, Mode::from_raw_mode(mode))
+                .doing(|| format!("create directory {}", path.display()))?;
+        }
+        Ok(files)
+    }
+}
+
+/// The driver of the snapshots at `root`. What a file system can do is tried once and written
+/// down, so that later calls read one small file.
+pub fn open(root: &Path) -> Result<Box<dyn Snapshots>> {
+    let path = root.join("driver");
+    let driver = match file::read_limited(&path, 64) {
+        Ok(word) => Driver::from_word(String::from_utf8_lossy(&word).trim())
+            .doing(|| format!("read {}", path.display()))?,
+        Err(error) if error.kind() == Kind::NotFound => choose(root, &path)?,
+        Err(error) => return Err(error),
+    };
+    Ok(with_driver(driver, root))
+}
+
+/// The named driver at `root`, whatever was found out before.
+pub fn with_driver(driver: Driver, root: &Path) -> Box<dyn Snapshots> {
+    match driver {
+        Driver::Overlay => Box::new(Overlay::new(root)),
+        Driver::Plain => Box::new(Plain::new(root)),
+    }
+}
+
+fn choose(root: &Path, path: &Path) -> Result<Driver> {
+    file::make_directories(root, 0o700)?;
+    let driver = if overlay_works(root)? { Driver::Overlay } else { Driver::Plain };
+    let text = format!("{}\n", driver.word());
+    file::write_atomically(path, text.as_bytes(), 0o600, Durability::Cached)?;
+    Ok(driver)
+}
+
+/// A directory below a snapshots root, as [`list`] finds them.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Found {
+    /// The directory of this snapshot.
+    Snapshot(Number),
+    /// Something that no driver made.
+    Stray(PathBuf),
+}
+
+/// Everything in a snapshots root, in order.
+pub fn list(root: &Path) -> Result<Vec<Found>> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).doing(|| format!("list {}", root.display())),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.doing(|| format!("list {}", root.display()))?;
+        let name = entry.file_name();
+        if name == "driver" {
+            continue;
+        }
+        let number = name.to_str().and_then(|name| name.parse().ok());
+        found.push(
+            number.map_or_else(|| Found::Stray(entry.path()), |n| Found::Snapshot(Number(n))),
+        );
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty()).doing(|| format!("open {}", path.display()))
+}
+
+#[cfg(test)]
+mod contract;

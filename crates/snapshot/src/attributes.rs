@@ -1,0 +1,143 @@
+//! What a file has besides its content: mode, owner, times and extended attributes.
+
+use dhow_base::{Doing, Result};
+use rustix::{
+    fs::{AtFlags, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags},
+    io::Errno,
+};
+use std::{
+    ffi::{CStr, CString},
+    os::fd::{AsFd, AsRawFd},
+    path::{Path, PathBuf},
+};
+
+/// What overlayfs notes on the directories of a layer; it belongs to the layer, not to the file.
+const OVERLAY_NOTES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
+
+/// Gives the directory behind `to` everything that the one behind `from` has.
+pub(crate) fn copy_directory(from: impl AsFd, to: impl AsFd) -> Result<()> {
+    let stat = rustix::fs::fstat(&from).doing(|| "look at the directory")?;
+    let (uid, gid) = owner(&stat);
+    rustix::fs::fchown(&to, Some(uid), Some(gid)).doing(|| "set the owner")?;
+    rustix::fs::fchmod(&to, mode(&stat)).doing(|| "set the mode")?;
+    copy_xattrs(&Place::of(&from), &Place::of(&to))?;
+    rustix::fs::futimens(&to, &times(&stat)).doing(|| "set the times")
+}
+
+/// Gives `name` in `directory` the owner, mode, extended attributes and times of another file.
+///
+/// In this order, since a change of owner clears set-user-id bits and file capabilities.
+pub(crate) fn copy_entry(
+    from: &Place,
+    directory: impl AsFd,
+    name: &CStr,
+    stat: &Stat,
+) -> Result<()> {
+    let (uid, gid) = owner(stat);
+    let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+    rustix::fs::chownat(&directory, name, Some(uid), Some(gid), nofollow)
+        .doing(|| "set the owner")?;
+    if !is_symlink(stat) {
+        rustix::fs::chmodat(&directory, name, mode(stat), AtFlags::empty())
+            .doing(|| "set the mode")?;
+    }
+    copy_xattrs(from, &Place::within(&directory, name))?;
+    rustix::fs::utimensat(&directory, name, &times(stat), nofollow).doing(|| "set the times")
+}
+
+pub(crate) fn is_symlink(stat: &Stat) -> bool {
+    rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink
+}
+
+fn owner(stat: &Stat) -> (Uid, Gid) {
+    (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))
+}
+
+fn mode(stat: &Stat) -> Mode {
+    Mode::from_raw_mode(stat.st_mode & 0o7777)
+}
+
+fn times(stat: &Stat) -> Timestamps {
+    let time = |seconds: i64, nanoseconds: u64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds.cast_signed(),
+    };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
+}
+
+/// A path that names a file without following a link at its end.
+///
+/// The calls for extended attributes take no directory fd before Linux 6.13; a path through
+/// `/proc/self/fd` is resolved from the fd just the same.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn of(fd: impl AsFd) -> Self {
+        // The dot makes the link at the end a directory on the way.
+        Self(format!("/proc/self/fd/{}/.", fd.as_fd().as_raw_fd()).into())
+    }
+
+    pub(crate) fn within(directory: impl AsFd, name: &CStr) -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        let name = std::ffi::OsStr::from_bytes(name.to_bytes());
+        Self(Path::new(&format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd())).join(name))
+    }
+}
+
+/// Makes the extended attributes of `to` those of `from`. What `from` has not, goes.
+fn copy_xattrs(from: &Place, to: &Place) -> Result<()> {
+    let wanted = names(from)?;
+    for name in names(to)?.iter().filter(|name| !wanted.contains(name)) {
+        rustix::fs::lremovexattr(&to.0, name.as_c_str())
+            .doing(|| format!("remove the attribute {name:?}"))?;
+    }
+    for name in &wanted {
+        let value = value(from, name)?;
+        rustix::fs::lsetxattr(&to.0, name.as_c_str(), &value, XattrFlags::empty())
+            .doing(|| format!("set the attribute {name:?}"))?;
+    }
+    Ok(())
+}
+
+fn names(place: &Place) -> Result<Vec<CString>> {
+    let mut buffer: Vec<u8> = Vec::new();
+    loop {
+        let size = match rustix::fs::llistxattr_query(&place.0) {
+            Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
+            Ok(size) => size,
+            Err(errno) => return Err(errno).doing(|| "list the extended attributes"),
+        };
+        buffer.resize(size, 0);
+        match rustix::fs::llistxattr(&place.0, &mut buffer[..]) {
+            Ok(count) => {
+                buffer.truncate(count);
+                break;
+            }
+            Err(Errno::RANGE) => {}
+            Err(errno) => return Err(errno).doing(|| "list the extended attributes"),
+        }
+    }
+    let names = buffer.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let own = names.filter(|name| !OVERLAY_NOTES.iter().any(|note| name.starts_with(note)));
+    Ok(own.map(|name| CString::new(name).expect("it was split at NUL bytes")).collect())
+}
+
+fn value(place: &Place, name: &CStr) -> Result<Vec<u8>> {
+    let mut buffer = Vec::new();
+    loop {
+        let size = rustix::fs::lgetxattr_query(&place.0, name)
+            .doing(|| format!("read the attribute {name:?}"))?;
+        buffer.resize(size, 0);
+        match rustix::fs::lgetxattr(&place.0, name, &mut buffer[..]) {
+            Ok(count) => {
+                buffer.truncate(count);
+                return Ok(buffer);
+            }
+            Err(Errno::RANGE) => {}
+            Err(errno) => return Err(errno).doing(|| format!("read the attribute {name:?}")),
+        }
+    }
+}
