@@ -23,7 +23,7 @@ use crate::{
 use bytes::{Buf, Bytes};
 use dhow_base::{Digest, Error, Kind, Result};
 use dhow_spec::image::Descriptor;
-use reqwest::header::{CONTENT_RANGE, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, HeaderMap};
 use std::{
     io::{self, Read},
     sync::Arc,
@@ -188,6 +188,9 @@ impl Transfer {
             206 => self.check_range(headers).map_err(&wrong)?,
             status => return Err(wrong(format!("status {status} has no content")).into()),
         };
+        if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
+            return Err(wrong(format!("it comes in the encoding {encoding:?}")).into());
+        }
         if let Some(length) = answer.response.content_length()
             && length != self.size - start
         {

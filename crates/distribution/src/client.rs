@@ -7,8 +7,9 @@
 //!                        repository.blob(descriptor, offset) ──▶ BlobReader: Read + Send
 //! ```
 //!
-//! The calls block. Inside is a small asynchronous runtime, made at the first call that needs the
-//! network and shared by every clone of the client and everything it gave out.
+//! The calls block, so they belong on ordinary threads; on a thread of an asynchronous runtime they
+//! panic (a door calls through its blocking pool). Inside is a small runtime of our own, made at the
+//! first call that needs the network and shared by every clone of the client and all it gave out.
 //!
 //! Here a manifest's bytes are checked against the digest that was asked for. A blob's are not:
 //! whoever stores them hashes them on the way, and hashing twice would cost twice. What is checked
@@ -17,7 +18,7 @@
 use crate::{
     blob::{BlobReader, Transfer},
     config::Config,
-    fetcher::{Document, Fetcher},
+    fetcher::{Document, Fetcher, Tries},
     reference::Reference,
     registries::{Endpoint, Registries},
 };
@@ -183,9 +184,13 @@ impl Repository {
         wanted: Option<&Digest>,
     ) -> Result<(usize, Document)> {
         let engine = self.shared.engine()?;
+        let fetcher = &self.shared.fetcher;
         let mut failed: Option<Error> = None;
         for (place, endpoint) in self.endpoints.iter().enumerate() {
-            let fetched = self.shared.fetcher.manifest(endpoint, identifier, wanted);
+            // The next place is better than waiting for this one.
+            let is_last = place + 1 == self.endpoints.len();
+            let tries = if is_last { Tries::new } else { Tries::one }(&fetcher.patience);
+            let fetched = fetcher.manifest(endpoint, identifier, wanted, tries);
             match engine.block_on(fetched) {
                 Ok(document) => return Ok((place, document)),
                 Err(error) => failed = Some(after_mirror(error, failed.take())),

@@ -71,12 +71,12 @@ impl Fetcher {
         endpoint: &Endpoint,
         identifier: &str,
         wanted: Option<&Digest>,
+        mut tries: Tries,
     ) -> Result<Document> {
         let question = Question {
             path: format!("{}/manifests/{identifier}", endpoint.path),
             headers: HeaderMap::from_iter([(ACCEPT, accept())]),
         };
-        let mut tries = Tries::new(&self.patience);
         loop {
             let failure = match self.document(endpoint, &question, wanted).await {
                 Ok(document) => return Ok(document),
@@ -178,6 +178,11 @@ impl Tries {
     pub(crate) fn new(patience: &Patience) -> Self {
         let patience = patience.clone();
         Self { left: patience.retries, next_pause: patience.first_pause, patience }
+    }
+
+    /// A single try, for a place that another one stands behind.
+    pub(crate) fn one(patience: &Patience) -> Self {
+        Self { left: 0, ..Self::new(patience) }
     }
 
     /// Something has been achieved: the count begins anew.

@@ -91,12 +91,7 @@ impl Shared {
         }
         let found = self.resolver()?.lookup_ip(host).await.map_err(|error| told(&error))?;
         let trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner).contains(host);
-        let all: Vec<IpAddr> = found.iter().collect();
-        match all.iter().find(|address| is_forbidden(**address)) {
-            Some(address) if !trusted => Err(NameError::Forbidden(*address)),
-            _ if all.is_empty() => Err(NameError::Unknown),
-            _ => Ok(all),
-        }
+        permitted(found.iter().collect(), trusted)
     }
 
     fn resolver(&self) -> Result<&TokioResolver, NameError> {
@@ -116,6 +111,15 @@ impl Shared {
     }
 }
 
+/// All of a name's addresses, unless one of them is none that this name may have.
+fn permitted(all: Vec<IpAddr>, trusted: bool) -> Result<Vec<IpAddr>, NameError> {
+    match all.iter().find(|address| is_forbidden(**address)) {
+        Some(address) if !trusted => Err(NameError::Forbidden(*address)),
+        _ if all.is_empty() => Err(NameError::Unknown),
+        _ => Ok(all),
+    }
+}
+
 fn told(error: &NetError) -> NameError {
     if error.is_nx_domain() || error.is_no_records_found() {
         return NameError::Unknown;
@@ -125,4 +129,23 @@ fn told(error: &NetError) -> NameError {
         NetError::Timeout => "the name server did not answer".to_owned(),
         other => other.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_name_does_not_lead_to_the_metadata_service() {
+        let addresses = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
+        let rebound = addresses(&["192.0.2.1", "169.254.169.254"]);
+        let usual = addresses(&["192.0.2.1", "2001:db8::1"]);
+
+        assert!(matches!(permitted(rebound.clone(), false), Err(NameError::Forbidden(_))));
+        assert_eq!(permitted(rebound.clone(), true).unwrap(), rebound);
+        assert_eq!(permitted(usual.clone(), false).unwrap(), usual);
+        assert!(matches!(permitted(Vec::new(), true), Err(NameError::Unknown)));
+    }
 }

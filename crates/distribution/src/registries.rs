@@ -251,6 +251,9 @@ enum Role {
 fn place(name: &str, trust: Trust, role: Role) -> Result<Endpoint> {
     // Parsed again, since a location from a file has been put into it.
     let typed = Typed::parse(name)?;
+    if typed.domain.is_none() {
+        return Err(Error::new(Kind::Invalid, format!("the location {name:?} names no registry")));
+    }
     let reference = typed.within(DEFAULT_DOMAIN)?;
     Ok(Endpoint {
         domain: reference.domain().to_owned(),
@@ -467,6 +470,16 @@ mod tests {
         }
         let by_digest = places(&registries, &format!("a@{digest}"));
         assert_eq!(by_digest[1..], ["~digests.lan/library/a", "docker.io/library/a"]);
+    }
+
+    #[test]
+    fn a_location_that_names_no_registry_is_refused() {
+        let registries = registries("[[registry]]\nprefix = 'a.io'\nlocation = 'mirror/hub'");
+
+        let error = registries.endpoints(&Reference::parse("a.io/x").unwrap()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.to_string().contains("/etc/r.conf"), "{error}");
     }
 
     #[test]

@@ -335,3 +335,57 @@ fn same_site(one: &Url, other: &Url) -> bool {
     };
     site(one).is_some() && site(one) == site(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{address::Trust, config::Config};
+
+    /// Asks whether a registry may name this token server; gives the error or the notices.
+    fn realm(registry: &str, realm: &str, with_credentials: bool) -> Result<Vec<String>> {
+        let sessions = Sessions::new(Keyring::new(Vec::new()), None);
+        let transport = Transport::new(&Config::default());
+        let base = Base { url: Url::parse(registry).unwrap(), trust: Trust::Checked };
+        let (domain, path) = (shown(&base.url), "a".to_owned());
+        let endpoint = Endpoint { domain, path, insecure: false, mirror: false };
+        let visit =
+            Visit { sessions: &sessions, transport: &transport, endpoint: &endpoint, base: &base };
+        visit.realm(realm, with_credentials)?;
+        Ok(sessions.take_notices())
+    }
+
+    #[test]
+    fn a_password_goes_to_another_place_over_https_only_and_not_unnoticed() {
+        let hub = "https://registry-1.docker.io/v2/";
+        let near = "http://127.0.0.1:5000/v2/";
+        let plain = "http://registry.lan:5000/v2/";
+        let cases = [
+            (hub, "https://auth.docker.io/token", true, Some(0)),
+            (hub, "https://tokens.example.com/", true, Some(1)),
+            (hub, "https://tokens.example.com/", false, Some(0)),
+            (hub, "http://auth.docker.io/token", true, None),
+            (hub, "http://auth.docker.io/token", false, Some(0)),
+            (hub, "http://127.0.0.1/token", true, None),
+            (near, "http://localhost:5001/token", true, Some(0)),
+            (near, "http://auth.lan/token", true, None),
+            (plain, "http://registry.lan:5001/token", true, Some(0)),
+            (plain, "http://auth.lan/token", true, None),
+            ("https://registry.lan/v2/", "http://registry.lan/token", true, None),
+            (hub, "http://169.254.169.254/token", false, None),
+            (hub, "http://[::ffff:169.254.169.254]/token", false, None),
+        ];
+        for (registry, server, with_credentials, notices) in cases {
+            let result = realm(registry, server, with_credentials);
+            let count = result.as_ref().ok().map(Vec::len);
+            assert_eq!(count, notices, "{registry} names {server}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_proof_is_not_shown() {
+        let proof = Proof::basic("me", &Secret::new("hunter2")).unwrap();
+
+        assert!(!format!("{proof:?}").contains("bWU6aHVudGVyMg"), "{proof:?}");
+        assert!(Proof::new("Bearer", "a\r\nX: b", None).is_err());
+    }
+}

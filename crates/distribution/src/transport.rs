@@ -83,12 +83,18 @@ type Group = (Option<PathBuf>, Trust);
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Self {
+        let names = Names::default();
+        for proxy in [&config.proxies.http, &config.proxies.https].into_iter().flatten() {
+            if let Some(host) = Url::parse(proxy).ok().as_ref().and_then(Url::host_str) {
+                names.trust(host);
+            }
+        }
         Self {
             tls: Tls::new(config),
             tls_verify: config.tls_verify,
             proxies: config.proxies.clone(),
             patience: config.patience.clone(),
-            names: Names::default(),
+            names,
             connections: Mutex::default(),
             bases: Mutex::default(),
         }

@@ -4,6 +4,8 @@
 //! The registry is a few threads that write bytes, so that it can answer what no honest server
 //! would. It speaks plain HTTP on a loopback address and closes every connection after one answer.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use dhow_base::{Digest, Error, Kind, Result};
 use dhow_distribution::{Client, Config, Credentials, Patience, Reference, Repository, Secret};
 use dhow_spec::image::{Descriptor, media_type};
@@ -815,6 +817,40 @@ fn mirrors_are_tried_first_and_stood_in_for() {
     assert_eq!(paths(&empty), ["/v2/a/manifests/tag".to_owned(), blob("a")]);
     assert_eq!(paths(&manifests_only), ["/v2/z/a/manifests/tag".to_owned(), blob("z/a")]);
     assert_eq!(paths(&registry), [blob("y/a")]);
+}
+
+#[test]
+fn an_insecure_registry_may_speak_plain_http() {
+    let rogue = Rogue::new(|_, stream| reply(stream, "200 OK", &manifest_headers(), MANIFEST));
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("registries.conf");
+    let text = format!("[[registry]]\nlocation = '{}'\ninsecure = true", rogue.address);
+    std::fs::write(&conf, text).unwrap();
+    let by_file = Config { registries_conf: conf, ..config() };
+    let by_user = Config { tls_verify: dhow_distribution::TlsVerify::Never, ..config() };
+
+    for config in [by_file, by_user] {
+        Client::new(&config).unwrap().resolve(&rogue.reference()).unwrap();
+    }
+}
+
+#[test]
+fn a_mirror_that_is_down_costs_no_waiting() {
+    let rogue = Rogue::new(|_, stream| reply(stream, "200 OK", &manifest_headers(), MANIFEST));
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("registries.conf");
+    let text = format!(
+        "[[registry]]\nlocation = '{}'\n[[registry.mirror]]\nlocation = '127.0.0.1:1'",
+        rogue.address
+    );
+    std::fs::write(&conf, text).unwrap();
+    let mut config = Config { registries_conf: conf, ..config() };
+    config.patience.first_pause = Duration::from_secs(2);
+    let start = Instant::now();
+
+    Client::new(&config).unwrap().resolve(&rogue.reference()).unwrap();
+
+    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The client against Debian's `docker-registry` over HTTP and HTTPS, open and with passwords, and
 //! against what skopeo pushes.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use dhow_base::{Digest, Kind, Result};
 use dhow_distribution::{Client, Config, Credentials, Patience, Reference, Resolved, TlsVerify};
 use dhow_spec::image::{Descriptor, media_type};
@@ -18,6 +20,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Says why a test does nothing.
+#[expect(clippy::print_stderr, reason = "a skipped test says so aloud")]
 fn lacks(program: &str) -> bool {
     let found = Command::new(program)
         .arg("--version")
