@@ -24,9 +24,13 @@
 //! ("database is locked"); so a write waits on a `flock` first, which the kernel queues, and
 //! SQLite never sees two writers. Readers never wait.
 
+pub mod blobs;
 pub mod containers;
 pub mod events;
+pub mod images;
 mod owner;
+pub mod snapshots;
+pub mod volumes;
 
 use dhow_base::{
     Doing, Error, Kind, Result, file,

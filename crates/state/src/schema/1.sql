@@ -1,5 +1,5 @@
--- Blobs of the content store. A row is written before the blob's first byte ('ingesting', with the
--- process that fetches it) and leaves after the file.
+-- Blobs of the content store. A row is written before the blob's first byte ('ingesting') and leaves
+-- after the file. What nothing refers to any more is 'removing', with the process that removes it.
 CREATE TABLE blobs (
     digest      TEXT PRIMARY KEY,
     size        INTEGER NOT NULL,
@@ -7,8 +7,11 @@ CREATE TABLE blobs (
     owner_pid   INTEGER,
     owner_start INTEGER
 ) WITHOUT ROWID;
+CREATE INDEX blobs_removing ON blobs (state) WHERE state = 'removing';
 
--- Directories below snapshots/<number>. A layer's key is its chain id, a container's its id.
+-- Directories below snapshots/<number>. The key says what is in it: 'diff:<diff id>' a layer that
+-- fits into any chain, 'chain:<chain id>' one that does not, 'tree:<chain id>' a whole stack of
+-- layers, 'container:<id>' a container's changes, 'removing:<number>' nothing any more.
 CREATE TABLE snapshots (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
     key         TEXT NOT NULL UNIQUE,
@@ -16,23 +19,28 @@ CREATE TABLE snapshots (
     driver      TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('preparing', 'committed', 'active', 'removing')),
     owner_pid   INTEGER,
-    owner_start INTEGER,
-    diff_id     TEXT,
-    size        INTEGER NOT NULL DEFAULT 0
+    owner_start INTEGER
 );
-CREATE INDEX snapshots_by_parent ON snapshots (parent);
+CREATE INDEX snapshots_by_parent ON snapshots (parent) WHERE parent IS NOT NULL;
+CREATE INDEX snapshots_unfinished ON snapshots (state) WHERE state IN ('preparing', 'removing');
 
--- Images that are whole: manifest, config, and every layer unpacked.
+-- Images. One that is 'pulling' is nobody's yet: it holds on to what has come, for the process that
+-- fetches it or, if that died, for the next attempt.
 CREATE TABLE images (
     manifest    TEXT PRIMARY KEY,
     media_type  TEXT NOT NULL,
     config      TEXT NOT NULL,
-    chain       TEXT,
+    config_json TEXT NOT NULL,
+    state       TEXT NOT NULL CHECK (state IN ('pulling', 'present')),
+    wanted      TEXT NOT NULL,
+    owner_pid   INTEGER,
+    owner_start INTEGER,
+    boot        TEXT,
     size        INTEGER NOT NULL,
-    created     INTEGER,
     pulled      INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX images_by_config ON images (config);
+CREATE INDEX images_unfinished ON images (state) WHERE state = 'pulling';
 
 -- The blobs that an image holds on to.
 CREATE TABLE image_blobs (
@@ -41,6 +49,16 @@ CREATE TABLE image_blobs (
     PRIMARY KEY (manifest, digest)
 ) WITHOUT ROWID;
 CREATE INDEX image_blobs_by_digest ON image_blobs (digest);
+
+-- The snapshots that an image stands on, the lowest at position 0. Fewer than layers where several
+-- layers are merged into one tree.
+CREATE TABLE image_layers (
+    manifest    TEXT NOT NULL REFERENCES images (manifest) ON DELETE CASCADE,
+    position    INTEGER NOT NULL,
+    snapshot    INTEGER NOT NULL REFERENCES snapshots (number),
+    PRIMARY KEY (manifest, position)
+) WITHOUT ROWID;
+CREATE INDEX image_layers_by_snapshot ON image_layers (snapshot);
 
 -- Names that lead to images: 'docker.io/library/debian:13', and the same with '@sha256:…' for the
 -- digests (of manifest or index) by which the image was found in a repository.

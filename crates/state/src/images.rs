@@ -1,0 +1,386 @@
+//! Image rows, the names that lead to them, and what they hold on to.
+//!
+//! ```text
+//!  begin           finish
+//! ──────▶ pulling ───────▶ present ── delete ──▶ gone
+//!            │  ▲
+//!            └──┘ begin again, after the process that pulled has died
+//! ```
+//!
+//! References come before content: the row and its references to blobs are written before the first
+//! byte is fetched, and a reference to a snapshot before the image is there for anybody to use. So
+//! whatever removes images never removes what another process is about to rely on.
+
+use crate::{Owner, Read, Sql, Write, snapshots::OwnerColumns};
+use dhow_base::{Digest, Error, Kind, Result, clock::Moment};
+use rusqlite::{OptionalExtension, Row, params};
+
+/// Where in its life an image is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// It is being fetched and unpacked, or was until a process died.
+    Pulling,
+    /// It is whole.
+    Present,
+}
+
+/// An image, as its row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// The media type of its manifest.
+    pub media_type: String,
+    /// The digest of its configuration, which is its id.
+    pub config: Digest,
+    /// Its configuration, as it was published.
+    pub config_json: String,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// What was asked for when it was pulled.
+    pub wanted: String,
+    /// Who pulls it.
+    pub owner: Option<Owner>,
+    /// The boot during which it was being pulled.
+    pub boot: Option<String>,
+    /// The bytes of its blobs.
+    pub size: u64,
+    /// When it was pulled, or when that began.
+    pub pulled: Moment,
+}
+
+const COLUMNS: &str = "images.manifest, media_type, config, config_json, state, wanted, owner_pid, \
+     owner_start, boot, size, pulled";
+
+/// Writes the row of an image that is about to be pulled; an earlier attempt's row is taken over.
+pub fn begin(write: &Write<'_>, image: &Image) -> Result<()> {
+    write
+        .prepare_cached(
+            "INSERT INTO images (manifest, media_type, config, config_json, state, wanted, owner_pid, \
+             owner_start, boot, size, pulled) VALUES (?1, ?2, ?3, ?4, 'pulling', ?5, ?6, ?7, ?8, ?9, ?10) \
+             ON CONFLICT (manifest) DO UPDATE SET owner_pid = ?6, owner_start = ?7, boot = ?8, \
+             wanted = ?5, pulled = ?10 WHERE state = 'pulling'",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                image.manifest.as_str(),
+                image.media_type,
+                image.config.as_str(),
+                image.config_json,
+                image.wanted,
+                image.owner.map(|owner| owner.pid),
+                image.owner.map(|owner| owner.start_time.cast_signed()),
+                image.boot,
+                image.size.cast_signed(),
+                image.pulled.unix_nanoseconds(),
+            ])
+        })
+        .sql(|| format!("note image {}", image.manifest))?;
+    Ok(())
+}
+
+/// Holds on to a blob, whose row must exist.
+pub fn hold_blob(write: &Write<'_>, manifest: &Digest, blob: &Digest) -> Result<()> {
+    write
+        .prepare_cached("INSERT OR IGNORE INTO image_blobs (manifest, digest) VALUES (?1, ?2)")
+        .and_then(|mut statement| statement.execute([manifest.as_str(), blob.as_str()]))
+        .sql(|| format!("hold blob {blob} for image {manifest}"))?;
+    Ok(())
+}
+
+/// Holds on to a snapshot, at a position counted from the lowest.
+pub fn hold_snapshot(
+    write: &Write<'_>,
+    manifest: &Digest,
+    position: usize,
+    snapshot: u64,
+) -> Result<()> {
+    write
+        .prepare_cached(
+            "INSERT INTO image_layers (manifest, position, snapshot) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (manifest, position) DO UPDATE SET snapshot = ?3",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                manifest.as_str(),
+                i64::try_from(position).unwrap_or(i64::MAX),
+                snapshot.cast_signed()
+            ])
+        })
+        .sql(|| format!("hold snapshot {snapshot} for image {manifest}"))?;
+    Ok(())
+}
+
+/// Says that everything the image needs is there.
+pub fn finish(write: &Write<'_>, manifest: &Digest, pulled: Moment) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE images SET state = 'present', owner_pid = NULL, owner_start = NULL, boot = NULL, \
+             pulled = ?2 WHERE manifest = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![manifest.as_str(), pulled.unix_nanoseconds()])
+        })
+        .sql(|| format!("finish image {manifest}"))?;
+    Ok(())
+}
+
+/// What an image held on to when it was deleted.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// Its blobs.
+    pub blobs: Vec<Digest>,
+    /// Its snapshots, the lowest first.
+    pub snapshots: Vec<u64>,
+}
+
+/// Forgets an image with its names, and says what it held on to.
+pub fn delete(write: &Write<'_>, manifest: &Digest) -> Result<Held> {
+    let held = Held { blobs: blobs(write, manifest)?, snapshots: chain(write, manifest)? };
+    write
+        .prepare_cached("DELETE FROM images WHERE manifest = ?1")
+        .and_then(|mut statement| statement.execute([manifest.as_str()]))
+        .sql(|| format!("delete image {manifest}"))?;
+    Ok(held)
+}
+
+/// The blobs that an image holds on to.
+pub fn blobs(read: &Read, manifest: &Digest) -> Result<Vec<Digest>> {
+    texts(read, "SELECT digest FROM image_blobs WHERE manifest = ?1", manifest.as_str())?
+        .iter()
+        .map(|text| text.parse())
+        .collect()
+}
+
+/// The snapshots that an image stands on, the lowest first.
+pub fn chain(read: &Read, manifest: &Digest) -> Result<Vec<u64>> {
+    let what = || format!("list the layers of image {manifest}");
+    let mut statement = read
+        .prepare_cached("SELECT snapshot FROM image_layers WHERE manifest = ?1 ORDER BY position")
+        .sql(what)?;
+    let rows = statement
+        .query_map([manifest.as_str()], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
+        .sql(what)?;
+    rows.collect::<rusqlite::Result<_>>().sql(what)
+}
+
+/// The image with this manifest, in whatever phase.
+pub fn find(read: &Read, manifest: &Digest) -> Result<Option<Image>> {
+    one(read, "FROM images WHERE manifest = ?1", manifest.as_str())
+}
+
+/// The whole image that a complete name leads to.
+pub fn find_by_name(read: &Read, name: &str) -> Result<Option<Image>> {
+    one(
+        read,
+        "FROM names JOIN images ON images.manifest = names.manifest \
+         WHERE name = ?1 AND state = 'present'",
+        name,
+    )
+}
+
+/// Whole images whose id (the digest of their configuration) or manifest digest begins with these
+/// hex digits, at most `limit` of them.
+pub fn find_by_hex(read: &Read, hex: &str, limit: u32) -> Result<Vec<Image>> {
+    // 'g' follows 'f', so each range holds exactly the digests that begin so.
+    let low = format!("sha256:{hex}");
+    let high = format!("{low}g");
+    many(
+        read,
+        "FROM images WHERE state = 'present' AND ((config >= ?1 AND config < ?2) \
+         OR (manifest >= ?1 AND manifest < ?2)) LIMIT ?3",
+        params![low, high, limit],
+    )
+}
+
+/// Whole images with exactly this configuration.
+pub fn find_by_config(read: &Read, config: &Digest) -> Result<Vec<Image>> {
+    many(read, "FROM images WHERE state = 'present' AND config = ?1", [config.as_str()])
+}
+
+/// All whole images, the newest first.
+pub fn list(read: &Read) -> Result<Vec<Image>> {
+    many(read, "FROM images WHERE state = 'present' ORDER BY pulled DESC", [])
+}
+
+/// The images that are being pulled, or were until a process died.
+pub fn unfinished(read: &Read) -> Result<Vec<Image>> {
+    many(read, "FROM images WHERE state = 'pulling'", [])
+}
+
+/// Is anything, image, blob or snapshot, half made or half removed? Cheap; asked by every command.
+pub fn anything_unfinished(read: &Read) -> Result<bool> {
+    read.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM images WHERE state = 'pulling') \
+         OR EXISTS (SELECT 1 FROM snapshots WHERE state IN ('preparing', 'removing')) \
+         OR EXISTS (SELECT 1 FROM blobs WHERE state = 'removing')",
+    )
+    .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+    .sql(|| "ask for unfinished work")
+}
+
+/// Makes a complete name lead to an image, wherever it led before.
+pub fn set_name(write: &Write<'_>, name: &str, manifest: &Digest) -> Result<()> {
+    write
+        .prepare_cached(
+            "INSERT INTO names (name, manifest) VALUES (?1, ?2) \
+             ON CONFLICT (name) DO UPDATE SET manifest = ?2",
+        )
+        .and_then(|mut statement| statement.execute([name, manifest.as_str()]))
+        .sql(|| format!("name image {name}"))?;
+    Ok(())
+}
+
+/// Takes a name away; `false` says that there was none.
+pub fn delete_name(write: &Write<'_>, name: &str) -> Result<bool> {
+    write
+        .prepare_cached("DELETE FROM names WHERE name = ?1")
+        .and_then(|mut statement| statement.execute([name]))
+        .sql(|| format!("delete name {name}"))
+        .map(|count| count > 0)
+}
+
+/// The names that lead to an image, in order.
+pub fn names(read: &Read, manifest: &Digest) -> Result<Vec<String>> {
+    texts(read, "SELECT name FROM names WHERE manifest = ?1 ORDER BY name", manifest.as_str())
+}
+
+/// The names of whole images that end with `suffix`, at most two of them: enough to know whether
+/// there is exactly one.
+pub fn names_ending(read: &Read, suffix: &str) -> Result<Vec<String>> {
+    texts(
+        read,
+        "SELECT name FROM names JOIN images ON images.manifest = names.manifest \
+         WHERE state = 'present' AND substr(name, -length(?1)) = ?1 ORDER BY name LIMIT 2",
+        suffix,
+    )
+}
+
+fn texts(read: &Read, query: &str, key: &str) -> Result<Vec<String>> {
+    let what = || format!("look up {key}");
+    let mut statement = read.prepare_cached(query).sql(what)?;
+    let rows = statement.query_map([key], |row| row.get(0)).sql(what)?;
+    rows.collect::<rusqlite::Result<_>>().sql(what)
+}
+
+fn one(read: &Read, which: &str, key: &str) -> Result<Option<Image>> {
+    read.prepare_cached(&format!("SELECT {COLUMNS} {which}"))
+        .and_then(|mut statement| statement.query_row([key], |row| Ok(from_row(row))).optional())
+        .sql(|| format!("look up image {key}"))?
+        .transpose()
+}
+
+fn many(read: &Read, which: &str, values: impl rusqlite::Params) -> Result<Vec<Image>> {
+    let mut statement =
+        read.prepare_cached(&format!("SELECT {COLUMNS} {which}")).sql(|| "list images")?;
+    let rows = statement.query_map(values, |row| Ok(from_row(row))).sql(|| "list images")?;
+    rows.map(|row| row.sql(|| "list images")?).collect()
+}
+
+fn from_row(row: &Row<'_>) -> Result<Image> {
+    let what = || "read an image's row";
+    let text = |column: usize| row.get::<_, String>(column).sql(what);
+    let phase = match text(4)?.as_str() {
+        "pulling" => Phase::Pulling,
+        "present" => Phase::Present,
+        word => return Err(Error::new(Kind::Corrupt, format!("read image state {word:?}"))),
+    };
+    Ok(Image {
+        manifest: text(0)?.parse()?,
+        media_type: text(1)?,
+        config: text(2)?.parse()?,
+        config_json: text(3)?,
+        phase,
+        wanted: text(5)?,
+        owner: OwnerColumns::from_row(row, 6).sql(what)?,
+        boot: row.get(8).sql(what)?,
+        size: row.get::<_, i64>(9).sql(what)?.cast_unsigned(),
+        pulled: Moment::from_unix_nanoseconds(row.get(10).sql(what)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{State, blobs, snapshots};
+
+    fn image(text: &str) -> Image {
+        Image {
+            manifest: Digest::of(text.as_bytes()),
+            media_type: "application/vnd.oci.image.manifest.v1+json".into(),
+            config: Digest::of(format!("{text} config").as_bytes()),
+            config_json: "{}".into(),
+            phase: Phase::Pulling,
+            wanted: "docker.io/library/debian:13".into(),
+            owner: Some(Owner::current().unwrap()),
+            boot: Some("boot".into()),
+            size: 7,
+            pulled: Moment::now(),
+        }
+    }
+
+    #[test]
+    fn an_image_is_found_only_when_it_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let image = image("a");
+        state
+            .write(|write| {
+                begin(write, &image)?;
+                set_name(write, "docker.io/library/a:1", &image.manifest)
+            })
+            .unwrap();
+        let read = state.read();
+        assert_eq!(find(read, &image.manifest).unwrap().as_ref(), Some(&image));
+        assert!(find_by_name(read, "docker.io/library/a:1").unwrap().is_none());
+        assert!(find_by_hex(read, &image.config.hex()[..12], 2).unwrap().is_empty());
+        assert!(anything_unfinished(read).unwrap());
+
+        state.write(|write| finish(write, &image.manifest, Moment::now())).unwrap();
+
+        let read = state.read();
+        assert!(find_by_name(read, "docker.io/library/a:1").unwrap().is_some());
+        assert_eq!(find_by_hex(read, &image.config.hex()[..12], 2).unwrap().len(), 1);
+        assert_eq!(find_by_hex(read, &image.manifest.hex()[..12], 2).unwrap().len(), 1);
+        assert_eq!(names_ending(read, "/a:1").unwrap(), ["docker.io/library/a:1"]);
+        assert!(!anything_unfinished(read).unwrap());
+    }
+
+    #[test]
+    fn what_two_images_hold_outlives_one_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let owner = Owner::current().unwrap();
+        let (a, b, blob) = (image("a"), image("b"), Digest::of(b"blob"));
+        let layer = state
+            .write(|write| {
+                blobs::want(write, &blob, 4)?;
+                let layer = snapshots::prepare(write, "diff:x", "overlay", owner)?;
+                snapshots::commit(write, layer, "diff:x")?;
+                for image in [&a, &b] {
+                    begin(write, image)?;
+                    hold_blob(write, &image.manifest, &blob)?;
+                    hold_snapshot(write, &image.manifest, 0, layer)?;
+                    finish(write, &image.manifest, Moment::now())?;
+                }
+                Ok(layer)
+            })
+            .unwrap();
+        let remove = |state: &mut State, image: &Image| {
+            state.write(|write| {
+                let held = delete(write, &image.manifest)?;
+                assert_eq!((held.blobs.len(), &held.snapshots[..]), (1, &[layer][..]));
+                blobs::condemn_orphan(write, &blob, owner)?;
+                snapshots::condemn_orphan(write, layer, owner)
+            })
+        };
+
+        remove(&mut state, &a).unwrap();
+        let kept = blobs::condemned(state.read()).unwrap().is_empty();
+        remove(&mut state, &b).unwrap();
+
+        assert!(kept);
+        assert_eq!(blobs::condemned(state.read()).unwrap().len(), 1);
+        assert_eq!(snapshots::unfinished(state.read()).unwrap().len(), 1);
+    }
+}
