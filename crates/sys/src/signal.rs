@@ -1,6 +1,7 @@
 //! Signals: how a process treats them, and an fd to read them from.
 
 use crate::fds;
+use rustix::process::Signal;
 use std::{
     io,
     mem::MaybeUninit,
@@ -22,6 +23,16 @@ pub fn reset() -> io::Result<()> {
         }
     }
     set_mask(libc::SIG_SETMASK, &Set::of(&[]))
+}
+
+/// The signal with this number, real-time ones too; `None` outside of 1 to 64.
+pub fn from_number(number: i32) -> Option<Signal> {
+    if !(1..=64).contains(&number) {
+        return None;
+    }
+    // SAFETY: the number is one of the kernel's, and a signal that is only sent to another process
+    // does not touch the handlers that the C library keeps for itself in this one.
+    Some(unsafe { Signal::from_raw_unchecked(number) })
 }
 
 /// Keeps the given signals from being delivered, so that [`Reader`] can read them.
