@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use dhow_base::{Error, Kind, Result};
 use field::{Contender, Field, Row};
 use report::{Machine, Report, RowReport};
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 use stopwatch::Timed;
 
 pub(crate) use stopwatch::measure;
@@ -29,6 +29,10 @@ pub(crate) struct BenchArgs {
     /// Rounds a row, in each of which every contender runs once
     #[arg(long)]
     pairs: Option<usize>,
+
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "FILE")]
+    dhow: Option<PathBuf>,
 
     /// How to print the results
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -87,7 +91,7 @@ pub(crate) fn run(args: &BenchArgs, workspace: &Workspace) -> Result<ExitCode> {
     if args.pairs == Some(0) {
         return Err(Error::new(Kind::Invalid, "measure 0 pairs"));
     }
-    let dhow = suite::build(&workspace.root)?;
+    let dhow = args.dhow.clone().map_or_else(|| suite::build(&workspace.root), Ok)?;
     let mut machine = Machine::look(&dhow);
     let mut field = Field::open(&dhow)?;
     let all = RowName::value_variants();

@@ -124,6 +124,8 @@ impl Field {
             RowName::Pull => self.pulls()?,
         };
         let mut missing = self.missing.clone();
+        // A client alone can say its version.
+        missing.retain(|(peer, _)| !contenders.iter().any(|contender| contender.name == *peer));
         for tool in peers_of(name).iter().filter(|tool| need::tool(tool).is_none()) {
             missing.push(((*tool).to_owned(), "not installed".to_owned()));
         }
@@ -303,6 +305,18 @@ impl Drop for Field {
             } else if self.supplied {
                 self.quietly(engine.place, &engine.words(&["rm", "-f", "-a"]));
             }
+        }
+        remove_empty_cgroups();
+    }
+}
+
+/// Podman leaves its parents of cgroups behind. Only empty ones can be removed, so another podman's
+/// containers are safe.
+fn remove_empty_cgroups() {
+    let Ok(hierarchies) = fs::read_dir("/sys/fs/cgroup") else { return };
+    for hierarchy in hierarchies.flatten() {
+        for name in ["libpod_parent/conmon", "libpod_parent"] {
+            let _removed = fs::remove_dir(hierarchy.path().join(name));
         }
     }
 }
