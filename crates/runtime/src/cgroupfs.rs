@@ -10,7 +10,10 @@ use crate::{
     rootfs,
 };
 use dhow_base::{Doing, Result};
-use dhow_sys::mount::{Attributes, Reach};
+use dhow_sys::{
+    fds::leave_to_exec,
+    mount::{Attributes, Reach},
+};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -71,8 +74,11 @@ fn memberships() -> Result<Vec<Membership>> {
     let doing = || "find the process's cgroups";
     let host = dhow_sys::procfs::Procfs::of_host().doing(doing)?;
     let file = host.open(Path::new("self/cgroup"), OFlags::RDONLY).doing(doing)?;
-    let text = dhow_base::file::read_fd_limited(file, 1 << 16).doing(doing)?;
-    Ok(parse(&String::from_utf8_lossy(&text)))
+    // A line a hierarchy: far less than a page, which procfs gives in one piece.
+    let mut buffer = [0_u8; 4096];
+    let count = rustix::io::read(&file, &mut buffer).doing(doing)?;
+    leave_to_exec(file);
+    Ok(parse(&String::from_utf8_lossy(&buffer[..count])))
 }
 
 fn parse(text: &str) -> Vec<Membership> {

@@ -32,7 +32,7 @@ use rustix::{
 };
 use std::{
     ffi::CString,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -91,7 +91,7 @@ fn become_program(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &mut ChildEnd) -
     let (console, procfs) = prepare(birth, cgroup, line)?;
     let task = &birth.task;
     task.settle(console.as_ref(), birth.namespaces.is_own(NamespaceKind::User))?;
-    hold(birth, console, line)?;
+    hold(birth, console.as_ref(), procfs.as_ref(), line)?;
     subject(birth.request).run(
         "startContainer",
         hooks(birth.request.spec, |hooks| &hooks.start_container),
@@ -312,25 +312,39 @@ fn finish_root(birth: &Birth<'_>, filesystem: &Filesystem) -> Result<()> {
 }
 
 /// Hands the terminal out and waits for the start, as the request says.
-fn hold(birth: &Birth<'_>, console: Option<Console>, line: &mut ChildEnd) -> Result<()> {
-    let master = console.as_ref().map(|console| console.master.as_fd());
+fn hold(
+    birth: &Birth<'_>,
+    console: Option<&Console>,
+    procfs: Option<&Procfs>,
+    line: &mut ChildEnd,
+) -> Result<()> {
+    let master = console.map(|console| console.master.as_fd());
     match birth.request.hold {
         Hold::Not if master.is_none() => Ok(()),
         Hold::Not => line.tell(Ask::Ready, master),
         Hold::UntilStart => {
             birth.task.find_program()?;
             line.tell(Ask::Ready, master)?;
-            drop(console);
+            let_go(birth, &[line.as_fd()], procfs)?;
             line.wait_for_go()
         }
         Hold::UntilDialled(listener) => {
             birth.task.find_program()?;
             line.tell(Ask::Ready, master)?;
-            drop(console);
-            *line = ChildEnd::accepted(listener)?;
+            let_go(birth, &[listener], procfs)?;
+            line.become_accepted(listener)?;
             line.wait_for_go()
         }
     }
+}
+
+/// Closes what is not needed any more: a container can wait for days, and would keep the host's
+/// mounts busy and the caller's pipes open.
+fn let_go(birth: &Birth<'_>, keep: &[BorrowedFd<'_>], procfs: Option<&Procfs>) -> Result<()> {
+    let first = birth.request.preserve_fds.saturating_add(3);
+    let mut keep = keep.to_vec();
+    keep.extend(procfs.map(Procfs::as_fd));
+    dhow_sys::fds::close_from_but(first, &keep).doing(|| "close fds")
 }
 
 fn own_pid() -> Option<i32> {

@@ -28,7 +28,7 @@ use std::{
     error::Error as _,
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
 };
 
 /// The longest message: an error with its whole chain.
@@ -116,15 +116,25 @@ pub(crate) fn pair() -> Result<(ParentEnd, ChildEnd)> {
 }
 
 impl ChildEnd {
-    /// Takes a connection that a later `start` dialled.
-    pub(crate) fn accepted(listener: BorrowedFd<'_>) -> Result<Self> {
+    /// Goes on with a connection that a later `start` dials. The first line is closed already, with
+    /// all other fds that are of no use while the process waits.
+    pub(crate) fn become_accepted(&mut self, listener: BorrowedFd<'_>) -> Result<()> {
         loop {
             match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
-                Ok(socket) => return Ok(Self { socket }),
+                Ok(socket) => {
+                    // Not to be closed again: its number may be another fd's by now.
+                    let _closed = std::mem::replace(&mut self.socket, socket).into_raw_fd();
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).doing(|| "wait for the container's start"),
             }
         }
+    }
+
+    /// The line's fd, to keep it while others are closed.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Says something that needs no answer.

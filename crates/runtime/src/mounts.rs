@@ -17,6 +17,7 @@ use crate::options::{self, Options};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::MountPoint;
 use dhow_sys::{
+    fds::leave_to_exec,
     mount::{Attributes, Propagation, Reach},
     root::{Last, Root},
 };
@@ -210,12 +211,11 @@ impl Prepared {
         match &self.what {
             What::Bind { tree, .. } => {
                 self.refuse_cover_of_procfs(&destination)?;
-                move_onto(tree.as_fd(), destination.as_fd()).doing(|| "attach the mount")
+                move_onto(tree.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
             }
             What::Cgroup => {
                 let cgroups = crate::cgroupfs::mount(&destination, &self.options, is_own_view)?;
                 unfinished.writable.extend(cgroups);
-                Ok(())
             }
             What::Filesystem { kind, source, data } => {
                 if kind != "proc" {
@@ -223,12 +223,15 @@ impl Prepared {
                 }
                 let data = data.as_ref();
                 if kind == "tmpfs" && self.is_read_only() || self.options.propagation.is_some() {
-                    return self.mount_by_steps((kind, source), &destination, unfinished);
+                    self.mount_by_steps((kind, source), &destination, unfinished)?;
+                } else {
+                    let (flags, data) = (self.options.mount_flags(), data.map(CString::as_c_str));
+                    mount_onto(destination.as_fd(), source, kind, flags, data)?;
                 }
-                let flags = self.options.mount_flags();
-                mount_onto(destination.as_fd(), source, kind, flags, data.map(CString::as_c_str))
             }
         }
+        leave_to_exec(destination);
+        Ok(())
     }
 
     fn is_read_only(&self) -> bool {
@@ -331,12 +334,15 @@ fn mount_onto(
         .doing(|| format!("mount filesystem {kind}"))
 }
 
-/// Whether a place is a character device of these numbers; nothing else is trusted to be one.
-fn is_character_device(place: BorrowedFd<'_>, (major, minor): (u32, u32)) -> std::io::Result<bool> {
-    let status = rustix::fs::fstat(place)?;
-    Ok(FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice
-        && rustix::fs::major(status.st_rdev) == major
-        && rustix::fs::minor(status.st_rdev) == minor)
+/// Refuses a place that is not a character device of these numbers.
+pub(crate) fn check_character_device(place: BorrowedFd<'_>, numbers: (u32, u32)) -> Result<()> {
+    let status = rustix::fs::fstat(place).doing(|| "look at it")?;
+    let found = (rustix::fs::major(status.st_rdev), rustix::fs::minor(status.st_rdev));
+    if FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && found == numbers {
+        return Ok(());
+    }
+    let (major, minor) = numbers;
+    Err(Error::new(Kind::Denied, format!("it is not the character device {major}:{minor}")))
 }
 
 /// A device node of the host's, checked. The calling process is still in the host's mount tree.
@@ -344,11 +350,8 @@ pub(crate) fn host_place(path: &Path, numbers: (u32, u32)) -> Result<OwnedFd> {
     let doing = || format!("open the host's {}", path.display());
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = rustix::fs::open(path, flags, Mode::empty()).doing(doing)?;
-    if is_character_device(place.as_fd(), numbers).doing(doing)? {
-        return Ok(place);
-    }
-    let text = format!("use {}: it is not character device {numbers:?}", path.display());
-    Err(Error::new(Kind::Denied, text))
+    check_character_device(place.as_fd(), numbers).doing(doing)?;
+    Ok(place)
 }
 
 /// A name in a directory, as a place, without following a link.

@@ -7,7 +7,7 @@ use dhow_sys::mount::{Attributes, Propagation, Reach};
 use rustix::{
     fs::{CWD, Mode, OFlags},
     io::Errno,
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags},
+    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags},
 };
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -128,7 +128,8 @@ fn explain(context: std::os::fd::BorrowedFd<'_>, errno: Errno) -> Error {
 
 /// Puts a detached mount on a directory of the calling process's mount namespace.
 pub(crate) fn attach(root: &OwnedFd, mountpoint: &Path) -> Result<()> {
-    let flags = rustix::mount::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    // The mountpoint is the engine's or the bundle's, and links in it are meant.
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
     rustix::mount::move_mount(root, "", CWD, mountpoint, flags)
         .doing(|| format!("attach the root filesystem to {}", mountpoint.display()))
 }

@@ -15,6 +15,7 @@ use crate::{Stdio, capabilities::Sets, console::Console, limits::Limits, program
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{ConsoleSize, Process, Seccomp};
 use dhow_sys::{
+    fds::leave_to_exec,
     filter::Instruction,
     procfs::Procfs,
     root::{Last, Root},
@@ -35,6 +36,7 @@ pub(crate) struct Task<'a> {
     limits: Limits,
     groups: Vec<Gid>,
     filter: Option<Filter>,
+    ignored_signals: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl<'a> Task<'a> {
             limits: Limits::parse(&process.rlimits)?,
             groups: process.user.additional_gids.iter().map(|&gid| Gid::from_raw(gid)).collect(),
             filter: seccomp.map(Filter::compile).transpose()?,
+            ignored_signals: dhow_sys::signal::ignored().doing(|| "read the ignored signals")?,
         })
     }
 
@@ -147,7 +150,7 @@ impl<'a> Task<'a> {
         if let Some(procfs) = procfs {
             self.set_label(procfs)?;
         }
-        dhow_sys::signal::reset().doing(|| "reset the signals")?;
+        dhow_sys::signal::reset(self.ignored_signals).doing(|| "reset the signals")?;
         if self.process.no_new_privileges {
             self.load_filter()?;
         }
@@ -191,6 +194,8 @@ impl<'a> Task<'a> {
             .open(path, OFlags::PATH | OFlags::DIRECTORY, Last::Followed)
             .map_err(|error| Error::new(Kind::Invalid, doing()).because(error))?;
         rustix::process::fchdir(&directory).doing(doing)?;
+        leave_to_exec(top);
+        leave_to_exec(directory);
         let shown = rustix::process::getcwd(Vec::new()).doing(doing)?;
         if shown.as_bytes().first() != Some(&b'/') {
             return Err(Error::new(Kind::Denied, doing()));

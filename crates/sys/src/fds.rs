@@ -2,19 +2,48 @@
 
 use std::{
     io,
-    os::fd::{FromRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
 };
 
 /// Marks every fd from `first` on to be closed at exec. What is opened later is marked by its
 /// opener. Linux 5.11.
 pub fn close_at_exec_from(first: u32) -> io::Result<()> {
-    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-fn close_range(first: u32, flags: libc::c_uint) -> io::Result<()> {
-    // SAFETY: with CLOSE_RANGE_CLOEXEC no fd is closed, so no owner is left with a stale number;
-    // this is the only flag that callers in this module pass.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+/// Leaves an fd to be closed by the exec that is near, which costs nothing, as long as there are
+/// few of them; a process that opens many closes them one by one.
+pub fn leave_to_exec(fd: OwnedFd) {
+    // The kernel gives the lowest free number, so a low number says that few are open. Limits are
+    // 1024 and more.
+    const FEW: i32 = 256;
+    if fd.as_raw_fd() < FEW {
+        let _closed_by_exec = fd.into_raw_fd();
+    }
+}
+
+/// Closes every fd from `first` on but these, for a process that waits between its birth as a copy
+/// and its exec: what it holds of its parent's would stay open as long as it waits.
+///
+/// Owners of closed fds are left with stale numbers. The process must not open or drop any fd from
+/// here to its exec or end, other than the ones kept and those that came from them.
+pub fn close_from_but(first: u32, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut numbers: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    numbers.sort_unstable();
+    let mut begin = first;
+    for number in numbers.into_iter().filter(|number| *number >= first) {
+        if begin < number {
+            close_range(begin, number - 1, 0)?;
+        }
+        begin = number + 1;
+    }
+    close_range(begin, u32::MAX, 0)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the call takes numbers and touches no memory. Without CLOSE_RANGE_CLOEXEC it closes
+    // fds that others own; `close_from_but` passes that duty on to its caller.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -12,7 +12,7 @@ use rustix::{
 };
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -52,6 +52,11 @@ impl Procfs {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a procfs"));
         }
         Ok(Self { root })
+    }
+
+    /// The root's fd, to keep it while others are closed.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 
     /// Opens a file, by a path relative to the root: `self/attr/exec`.
