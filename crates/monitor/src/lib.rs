@@ -25,7 +25,6 @@ mod frame;
 mod input;
 mod job;
 pub mod log;
-mod oom;
 mod process;
 mod serve;
 mod session;

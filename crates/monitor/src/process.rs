@@ -1,6 +1,6 @@
 //! The process that a monitor keeps: started through the runtime, with our ends of its streams.
 
-use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream, oom::OomKills};
+use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
 use dhow_spec::runtime::{Linux, Spec};
@@ -29,13 +29,23 @@ pub(crate) struct Process {
     pub(crate) outputs: Vec<(Stream, OwnedFd)>,
     /// The terminal's master, which is also behind `input` and `outputs`.
     pub(crate) terminal: Option<OwnedFd>,
-    oom_kills: OomKills,
-    remains: Option<Remains>,
+    part: Part,
+    container: Container,
+    oom_kills_before: u64,
 }
 
-/// What the runtime is to clean up after a container.
+/// What a process is to its container.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    /// The first process: the container ends with it.
+    First,
+    /// One more.
+    Another,
+}
+
+/// What the runtime needs to know of a container when a process of it has ended.
 #[derive(Debug)]
-struct Remains {
+struct Container {
     id: String,
     bundle: PathBuf,
     spec: Spec,
@@ -52,7 +62,7 @@ pub(crate) fn start(job: &Job) -> Result<Process> {
 fn start_container(job: &Job, run: &Run) -> Result<Process> {
     let spec = read_config(&run.config)?;
     let streams = Streams::new(job)?;
-    let mut container = dhow_runtime::create(&Request {
+    let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
         spec: &spec,
         bundle: &run.bundle,
@@ -63,29 +73,23 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         preserve_fds: 0,
         keyring: Keyring::New,
     })?;
-    container.start()?;
-    let remains = Remains {
-        id: run.id.as_str().to_owned(),
-        bundle: run.bundle.clone(),
-        spec: what_delete_needs(spec),
-    };
     Process {
-        pid: container.init.pid,
-        start_time: container.init.started,
-        pidfd: container.pidfd,
+        pid: created.init.pid,
+        start_time: created.init.started,
+        pidfd: created.pidfd,
         input: None,
         outputs: Vec::new(),
         terminal: None,
-        oom_kills: OomKills::of_new_container(container.init.pid),
-        remains: Some(remains),
+        part: Part::First,
+        container: Container::new(run.id.as_str(), &run.bundle, spec),
+        oom_kills_before: 0,
     }
-    .with_ends(job, streams, container.terminal)
+    .with_ends(job, streams, created.terminal)
 }
 
 fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
     let spec = read_config(&exec.config)?;
     let streams = Streams::new(job)?;
-    let oom_kills = OomKills::of_running(exec.pid);
     let executed = dhow_runtime::exec(&ExecRequest {
         id: exec.id.as_str(),
         init: Init { pid: exec.pid, started: exec.start_time },
@@ -94,6 +98,7 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         stdio: streams.stdio(),
         preserve_fds: 0,
     })?;
+    let container = Container::new(exec.id.as_str(), &exec.bundle, spec);
     Process {
         pid: executed.pid,
         start_time: Init::of_pid(executed.pid)?.started,
@@ -101,8 +106,9 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         input: None,
         outputs: Vec::new(),
         terminal: None,
-        oom_kills,
-        remains: None,
+        part: Part::Another,
+        oom_kills_before: container.oom_kills(),
+        container,
     }
     .with_ends(job, streams, executed.terminal)
 }
@@ -113,14 +119,24 @@ fn read_config(path: &Path) -> Result<Spec> {
         .doing(|| format!("read {}", path.display()))
 }
 
-/// A monitor sleeps as long as a container lives, so it keeps no more of the configuration than
-/// the end will need: where the cgroup is, and whom to tell.
-fn what_delete_needs(spec: Spec) -> Spec {
-    Spec {
-        process: None,
-        mounts: Vec::new(),
-        linux: spec.linux.map(|linux| Linux { seccomp: None, ..linux }),
-        ..spec
+impl Container {
+    /// A monitor sleeps as long as a container lives, so it keeps no more of the configuration than
+    /// the end will need: where the cgroup is, and whom to tell.
+    fn new(id: &str, bundle: &Path, spec: Spec) -> Self {
+        let spec = Spec {
+            process: None,
+            mounts: Vec::new(),
+            linux: spec.linux.map(|linux| Linux { seccomp: None, ..linux }),
+            ..spec
+        };
+        Self { id: id.to_owned(), bundle: bundle.to_owned(), spec }
+    }
+
+    /// How many processes of it the kernel has killed because memory ran out. Where that cannot be
+    /// read, none.
+    fn oom_kills(&self) -> u64 {
+        let cgroup = dhow_runtime::cgroup(&self.id, &self.spec);
+        cgroup.and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0)
     }
 }
 
@@ -171,17 +187,20 @@ impl Process {
             // The kernel passes eight bits of an exit code on, and signals end at 64.
             code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX),
             signal,
-            oom_killed: self.oom_kills.happened(),
+            // Somebody else's SIGKILL looks the same, but is not counted there.
+            oom_killed: self.container.oom_kills() > self.oom_kills_before,
         })
     }
 
     /// Removes what the kernel does not remove by itself when the last process goes.
     pub(crate) fn delete(&self) -> Result<()> {
-        let Some(remains) = &self.remains else { return Ok(()) };
+        if self.part == Part::Another {
+            return Ok(());
+        }
         dhow_runtime::delete(&Leftovers {
-            id: &remains.id,
-            spec: &remains.spec,
-            bundle: &remains.bundle,
+            id: &self.container.id,
+            spec: &self.container.spec,
+            bundle: &self.container.bundle,
         })
     }
 }
@@ -247,6 +266,7 @@ pub(crate) mod tests {
     use std::process::{Command, Stdio as Std};
 
     /// A shell on this machine in place of a container: the monitor cannot tell.
+    #[expect(clippy::zombie_processes, reason = "reaping it is what is tried")]
     pub(crate) fn shell(script: &str, stdin: Stdin) -> Process {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(Std::piped()).stderr(Std::piped());
@@ -263,8 +283,9 @@ pub(crate) mod tests {
                 (Stream::Stderr, OwnedFd::from(child.stderr.take().unwrap())),
             ],
             terminal: None,
-            oom_kills: OomKills::of_running(pid),
-            remains: None,
+            part: Part::Another,
+            container: Container::new("shell", Path::new("/"), Spec::default()),
+            oom_kills_before: 0,
         };
         for fd in process.outputs.iter().map(|(_, fd)| fd).chain(&process.input) {
             set_nonblocking(fd.as_fd()).unwrap();

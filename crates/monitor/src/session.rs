@@ -390,3 +390,226 @@ impl Drop for RawMode<'_> {
             rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Frame;
+    use rustix::{
+        fs::{Mode, OFlags},
+        net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType},
+        pipe::{PipeFlags, pipe_with},
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::LocalModes,
+    };
+    use std::{
+        io::Read,
+        os::fd::OwnedFd,
+        thread::{Scope, ScopedJoinHandle},
+        time::Duration,
+    };
+
+    /// A monitor that says and hears what the test wants.
+    struct Monitor {
+        socket: OwnedFd,
+        heard: Vec<u8>,
+    }
+
+    impl Monitor {
+        fn pair() -> (Self, Client) {
+            let (ours, theirs) = rustix::net::socketpair(
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+                SocketFlags::CLOEXEC,
+                None,
+            )
+            .unwrap();
+            (Self { socket: ours, heard: Vec::new() }, Client::on(theirs, None))
+        }
+
+        fn say(&self, frame: &Frame) {
+            let mut bytes = Vec::new();
+            frame.append_to(&mut bytes);
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let count = rustix::net::send(&self.socket, rest, SendFlags::NOSIGNAL).unwrap();
+                rest = &rest[count..];
+            }
+        }
+
+        fn hear(&mut self) -> Frame {
+            loop {
+                if let Some((frame, used)) = Frame::parse(&self.heard).unwrap() {
+                    self.heard.drain(..used);
+                    return frame;
+                }
+                let mut piece = [0; 1000];
+                let (count, _) =
+                    rustix::net::recv(&self.socket, &mut piece, RecvFlags::empty()).unwrap();
+                assert!(count > 0, "the session is gone");
+                self.heard.extend_from_slice(&piece[..count]);
+            }
+        }
+    }
+
+    fn exited(code: u8) -> Frame {
+        Frame::Exited(Exit { code, signal: None, oom_killed: false })
+    }
+
+    /// The user's side of a terminal, and the program's.
+    fn terminal() -> (OwnedFd, OwnedFd) {
+        let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&user).unwrap();
+        unlockpt(&user).unwrap();
+        let name = ptsname(&user, Vec::new()).unwrap();
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let program = rustix::fs::open(name.as_c_str(), flags, Mode::empty()).unwrap();
+        (user, program)
+    }
+
+    fn is_raw(terminal: &OwnedFd) -> bool {
+        let settings = rustix::termios::tcgetattr(terminal).unwrap();
+        !settings.local_modes.contains(LocalModes::ICANON)
+    }
+
+    fn on_terminal<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        program: &'scope OwnedFd,
+        client: Client,
+    ) -> ScopedJoinHandle<'scope, Result<Outcome>> {
+        scope.spawn(move || {
+            let session = Session {
+                input: Some(program.as_fd()),
+                output: program.as_fd(),
+                errors: program.as_fd(),
+                terminal: true,
+                detach_keys: DetachKeys::default(),
+                signals: Signals::PassOn,
+            };
+            session.run(client)
+        })
+    }
+
+    #[test]
+    fn keys_go_in_one_by_one_and_the_terminal_is_put_back() {
+        let (mut monitor, client) = Monitor::pair();
+        let (user, program) = terminal();
+        std::thread::scope(|scope| {
+            let session = on_terminal(scope, &program, client);
+            monitor.say(&Frame::Stdout(b"$ ".to_vec()));
+            let mut prompt = [0; 2];
+            rustix::io::read(&user, &mut prompt).unwrap();
+            assert!(is_raw(&program));
+
+            rustix::io::write(&user, b"\x03").unwrap();
+            assert_eq!(monitor.hear(), Frame::Stdin(vec![3]), "a key and no signal");
+            monitor.say(&exited(130));
+
+            let outcome = session.join().unwrap().unwrap();
+            assert!(matches!(outcome, Outcome::Exited(Exit { code: 130, .. })), "{outcome:?}");
+        });
+        assert!(!is_raw(&program));
+    }
+
+    #[test]
+    fn the_detach_keys_leave_and_what_only_began_like_them_goes_in() {
+        let (mut monitor, client) = Monitor::pair();
+        let (user, program) = terminal();
+        std::thread::scope(|scope| {
+            let session = on_terminal(scope, &program, client);
+            while !is_raw(&program) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+
+            rustix::io::write(&user, b"a\x10b").unwrap();
+            assert_eq!(monitor.hear(), Frame::Stdin(b"a\x10b".to_vec()));
+            rustix::io::write(&user, b"\x10\x11").unwrap();
+            assert_eq!(monitor.hear(), Frame::Detach);
+
+            assert!(matches!(session.join().unwrap().unwrap(), Outcome::Detached));
+        });
+        assert!(!is_raw(&program));
+    }
+
+    #[test]
+    fn a_monitor_that_dies_puts_the_terminal_back_too() {
+        let (monitor, client) = Monitor::pair();
+        let (_user, program) = terminal();
+        std::thread::scope(|scope| {
+            let session = on_terminal(scope, &program, client);
+            drop(monitor);
+
+            assert_eq!(session.join().unwrap().unwrap_err().kind(), Kind::Unavailable);
+        });
+        assert!(!is_raw(&program));
+    }
+
+    #[test]
+    fn input_waits_for_the_window_and_output_goes_on_meanwhile() {
+        let (mut monitor, client) = Monitor::pair();
+        let (input, typed) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let (shown, output) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        std::thread::scope(|scope| {
+            let session = scope.spawn(move || {
+                let session = Session {
+                    input: Some(input.as_fd()),
+                    output: output.as_fd(),
+                    errors: output.as_fd(),
+                    terminal: false,
+                    detach_keys: DetachKeys::default(),
+                    signals: Signals::PassOn,
+                };
+                session.run(client)
+            });
+            scope.spawn(move || {
+                std::io::Write::write_all(&mut std::fs::File::from(typed), &[b'x'; 200_000])
+            });
+
+            let mut sent_bytes = 0;
+            while sent_bytes < STDIN_WINDOW {
+                let Frame::Stdin(bytes) = monitor.hear() else { panic!("only input is sent") };
+                sent_bytes += bytes.len();
+            }
+            assert_eq!(sent_bytes, STDIN_WINDOW);
+            monitor.say(&Frame::Stdout(vec![b'y'; 10_000]));
+            let mut seen = vec![0; 10_000];
+            let mut shown = std::fs::File::from(shown);
+            shown.read_exact(&mut seen).unwrap();
+            let mut ended = false;
+            while !ended {
+                monitor.say(&Frame::StdinTaken(10_000));
+                match monitor.hear() {
+                    Frame::Stdin(bytes) => sent_bytes += bytes.len(),
+                    frame => ended = frame == Frame::StdinClosed,
+                }
+            }
+            monitor.say(&exited(0));
+
+            assert_eq!(sent_bytes, 200_000);
+            assert!(matches!(session.join().unwrap().unwrap(), Outcome::Exited(_)));
+        });
+    }
+
+    #[test]
+    fn closed_output_ends_the_session_and_gives_the_client_back() {
+        let (monitor, client) = Monitor::pair();
+        let (shown, output) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        drop(shown);
+        monitor.say(&Frame::Stdout(b"x".to_vec()));
+        let session = Session {
+            input: None,
+            output: output.as_fd(),
+            errors: output.as_fd(),
+            terminal: false,
+            detach_keys: DetachKeys::default(),
+            signals: Signals::PassOn,
+        };
+
+        let Outcome::OutputClosed(client) = session.run(client).unwrap() else {
+            panic!("the output is closed");
+        };
+
+        monitor.say(&exited(4));
+        assert_eq!(client.wait().unwrap().code, 4);
+    }
+}
