@@ -28,6 +28,15 @@ pub(crate) struct TestArgs {
     no_install: bool,
 }
 
+/// Who runs the tests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Runner {
+    /// cargo-nextest: one closing line, after the output of failed tests, which hold other lines.
+    Nextest,
+    /// cargo: a closing line for each test program.
+    Cargo,
+}
+
 /// What became of the tests.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Tally {
@@ -61,11 +70,15 @@ pub(crate) fn run(args: &TestArgs, workspace: &Workspace) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let mut well = true;
     if args.filter.is_none() {
-        well &= follow(&mut doc_tests(&workspace.root), &mut tally)?;
+        well &= follow(&mut doc_tests(&workspace.root), Runner::Cargo, &mut tally)?;
     }
-    let mut tests = if has_nextest() { nextest(args) } else { cargo_test(args) };
+    let runner = if has_nextest() { Runner::Nextest } else { Runner::Cargo };
+    let mut tests = match runner {
+        Runner::Nextest => nextest(args),
+        Runner::Cargo => cargo_test(args),
+    };
     tests.current_dir(&workspace.root).env("DHOW_BIN", &binary).env("DHOW_SKIPS", notes.path());
-    well &= follow(&mut tests, &mut tally)?;
+    well &= follow(&mut tests, runner, &mut tally)?;
     let skips = report_skips(notes.path())?;
     let tally = tally.without_skips(skips);
     say(&format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped))?;
@@ -130,7 +143,7 @@ fn doc_tests(root: &Path) -> Command {
 }
 
 /// Runs a test runner, lets its words through and counts by its closing lines.
-fn follow(command: &mut Command, tally: &mut Tally) -> Result<bool> {
+fn follow(command: &mut Command, runner: Runner, tally: &mut Tally) -> Result<bool> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -138,21 +151,21 @@ fn follow(command: &mut Command, tally: &mut Tally) -> Result<bool> {
         .spawn()
         .doing(|| "start the test runner")?;
     let stderr = child.stderr.take().expect("it was asked for");
-    let other = thread::spawn(move || pass_on(stderr, &mut std::io::stderr()));
+    let other = thread::spawn(move || pass_on(stderr, runner, &mut std::io::stderr()));
     let stdout = child.stdout.take().expect("it was asked for");
-    tally.add(pass_on(stdout, &mut std::io::stdout()));
+    tally.add(pass_on(stdout, runner, &mut std::io::stdout()));
     tally.add(other.join().unwrap_or_default());
     Ok(child.wait().doing(|| "wait for the test runner")?.success())
 }
 
-fn pass_on(from: impl Read, to: &mut dyn Write) -> Tally {
+fn pass_on(from: impl Read, runner: Runner, to: &mut dyn Write) -> Tally {
     let mut tally = Tally::default();
     let mut reader = BufReader::new(from);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         // Whoever does not listen any more still gets the exit code.
         let _heard = to.write_all(&line);
-        tally.add(count(&String::from_utf8_lossy(&line)));
+        tally.add(count(runner, &String::from_utf8_lossy(&line)));
         line.clear();
     }
     tally
@@ -164,25 +177,25 @@ fn pass_on(from: impl Read, to: &mut dyn Write) -> Tally {
 ///      Summary [   1.171s] 32 tests run: 31 passed (1 slow), 1 failed, 0 skipped
 /// test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.3s
 /// ```
-fn count(line: &str) -> Tally {
-    let plain = line.trim_start();
-    let counted = (plain.starts_with("Summary [") && plain.contains(" run: "))
-        || plain.starts_with("test result: ");
-    if !counted {
+fn count(runner: Runner, line: &str) -> Tally {
+    let (starts, skipped) = match runner {
+        Runner::Nextest => ("Summary [", "skipped"),
+        Runner::Cargo => ("test result: ", "ignored"),
+    };
+    let line = line.trim_start();
+    if !line.starts_with(starts) {
         return Tally::default();
     }
+    let pieces: Vec<&str> = line.split_whitespace().collect();
     let before = |words: &[&str]| {
-        let pieces: Vec<&str> = plain.split_whitespace().collect();
         let named = |word: &str| words.contains(&word.trim_end_matches([',', ';']));
         let pairs = pieces.windows(2).filter(|pair| named(pair[1]));
         pairs.filter_map(|pair| pair[0].trim_start_matches('(').parse::<u64>().ok()).sum()
     };
-    let skipped: &[&str] =
-        if plain.starts_with("test result") { &["ignored"] } else { &["skipped"] };
     Tally {
         passed: before(&["passed"]),
         failed: before(&["failed", "timed"]),
-        skipped: before(skipped),
+        skipped: before(&[skipped]),
     }
 }
 
@@ -203,25 +216,30 @@ mod tests {
 
     #[test]
     fn closing_lines_of_both_runners_are_counted() {
-        let tally = |passed, failed, skipped| Tally { passed, failed, skipped };
+        let cargo = "test result: ok. 3 passed; 1 failed; 2 ignored; 0 measured; 9 filtered out";
         let cases = [
-            ("     Summary [   1.171s] 32 tests run: 32 passed, 0 skipped", tally(32, 0, 0)),
             (
+                Runner::Nextest,
+                "  Summary [   1.171s] 32 tests run: 32 passed, 0 skipped",
+                (32, 0, 0),
+            ),
+            (
+                Runner::Nextest,
                 "  Summary [ 9s] 7 tests run: 4 passed (1 slow), 2 failed, 1 timed out, 5 skipped",
-                tally(4, 3, 5),
+                (4, 3, 5),
             ),
             (
-                "     Summary [   0.640s] 11/31 tests run: 10 passed, 1 failed, 0 skipped",
-                tally(10, 1, 0),
+                Runner::Nextest,
+                "Summary [ 1s] 11/31 tests run: 10 passed, 1 failed, 0 skipped",
+                (10, 1, 0),
             ),
-            (
-                "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 9 filtered out; finished in 0s",
-                tally(3, 0, 1),
-            ),
-            ("a test that says 5 passed", tally(0, 0, 0)),
+            (Runner::Nextest, cargo, (0, 0, 0)),
+            (Runner::Cargo, cargo, (3, 1, 2)),
+            (Runner::Cargo, "a test that says 5 passed", (0, 0, 0)),
         ];
-        for (line, expected) in cases {
-            assert_eq!(count(line), expected, "counting {line:?}");
+        for (runner, line, (passed, failed, skipped)) in cases {
+            let expected = Tally { passed, failed, skipped };
+            assert_eq!(count(runner, line), expected, "counting {line:?}");
         }
     }
 
