@@ -17,6 +17,7 @@
 //! It knows nothing of images, networks, names or the state database: a [`Job`] tells it all, and
 //! what became of it lies in two places that anybody can read, the [`ExitRecord`] and the log.
 
+mod bury;
 mod client;
 mod connection;
 mod detach;
@@ -31,6 +32,7 @@ mod session;
 mod spawn;
 mod watch;
 
+pub use bury::bury;
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
 pub use exit::{Exit, ExitRecord};

@@ -183,6 +183,18 @@ pub fn list_in(read: &Read, phase: Phase) -> Result<Vec<Container>> {
     )
 }
 
+/// Up to `limit` containers that some command is at work on, or was; the oldest first.
+pub fn list_unfinished(read: &Read, limit: usize) -> Result<Vec<Container>> {
+    many(
+        read,
+        &format!(
+            "SELECT {COLUMNS} FROM containers WHERE state IN ('creating', 'starting', 'removing') \
+             ORDER BY created LIMIT {limit}"
+        ),
+        [],
+    )
+}
+
 /// The containers that stand on this image.
 pub fn list_of_image(read: &Read, manifest: &Digest) -> Result<Vec<Container>> {
     many(read, &format!("SELECT {COLUMNS} FROM containers WHERE image = ?1"), [manifest.as_str()])

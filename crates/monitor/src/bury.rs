@@ -1,0 +1,42 @@
+//! What is left to do when a container's monitor is gone: its last acts, in its place.
+
+use crate::client::{LOCK, SOCKET};
+use dhow_base::{
+    Doing, Kind, Result, file,
+    id::ContainerId,
+    lock::{Lock, Sharing},
+};
+use dhow_runtime::Leftovers;
+use dhow_spec::runtime::Spec;
+use std::path::Path;
+
+/// As large as `Spec::parse` takes.
+const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
+
+/// Waits until nobody keeps `directory` any more; then, if its monitor did not come to its end,
+/// kills what is left in the container's cgroup and removes it.
+///
+/// `config` is the container's `config.json`. Done twice, or for a container that never ran, it
+/// does no harm.
+pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
+    match Lock::acquire(&directory.join(LOCK), Sharing::Shared) {
+        Ok(lock) => drop(lock),
+        // No run directory: it never ran, or ran before a reboot, which took its cgroup too.
+        Err(error) if error.errno() == Some(rustix::io::Errno::NOENT.raw_os_error()) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    }
+    // A monitor that came to its end has taken its socket away, last of all.
+    if rustix::fs::lstat(directory.join(SOCKET)).is_err() {
+        return Ok(());
+    }
+    let spec = match file::read_limited(config, CONFIG_LIMIT_BYTES) {
+        Ok(bytes) => Spec::parse(&bytes)?,
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let bundle = config.parent().unwrap_or(Path::new("/"));
+    dhow_runtime::delete(&Leftovers { id: id.as_str(), spec: &spec, bundle })
+        .doing(|| format!("clean up after container {}", id.short()))
+}
