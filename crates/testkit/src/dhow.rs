@@ -36,8 +36,15 @@ impl Dhow {
     /// A dhow without images and containers.
     #[expect(clippy::new_without_default, reason = "it makes directories")]
     pub fn new() -> Self {
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// As [`Dhow::new`], with everything below a directory of the test's choice, such as a
+    /// [`Disk`](crate::Disk) that is soon full.
+    pub fn below(directory: &Path) -> Self {
         // The name is short because sockets lie below it, and their paths end at 108 bytes.
-        let home = tempfile::Builder::new().prefix("d").tempdir().expect("a temporary directory");
+        let home = tempfile::Builder::new().prefix("d").tempdir_in(directory);
+        let home = home.expect("a directory for a private dhow");
         for name in ["lib", "run", "home"] {
             fs::create_dir(home.path().join(name)).expect("an empty directory takes it");
         }

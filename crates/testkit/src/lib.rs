@@ -30,6 +30,7 @@
 pub mod canary;
 pub mod certificate;
 pub mod dhow;
+pub mod disk;
 pub mod image;
 pub mod need;
 pub mod outcome;
@@ -42,6 +43,7 @@ pub mod tree;
 
 pub use canary::Canary;
 pub use dhow::Dhow;
+pub use disk::Disk;
 pub use outcome::Outcome;
 pub use registry::{Access, Registry, Transport};
 pub use terminal::Terminal;

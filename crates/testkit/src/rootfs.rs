@@ -66,6 +66,21 @@ pub fn busybox() -> Result<Rootfs> {
     Ok(Rootfs { path, _own: Some(own) })
 }
 
+/// The image of [`busybox`]: one gzip layer under the name `box`, made once.
+///
+/// Needs the tool `busybox`.
+pub fn busybox_image() -> Result<Layout> {
+    let program = need::tool("busybox").unwrap_or_default();
+    let bytes = fs::read(&program).doing(|| format!("read {}", program.display()))?;
+    let path = cached("busybox", Digest::of(&bytes).as_str(), ".oci", &|place| {
+        let layout = Layout::new(place)?;
+        let layer = layout.layer_of(busybox()?.path(), Compression::Gzip)?;
+        layout.tag_image(&Image::new([layer]), "box")?;
+        Ok(())
+    })?;
+    Layout::open(&path)
+}
+
 fn fill_busybox(root: &Path, program: &Path) -> Result<()> {
     let directories =
         ["", "bin", "dev", "etc", "home", "proc", "root", "sys", "usr", "usr/bin", "var"];
