@@ -50,6 +50,8 @@ pub(crate) fn check(workspace: &Workspace, command: &Command) -> Result<Vec<Prob
         problems.extend(arrows::check_async_dependencies(package, &manifest));
         problems.extend(arrows::check_lints(package, &manifest));
     }
+    let architecture = Path::new("ARCHITECTURE.md");
+    problems.extend(arrows::check_table(architecture, &workspace.read(architecture)?));
     let files = workspace.files()?;
     for file in &files {
         problems.extend(source::check_name(file));

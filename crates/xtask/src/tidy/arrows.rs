@@ -1,9 +1,11 @@
 //! Which crate may use which, as ARCHITECTURE.md draws it.
 //!
-//! The table is data: a new crate gets a row here and in ARCHITECTURE.md in the same commit.
+//! The table is data: a new crate gets a row here and in ARCHITECTURE.md in the same commit, and the
+//! two are compared.
 
 use super::{Problem, line_of};
 use crate::workspace::{Package, Purpose, folder_of};
+use std::{collections::BTreeSet, path::Path};
 
 /// One crate of the house.
 struct Room {
@@ -18,7 +20,7 @@ const fn room(name: &'static str, floor: u8, uses: &'static [&'static str]) -> R
     Room { name, floor, uses }
 }
 
-const ROOMS: [Room; 18] = [
+const ROOMS: [Room; 17] = [
     room("base", 0, &[]),
     room("spec", 0, &["base"]),
     room("sys", 0, &["base", "spec"]),
@@ -27,7 +29,6 @@ const ROOMS: [Room; 18] = [
     room("cgroup", 1, &["base", "spec", "sys"]),
     room("distribution", 1, &["base", "spec"]),
     room("monitor", 1, &["base", "spec", "sys", "runtime"]),
-    room("network", 1, &["base", "spec", "sys"]),
     room("runtime", 1, &["base", "spec", "sys", "cgroup", "seccomp"]),
     room("seccomp", 1, &["base", "spec"]),
     room("snapshot", 1, &["base", "spec", "sys"]),
@@ -42,8 +43,8 @@ const ROOMS: [Room; 18] = [
         "engine",
         3,
         &[
-            "base", "spec", "sys", "image", "snapshot", "archive", "store", "network", "monitor",
-            "cgroup", "seccomp", "state",
+            "base", "spec", "sys", "image", "snapshot", "archive", "store", "monitor", "cgroup",
+            "seccomp", "state",
         ],
     ),
     room(
@@ -59,7 +60,6 @@ const ROOMS: [Room; 18] = [
             "engine",
             "image",
             "monitor",
-            "network",
             "runtime",
             "seccomp",
             "snapshot",
@@ -136,6 +136,53 @@ pub(super) fn check_async_dependencies(package: &Package, manifest: &str) -> Vec
     found.map(|dependency| problem(&dependency.name)).collect()
 }
 
+/// What readers are told must be what is enforced.
+pub(super) fn check_table(file: &Path, text: &str) -> Vec<Problem> {
+    let remedy = "make ARCHITECTURE.md and crates/xtask/src/tidy/arrows.rs say the same";
+    let rows = rows_of(text);
+    let mut problems = Vec::new();
+    for (line, name, uses) in &rows {
+        let what = match find(name) {
+            None => format!("the crate {name} is drawn but has no row in the table of arrows"),
+            Some(room) if told(room).is_some_and(|told| told != *uses) => {
+                format!("{name} is drawn with other arrows than it has")
+            }
+            Some(_) => continue,
+        };
+        problems.push(Problem::new(file, *line, what, remedy));
+    }
+    for room in &ROOMS {
+        if !rows.iter().any(|(_, name, _)| *name == room.name) {
+            let what = format!("the crate {} is not drawn", room.name);
+            problems.push(Problem::new(file, 1, what, remedy));
+        }
+    }
+    problems
+}
+
+/// The arrows that the drawing must name: those to the ground's base and spec go without saying.
+/// Nothing where the drawing says it in words.
+fn told(room: &Room) -> Option<BTreeSet<&'static str>> {
+    let in_words = ["cli", "testkit", "xtask"].contains(&room.name);
+    let besides = room.uses.iter().copied().filter(|used| !["base", "spec"].contains(used));
+    (!in_words).then(|| besides.collect())
+}
+
+/// The rows `| names | what | uses |` of the table, by line and name.
+fn rows_of(text: &str) -> Vec<(usize, &str, BTreeSet<&str>)> {
+    let mut rows = Vec::new();
+    let lines = text.lines().enumerate();
+    let table = lines.skip_while(|(_, line)| !line.starts_with("| crate |")).skip(2);
+    for (number, line) in table.take_while(|(_, line)| line.starts_with('|')) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let uses = cells.get(2).copied().unwrap_or_default();
+        for name in cells[0].split(", ") {
+            rows.push((number + 1, name, uses.split_whitespace().collect()));
+        }
+    }
+    rows
+}
+
 /// All but `sys` take the workspace's lints, which forbid unsafe code.
 pub(super) fn check_lints(package: &Package, manifest: &str) -> Vec<Problem> {
     let inherits = manifest.contains("[lints]\nworkspace = true");
@@ -198,6 +245,20 @@ mod tests {
         let problems = check_arrows(&package("dhow-store", &[("dhow-engine", None)]), manifest);
 
         assert!(problems[0].to_string().starts_with("crates/x/Cargo.toml:3: "), "{problems:?}");
+    }
+
+    #[test]
+    fn a_drawing_with_other_arrows_is_found() {
+        let head = "| crate | what | may use |\n|---|---|---|\n";
+        let drawn = |uses: &str| {
+            let text = format!("{head}| attic | old | |\n| monitor | lives | {uses} |\n");
+            let problems = check_table(Path::new("ARCHITECTURE.md"), &text);
+            let about = |word: &str| problems.iter().filter(|one| one.what.contains(word)).count();
+            (about("monitor"), about("attic"), about("not drawn"))
+        };
+
+        assert_eq!(drawn("runtime sys"), (0, 1, ROOMS.len() - 1));
+        assert_eq!(drawn("runtime sys engine"), (1, 1, ROOMS.len() - 1));
     }
 
     #[test]
