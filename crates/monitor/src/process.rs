@@ -142,17 +142,26 @@ impl Container {
 
 impl Process {
     fn with_ends(mut self, job: &Job, streams: Streams, terminal: Option<OwnedFd>) -> Result<Self> {
-        let Some(terminal) = terminal else {
+        match terminal {
             // Their ends close here: else we would wait for our own end of file.
-            (self.input, self.outputs) = (streams.input, streams.outputs);
-            return Ok(self);
-        };
+            None => (self.input, self.outputs) = (streams.input, streams.outputs),
+            Some(terminal) => {
+                if let Err(error) = self.take_terminal(job, terminal) {
+                    self.abandon();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    fn take_terminal(&mut self, job: &Job, terminal: OwnedFd) -> Result<()> {
         let another = || terminal.try_clone().doing(|| "keep the terminal");
         set_nonblocking(terminal.as_fd())?;
         self.input = if job.stdin == Stdin::Null { None } else { Some(another()?) };
         self.outputs = vec![(Stream::Stdout, another()?)];
         self.terminal = Some(terminal);
-        Ok(self)
+        Ok(())
     }
 
     /// Sends a signal. One that comes too late, or that is none, is no error: whoever asked will

@@ -141,6 +141,8 @@ fn serve(job: Job, socket: OwnedFd) -> Result<()> {
 
 /// Prepares everything, then starts the process: what can fail, fails before.
 fn start(job: &Job) -> Result<(Process, Started, Place)> {
+    // Of an earlier run: whoever waits for this one must not find it.
+    file::remove_if_there(&job.exit_record)?;
     let place = Place {
         lock: lock(&job.directory)?,
         listener: listen(&job.directory)?,
