@@ -23,6 +23,26 @@ use tempfile::TempDir;
 /// How long what a command leaves may take to go away by itself.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// What would let the machine's own configuration and credentials into a test.
+const FOREIGN: [&str; 16] = [
+    "CONTAINERS_REGISTRIES_CONF",
+    "DHOW_ROOT",
+    "DHOW_RUNROOT",
+    "DOCKER_CONFIG",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_COLOR",
+    "NO_PROXY",
+    "REGISTRY_AUTH_FILE",
+    "SSL_CERT_FILE",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
 /// A private dhow.
 #[derive(Debug)]
 pub struct Dhow {
@@ -81,12 +101,10 @@ impl Dhow {
             .arg(self.runroot())
             .args(arguments)
             .current_dir(self.directory())
-            .env("HOME", self.home.path().join("home"))
-            .env_remove("XDG_RUNTIME_DIR")
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_DATA_HOME")
-            .env_remove("REGISTRY_AUTH_FILE")
-            .env_remove("DOCKER_CONFIG");
+            .env("HOME", self.home.path().join("home"));
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
         command
     }
 
