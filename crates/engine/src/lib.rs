@@ -5,7 +5,7 @@
 //! ```text
 //! CreateOptions ─image─▶ Image ─merge─▶ Spec ─create─▶ row, snapshot, config.json
 //!        ─start─▶ monitor (another process) ─▶ runtime ─▶ the program
-//!        ─exit record─▶ mend ─▶ row ─remove─▶ nothing
+//!        ─exit record─▶ finish ─▶ row ─remove─▶ nothing
 //! ```
 //!
 //! Every step writes its row first. The engine has no process of its own: each command opens the
@@ -16,6 +16,76 @@
 //! Terminals, output formats, flags and REST: those are the doors'. It prints nothing and reads no
 //! environment.
 
+mod capabilities;
+mod create;
+mod devices;
+mod doctor;
+mod end;
+mod exec;
+mod files;
+mod hello;
+mod identity;
+mod layout;
+mod list;
+mod mend;
+mod merge;
+mod names;
 pub mod options;
+mod record;
+mod start;
+mod volume;
 
+pub use create::Created;
+pub use doctor::Finding;
+pub use exec::Session;
+pub use hello::HOST_NAMESPACES;
+pub use list::{Summary, Which};
+pub use merge::signal_number;
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
+pub use start::{Running, Watch};
+
+use dhow_base::{Doing, Result};
+use dhow_image::Images;
+use dhow_state::State;
+use layout::Layout;
+use std::path::PathBuf;
+
+/// What an engine is opened with; the doors get it from flags and environment.
+#[derive(Debug)]
+pub struct Settings {
+    /// What survives a reboot: images, containers, volumes.
+    pub root: PathBuf,
+    /// What need not: sockets, locks, run directories.
+    pub runroot: PathBuf,
+    /// Where registries, credentials and certificates are configured.
+    pub registries: dhow_image::Registries,
+    /// Hears of troubles that do not stop the work, one line each.
+    pub warn: fn(&str),
+}
+
+/// The engine, on one state.
+#[derive(Debug)]
+pub struct Engine {
+    layout: Layout,
+    state: State,
+    images: Images,
+    warn: fn(&str),
+}
+
+impl Engine {
+    /// Opens the state, making it at the first use, and mends what killed commands have left.
+    pub fn open(settings: Settings) -> Result<Self> {
+        let Settings { root, runroot, registries, warn } = settings;
+        let state = State::open(&root)?;
+        let images = Images::open(&root, &runroot, registries)?;
+        let layout = Layout::new(root, runroot);
+        let mut engine = Self { layout, state, images, warn };
+        engine.mend().doing(|| "mend what an earlier command has left")?;
+        Ok(engine)
+    }
+
+    /// For commands that work on images alone.
+    pub fn images(&mut self) -> (&Images, &mut State) {
+        (&self.images, &mut self.state)
+    }
+}

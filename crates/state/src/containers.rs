@@ -10,6 +10,8 @@
 //!             └────────────────┴────────────────▶ removing ◀─────────────────────────┘
 //! ```
 //!
+//! A run goes from `creating` to `running` in one go, with one owner.
+//!
 //! `creating`, `starting` and `removing` have an owner: the process at work. If it is dead, the next
 //! command finishes or undoes the work (see the engine's `mend`).
 
@@ -243,7 +245,7 @@ pub fn mark_started(write: &Write<'_>, id: &ContainerId, started: &Started<'_>) 
         .prepare_cached(
             "UPDATE containers SET state = 'running', owner_pid = NULL, owner_start = NULL, started = ?2, \
              finished = NULL, exit_code = NULL, oom_killed = 0, pid = ?3, pid_start = ?4, monitor_pid = ?5, \
-             monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state = 'starting'",
+             monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state IN ('creating', 'starting')",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -272,7 +274,7 @@ pub fn mark_exited(
         .prepare_cached(
             "UPDATE containers SET state = 'exited', owner_pid = NULL, owner_start = NULL, pid = NULL, \
              pid_start = NULL, monitor_pid = NULL, monitor_start = NULL, exit_code = ?2, oom_killed = ?3, \
-             finished = ?4 WHERE id = ?1 AND state IN ('starting', 'running')",
+             finished = ?4 WHERE id = ?1 AND state IN ('creating', 'starting', 'running')",
         )
         .and_then(|mut statement| {
             statement.execute(params![id.as_str(), exit_code, oom_killed, finished.unix_nanoseconds()])

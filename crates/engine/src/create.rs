@@ -1,0 +1,297 @@
+//! Creating a container: a row, a snapshot, a configuration; nothing runs yet.
+
+use crate::{
+    Engine, capabilities, files, hello, identity,
+    identity::Identity,
+    layout::Layout,
+    merge::{self, Facts},
+    names,
+    options::{CreateOptions, MountWhat, NetworkMode, PullPolicy},
+    record::Record,
+    volume,
+};
+use dhow_base::{
+    Doing, Error, Kind, Result, Undo,
+    clock::Moment,
+    file::{self, Durability},
+    id::ContainerId,
+};
+use dhow_image::{Image, Progress, PullOptions};
+use dhow_snapshot::Number as SnapshotNumber;
+use dhow_spec::{Mount, runtime::Spec};
+use dhow_state::{
+    Owner, State,
+    containers::{self, Container, Phase},
+    events,
+};
+use std::{cell::RefCell, os::fd::AsFd, path::Path};
+
+/// How often a random name is tried before giving up.
+const NAME_ATTEMPTS: usize = 16;
+
+/// A container that was created.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+}
+
+/// What the steps of a creation hand on.
+struct Draft<'a> {
+    id: ContainerId,
+    options: &'a CreateOptions,
+    image: &'a Image,
+    record: Record,
+}
+
+impl Engine {
+    /// Creates a container; fetches its image first where the policy says so.
+    pub fn create(&mut self, options: &CreateOptions, progress: &dyn Progress) -> Result<Created> {
+        self.create_in(options, progress, Phase::Created)
+    }
+
+    /// As [`Engine::create`], leaving the row in the phase that the caller goes on from: a run goes
+    /// on to the start without anybody else in between.
+    pub(crate) fn create_in(
+        &mut self,
+        options: &CreateOptions,
+        progress: &dyn Progress,
+        phase: Phase,
+    ) -> Result<Created> {
+        let image = self.image_for(options, progress)?;
+        let id = ContainerId::random()?;
+        let hostname = match &options.hostname {
+            Some(hostname) => check_hostname(hostname)?,
+            None if options.network == NetworkMode::Host => host_name(),
+            None => id.short().to_owned(),
+        };
+        let record = merge::record(options, &image.config.config, &hostname)?;
+        let draft = Draft { id, options, image: &image, record };
+        check_sources(options)?;
+        let (name, root) = self.insert_rows(&draft)?;
+        self.make(&draft, root, phase).doing(|| format!("create container {name}"))?;
+        Ok(Created { id: draft.id, name })
+    }
+
+    fn image_for(&mut self, options: &CreateOptions, progress: &dyn Progress) -> Result<Image> {
+        if hello::is_meant(&options.image)
+            && self
+                .images
+                .find(&self.state, &options.image)?
+                .as_ref()
+                .is_none_or(hello::is_embedded)
+        {
+            return hello::provide(&self.images, &mut self.state);
+        }
+        let here = match options.pull {
+            PullPolicy::Always | PullPolicy::Newer => None,
+            PullPolicy::Missing | PullPolicy::Never => {
+                self.images.find(&self.state, &options.image)?
+            }
+        };
+        if let Some(image) = here
+            && options
+                .platform
+                .as_ref()
+                .is_none_or(|wanted| image.config.platform().satisfies(wanted))
+        {
+            return Ok(image);
+        }
+        if options.pull == PullPolicy::Never {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("find image {}: it is not here", options.image),
+            )
+            .hint("--pull missing fetches what is not here"));
+        }
+        let pull = PullOptions { platform: options.platform.clone(), ..PullOptions::default() };
+        self.images.pull(&mut self.state, &options.image, &pull, progress)
+    }
+
+    /// Writes the rows of the container, in which it gets its name, and of its snapshot.
+    fn insert_rows(&mut self, draft: &Draft<'_>) -> Result<(String, SnapshotNumber)> {
+        let mut row = Container {
+            id: draft.id.clone(),
+            name: String::new(),
+            phase: Phase::Creating,
+            owner: Some(Owner::current()?),
+            image: Some(draft.image.manifest.clone()),
+            image_name: draft.options.image.clone(),
+            created: Moment::now(),
+            started: None,
+            finished: None,
+            process: None,
+            monitor: None,
+            boot: None,
+            exit_code: None,
+            oom_killed: false,
+            auto_remove: draft.options.auto_remove,
+            settings: draft.record.to_text()?,
+        };
+        let images = &self.images;
+        let mut insert = |row: &Container| {
+            self.state.write(|write| {
+                containers::insert(write, row)?;
+                images.note_root(write, &draft.id, draft.image)
+            })
+        };
+        if let Some(name) = &draft.options.name {
+            name.as_str().clone_into(&mut row.name);
+            return insert(&row).map(|root| (row.name, root));
+        }
+        for attempt in 0..NAME_ATTEMPTS {
+            row.name = names::random(attempt)?;
+            match insert(&row) {
+                Err(error) if error.kind() == Kind::AlreadyExists => {}
+                result => return result.map(|root| (row.name, root)),
+            }
+        }
+        Err(Error::new(Kind::AlreadyExists, "find a free name for the container")
+            .hint("choose one with --name"))
+    }
+
+    /// The snapshot and the files; whatever was made is undone if a step fails.
+    fn make(&mut self, draft: &Draft<'_>, root: SnapshotNumber, phase: Phase) -> Result<()> {
+        let Self { state, images, layout, warn, .. } = self;
+        let state = RefCell::new(state);
+        let report =
+            |step: &str, error: &Error| warn(&format!("undo {step}: {}", error.one_line()));
+        let mut undo = Undo::new(&report);
+        let id = &draft.id;
+        undo.push("the container's row", || {
+            state.borrow_mut().write(|write| containers::delete(write, id))
+        });
+        undo.push("the container's files", || remove_files(layout, id));
+        undo.push("the container's snapshot", || {
+            images.remove_container_root(&mut state.borrow_mut(), id)
+        });
+
+        images.make_root(root, draft.image)?;
+        let volumes = volume::provide(&mut state.borrow_mut(), layout, id, draft.options)?;
+        let identity = identity_in(&draft.image.view()?, draft)?;
+        let run = layout.run(id);
+        let spec = merge::spec(
+            draft.options,
+            &draft.image.config,
+            &draft.record,
+            &Facts {
+                id,
+                identity: &identity,
+                held_capabilities: held_capabilities(draft.options)?,
+                processors: std::thread::available_parallelism().map_or(1, usize::from),
+                kernel: kernel()?,
+                files: &files::list(&run),
+                volumes: &volumes,
+            },
+        )?;
+        let spec = hello::tell_of_host(spec, draft.image)?;
+        make_directory(&layout.containers(), &layout.container(id))?;
+        write_config(&layout.config(id), &spec)?;
+        state.borrow_mut().write(|write| {
+            if phase == Phase::Created {
+                containers::advance(write, id, &[Phase::Creating], phase, None)?;
+            }
+            events::record(write, "container", "create", id.as_str(), "{}")
+        })?;
+        undo.keep();
+        Ok(())
+    }
+}
+
+/// Reads the accounts of the image through a mount that nobody else sees.
+fn identity_in(view: &Mount, draft: &Draft<'_>) -> Result<Identity> {
+    let root = dhow_sys::union::open(view).doing(|| "look into the image")?;
+    identity::resolve(&draft.record.user, &draft.options.groups, root.as_fd())
+}
+
+/// What a bind mount shows must be there before anything is made for it.
+fn check_sources(options: &CreateOptions) -> Result<()> {
+    for mount in &options.mounts {
+        let MountWhat::Bind { source, create } = &mount.what else { continue };
+        match rustix::fs::stat(source) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::NOENT) if *create => file::make_directories(source, 0o755)?,
+            Err(errno) => {
+                return Err(errno).doing(|| format!("mount {}", source.display())).map_err(|error| {
+                    if error.kind() == Kind::NotFound {
+                        error.hint("the path must exist on the host; -v creates a missing directory, --mount does not")
+                    } else {
+                        error
+                    }
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_hostname(hostname: &str) -> Result<String> {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    // The kernel keeps 64 bytes.
+    if hostname.len() <= 64 && hostname.split('.').all(label) {
+        Ok(hostname.to_owned())
+    } else {
+        Err(Error::new(Kind::Invalid, format!("use {hostname:?} as the host name")).hint(
+            "a host name has letters, digits and hyphens, dots between, and at most 64 characters",
+        ))
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn kernel() -> Result<dhow_seccomp::profile::Kernel> {
+    rustix::system::uname().release().to_string_lossy().parse()
+}
+
+/// The bounding set; without wishes for more than the default it need not be read.
+fn held_capabilities(options: &CreateOptions) -> Result<u64> {
+    if !options.rights.privileged && options.rights.cap_add.is_empty() {
+        return Ok(u64::MAX);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").doing(|| "read /proc/self/status")?;
+    capabilities::held_in(&status)
+        .ok_or_else(|| Error::new(Kind::Internal, "find the bounding set in /proc/self/status"))
+}
+
+/// Makes a directory of a container's; its parent only where it is missing.
+pub(crate) fn make_directory(parent: &Path, path: &Path) -> Result<()> {
+    match rustix::fs::mkdir(path, rustix::fs::Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(rustix::io::Errno::NOENT) => {
+            file::make_directories(parent, 0o711)?;
+            file::make_directories(path, 0o700)
+        }
+        Err(errno) => Err(errno).doing(|| format!("create directory {}", path.display())),
+    }
+}
+
+fn write_config(path: &Path, spec: &Spec) -> Result<()> {
+    let bytes = serde_json::to_vec(spec)
+        .map_err(|error| Error::new(Kind::Internal, "write config.json").because(error))?;
+    file::write_new(path, &bytes, 0o600, Durability::Cached)
+}
+
+/// Removes the directories of a container.
+pub(crate) fn remove_files(layout: &Layout, id: &ContainerId) -> Result<()> {
+    for path in [layout.run(id), layout.container(id)] {
+        match std::fs::remove_dir_all(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).doing(|| format!("remove {}", path.display())),
+        }
+    }
+    Ok(())
+}
+
+/// The container that a word of the user's means.
+pub(crate) fn look_up(state: &State, text: &str) -> Result<Container> {
+    containers::look_up(state.read(), text)
+}

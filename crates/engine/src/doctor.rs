@@ -1,0 +1,72 @@
+//! The proof that nothing exists which no row names, and the other way round.
+
+use crate::Engine;
+use dhow_base::{Doing, Result, id::ContainerId};
+use dhow_state::containers;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// Something that should not be as it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// The object: a path, a digest, an id.
+    pub object: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Engine {
+    /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
+    pub fn doctor(&mut self) -> Result<Vec<Finding>> {
+        while self.mend()? > 0 {}
+        self.state.check()?;
+        let mut findings: Vec<Finding> = self
+            .images
+            .doctor(&mut self.state)?
+            .into_iter()
+            .map(|finding| Finding { object: finding.object, problem: finding.problem })
+            .collect();
+        self.check_containers(&mut findings)?;
+        Ok(findings)
+    }
+
+    fn check_containers(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
+        let rows = containers::list(self.state.read())?;
+        let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        for directory in [self.layout.containers(), self.layout.runs()] {
+            for path in entries(&directory)? {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if !known.contains(&*name) {
+                    findings.push(Finding {
+                        object: path.display().to_string(),
+                        problem: "no container has this id".to_owned(),
+                    });
+                }
+            }
+        }
+        for row in &rows {
+            if row.owner.is_none() && !self.layout.config(&row.id).exists() {
+                findings.push(missing_config(&row.id));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing_config(id: &ContainerId) -> Finding {
+    Finding { object: id.to_string(), problem: "the container's config.json is missing".to_owned() }
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let read = match std::fs::read_dir(directory) {
+        Ok(read) => read,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).doing(|| format!("read {}", directory.display())),
+    };
+    read.map(|entry| {
+        entry.map(|entry| entry.path()).doing(|| format!("read {}", directory.display()))
+    })
+    .collect()
+}

@@ -1,0 +1,163 @@
+//! One more process in a running container.
+
+use crate::{Engine, identity, merge, options::ExecOptions, start::Watch};
+use dhow_base::{
+    Doing, Error, Kind, Result, file,
+    id::{ContainerId, random_hex},
+};
+use dhow_monitor::{Client, Exec, Job, Stdin, Task};
+use dhow_spec::runtime::{Process, Spec};
+use dhow_state::{
+    Owner,
+    containers::{Container, Phase},
+    events,
+};
+use rustix::fs::{Mode, OFlags};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+};
+
+const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
+
+/// A process that runs in a container, and the connection to its monitor.
+#[derive(Debug)]
+pub struct Session {
+    /// The connection; the program has started.
+    pub client: Client,
+    /// What the session keeps in the run directory; [`Session::close`] removes it.
+    directory: PathBuf,
+}
+
+impl Session {
+    /// Forgets a session that has ended.
+    pub fn close(self) -> Result<()> {
+        drop(self.client);
+        match std::fs::remove_dir_all(&self.directory) {
+            Ok(()) => Ok(()),
+            // The container's end may have taken it along.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).doing(|| format!("remove {}", self.directory.display())),
+        }
+    }
+}
+
+impl Engine {
+    /// Runs a process in a running container.
+    pub fn exec(
+        &mut self,
+        container: &str,
+        options: &ExecOptions,
+        watch: Watch,
+    ) -> Result<Session> {
+        let row = self.look_up(container)?;
+        self.exec_in(&row, options, watch).doing(|| format!("execute in container {}", row.name))
+    }
+
+    fn exec_in(&mut self, row: &Container, options: &ExecOptions, watch: Watch) -> Result<Session> {
+        let init = row.process.filter(|_| row.phase == Phase::Running).ok_or_else(|| {
+            Error::new(Kind::Conflict, format!("container {} is not running", row.name))
+                .hint("`dhow start` starts it")
+        })?;
+        let bytes = file::read_limited(&self.layout.config(&row.id), CONFIG_LIMIT_BYTES)?;
+        let spec = Spec::parse(&bytes)?;
+        let process = process(&spec, options, init)?;
+        let directory = self.layout.exec_session(&row.id, &random_hex(8)?);
+        rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o700))
+            .doing(|| format!("create directory {}", directory.display()))?;
+        let session = self
+            .spawn_exec(&row.id, init, process, options, watch, directory.clone())
+            .inspect_err(|_| {
+                // The error to report is why the process did not start.
+                let _removed = std::fs::remove_dir_all(&directory);
+            })?;
+        self.state.write(|write| {
+            events::record(write, "container", "exec_start", row.id.as_str(), "{}")
+        })?;
+        Ok(session)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one job, used once")]
+    fn spawn_exec(
+        &self,
+        id: &ContainerId,
+        init: Owner,
+        process: Process,
+        options: &ExecOptions,
+        watch: Watch,
+        directory: PathBuf,
+    ) -> Result<Session> {
+        let attached = watch == Watch::Attached;
+        let job = Job {
+            task: Task::Exec(Box::new(Exec {
+                id: id.clone(),
+                pid: init.pid,
+                start_time: init.start_time,
+                config: self.layout.config(id),
+                bundle: self.layout.container(id),
+                process,
+            })),
+            terminal: options.tty,
+            stdin: match (options.interactive, attached) {
+                (false, _) => Stdin::Null,
+                (true, true) => Stdin::Once,
+                (true, false) => Stdin::Open,
+            },
+            log: None,
+            exit_record: directory.join("exit.json"),
+            directory: directory.clone(),
+            cleanup: None,
+            attached,
+        };
+        let mut client = dhow_monitor::spawn(&job)?;
+        client.started()?;
+        Ok(Session { client, directory })
+    }
+}
+
+/// The container's own process, changed by what the user says.
+fn process(spec: &Spec, options: &ExecOptions, init: Owner) -> Result<Process> {
+    let mut process = spec.process.clone().unwrap_or_default();
+    process.terminal = options.tty;
+    process.args.clone_from(&options.command);
+    if process.args.is_empty() {
+        return Err(Error::new(Kind::Invalid, "no command is given"));
+    }
+    if let Some(user) = &options.user {
+        let root = root_of(init)?;
+        let identity = identity::resolve(user, &[], root.as_fd())?;
+        process.user = identity.user;
+        merge::set_variable(&mut process.env, &format!("HOME={}", identity.home));
+    }
+    for entry in &options.env {
+        merge::set_variable(&mut process.env, entry);
+    }
+    if options.tty {
+        merge::set_variable(&mut process.env, "TERM=xterm");
+    }
+    if let Some(workdir) = &options.workdir {
+        if !workdir.starts_with('/') {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("use {workdir:?} as the working directory"),
+            )
+            .hint("the working directory is an absolute path in the container"));
+        }
+        process.cwd.clone_from(workdir);
+    }
+    let bounding = process.capabilities.take().map(|sets| sets.bounding).unwrap_or_default();
+    process.capabilities = Some(merge::capability_sets(&bounding, process.user.uid));
+    Ok(process)
+}
+
+/// The root of a process, as a place to resolve paths below.
+fn root_of(process: Owner) -> Result<OwnedFd> {
+    let path = format!("/proc/{}/root", process.pid);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(&path, flags, Mode::empty()).doing(|| format!("open {path}"))?;
+    // Only now is it certain that the pid was still the container's when it was opened.
+    if !process.is_alive()? {
+        return Err(Error::new(Kind::Conflict, "the container has just ended"));
+    }
+    Ok(root)
+}

@@ -1,0 +1,81 @@
+//! Where the engine's files lie.
+//!
+//! ```text
+//! <root>/containers/<id>/       config.json  log  exit.json          survives a reboot
+//! <root>/volumes/<name>/data                                         survives everything
+//! <runroot>/containers/<id>/    attach lock started.json             the monitor's
+//!                               hosts hostname resolv.conf           bound into the container
+//!                               exec-<session>/                      one for each exec
+//! <runroot>/empty/              roots are mounted on it, in each container's own mount namespace
+//! ```
+
+use dhow_base::id::{ContainerId, Name};
+use std::path::{Path, PathBuf};
+
+/// The two directories that hold everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+    runroot: PathBuf,
+}
+
+impl Layout {
+    /// `root` survives a reboot, `runroot` need not.
+    pub(crate) fn new(root: PathBuf, runroot: PathBuf) -> Self {
+        Self { root, runroot }
+    }
+
+    /// What survives a reboot.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What need not survive a reboot.
+    pub(crate) fn runroot(&self) -> &Path {
+        &self.runroot
+    }
+
+    pub(crate) fn container(&self, id: &ContainerId) -> PathBuf {
+        self.root.join("containers").join(id.as_str())
+    }
+
+    pub(crate) fn containers(&self) -> PathBuf {
+        self.root.join("containers")
+    }
+
+    pub(crate) fn config(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("config.json")
+    }
+
+    pub(crate) fn log(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("log")
+    }
+
+    pub(crate) fn exit_record(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("exit.json")
+    }
+
+    pub(crate) fn run(&self, id: &ContainerId) -> PathBuf {
+        self.runroot.join("containers").join(id.as_str())
+    }
+
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.runroot.join("containers")
+    }
+
+    pub(crate) fn exec_session(&self, id: &ContainerId, session: &str) -> PathBuf {
+        self.run(id).join(format!("exec-{session}"))
+    }
+
+    pub(crate) fn empty(&self) -> PathBuf {
+        self.runroot.join("empty")
+    }
+
+    pub(crate) fn volume(&self, name: &Name) -> PathBuf {
+        self.root.join("volumes").join(name.as_str())
+    }
+
+    pub(crate) fn volume_data(&self, name: &Name) -> PathBuf {
+        self.volume(name).join("data")
+    }
+}

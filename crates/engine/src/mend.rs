@@ -1,0 +1,114 @@
+//! Mending: what a killed command, a killed monitor or a reboot has left.
+//!
+//! Rows in `creating`, `starting` and `removing` have an owner. If that process is gone, nobody will
+//! go on, so we do: a creation is undone, a start is taken over if its monitor lives and is put down
+//! if not, a removal is finished. A `running` row is believed only as long as its monitor holds its
+//! lock.
+//!
+//! Each command mends a few rows before its own work, so the price does not grow with the number of
+//! commands at work.
+
+use crate::{Engine, create, options::RemoveOptions};
+use dhow_base::{Result, clock::Moment};
+use dhow_monitor::Started as MonitorStarted;
+use dhow_state::{
+    Owner,
+    containers::{self, Container, Phase, Started},
+};
+
+/// How many rows one command looks at.
+const ROWS_A_COMMAND: usize = 8;
+
+impl Engine {
+    /// Mends what dead owners left. Returns how many containers were mended.
+    pub fn mend(&mut self) -> Result<usize> {
+        let mut mended = 0;
+        for row in containers::list_unfinished(self.state.read(), ROWS_A_COMMAND)? {
+            mended += usize::from(self.mend_row(&row)?);
+        }
+        Ok(mended)
+    }
+
+    fn mend_row(&mut self, row: &Container) -> Result<bool> {
+        if let Some(owner) = row.owner
+            && owner.is_alive()?
+        {
+            return Ok(false);
+        }
+        // Its monitor may live on: then the container is running and only nobody wrote it down.
+        if matches!(row.phase, Phase::Creating | Phase::Starting) && self.adopt(row)? {
+            return Ok(true);
+        }
+        match row.phase {
+            Phase::Creating | Phase::Removing => {
+                self.remove_row(row, RemoveOptions { force: true, volumes: true })?;
+            }
+            Phase::Starting => self.put_down(row)?,
+            Phase::Created | Phase::Running | Phase::Exited => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Writes down that a container runs whose starter died; `false` says that it does not run.
+    fn adopt(&mut self, row: &Container) -> Result<bool> {
+        let run = self.layout.run(&row.id);
+        if !dhow_monitor::is_alive(&run)? {
+            return Ok(false);
+        }
+        let Some(started) = MonitorStarted::read(&run)? else { return Ok(false) };
+        let boot = crate::start::boot_id()?;
+        self.state.write(|write| {
+            containers::mark_started(
+                write,
+                &row.id,
+                &Started {
+                    at: Moment::from_unix_nanoseconds(started.started_at),
+                    process: Owner { pid: started.pid, start_time: started.start_time },
+                    monitor: Owner { pid: started.monitor_pid, start_time: started.start_time },
+                    boot: &boot,
+                },
+            )
+        })?;
+        Ok(true)
+    }
+
+    /// Ends what is left of a container whose monitor is gone, and writes down that it ended.
+    fn put_down(&mut self, row: &Container) -> Result<()> {
+        if let Some(process) = row.process
+            && self.same_boot(row)?
+            && let Some(handle) = crate::end::open(process)?
+        {
+            crate::end::kill_and_wait(&handle)?;
+        }
+        self.bury(row)?;
+        if row.auto_remove {
+            self.remove_row(row, RemoveOptions { force: true, volumes: true })
+        } else {
+            self.write_exit(row)
+        }
+    }
+
+    fn same_boot(&self, row: &Container) -> Result<bool> {
+        Ok(row.boot.as_deref() == Some(crate::start::boot_id()?.as_str()))
+    }
+
+    /// The row as it is now: one that says `running` is checked, and mended if it does not.
+    pub(crate) fn refreshed(&mut self, row: Container) -> Result<Option<Container>> {
+        if row.phase != Phase::Running || dhow_monitor::is_alive(&self.layout.run(&row.id))? {
+            return Ok(Some(row));
+        }
+        self.put_down(&row)?;
+        containers::find(self.state.read(), &row.id)
+    }
+
+    /// The container that a word of the user's means, as it is now.
+    pub(crate) fn look_up(&mut self, text: &str) -> Result<Container> {
+        let row = create::look_up(&self.state, text)?;
+        let id = row.id.clone();
+        match self.refreshed(row)? {
+            Some(row) => Ok(row),
+            // It was to be removed at its end, which came just now.
+            None => create::look_up(&self.state, id.as_str()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the engine keeps of a container beside its `config.json`: the `settings` of its row.
+//!
+//! Only what a later command needs and the configuration does not say, so that there is no second
+//! copy of anything that could differ.
+
+use dhow_base::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The `settings` column, JSON.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct Record {
+    /// What runs before the command.
+    pub(crate) entrypoint: Vec<String>,
+    /// The command.
+    pub(crate) command: Vec<String>,
+    /// Whether standard input is open.
+    pub(crate) interactive: bool,
+    /// Whether there is a terminal.
+    pub(crate) tty: bool,
+    /// The signal that asks the program to end.
+    pub(crate) stop_signal: i32,
+    /// How long it is given.
+    pub(crate) stop_timeout_seconds: u32,
+    /// Labels of image and user together.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// `none` or `host`.
+    pub(crate) network: String,
+    /// The host name inside.
+    pub(crate) hostname: String,
+    /// Who the process runs as, as it was asked for.
+    pub(crate) user: String,
+    /// The working directory.
+    pub(crate) workdir: String,
+    /// Whether all rights were given.
+    pub(crate) privileged: bool,
+    /// Whether the root is read-only.
+    pub(crate) read_only: bool,
+    /// What `-v`, `--mount` and `--tmpfs` asked for, for `inspect`.
+    pub(crate) mounts: Vec<MountRecord>,
+    /// Limits as they were asked for, for `inspect`.
+    pub(crate) memory_bytes: u64,
+    /// Billionths of a processor.
+    pub(crate) nano_cpus: u64,
+    /// Number of processes; 0 is no limit.
+    pub(crate) pids: i64,
+    /// Capabilities added.
+    pub(crate) cap_add: Vec<String>,
+    /// Capabilities dropped.
+    pub(crate) cap_drop: Vec<String>,
+}
+
+/// One mount that was asked for.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct MountRecord {
+    /// `bind`, `volume` or `tmpfs`.
+    pub(crate) kind: String,
+    /// The volume's name.
+    pub(crate) name: String,
+    /// The path on the host.
+    pub(crate) source: String,
+    /// The path in the container.
+    pub(crate) target: String,
+    /// Whether writes are refused.
+    pub(crate) read_only: bool,
+}
+
+impl Record {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            Error::new(Kind::Corrupt, "parse a container's settings").because(error)
+        })
+    }
+
+    pub(crate) fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| {
+            Error::new(Kind::Internal, "write a container's settings").because(error)
+        })
+    }
+
+    /// The words of entrypoint and command, as lists show them.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.entrypoint.iter().chain(&self.command).cloned().collect()
+    }
+}
