@@ -16,7 +16,7 @@ use rustix::{
     pty::OpenptFlags,
 };
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -72,6 +72,11 @@ impl Console {
     pub(crate) fn give_to(&self, uid: u32) -> Result<()> {
         rustix::fs::fchown(&self.slave, Some(Uid::from_raw(uid)), None::<Gid>)
             .doing(|| format!("give the terminal to user {uid}"))
+    }
+
+    /// Both fds, to keep them while others are closed.
+    pub(crate) fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.master.as_fd(), self.slave.as_fd()]
     }
 
     /// Makes the slave the controlling terminal and the standard streams of the calling process,

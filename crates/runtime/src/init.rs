@@ -32,7 +32,7 @@ use rustix::{
 };
 use std::{
     ffi::CString,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     path::Path,
 };
 
@@ -76,29 +76,35 @@ impl Filesystem {
 /// Lives the first process's life up to its program. Comes back never: the process ends, or
 /// becomes the program.
 pub(crate) fn live(birth: &mut Birth<'_>, cgroup: &Cgroup, mut line: ChildEnd) -> ! {
-    let error = match become_program(birth, cgroup, &mut line) {
-        Ok(never) => match never {},
-        Err(error) => error,
-    };
+    let error = become_program(birth, cgroup, &mut line);
     line.fail(&error);
     dhow_sys::process::leave(1)
 }
 
-/// Nothing is ever of this type: a function that returns it on success does not return then.
-enum Never {}
+/// Comes back with the reason why there is no program.
+fn become_program(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &mut ChildEnd) -> Error {
+    match get_ready(birth, cgroup, line) {
+        Ok(procfs) => birth.task.run(procfs.as_ref()),
+        Err(error) => error,
+    }
+}
 
-fn become_program(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &mut ChildEnd) -> Result<Never> {
+/// Everything but the exec.
+fn get_ready(
+    birth: &mut Birth<'_>,
+    cgroup: &Cgroup,
+    line: &mut ChildEnd,
+) -> Result<Option<Procfs>> {
     let (console, procfs) = prepare(birth, cgroup, line)?;
-    let task = &birth.task;
-    task.settle(console.as_ref(), birth.namespaces.is_own(NamespaceKind::User))?;
-    hold(birth, console.as_ref(), procfs.as_ref(), line)?;
+    birth.task.settle(console.as_ref(), birth.namespaces.is_own(NamespaceKind::User))?;
+    hold(birth, console, procfs.as_ref(), line)?;
     subject(birth.request).run(
         "startContainer",
         hooks(birth.request.spec, |hooks| &hooks.start_container),
         Status::Created,
         own_pid(),
     )?;
-    Err(task.run(procfs.as_ref()))
+    Ok(procfs)
 }
 
 /// Everything that needs rights.
@@ -314,36 +320,45 @@ fn finish_root(birth: &Birth<'_>, filesystem: &Filesystem) -> Result<()> {
 /// Hands the terminal out and waits for the start, as the request says.
 fn hold(
     birth: &Birth<'_>,
-    console: Option<&Console>,
+    console: Option<Console>,
     procfs: Option<&Procfs>,
     line: &mut ChildEnd,
 ) -> Result<()> {
-    let master = console.map(|console| console.master.as_fd());
-    match birth.request.hold {
-        Hold::Not if master.is_none() => Ok(()),
-        Hold::Not => line.tell(Ask::Ready, master),
-        Hold::UntilStart => {
-            birth.task.find_program()?;
-            line.tell(Ask::Ready, master)?;
-            let_go(birth, &[line.as_fd()], procfs)?;
-            line.wait_for_go()
+    let listener = match birth.request.hold {
+        Hold::Not => {
+            return match &console {
+                Some(console) => line.tell(Ask::Ready, Some(console.master.as_fd())),
+                None => Ok(()),
+            };
         }
-        Hold::UntilDialled(listener) => {
-            birth.task.find_program()?;
-            line.tell(Ask::Ready, master)?;
-            let_go(birth, &[listener], procfs)?;
-            line.become_accepted(listener)?;
-            line.wait_for_go()
-        }
+        Hold::UntilStart => None,
+        Hold::UntilDialled(listener) => Some(listener),
+    };
+    birth.task.find_program()?;
+    let_go(birth, console.as_ref(), procfs, line)?;
+    line.tell(Ask::Ready, console.as_ref().map(|console| console.master.as_fd()))?;
+    drop(console);
+    if let Some(listener) = listener {
+        line.switch(listener)?;
     }
+    line.wait_for_go()
 }
 
 /// Closes what is not needed any more: a container can wait for days, and would keep the host's
 /// mounts busy and the caller's pipes open.
-fn let_go(birth: &Birth<'_>, keep: &[BorrowedFd<'_>], procfs: Option<&Procfs>) -> Result<()> {
+fn let_go(
+    birth: &Birth<'_>,
+    console: Option<&Console>,
+    procfs: Option<&Procfs>,
+    line: &ChildEnd,
+) -> Result<()> {
     let first = birth.request.preserve_fds.saturating_add(3);
-    let mut keep = keep.to_vec();
+    let mut keep = vec![line.as_fd()];
     keep.extend(procfs.map(Procfs::as_fd));
+    keep.extend(console.map(Console::fds).into_iter().flatten());
+    if let Hold::UntilDialled(listener) = birth.request.hold {
+        keep.push(listener);
+    }
     dhow_sys::fds::close_from_but(first, &keep).doing(|| "close fds")
 }
 

@@ -28,7 +28,7 @@ use std::{
     error::Error as _,
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 /// The longest message: an error with its whole chain.
@@ -116,14 +116,12 @@ pub(crate) fn pair() -> Result<(ParentEnd, ChildEnd)> {
 }
 
 impl ChildEnd {
-    /// Goes on with a connection that a later `start` dials. The first line is closed already, with
-    /// all other fds that are of no use while the process waits.
-    pub(crate) fn become_accepted(&mut self, listener: BorrowedFd<'_>) -> Result<()> {
+    /// Goes on with a connection that a later `start` dials.
+    pub(crate) fn switch(&mut self, listener: BorrowedFd<'_>) -> Result<()> {
         loop {
             match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
                 Ok(socket) => {
-                    // Not to be closed again: its number may be another fd's by now.
-                    let _closed = std::mem::replace(&mut self.socket, socket).into_raw_fd();
+                    self.socket = socket;
                     return Ok(());
                 }
                 Err(Errno::INTR) => {}

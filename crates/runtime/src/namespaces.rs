@@ -2,14 +2,14 @@
 
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{Linux, NamespaceKind, TimeOffset};
-use dhow_sys::procfs::Procfs;
+use dhow_sys::{clone::Side, procfs::Procfs};
 use rustix::{
     fs::{Mode, OFlags},
     thread::ThreadNameSpaceType,
 };
 use std::{
     collections::BTreeMap,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -117,17 +117,21 @@ fn open(path: &Path, kind: NamespaceKind) -> Result<OwnedFd> {
         .doing(|| format!("open {} namespace {}", kind.proc_name(), path.display()))
 }
 
-/// Lets the caller's next child be born in the PID namespace behind `target`, while `birth` runs.
-pub(crate) fn born_in<T>(
-    target: Option<std::os::fd::BorrowedFd<'_>>,
-    birth: impl FnOnce() -> Result<T>,
-) -> Result<T> {
+/// Bears a child, in the PID namespace behind `target` where there is one. The caller comes back to
+/// its own afterwards; the child stays.
+pub(crate) fn born_in(
+    target: Option<BorrowedFd<'_>>,
+    birth: impl FnOnce() -> Result<Side>,
+) -> Result<Side> {
     let Some(target) = target else { return birth() };
     let host = Procfs::of_host().doing(|| "check /proc")?;
     let own = host.namespace("self", "pid").doing(|| "open the own PID namespace")?;
     dhow_sys::namespace::join(target, ThreadNameSpaceType::PROCESS_ID)
         .doing(|| "join the PID namespace")?;
     let born = birth();
+    if matches!(born, Ok(Side::Child)) {
+        return born;
+    }
     dhow_sys::namespace::join(own.as_fd(), ThreadNameSpaceType::PROCESS_ID)
         .doing(|| "come back to the own PID namespace")?;
     born

@@ -1,0 +1,15 @@
+//! The runtime against the kernel: real containers from a busybox root, one file a feature.
+//!
+//! Creating a container copies the process, so the library is called by a small program of one
+//! thread (`examples/bundle.rs`), never by the test itself.
+
+mod attacks;
+mod bundle;
+mod environment;
+mod errors;
+mod exec;
+mod hooks;
+mod identity;
+mod mounts;
+mod namespaces;
+mod terminal;

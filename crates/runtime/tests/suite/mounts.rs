@@ -1,0 +1,175 @@
+//! Mounts: their options, where they land, what is masked.
+
+use crate::bundle::Bundle;
+use dhow_spec::runtime::MountPoint;
+use dhow_testkit::needs_root;
+use std::path::Path;
+
+pub(crate) fn bind(source: &Path, destination: &str, options: &[&str]) -> MountPoint {
+    MountPoint {
+        destination: destination.into(),
+        kind: Some("bind".to_owned()),
+        source: Some(source.to_owned()),
+        options: options.iter().map(|&option| option.to_owned()).collect(),
+        ..MountPoint::default()
+    }
+}
+
+fn tmpfs(destination: &str, options: &[&str]) -> MountPoint {
+    MountPoint {
+        kind: Some("tmpfs".to_owned()),
+        source: None,
+        ..bind(Path::new(""), destination, options)
+    }
+}
+
+/// The options of the mount at `path`, as mountinfo shows them.
+fn options_of(mountinfo: &str, path: &str) -> String {
+    let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some(path));
+    line.unwrap_or_else(|| panic!("no mount at {path}: {mountinfo}"))
+        .split(' ')
+        .nth(5)
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn the_default_mounts_have_their_options() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+
+    let mounts = bundle.run(&["cat", "/proc/self/mountinfo"]).ok().stdout;
+
+    let cases = [
+        ("/proc", "rw,nosuid,nodev,noexec,relatime"),
+        ("/dev", "rw,nosuid"),
+        ("/dev/pts", "rw,nosuid,noexec,relatime"),
+        ("/sys", "ro,nosuid,nodev,noexec,relatime"),
+        ("/sys/fs/cgroup", "ro,nosuid,nodev,noexec,relatime"),
+        ("/dev/mqueue", "rw,nosuid,nodev,noexec,relatime"),
+        ("/dev/shm", "rw,nosuid,nodev,noexec,relatime"),
+        ("/proc/sys", "ro,nosuid,nodev,noexec,relatime"),
+    ];
+    for (path, options) in cases {
+        assert_eq!(options_of(&mounts, path), options, "{path}");
+    }
+    assert!(!mounts.contains("shared:"), "something propagates: {mounts}");
+}
+
+#[test]
+fn masked_paths_are_empty_and_readonly_paths_cannot_be_written() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+
+    let outcome = bundle
+        .sh("wc -c < /proc/timer_list; ls /sys/firmware | wc -l; stat -c %t:%T /proc/timer_list
+             chmod 0 /proc/timer_list 2>&1; echo 1 2>&1 > /proc/sys/kernel/core_pattern; true")
+        .ok();
+
+    assert!(outcome.stdout.starts_with("0\n0\n1:3\n"), "{outcome}");
+    assert_eq!(
+        outcome.stdout.matches("Read-only").count() + outcome.stderr.matches("Read-only").count(),
+        2,
+        "{outcome}"
+    );
+}
+
+#[test]
+fn a_readonly_root_is_readonly_and_its_mounts_are_not() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    bundle.spec.root.as_mut().unwrap().readonly = true;
+    bundle.spec.mounts.push(tmpfs("/tmp", &["size=1m"]));
+
+    let outcome =
+        bundle.sh("touch /tmp/a && echo tmp; touch /a 2>&1; echo x > /dev/null && echo null").ok();
+
+    assert_eq!(outcome.stdout, "tmp\ntouch: /a: Read-only file system\nnull\n");
+}
+
+#[test]
+fn bind_mounts_are_made_with_their_options_and_destinations() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let source = bundle.directory().join("data");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("file"), "content").unwrap();
+    bundle.spec.mounts.push(bind(&source, "/new/deep/data", &["rbind", "ro", "noexec"]));
+    bundle.spec.mounts.push(bind(&source.join("file"), "/other/file", &["bind", "rprivate"]));
+    bundle.spec.mounts.push(bind(Path::new("data"), "/relative", &["bind", "nosuid"]));
+
+    let outcome = bundle
+        .sh("cat /new/deep/data/file /other/file; touch /new/deep/data/x 2>&1; echo more >> /other/file
+             cat /relative/file; cat /proc/self/mountinfo")
+        .ok();
+
+    let first = outcome.stdout.lines().next().unwrap();
+    assert!(first.starts_with("contentcontent"), "{outcome}");
+    assert!(first.ends_with("Read-only file system"), "{outcome}");
+    assert!(outcome.stdout.contains("contentmore"), "{outcome}");
+    assert_eq!(options_of(&outcome.stdout, "/new/deep/data"), "ro,noexec,relatime");
+    assert_eq!(options_of(&outcome.stdout, "/relative"), "rw,nosuid,relatime");
+}
+
+/// Attack test 11, in part.
+#[test]
+fn recursive_options_reach_the_mounts_below() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let source = bundle.directory().join("tree");
+    std::fs::create_dir_all(source.join("below")).unwrap();
+    rustix::mount::mount(
+        "tmpfs",
+        source.join("below"),
+        "tmpfs",
+        rustix::mount::MountFlags::empty(),
+        None,
+    )
+    .unwrap();
+    bundle.spec.mounts.push(bind(&source, "/tree", &["rbind", "rro", "rnoatime"]));
+    bundle.spec.mounts.push(bind(&source, "/top", &["rbind", "ro"]));
+
+    let outcome = bundle.run(&["cat", "/proc/self/mountinfo"]);
+
+    rustix::mount::unmount(source.join("below"), rustix::mount::UnmountFlags::empty()).unwrap();
+    let mounts = outcome.ok().stdout;
+    assert_eq!(options_of(&mounts, "/tree"), "ro,noatime");
+    assert_eq!(options_of(&mounts, "/tree/below"), "ro,noatime");
+    assert_eq!(options_of(&mounts, "/top"), "ro,relatime");
+    assert_eq!(options_of(&mounts, "/top/below"), "rw,relatime");
+}
+
+#[test]
+fn a_readonly_tmpfs_can_still_hold_mounts() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    bundle.spec.mounts.push(tmpfs("/ro", &["ro", "size=64k"]));
+    bundle.spec.mounts.push(tmpfs("/ro/inner", &["size=64k"]));
+
+    let outcome = bundle.sh("touch /ro/inner/x && echo inner; touch /ro/x 2>&1").exits(1);
+
+    assert_eq!(outcome.stdout, "inner\ntouch: /ro/x: Read-only file system\n");
+}
+
+#[test]
+fn mounts_of_the_container_never_reach_the_host_s_shared_trees() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let source = bundle.directory().join("shared");
+    std::fs::create_dir_all(source.join("inner")).unwrap();
+    rustix::mount::mount("tmpfs", &source, "tmpfs", rustix::mount::MountFlags::empty(), None)
+        .unwrap();
+    std::fs::create_dir(source.join("inner")).unwrap();
+    rustix::mount::mount_change(&source, rustix::mount::MountPropagationFlags::SHARED).unwrap();
+    bundle.spec.mounts.push(bind(&source, "/shared", &["rbind"]));
+    bundle.spec.mounts.push(tmpfs("/shared/inner", &["size=64k"]));
+
+    let mut held = bundle.hold(&["true"]);
+    let host = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    held.start();
+    let ended = held.end();
+
+    rustix::mount::unmount(&source, rustix::mount::UnmountFlags::empty()).unwrap();
+    assert_eq!(ended.0, 0, "{}", ended.1);
+    assert!(!host.contains("shared/inner"), "{host}");
+}
