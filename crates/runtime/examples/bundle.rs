@@ -6,16 +6,21 @@
 //!   bundle hold ID DIRECTORY           create, start on a line from standard input
 //!   bundle exec ID DIRECTORY PID ARGS  one more process in a container that runs
 //!   bundle repeat COUNT ID DIRECTORY   create, start, delete, COUNT times; prints microseconds
+//!   bundle shelf ROOT create|start|state|kill|delete|list [ID [DIRECTORY]]
+//!   bundle sealed …                    the same, from a sealed copy of itself
 //! ```
 //!
-//! A terminal's output is copied to standard output.
+//! A `mount.json` beside `config.json` is the root filesystem as a mount. A terminal's output is
+//! copied to standard output.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what tests read")]
 
 use dhow_base::{Error, Kind, Result};
+use dhow_runtime::shelf::{Creation, Force, Reach, Shelf};
 use dhow_runtime::{ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
-use dhow_spec::runtime::Spec;
-use rustix::process::{WaitId, WaitIdOptions};
+use dhow_spec::{Mount, runtime::Spec};
+use dhow_sys::exec::Strings;
+use rustix::process::{Signal, WaitId, WaitIdOptions};
 use std::{
     io::Write,
     os::fd::{AsFd, OwnedFd},
@@ -27,20 +32,7 @@ use std::{
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let ended = match words.as_slice() {
-        ["run", id, bundle] => Bundle::open(id, bundle).and_then(|bundle| bundle.run(Hold::Not)),
-        ["hold", id, bundle] => {
-            Bundle::open(id, bundle).and_then(|bundle| bundle.run(Hold::UntilStart))
-        }
-        ["exec", id, bundle, pid, args @ ..] => {
-            Bundle::open(id, bundle).and_then(|bundle| bundle.exec(pid, args))
-        }
-        ["repeat", count, id, bundle] => {
-            Bundle::open(id, bundle).and_then(|bundle| bundle.repeat(count))
-        }
-        _ => Err(Error::new(Kind::Invalid, "understand the arguments")),
-    };
-    match ended {
+    match obey(&words) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("{:?}: {}", error.kind(), error.one_line());
@@ -53,17 +45,78 @@ fn main() -> ExitCode {
     }
 }
 
+fn obey(words: &[&str]) -> Result<u8> {
+    match words {
+        ["sealed", words @ ..] => {
+            seal();
+            obey(words)
+        }
+        ["shelf", root, words @ ..] => shelf(&Shelf::new(Path::new(root)), words),
+        ["run", id, bundle] => Bundle::open(id, bundle).and_then(|bundle| bundle.run(Hold::Not)),
+        ["hold", id, bundle] => {
+            Bundle::open(id, bundle).and_then(|bundle| bundle.run(Hold::UntilStart))
+        }
+        ["exec", id, bundle, pid, args @ ..] => {
+            Bundle::open(id, bundle).and_then(|bundle| bundle.exec(pid, args))
+        }
+        ["repeat", count, id, bundle] => {
+            Bundle::open(id, bundle).and_then(|bundle| bundle.repeat(count))
+        }
+        _ => Err(Error::new(Kind::Invalid, "understand the arguments")),
+    }
+}
+
+/// Goes on as a copy of this program that nobody can write.
+fn seal() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let environment: Vec<String> =
+        std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+    let arguments = Strings::new(&arguments).expect("arguments have no zero bytes");
+    let environment = Strings::new(&environment).expect("variables have no zero bytes");
+    dhow_sys::seal::ensure(&arguments, &environment).expect("the program can be sealed");
+}
+
+fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
+    match words {
+        ["create", id, bundle] => {
+            let creation = Creation {
+                id,
+                bundle: Path::new(bundle),
+                console_socket: None,
+                pid_file: None,
+                preserve_fds: 0,
+                keyring: Keyring::New,
+            };
+            shelf.create(&creation).map(drop)?;
+        }
+        ["start", id] => shelf.start(id)?,
+        ["state", id] => println!("{}", shelf.state(id)?.status),
+        ["kill", id] => shelf.kill(id, Signal::KILL, Reach::Init)?,
+        ["delete", id] => shelf.delete(id, Force::Refuse)?,
+        ["list"] => {
+            for (record, state) in shelf.list()? {
+                println!("{} {}", record.id, state.status);
+            }
+        }
+        _ => return Err(Error::new(Kind::Invalid, "understand the arguments")),
+    }
+    Ok(0)
+}
+
 struct Bundle {
     id: String,
     path: PathBuf,
     spec: Spec,
+    rootfs: Option<Mount>,
 }
 
 impl Bundle {
     fn open(id: &str, path: &str) -> Result<Self> {
         let path = PathBuf::from(path);
         let bytes = dhow_base::file::read_limited(&path.join("config.json"), 1 << 24)?;
-        Ok(Self { id: id.to_owned(), spec: Spec::parse(&bytes)?, path })
+        let rootfs = dhow_base::file::read_limited(&path.join("mount.json"), 1 << 20);
+        let rootfs = rootfs.ok().map(|bytes| serde_json::from_slice(&bytes).expect("a mount"));
+        Ok(Self { id: id.to_owned(), spec: Spec::parse(&bytes)?, path, rootfs })
     }
 
     fn request<'a>(&'a self, hold: Hold<'a>, root: &'a Path) -> Request<'a> {
@@ -71,7 +124,7 @@ impl Bundle {
             id: &self.id,
             spec: &self.spec,
             bundle: &self.path,
-            rootfs: None,
+            rootfs: self.rootfs.as_ref(),
             mountpoint: root,
             stdio: Stdio::Inherit,
             hold,

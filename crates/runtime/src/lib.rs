@@ -28,6 +28,7 @@ mod options;
 mod program;
 mod request;
 mod rootfs;
+pub mod shelf;
 mod sysctl;
 mod task;
 

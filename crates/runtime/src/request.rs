@@ -2,6 +2,7 @@
 
 use dhow_base::{Doing, Result};
 use dhow_spec::{Mount, runtime::Spec};
+use serde::{Deserialize, Serialize};
 use std::{os::fd::BorrowedFd, path::Path};
 
 /// A container to create.
@@ -59,7 +60,7 @@ pub enum Keyring {
 
 /// A container's first process, told apart from a later one with the same number by the time it
 /// started.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Init {
     /// The process id, in the caller's PID namespace.
     pub pid: i32,
@@ -73,5 +74,12 @@ impl Init {
         let started = dhow_sys::process::start_time(pid)
             .doing(|| format!("find out when process {pid} started"))?;
         Ok(Self { pid, started })
+    }
+
+    /// Whether it still runs: the number is not another's by now, and it has not ended.
+    pub fn is_alive(&self) -> bool {
+        dhow_sys::process::status(self.pid).is_ok_and(|status| {
+            status.started == self.started && !matches!(status.state, b'Z' | b'X')
+        })
     }
 }

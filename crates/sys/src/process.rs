@@ -31,23 +31,38 @@ pub fn set_personality(domain: u32) -> io::Result<()> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// When a process started, in clock ticks after boot: field 22 of `/proc/<pid>/stat`.
-///
-/// A number and a start time together name a process for ever; a number alone is used again.
-pub fn start_time(pid: i32) -> io::Result<u64> {
+/// What `/proc/<pid>/stat` tells of a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Status {
+    /// `R`, `S`, `D`, `T`, or `Z` for one that has ended and waits for its parent.
+    pub state: u8,
+    /// When it started, in clock ticks after boot. A number and a start time together name a
+    /// process for ever; a number alone is used again.
+    pub started: u64,
+}
+
+/// Looks at a process.
+pub fn status(pid: i32) -> io::Result<Status> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(format!("/proc/{pid}/stat"), flags, Mode::empty())?;
     let mut buffer = [0_u8; 1024];
     let count = rustix::io::read(&fd, &mut buffer)?;
-    parse_start_time(&buffer[..count])
+    parse(&buffer[..count])
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no start time in stat"))
 }
 
+/// When a process started, in clock ticks after boot.
+pub fn start_time(pid: i32) -> io::Result<u64> {
+    Ok(status(pid)?.started)
+}
+
 /// The name in parentheses may hold anything, so fields are counted from the last parenthesis.
-fn parse_start_time(stat: &[u8]) -> Option<u64> {
+fn parse(stat: &[u8]) -> Option<Status> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
-    rest.split(' ').nth(19)?.trim_end().parse().ok()
+    let state = *rest.as_bytes().first()?;
+    let started = rest.split(' ').nth(19)?.trim_end().parse().ok()?;
+    Some(Status { state, started })
 }
 
 #[cfg(test)]
@@ -58,8 +73,8 @@ mod tests {
     fn a_name_with_parentheses_and_spaces_does_not_move_the_fields() {
         let stat = b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
 
-        assert_eq!(parse_start_time(stat), Some(4711));
-        assert_eq!(parse_start_time(b"7 (a"), None);
+        assert_eq!(parse(stat), Some(Status { state: b'S', started: 4711 }));
+        assert_eq!(parse(b"7 (a"), None);
     }
 
     #[test]

@@ -230,3 +230,32 @@ fn a_cgroup_path_does_not_climb() {
 
     assert!(matches!(outcome.code, 0 | 125), "{outcome}");
 }
+
+/// Attack test 9: CVE-2019-5736. The container's processes run our binary through their own names
+/// and write to whatever they find behind `exe`.
+#[test]
+fn our_binary_cannot_be_written_from_inside() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let canary = Canary::watch(&crate::bundle::driver()).unwrap();
+    let script = bundle.root().join("bin/again");
+    std::fs::write(&script, "#!/proc/self/exe\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).unwrap();
+    let attack = "echo up; while :; do for p in /proc/[0-9]*; do
+        (exec 9<$p/exe; case $(readlink $p/exe) in /bin/*) ;; *) echo x >> /proc/self/fd/9 && echo BREACH;; esac)
+        done 2>/dev/null; done";
+    let mut held = bundle.hold(&["sh", "-c", attack]);
+    held.start();
+    assert_eq!(held.line(), "up");
+
+    for _ in 0..20 {
+        let outcome = bundle.exec(held.pid, &["again"]);
+        assert_ne!(outcome.code, 0, "{outcome}");
+    }
+
+    held.kill();
+    assert_eq!(held.line(), "", "nothing was written to");
+    assert_eq!(held.end(), (137, String::new()));
+    canary.assert_alive();
+}

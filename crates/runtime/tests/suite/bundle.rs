@@ -1,7 +1,10 @@
 //! A bundle of a test's own: a busybox root and the default configuration. When it drops, it looks
 //! for what a container may have left: cgroups, mounts, processes.
 
-use dhow_spec::runtime::{Capabilities, DEFAULT_CAPABILITIES, Process, Root, Spec, default_spec};
+use dhow_spec::{
+    Mount,
+    runtime::{Capabilities, DEFAULT_CAPABILITIES, Process, Root, Spec, default_spec},
+};
 use dhow_testkit::{
     outcome::{self, Outcome},
     rootfs::{self, Rootfs},
@@ -95,7 +98,11 @@ impl Bundle {
     /// Runs one more process in the container whose first process is `pid`.
     pub(crate) fn exec(&self, pid: i32, args: &[&str]) -> Outcome {
         let mut command = Command::new(driver());
-        command.args(["exec", &self.id]).arg(self.directory()).arg(pid.to_string()).args(args);
+        command
+            .args(["sealed", "exec", &self.id])
+            .arg(self.directory())
+            .arg(pid.to_string())
+            .args(args);
         outcome::run(&mut command, b"", LIMIT).unwrap()
     }
 
@@ -105,6 +112,12 @@ impl Bundle {
         let mut command = Command::new(driver());
         command.args([verb, &self.id]).arg(self.directory());
         command
+    }
+
+    /// Uses this mount as the root filesystem.
+    pub(crate) fn mount_as_root(&self, mount: &Mount) {
+        let text = serde_json::to_vec(mount).unwrap();
+        std::fs::write(self.directory().join("mount.json"), text).unwrap();
     }
 
     /// Writes `config.json` as it is now.

@@ -68,10 +68,12 @@ fn a_missing_root_is_refused() {
     drop(bundle.run(&["true"]).exits(125).says("open root filesystem /nowhere/at/all"));
 }
 
+type Change = fn(&mut Bundle);
+
 #[test]
 fn bad_words_in_the_configuration_are_named() {
     needs_root!();
-    let change: [(&str, fn(&mut Bundle)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("CAP_FLY", |bundle| {
             bundle.process().capabilities.as_mut().unwrap().bounding.push("CAP_FLY".to_owned());
         }),
@@ -96,7 +98,7 @@ fn bad_words_in_the_configuration_are_named() {
             bundle.process().args = Vec::new();
         }),
     ];
-    for (words, change) in change {
+    for (words, change) in changes {
         let mut bundle = Bundle::new();
         change(&mut bundle);
         let args: &[&str] = if words.contains("empty") { &[] } else { &["true"] };

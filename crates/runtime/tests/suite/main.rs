@@ -3,6 +3,8 @@
 //! Creating a container copies the process, so the library is called by a small program of one
 //! thread (`examples/bundle.rs`), never by the test itself.
 
+#![expect(clippy::unwrap_used, reason = "a test panics with what went wrong")]
+
 mod attacks;
 mod bundle;
 mod environment;
@@ -12,4 +14,5 @@ mod hooks;
 mod identity;
 mod mounts;
 mod namespaces;
+mod shelf;
 mod terminal;

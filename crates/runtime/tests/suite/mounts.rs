@@ -1,7 +1,7 @@
 //! Mounts: their options, where they land, what is masked.
 
 use crate::bundle::Bundle;
-use dhow_spec::runtime::MountPoint;
+use dhow_spec::{Mount, mount::OverlayUpper, runtime::MountPoint};
 use dhow_testkit::needs_root;
 use std::path::Path;
 
@@ -172,4 +172,59 @@ fn mounts_of_the_container_never_reach_the_host_s_shared_trees() {
     rustix::mount::unmount(&source, rustix::mount::UnmountFlags::empty()).unwrap();
     assert_eq!(ended.0, 0, "{}", ended.1);
     assert!(!host.contains("shared/inner"), "{host}");
+}
+
+#[test]
+fn an_overlay_of_many_oddly_named_layers_is_a_root() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    // The upper layer's filesystem must not be an overlay itself.
+    let space = bundle.directory().join("layers");
+    std::fs::create_dir(&space).unwrap();
+    rustix::mount::mount("tmpfs", &space, "tmpfs", rustix::mount::MountFlags::empty(), None)
+        .unwrap();
+    let mut lower = Vec::new();
+    for number in 0..70 {
+        let layer = space.join(format!("a:b,c\\{number}"));
+        std::fs::create_dir(&layer).unwrap();
+        std::fs::write(layer.join(format!("file{number}")), "").unwrap();
+        std::fs::write(layer.join("top"), number.to_string()).unwrap();
+        lower.push(layer);
+    }
+    lower.push(bundle.root().to_owned());
+    let upper =
+        OverlayUpper { upper: space.join("upper"), work: space.join("work"), volatile: false };
+    std::fs::create_dir(&upper.upper).unwrap();
+    std::fs::create_dir(&upper.work).unwrap();
+    let changed = upper.upper.join("changed");
+    bundle.mount_as_root(&Mount::Overlay { lower, upper: Some(upper) });
+
+    let outcome = bundle.sh("ls / | grep -c ^file; cat /top; echo; echo x > /changed");
+
+    let is_changed = changed.exists();
+    rustix::mount::unmount(&space, rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert_eq!(outcome.ok().stdout, "70\n0\n");
+    assert!(is_changed, "the upper layer has what the container wrote");
+}
+
+#[test]
+fn a_bind_root_is_readonly_where_the_mount_says_so() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let source = bundle.root().to_owned();
+    bundle.mount_as_root(&Mount::Bind { source, read_only: true });
+
+    let outcome = bundle.sh("touch /x 2>&1").exits(1);
+
+    assert_eq!(outcome.stdout, "touch: /x: Read-only file system\n");
+}
+
+#[test]
+fn a_missing_layer_is_named() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let lower = vec!["/nowhere/layer".into(), bundle.root().to_owned()];
+    bundle.mount_as_root(&Mount::Overlay { lower, upper: None });
+
+    drop(bundle.run(&["true"]).exits(125).says("/nowhere/layer"));
 }
