@@ -1,2 +1,7 @@
-//! dhow.
-fn main() {}
+//! The one binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dhow_cli::main()
+}

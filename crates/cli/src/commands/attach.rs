@@ -1,0 +1,37 @@
+//! `attach`: connect to a running container.
+
+use super::{run, session::Link};
+use crate::{invocation::Invocation, tree::Act};
+use dhow_base::Result;
+
+/// Connect to a running container
+///
+/// Shows what the program prints from now on and passes on what is typed, if the container was
+/// made with `--interactive`. The exit code is the program's.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Attach {
+    /// The container, by name or id
+    container: String,
+
+    /// Do not connect standard input
+    #[arg(long)]
+    no_stdin: bool,
+
+    /// Pass signals on to the program
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    sig_proxy: bool,
+
+    /// Leave the session, but not the process, with these keys
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    detach_keys: String,
+}
+
+impl Act for Attach {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let mut engine = invocation.engine()?;
+        let terminal = invocation.has_terminal(&mut engine, &self.container)?;
+        let link = Link::new(!self.no_stdin, terminal, &self.detach_keys, self.sig_proxy)?;
+        let running = engine.attach(&self.container)?;
+        run::stay(&mut engine, running, link)
+    }
+}

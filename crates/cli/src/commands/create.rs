@@ -1,0 +1,70 @@
+//! `create`: make a container that does not run yet.
+
+use crate::{
+    exit::SUCCESS,
+    flags::{container::ContainerFlags, refuse},
+    invocation::Invocation,
+    tree::Act,
+};
+use dhow_base::{
+    Doing, Result,
+    file::{self, Durability},
+    id::ContainerId,
+};
+use std::path::PathBuf;
+
+/// Create a container without starting it
+///
+/// Prints the container's id, which `dhow start` takes.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Create {
+    #[command(flatten)]
+    container: ContainerFlags,
+}
+
+impl Act for Create {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let options = self.container.options(invocation.surroundings())?;
+        let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
+        note_network(&self.container, invocation);
+        let progress = invocation.progress(self.container.quiet);
+        let created = invocation.engine()?.create(&options, &progress)?;
+        cid_file.write(&created.id)?;
+        invocation.console.line(created.id.as_str())?;
+        Ok(SUCCESS)
+    }
+}
+
+/// Says that there will be no network, where the user did not say so.
+pub(super) fn note_network(flags: &ContainerFlags, invocation: &Invocation) {
+    if flags.place.network.is_none() && !flags.quiet {
+        invocation.console.note(
+            "the container gets no network; --network host gives it the host's, bridges come later",
+        );
+    }
+}
+
+/// The file that `--cidfile` names: it must not be there before, so that no id is taken for another.
+#[derive(Debug)]
+pub(super) struct CidFile(Option<PathBuf>);
+
+impl CidFile {
+    /// Refuses a file that is there, before anything is made.
+    pub(super) fn check(path: Option<&str>, invocation: &Invocation) -> Result<Self> {
+        let Some(text) = path else { return Ok(Self(None)) };
+        let path = invocation.surroundings().absolute(text);
+        if rustix::fs::lstat(&path).is_ok() {
+            return Err(
+                refuse("--cidfile", text, "the file exists").hint("remove it, or name another")
+            );
+        }
+        Ok(Self(Some(path)))
+    }
+
+    /// Writes the id.
+    pub(super) fn write(&self, id: &ContainerId) -> Result<()> {
+        let Some(path) = &self.0 else { return Ok(()) };
+        file::write_new(path, id.as_str().as_bytes(), 0o644, Durability::Cached)
+            .doing(|| format!("write the container's id to {}", path.display()))
+    }
+}

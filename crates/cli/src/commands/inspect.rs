@@ -1,0 +1,112 @@
+//! `inspect`: all that is known of containers and images, as docker's documents.
+
+use crate::{
+    exit::{FAILURE, SUCCESS},
+    invocation::Invocation,
+    render::template::Format,
+    tree::Act,
+};
+use clap::ValueEnum;
+use dhow_base::{Error, Kind, Result};
+use dhow_engine::Engine;
+use serde::Serialize;
+use serde_json::Value;
+
+/// Show all that is known of containers and images
+///
+/// Prints a JSON array, or a line for each object where a template is given. A name that is both a
+/// container's and an image's means the container.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Inspect {
+    /// The objects, by name or id
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Look for objects of this type only
+    #[arg(long, value_enum, value_name = "TYPE")]
+    r#type: Option<Type>,
+
+    /// Print as json or by a template such as '{{.State.Status}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+/// What can be inspected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Type {
+    /// A container.
+    Container,
+    /// An image.
+    Image,
+}
+
+impl Act for Inspect {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let format = match self.format.as_deref() {
+            None | Some("" | "json") => None,
+            Some(text) => Some(Format::parse(text)?),
+        };
+        let mut engine = invocation.engine()?;
+        let mut documents = Vec::new();
+        let mut code = SUCCESS;
+        for name in &self.names {
+            match self.find(&mut engine, name) {
+                Ok(document) => documents.push(document),
+                Err(error) => {
+                    invocation.console.error(&error);
+                    code = FAILURE;
+                }
+            }
+        }
+        let text = match format {
+            Some(format) => {
+                let line = |document| Ok(format!("{}\n", format.fill(document)?));
+                documents.iter().map(line).collect::<Result<String>>()?
+            }
+            None => pretty(&documents)?,
+        };
+        invocation.console.print(text)?;
+        Ok(code)
+    }
+}
+
+impl Inspect {
+    fn find(&self, engine: &mut Engine, name: &str) -> Result<Value> {
+        let image = |engine: &mut Engine| {
+            let (images, state) = engine.images();
+            images.inspect(state, name)
+        };
+        match self.r#type {
+            Some(Type::Container) => engine.inspect(name),
+            Some(Type::Image) => image(engine),
+            None => match engine.inspect(name) {
+                Err(error) if error.kind() == Kind::NotFound => {
+                    image(engine).map_err(|error| neither(name, error))
+                }
+                found => found,
+            },
+        }
+    }
+}
+
+/// Where there is neither, the error says so; other troubles of the image speak for themselves.
+fn neither(name: &str, error: Error) -> Error {
+    if error.kind() == Kind::NotFound {
+        Error::new(Kind::NotFound, format!("no container and no image is called {name}"))
+            .hint("`dhow ps -a` and `dhow images` list what is here")
+    } else {
+        error
+    }
+}
+
+/// With four spaces, as docker indents.
+fn pretty(documents: &[Value]) -> Result<String> {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    documents
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+        .map_err(|error| Error::new(Kind::Internal, "write JSON").because(error))?;
+    bytes.push(b'\n');
+    String::from_utf8(bytes)
+        .map_err(|error| Error::new(Kind::Internal, "write JSON").because(error))
+}

@@ -1,0 +1,50 @@
+//! `rmi`: take names from images, and remove those that have none left.
+
+use super::several;
+use crate::{invocation::Invocation, tree::Act};
+use dhow_base::{Kind, Result};
+
+/// Remove images
+///
+/// A name is taken away; with its last name an image goes too, unless a container is made of it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Rmi {
+    /// The images, by name or id
+    #[arg(required_unless_present = "all", value_name = "IMAGE")]
+    images: Vec<String>,
+
+    /// Remove all images
+    #[arg(short, long, conflicts_with = "images")]
+    all: bool,
+
+    /// Remove all names of an image at once; an image that is not there is no error
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Act for Rmi {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let mut engine = invocation.engine()?;
+        let (images, state) = engine.images();
+        let chosen = if self.all {
+            images.list(state)?.into_iter().map(|image| image.id.to_string()).collect()
+        } else {
+            self.images
+        };
+        let force = self.force || self.all;
+        several::each(invocation.console, &chosen, |name| match images.remove(state, name, force) {
+            Ok(removed) => {
+                let untagged = removed.untagged.iter().map(|name| format!("Untagged: {name}"));
+                let deleted = removed.deleted.iter().map(|id| format!("Deleted: {id}"));
+                let lines: Vec<String> = untagged.chain(deleted).collect();
+                for line in &lines {
+                    invocation.console.line(line)?;
+                }
+                Ok(None)
+            }
+            // What is wanted gone is gone, whoever did it.
+            Err(error) if error.kind() == Kind::NotFound && force => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+}

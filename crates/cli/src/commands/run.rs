@@ -1,0 +1,72 @@
+//! `run`: create a container, start it, and stay with it until it ends.
+
+use super::{
+    create::{self, CidFile},
+    session::{End, Link, PIPE_CODE},
+};
+use crate::{exit::SUCCESS, flags::container::ContainerFlags, invocation::Invocation, tree::Act};
+use dhow_base::Result;
+use dhow_engine::{Engine, Running, Watch};
+
+/// A program whose output nobody reads gets so long to end before it is killed.
+const UNREAD_GRACE_SECONDS: u32 = 1;
+
+/// Run a program in a new container
+///
+/// The image is fetched where it is not here. The exit code is the program's; 125 says that dhow
+/// failed, 126 that the program cannot be run, 127 that it is not in the container.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Run {
+    /// Pass signals on to the program
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    sig_proxy: bool,
+
+    #[command(flatten)]
+    container: ContainerFlags,
+}
+
+impl Act for Run {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let flags = &self.container;
+        let options = flags.options(invocation.surroundings())?;
+        let process = &flags.process;
+        let link = Link::new(
+            process.interactive,
+            process.tty,
+            &process.detach_keys,
+            self.sig_proxy && !process.detach,
+        )?;
+        let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
+        create::note_network(flags, invocation);
+        let mut engine = invocation.engine()?;
+        let watch = if process.detach { Watch::Detached } else { Watch::Attached };
+        let running = engine.run(&options, watch, &invocation.progress(flags.quiet))?;
+        cid_file.write(&running.id)?;
+        if process.detach {
+            running.client.detach()?;
+            invocation.console.line(running.id.as_str())?;
+            return Ok(SUCCESS);
+        }
+        link.check(invocation.console);
+        stay(&mut engine, running, link)
+    }
+}
+
+/// Stays with a container until it ends or the user leaves, and writes down how it ended.
+pub(super) fn stay(engine: &mut Engine, running: Running, link: Link) -> Result<u8> {
+    let Running { id, client, .. } = running;
+    match link.run(client)? {
+        End::Exited(code) => {
+            engine.finish(&id)?;
+            Ok(code)
+        }
+        End::Left(code) => Ok(code),
+        End::OutputClosed(client) => {
+            // A plain program would die of SIGPIPE now. The first process of a container ignores
+            // that signal unless it has a handler, so it is asked to end, and then made to.
+            drop(client);
+            engine.stop(id.as_str(), Some(UNREAD_GRACE_SECONDS))?;
+            Ok(PIPE_CODE)
+        }
+    }
+}

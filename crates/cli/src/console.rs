@@ -1,0 +1,107 @@
+//! The two streams of the command line: data goes to standard output, everything else to standard
+//! error, in one line each, understandable without colour.
+//!
+//! Text that comes from outside (names, messages of registries, paths) may hold bytes that steer
+//! a terminal. Whatever is written here for people is escaped first; what programs in containers
+//! write, and JSON, is passed on as it is.
+
+use crate::render::text::escaped;
+use anstyle::{AnsiColor, Style};
+use dhow_base::{Doing, Error, Result};
+use std::io::{self, IsTerminal, Write};
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Colour {
+    /// On terminals, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Also where nobody may see it.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// How much is said beside the data.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
+pub(crate) enum Level {
+    /// Errors only.
+    Error,
+    /// Errors and warnings.
+    Warn,
+    /// Also notes.
+    #[default]
+    Info,
+}
+
+/// Standard output and standard error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Console {
+    coloured: bool,
+    level: Level,
+    is_terminal: bool,
+}
+
+impl Console {
+    /// The console, by what the user and the environment want.
+    pub(crate) fn new(colour: Colour, level: Level, no_color: bool, term: Option<&str>) -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        let capable = is_terminal && !no_color && term.is_some_and(|term| term != "dumb");
+        let coloured = match colour {
+            Colour::Auto => capable,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        Self { coloured, level, is_terminal: is_terminal && term != Some("dumb") }
+    }
+
+    /// Whether somebody watches standard error on a terminal that can move its cursor.
+    pub(crate) fn is_watched(self) -> bool {
+        self.is_terminal
+    }
+
+    /// Writes data to standard output, whole.
+    pub(crate) fn print(self, data: impl AsRef<[u8]>) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(data.as_ref()).and_then(|()| out.flush()).doing(|| "write to standard output")
+    }
+
+    /// Writes one line of data, escaped for terminals.
+    pub(crate) fn line(self, text: &str) -> Result<()> {
+        self.print(format!("{}\n", escaped(text)))
+    }
+
+    /// Says what went wrong and what can be done.
+    pub(crate) fn error(self, error: &Error) {
+        self.say("error", AnsiColor::Red, &error.one_line());
+        if let Some(hint) = error.innermost_hint() {
+            self.say("hint", AnsiColor::Cyan, hint);
+        }
+    }
+
+    /// Says what is probably not as the user wants it.
+    pub(crate) fn warning(self, text: &str) {
+        if self.level >= Level::Warn {
+            self.say("warning", AnsiColor::Yellow, text);
+        }
+    }
+
+    /// Says what is good to know.
+    pub(crate) fn note(self, text: &str) {
+        if self.level >= Level::Info {
+            self.say("note", AnsiColor::Cyan, text);
+        }
+    }
+
+    fn say(self, word: &str, colour: AnsiColor, text: &str) {
+        let text = escaped(text);
+        let line = if self.coloured {
+            let style = Style::new().bold().fg_color(Some(colour.into()));
+            format!("{style}{word}:{style:#} {text}\n")
+        } else {
+            format!("{word}: {text}\n")
+        };
+        // Where nobody listens on standard error there is nobody to tell of it.
+        let _written = io::stderr().lock().write_all(line.as_bytes());
+    }
+}

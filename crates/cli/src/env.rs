@@ -1,0 +1,99 @@
+//! The environment, read in this one file and passed down as values.
+//!
+//! | variable | what it says |
+//! |---|---|
+//! | `DHOW_ROOT`, `DHOW_RUNROOT` | where things are kept, as `--root` and `--runroot` |
+//! | `HOME`, `XDG_DATA_HOME`, `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME` | the same for users who are not root |
+//! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
+//! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |
+//! | `CONTAINERS_REGISTRIES_CONF` | where registries.conf is |
+//! | `SSL_CERT_FILE` | which certificates are trusted |
+//! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
+//!
+//! `-e NAME` and `--env-file` may name any variable; they ask [`variable`].
+
+use std::{ffi::OsString, path::PathBuf};
+
+/// What the environment says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) runroot: Option<PathBuf>,
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) data_home: Option<PathBuf>,
+    pub(crate) runtime_dir: Option<PathBuf>,
+    pub(crate) config_home: Option<PathBuf>,
+    pub(crate) http_proxy: Option<String>,
+    pub(crate) https_proxy: Option<String>,
+    pub(crate) no_proxy: Option<String>,
+    pub(crate) auth_file: Option<PathBuf>,
+    pub(crate) docker_config: Option<PathBuf>,
+    pub(crate) registries_conf: Option<PathBuf>,
+    pub(crate) certificates: Option<PathBuf>,
+    pub(crate) no_color: bool,
+    pub(crate) term: Option<String>,
+    pub(crate) columns: Option<usize>,
+}
+
+impl Environment {
+    /// Reads it. Empty variables count as missing, which is how they are usually taken back.
+    pub(crate) fn read() -> Self {
+        let path = |name| raw(name).map(PathBuf::from);
+        // A web server once let strangers set HTTP_PROXY in upper case; curl therefore reads it in
+        // lower case only. dhow is no CGI program, and users expect both.
+        let either = |lower, upper| text(lower).or_else(|| text(upper));
+        Self {
+            root: path("DHOW_ROOT"),
+            runroot: path("DHOW_RUNROOT"),
+            home: path("HOME"),
+            data_home: path("XDG_DATA_HOME"),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+            config_home: path("XDG_CONFIG_HOME"),
+            http_proxy: either("http_proxy", "HTTP_PROXY"),
+            https_proxy: either("https_proxy", "HTTPS_PROXY"),
+            no_proxy: either("no_proxy", "NO_PROXY"),
+            auth_file: path("REGISTRY_AUTH_FILE"),
+            docker_config: path("DOCKER_CONFIG"),
+            registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
+            certificates: path("SSL_CERT_FILE"),
+            no_color: raw("NO_COLOR").is_some(),
+            term: text("TERM"),
+            columns: text("COLUMNS").and_then(|columns| columns.parse().ok()),
+        }
+    }
+}
+
+/// The value of a variable that the user named; `None` where it is not set or is not UTF-8.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    // `var_os` panics on names that cannot be variables.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return None;
+    }
+    any(name)?.into_string().ok()
+}
+
+fn text(name: &str) -> Option<String> {
+    raw(name)?.into_string().ok()
+}
+
+fn raw(name: &str) -> Option<OsString> {
+    any(name).filter(|value| !value.is_empty())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one file that reads the environment")]
+fn any(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_cannot_be_variables_have_no_value() {
+        for name in ["", "A=B", "A\0", "DHOW_SURELY_UNSET"] {
+            assert_eq!(variable(name), None, "{name:?}");
+        }
+        assert!(variable("PATH").is_some());
+    }
+}

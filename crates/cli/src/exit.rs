@@ -1,0 +1,56 @@
+//! What the command line makes of error kinds: exit codes, as docker has them.
+//!
+//! | code | when |
+//! |---|---|
+//! | 0 | all went well |
+//! | the program's | `run`, `exec`, `start --attach`, `attach`, `wait`: 128 and the signal's number where a signal ended it |
+//! | 125 | a flag is wrong; or dhow itself failed in `run`, `create`, `start` or `exec` |
+//! | 126 | the program is there and cannot be run |
+//! | 127 | the program is not in the container |
+//! | 1 | everything else |
+
+use dhow_base::{Error, Kind};
+
+/// Everything went well.
+pub(crate) const SUCCESS: u8 = 0;
+/// Something failed, and the command has no program whose exit code could be meant.
+pub(crate) const FAILURE: u8 = 1;
+/// dhow failed, not the program; or a flag made no sense.
+pub(crate) const OWN_FAILURE: u8 = 125;
+
+/// The exit code for an error of a command whose own failures have the code `own`.
+pub(crate) fn code_of(error: &Error, own: u8) -> u8 {
+    match error.kind() {
+        Kind::CommandNotFound => 127,
+        Kind::CommandNotRunnable => 126,
+        Kind::NotFound
+        | Kind::AlreadyExists
+        | Kind::Invalid
+        | Kind::Conflict
+        | Kind::Denied
+        | Kind::Corrupt
+        | Kind::Exhausted
+        | Kind::Unavailable
+        | Kind::Unsupported
+        | Kind::TimedOut
+        | Kind::Internal => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_has_its_own_code_everywhere() {
+        let cases = [
+            (Kind::CommandNotFound, OWN_FAILURE, 127),
+            (Kind::CommandNotRunnable, FAILURE, 126),
+            (Kind::NotFound, OWN_FAILURE, 125),
+            (Kind::NotFound, FAILURE, 1),
+        ];
+        for (kind, own, code) in cases {
+            assert_eq!(code_of(&Error::new(kind, "x"), own), code, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The flags of `run` and `create`, and what they ask the engine for.
+
+use super::{
+    Surroundings, device, limits, mount, network, pairs, process::ProcessFlags, refuse, security,
+    signal,
+};
+use dhow_base::{Error, Kind, Result};
+use dhow_engine::options::{CreateOptions, Limits, Rights};
+use dhow_spec::image::Platform;
+
+/// What a container is made of and what it may do.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct ContainerFlags {
+    /// Name the container
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Remove the container when its program ends
+    #[arg(long)]
+    pub(crate) rm: bool,
+
+    /// Print no notes and no progress
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Fetch the image: always, missing, never or newer
+    #[arg(long, value_name = "POLICY", default_value = "missing")]
+    pub(crate) pull: String,
+
+    /// Use the image of this platform
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<String>,
+
+    /// Write the container's id to a file, which must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cidfile: Option<String>,
+
+    /// Add a label
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    pub(crate) label: Vec<String>,
+
+    /// Read labels from a file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) label_file: Vec<String>,
+
+    /// Add an annotation
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) annotation: Vec<String>,
+
+    /// Stop the program with this signal
+    #[arg(long, value_name = "SIGNAL")]
+    pub(crate) stop_signal: Option<String>,
+
+    /// Give the program so many seconds to stop before it is killed
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) stop_timeout: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) process: ProcessFlags,
+
+    /// Run this program instead of the image's; its arguments follow the image
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) entrypoint: Option<String>,
+
+    /// Add the process to a group, by name or number
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group_add: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) place: PlaceFlags,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+
+    #[command(flatten)]
+    pub(crate) rights: RightsFlags,
+
+    /// The image, and what to run in it; all that follows the image belongs to the program
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE [COMMAND] [ARG...]")]
+    pub(crate) image_and_command: Vec<String>,
+}
+
+/// Where the container lives: its filesystems and its network.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Filesystem and network")]
+pub(crate) struct PlaceFlags {
+    /// Mount a path of the host or a volume
+    #[arg(short, long, value_name = "SOURCE:TARGET[:OPTIONS]")]
+    volume: Vec<String>,
+
+    /// Mount a path, a volume or a tmpfs, with a name for every field
+    #[arg(long, value_name = "type=TYPE,source=SOURCE,target=TARGET")]
+    mount: Vec<String>,
+
+    /// Mount memory
+    #[arg(long, value_name = "TARGET[:OPTIONS]")]
+    tmpfs: Vec<String>,
+
+    /// Mount the image read-only
+    #[arg(long)]
+    read_only: bool,
+
+    /// Make /dev/shm this large
+    #[arg(long, value_name = "SIZE")]
+    shm_size: Option<String>,
+
+    /// Use no network (none, which is also the default for now) or the host's (host)
+    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
+    pub(crate) network: Option<String>,
+
+    /// Name the container's host
+    #[arg(short = 'h', long, value_name = "NAME")]
+    hostname: Option<String>,
+}
+
+/// What the container may use.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// Limit memory
+    #[arg(short, long, value_name = "SIZE")]
+    memory: Option<String>,
+
+    /// Limit memory and swap together; -1 is no limit
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    memory_swap: Option<String>,
+
+    /// Keep this much memory when memory runs out
+    #[arg(long, value_name = "SIZE")]
+    memory_reservation: Option<String>,
+
+    /// Limit processors, such as 1.5
+    #[arg(long, value_name = "NUMBER")]
+    cpus: Option<String>,
+
+    /// Weigh processor time against other containers; 1024 is usual
+    #[arg(short, long, value_name = "NUMBER")]
+    cpu_shares: Option<u64>,
+
+    /// Use these processors only, such as 0-3,7
+    #[arg(long, value_name = "LIST")]
+    cpuset_cpus: Option<String>,
+
+    /// Use memory of these nodes only
+    #[arg(long, value_name = "LIST")]
+    cpuset_mems: Option<String>,
+
+    /// Limit processes and threads; -1 is no limit
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pids_limit: Option<i64>,
+
+    /// Set a resource limit of processes
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    ulimit: Vec<String>,
+
+    /// Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    oom_score_adj: Option<i32>,
+}
+
+/// What the container may do.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Rights")]
+pub(crate) struct RightsFlags {
+    /// Take away all walls that can be taken away
+    #[arg(long)]
+    privileged: bool,
+
+    /// Add a capability; ALL for all
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_add: Vec<String>,
+
+    /// Drop a capability; ALL for all
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_drop: Vec<String>,
+
+    /// Set an option such as no-new-privileges or seccomp=FILE
+    #[arg(long, value_name = "OPTION")]
+    security_opt: Vec<String>,
+
+    /// Let the container use a device
+    #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
+    device: Vec<String>,
+}
+
+impl ContainerFlags {
+    /// What the flags ask for, or the first that makes no sense.
+    pub(crate) fn options(&self, around: Surroundings<'_>) -> Result<CreateOptions> {
+        let (image, command) = self
+            .image_and_command
+            .split_first()
+            .ok_or_else(|| Error::new(Kind::Invalid, "the image is missing"))?;
+        if image.is_empty() {
+            return Err(refuse("IMAGE", image, "the image has no name"));
+        }
+        let process = &self.process;
+        Ok(CreateOptions {
+            command: command.to_vec(),
+            name: self.name.as_deref().map(name).transpose()?,
+            entrypoint: self.entrypoint.as_deref().map(entrypoint),
+            env: process.variables(around)?,
+            workdir: process.workdir.as_deref().map(workdir).transpose()?,
+            user: process.user.clone(),
+            groups: self.group_add.clone(),
+            hostname: self.place.hostname.clone(),
+            labels: pairs::labels(&self.label_file, &self.label, around)?,
+            annotations: parse_all(&self.annotation, |text| pairs::parse("--annotation", text))?,
+            interactive: process.interactive,
+            tty: process.tty,
+            auto_remove: self.rm,
+            limits: self.limits.limits()?,
+            rights: self.rights.rights(around)?,
+            mounts: self.place.mounts(around)?,
+            read_only: self.place.read_only,
+            network: network::mode(self.place.network.as_deref())?,
+            stop_signal: parse(self.stop_signal.as_ref(), |t| signal::parse("--stop-signal", t))?,
+            stop_timeout: self.stop_timeout,
+            pull: network::pull(&self.pull)?,
+            platform: parse(self.platform.as_ref(), platform)?,
+            shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
+            ..CreateOptions::of(image)
+        })
+    }
+}
+
+impl PlaceFlags {
+    fn mounts(&self, around: Surroundings<'_>) -> Result<Vec<dhow_engine::options::MountOption>> {
+        let mut all = parse_all(&self.volume, |text| mount::volume(text, around))?;
+        all.extend(parse_all(&self.mount, |text| mount::mount(text, around))?);
+        all.extend(parse_all(&self.tmpfs, mount::tmpfs)?);
+        Ok(all)
+    }
+}
+
+impl LimitFlags {
+    fn limits(&self) -> Result<Limits> {
+        let adjustment = self.oom_score_adj;
+        if let Some(number) = adjustment.filter(|number| !(-1000..=1000).contains(number)) {
+            return Err(refuse("--oom-score-adj", &number.to_string(), "not in -1000 to 1000"));
+        }
+        Ok(Limits {
+            memory_bytes: parse(self.memory.as_ref(), |t| limits::bytes("--memory", t))?,
+            memory_swap_bytes: parse(self.memory_swap.as_ref(), |t| {
+                limits::bytes_or_unlimited("--memory-swap", t)
+            })?,
+            memory_reservation_bytes: parse(self.memory_reservation.as_ref(), |t| {
+                limits::bytes("--memory-reservation", t)
+            })?,
+            nano_cpus: parse(self.cpus.as_ref(), limits::nano_cpus)?,
+            cpu_shares: self.cpu_shares,
+            cpuset_cpus: parse(self.cpuset_cpus.as_ref(), |t| limits::set("--cpuset-cpus", t))?,
+            cpuset_mems: parse(self.cpuset_mems.as_ref(), |t| limits::set("--cpuset-mems", t))?,
+            pids: self.pids_limit,
+            ulimits: parse_all(&self.ulimit, limits::ulimit)?,
+            oom_score_adj: adjustment,
+        })
+    }
+}
+
+impl RightsFlags {
+    fn rights(&self, around: Surroundings<'_>) -> Result<Rights> {
+        let mut rights = Rights {
+            privileged: self.privileged,
+            cap_add: self.cap_add.clone(),
+            cap_drop: self.cap_drop.clone(),
+            devices: parse_all(&self.device, device::parse)?,
+            ..Rights::default()
+        };
+        for text in &self.security_opt {
+            security::apply(text, &mut rights, around)?;
+        }
+        Ok(rights)
+    }
+}
+
+/// An empty word clears what the image has.
+fn entrypoint(text: &str) -> Vec<String> {
+    if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
+}
+
+fn name(text: &str) -> Result<dhow_base::id::Name> {
+    text.parse().map_err(|_| {
+        refuse("--name", text, "not a name")
+            .hint("names match [a-zA-Z0-9][a-zA-Z0-9_.-]* and have at most 128 characters")
+    })
+}
+
+fn workdir(text: &str) -> Result<String> {
+    if text.starts_with('/') {
+        Ok(text.to_owned())
+    } else {
+        Err(refuse("--workdir", text, "not an absolute path"))
+    }
+}
+
+/// What `--platform` names.
+pub(crate) fn platform(text: &str) -> Result<Platform> {
+    Platform::parse(text).map_err(|error| {
+        let hint = error.innermost_hint().unwrap_or("such as linux/amd64").to_owned();
+        refuse("--platform", text, "not a platform").hint(hint)
+    })
+}
+
+fn parse<T>(text: Option<&String>, parser: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
+    text.map(|text| parser(text)).transpose()
+}
+
+fn parse_all<T>(texts: &[String], parser: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    texts.iter().map(|text| parser(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::tests::world;
+    use clap::{Args, FromArgMatches};
+    use dhow_engine::options::{NetworkMode, PullPolicy};
+
+    fn options(line: &[&str]) -> Result<CreateOptions> {
+        let command = ContainerFlags::augment_args(clap::Command::new("run"))
+            .disable_help_flag(true)
+            .no_binary_name(true);
+        let matches = command.try_get_matches_from(line).expect("the flags are known");
+        ContainerFlags::from_arg_matches(&matches).expect("the flags are known").options(world())
+    }
+
+    #[test]
+    fn all_that_follows_the_image_belongs_to_the_program() {
+        let cases: [(&[&str], &[&str]); 5] = [
+            (&["box", "ls", "-l"], &["ls", "-l"]),
+            (&["box", "-v", "--rm", "--help"], &["-v", "--rm", "--help"]),
+            (&["--rm", "box", "--", "x"], &["--", "x"]),
+            (&["--", "box", "-t"], &["-t"]),
+            (&["box"], &[]),
+        ];
+        for (line, command) in cases {
+            let options = options(line).unwrap();
+            assert_eq!(
+                (options.image.as_str(), &options.command[..]),
+                ("box", &command.iter().map(ToString::to_string).collect::<Vec<_>>()[..]),
+                "{line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn unsaid_is_unsaid() {
+        let options = options(&["box"]).unwrap();
+
+        assert!(options.name.is_none() && options.entrypoint.is_none() && options.env.is_empty());
+        assert!(options.mounts.is_empty() && options.limits.memory_bytes.is_none());
+        assert_eq!((options.network, options.pull), (NetworkMode::Unsaid, PullPolicy::Missing));
+    }
+
+    #[test]
+    fn flags_become_options() {
+        let options = options(&[
+            "-it",
+            "--rm",
+            "--name",
+            "web",
+            "-eA=1",
+            "-e",
+            "HOME",
+            "-u",
+            "1000:5",
+            "-w",
+            "/srv",
+            "-h",
+            "here",
+            "-m",
+            "64m",
+            "--memory-swap",
+            "-1",
+            "--cpus=1.5",
+            "--pids-limit",
+            "-1",
+            "--cap-drop",
+            "ALL",
+            "--cap-add=NET_RAW",
+            "--security-opt",
+            "no-new-privileges",
+            "--read-only",
+            "--tmpfs",
+            "/tmp",
+            "-v",
+            "/a:/b:ro",
+            "--ulimit",
+            "nofile=5",
+            "-l",
+            "a=b",
+            "--net",
+            "host",
+            "--stop-signal",
+            "INT",
+            "--stop-timeout",
+            "3",
+            "--pull",
+            "never",
+            "--platform",
+            "linux/arm64",
+            "--shm-size",
+            "1m",
+            "--group-add",
+            "audio",
+            "--oom-score-adj",
+            "-500",
+            "--entrypoint",
+            "",
+            "--annotation",
+            "x=y",
+            "box",
+            "sh",
+        ])
+        .unwrap();
+
+        assert!(options.interactive && options.tty && options.auto_remove && options.read_only);
+        assert_eq!(options.name.unwrap().as_str(), "web");
+        assert_eq!(options.env, ["A=1", "HOME=/root"]);
+        assert_eq!(options.user.as_deref(), Some("1000:5"));
+        assert_eq!(options.workdir.as_deref(), Some("/srv"));
+        assert_eq!(options.hostname.as_deref(), Some("here"));
+        assert_eq!(options.limits.memory_bytes, Some(64 << 20));
+        assert_eq!(options.limits.memory_swap_bytes, Some(-1));
+        assert_eq!(options.limits.nano_cpus, Some(1_500_000_000));
+        assert_eq!(options.limits.pids, Some(-1));
+        assert_eq!(options.limits.oom_score_adj, Some(-500));
+        assert_eq!(options.limits.ulimits.len(), 1);
+        assert_eq!(options.rights.cap_drop, ["ALL"]);
+        assert_eq!(options.rights.cap_add, ["NET_RAW"]);
+        assert!(options.rights.no_new_privileges);
+        assert_eq!(options.mounts.len(), 2);
+        assert_eq!(options.network, NetworkMode::Host);
+        assert_eq!((options.stop_signal, options.stop_timeout), (Some(2), Some(3)));
+        assert_eq!(options.pull, PullPolicy::Never);
+        assert_eq!(options.platform.unwrap().architecture, "arm64");
+        assert_eq!(options.shm_bytes, Some(1 << 20));
+        assert_eq!(options.groups, ["audio"]);
+        assert_eq!(options.entrypoint, Some(Vec::new()));
+        assert_eq!(options.annotations, [("x".to_owned(), "y".to_owned())]);
+    }
+
+    #[test]
+    fn each_bad_value_names_its_flag_and_itself() {
+        let cases: [&[&str]; 16] = [
+            &["--memory", "12x"],
+            &["--memory-swap", "much"],
+            &["--cpus", "many"],
+            &["--cpuset-cpus", "a"],
+            &["--name", "a/b"],
+            &["--env", "=x"],
+            &["--env-file", "gone"],
+            &["--volume", "a/b:/c"],
+            &["--mount", "type=bind"],
+            &["--tmpfs", "x"],
+            &["--ulimit", "nofile"],
+            &["--network", "bridge"],
+            &["--stop-signal", "BOGUS"],
+            &["--pull", "sometimes"],
+            &["--platform", "a/b/c/d"],
+            &["--security-opt", "bogus"],
+        ];
+        for flags in cases {
+            let error = options(&[flags, &["box"]].concat()).unwrap_err();
+            let line = error.one_line();
+            assert!(line.contains(flags[0]) && line.contains(flags[1]), "{line}");
+        }
+    }
+}

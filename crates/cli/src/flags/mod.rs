@@ -1,0 +1,70 @@
+//! Flags as users write them, turned into what the engine is asked for.
+//!
+//! One file a kind of value. Parsing is a step of its own: it takes text and gives a value or one
+//! error that names the flag, the text and a way out. The only things it looks at besides the text
+//! are what [`Surroundings`] lends it: the environment and the working directory.
+
+pub(crate) mod container;
+pub(crate) mod device;
+pub(crate) mod limits;
+pub(crate) mod moment;
+pub(crate) mod mount;
+pub(crate) mod network;
+pub(crate) mod pairs;
+pub(crate) mod process;
+pub(crate) mod security;
+pub(crate) mod signal;
+pub(crate) mod variables;
+
+use dhow_base::{Error, Kind};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// What parsing may look at besides the text.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// The value of an environment variable, where it is set.
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Where relative paths of the host start.
+    pub(crate) directory: &'a Path,
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Surroundings<'_> {
+    /// A path of the host's, absolute.
+    pub(crate) fn absolute(&self, path: &str) -> PathBuf {
+        let path = Path::new(path.strip_prefix("./").unwrap_or(path));
+        if path == Path::new(".") { self.directory.to_owned() } else { self.directory.join(path) }
+    }
+}
+
+/// The error for a value that makes no sense: it names the flag and shows the value, escaped.
+pub(crate) fn refuse(flag: &str, value: &str, why: impl fmt::Display) -> Error {
+    Error::new(Kind::Invalid, format!("{flag} {value:?}: {why}"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Surroundings;
+    use std::path::Path;
+
+    /// A little world: two variables, and `/here` as the working directory.
+    pub(crate) fn world() -> Surroundings<'static> {
+        Surroundings { variable: &variable, directory: Path::new("/here") }
+    }
+
+    fn variable(name: &str) -> Option<String> {
+        match name {
+            "HOME" => Some("/root".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        }
+    }
+}

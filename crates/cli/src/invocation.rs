@@ -1,0 +1,234 @@
+//! One run of the command line: the global flags, the environment, the console, and the way to the
+//! engine.
+
+use crate::{
+    console::{Colour, Console, Level},
+    env::{self, Environment},
+    flags::Surroundings,
+    render::progress::Reporter,
+};
+use clap::FromArgMatches;
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_engine::{Engine, Settings};
+use dhow_image::Registries;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Flags before the command.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Globals {
+    /// Keep images and containers in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Keep what a reboot may take in this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runroot: Option<PathBuf>,
+
+    /// Say errors only, also warnings, or also notes
+    #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
+    pub(crate) log_level: Level,
+
+    /// Use colour for messages
+    #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
+    pub(crate) color: Colour,
+}
+
+impl Globals {
+    /// The global flags of a parsed command line.
+    pub(crate) fn of(matches: &clap::ArgMatches) -> Self {
+        Self::from_arg_matches(matches).unwrap_or_default()
+    }
+}
+
+/// Everything that a command is given beside its own arguments.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) globals: Globals,
+    pub(crate) environment: Environment,
+    pub(crate) console: Console,
+    /// Where relative paths start.
+    pub(crate) directory: PathBuf,
+}
+
+impl Invocation {
+    pub(crate) fn new(globals: Globals, environment: Environment, console: Console) -> Self {
+        // A directory that was removed under us is no reason to fail: only relative paths need it,
+        // and those fail by themselves.
+        let directory = std::env::current_dir().unwrap_or_default();
+        Self { globals, environment, console, directory }
+    }
+
+    /// What flags may look at.
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { variable: &env::variable, directory: &self.directory }
+    }
+
+    /// Opens the engine.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        self.engine_with(self.registries())
+    }
+
+    /// Opens the engine with registries that a command's flags have changed.
+    pub(crate) fn engine_with(&self, registries: Registries) -> Result<Engine> {
+        let (root, runroot) = self.roots()?;
+        Engine::open(Settings { root, runroot, registries, warn })
+    }
+
+    /// How a pull is shown.
+    pub(crate) fn progress(&self, quiet: bool) -> Reporter {
+        Reporter::new(self.console, quiet, self.environment.columns)
+    }
+
+    /// Whether a container has a terminal.
+    pub(crate) fn has_terminal(&self, engine: &mut Engine, container: &str) -> Result<bool> {
+        Ok(engine.inspect(container)?["Config"]["Tty"].as_bool().unwrap_or(false))
+    }
+
+    fn roots(&self) -> Result<(PathBuf, PathBuf)> {
+        let Environment { root, runroot, home, data_home, runtime_dir, .. } = &self.environment;
+        let is_root = rustix::process::geteuid().is_root();
+        let data = || data_home.clone().or_else(|| Some(home.as_ref()?.join(".local/share")));
+        let usual_root =
+            || if is_root { Some("/var/lib".into()) } else { data() }.map(|at| at.join("dhow"));
+        let usual_runroot = || {
+            let below = if is_root { Some("/run".into()) } else { runtime_dir.clone() };
+            below.map(|at: PathBuf| at.join("dhow"))
+        };
+        let pick = |flag: &Option<PathBuf>, variable: &Option<PathBuf>| {
+            flag.clone().or_else(|| variable.clone())
+        };
+        let missing = |what: &str, how: &str| {
+            Error::new(Kind::Invalid, format!("find the place for {what}")).hint(how.to_owned())
+        };
+        let root = pick(&self.globals.root, root)
+            .or_else(usual_root)
+            .ok_or_else(|| missing("images and containers", "set HOME, or use --root"))?;
+        let runroot =
+            pick(&self.globals.runroot, runroot).or_else(usual_runroot).ok_or_else(|| {
+                missing("running containers", "set XDG_RUNTIME_DIR, or use --runroot")
+            })?;
+        Ok((self.absolute(&root)?, self.absolute(&runroot)?))
+    }
+
+    /// Monitors have no working directory of ours, so all paths that they hear of are absolute.
+    fn absolute(&self, path: &Path) -> Result<PathBuf> {
+        std::path::absolute(self.directory.join(path))
+            .doing(|| format!("find the directory {}", path.display()))
+    }
+
+    /// What the environment says of registries; the rest is as the ecosystem has it.
+    pub(crate) fn registries(&self) -> Registries {
+        let mut registries = Registries::default();
+        let environment = &self.environment;
+        registries.proxies.http.clone_from(&environment.http_proxy);
+        registries.proxies.https.clone_from(&environment.https_proxy);
+        registries.proxies.except.clone_from(&environment.no_proxy);
+        if let Some(path) = &environment.certificates {
+            registries.ca_bundles.insert(0, path.clone());
+        }
+        self.configure_paths(&mut registries);
+        registries.auth_files = self.auth_files();
+        registries
+    }
+
+    fn configure_paths(&self, registries: &mut Registries) {
+        let Some(configuration) = self.configuration() else { return };
+        if !rustix::process::geteuid().is_root() {
+            let own = configuration.join("containers/registries.conf");
+            if own.exists() {
+                registries.registries_conf = own;
+            }
+            registries
+                .registries_conf_dirs
+                .push(configuration.join("containers/registries.conf.d"));
+            registries.certs_dirs.insert(0, configuration.join("containers/certs.d"));
+        }
+        if let Some(path) = &self.environment.registries_conf {
+            registries.registries_conf.clone_from(path);
+            // As podman has it: who names the file means the file alone.
+            registries.registries_conf_dirs.clear();
+        }
+    }
+
+    fn configuration(&self) -> Option<PathBuf> {
+        let Environment { config_home, home, .. } = &self.environment;
+        config_home.clone().or_else(|| Some(home.as_ref()?.join(".config")))
+    }
+
+    /// Where credentials may be, the most important first.
+    fn auth_files(&self) -> Vec<PathBuf> {
+        let Environment { auth_file, runtime_dir, docker_config, home, .. } = &self.environment;
+        if let Some(path) = auth_file {
+            return vec![path.clone()];
+        }
+        let uid = rustix::process::geteuid().as_raw();
+        let runtime = match runtime_dir {
+            Some(directory) => directory.join("containers/auth.json"),
+            None => PathBuf::from(format!("/run/containers/{uid}/auth.json")),
+        };
+        let docker = docker_config
+            .clone()
+            .or_else(|| Some(home.as_ref()?.join(".docker")))
+            .map(|directory| directory.join("config.json"));
+        let own = self.configuration().map(|directory| directory.join("containers/auth.json"));
+        std::iter::once(runtime).chain(own).chain(docker).collect()
+    }
+}
+
+/// The engine's troubles, which do not stop it.
+fn warn(text: &str) {
+    let line = format!("warning: {}\n", crate::render::text::escaped(text));
+    // Where nobody listens on standard error there is nobody to tell of it.
+    let _written = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(environment: Environment) -> Invocation {
+        let console = Console::new(Colour::Never, Level::Info, true, None);
+        Invocation { globals: Globals::default(), environment, console, directory: "/here".into() }
+    }
+
+    #[test]
+    fn flags_win_over_variables_and_paths_become_absolute() {
+        let mut invocation = invocation(Environment {
+            root: Some("/variable".into()),
+            runroot: Some("relative".into()),
+            ..Environment::default()
+        });
+        assert_eq!(invocation.roots().unwrap(), ("/variable".into(), "/here/relative".into()));
+
+        invocation.globals.root = Some("flag/./x".into());
+
+        assert_eq!(invocation.roots().unwrap().0, Path::new("/here/flag/x"));
+    }
+
+    #[test]
+    fn a_named_auth_file_is_the_only_one() {
+        let named = invocation(Environment {
+            auth_file: Some("/auth".into()),
+            home: Some("/home".into()),
+            ..Environment::default()
+        });
+        let usual = invocation(Environment {
+            home: Some("/home".into()),
+            runtime_dir: Some("/run/user/1".into()),
+            ..Environment::default()
+        });
+
+        assert_eq!(named.auth_files(), [Path::new("/auth")]);
+        assert_eq!(
+            usual.auth_files(),
+            [
+                Path::new("/run/user/1/containers/auth.json"),
+                Path::new("/home/.config/containers/auth.json"),
+                Path::new("/home/.docker/config.json")
+            ]
+        );
+    }
+}

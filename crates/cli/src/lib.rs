@@ -1,0 +1,121 @@
+//! The command line of dhow: the one binary, its roles, a file a command, and what is printed.
+//!
+//! # Roles
+//!
+//! The binary is three programs. Which one, its name decides before anything else happens (see
+//! `role`): the monitor must be the only thread of a small process, and the program in the `hello`
+//! image must not look for a home directory.
+//!
+//! # A command's way
+//!
+//! ```text
+//! arguments ─clap─▶ flags ─parse─▶ options ─▶ one call of the engine or the images ─▶ print
+//! ```
+//!
+//! # What this crate does not know
+//!
+//! Rules. What a flag means for a container is the engine's business, so that the other doors have
+//! the same rules; here flags are read, and answers are shown. This is the only crate that reads
+//! the environment, and the only one that writes to standard output.
+
+mod commands;
+mod console;
+mod env;
+mod exit;
+mod flags;
+mod hello;
+mod invocation;
+mod render;
+mod role;
+mod tree;
+mod usage;
+
+use clap::error::ErrorKind;
+use console::{Colour, Console, Level};
+use dhow_base::{Error, Kind};
+use env::Environment;
+use invocation::{Globals, Invocation};
+use role::Role;
+use std::{ffi::OsString, process::ExitCode};
+use tree::Switches;
+
+/// The whole tree of commands, for manual pages and the reference.
+pub fn command() -> clap::Command {
+    let mut command = tree::command(Switches::Plain);
+    command.build();
+    command
+}
+
+/// Is what the binary was started as; returns when that is done.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match Role::of(arguments.first().map(OsString::as_os_str)) {
+        Role::Monitor => dhow_monitor::main(),
+        Role::Hello => hello::main(),
+        Role::CommandLine => ExitCode::from(run(&arguments)),
+    }
+}
+
+fn run(arguments: &[OsString]) -> u8 {
+    let environment = Environment::read();
+    let plain = |colour| {
+        Console::new(colour, Level::Info, environment.no_color, environment.term.as_deref())
+    };
+    let matches = match parse(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return report_usage(&error, arguments, plain(Colour::Auto)),
+    };
+    let globals = Globals::of(&matches);
+    let console = Console::new(
+        globals.color,
+        globals.log_level,
+        environment.no_color,
+        environment.term.as_deref(),
+    );
+    let Some((entry, inner, _)) = tree::chosen(&matches) else {
+        console.error(&Error::new(Kind::Invalid, "the command is missing"));
+        return exit::FAILURE;
+    };
+    let invocation = Invocation::new(globals, environment, console);
+    match entry.act(inner, &invocation) {
+        Ok(code) => code,
+        // Who closed our standard output has read all that they wanted: `dhow ps | head`.
+        Err(error) if error.errno() == Some(EPIPE) => exit::FAILURE,
+        Err(error) => {
+            console.error(&error);
+            exit::code_of(&error, entry.own_failure)
+        }
+    }
+}
+
+const EPIPE: i32 = rustix::io::Errno::PIPE.raw_os_error();
+
+/// The plain tree first: it is the quicker one, and its help is the readable one.
+fn parse(arguments: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
+    tree::command(Switches::Plain).try_get_matches_from(arguments).or_else(|error| {
+        if error.use_stderr() {
+            tree::command(Switches::WithValues).try_get_matches_from(arguments).map_err(|_| error)
+        } else {
+            Err(error)
+        }
+    })
+}
+
+fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // Clap's own writer knows whether standard output can show colours.
+            match error.print() {
+                Ok(()) => exit::SUCCESS,
+                Err(_) => exit::FAILURE,
+            }
+        }
+        _ => {
+            let misuse = usage::explain(error, &tree::words(arguments));
+            console.error(&misuse.error);
+            misuse.code
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Lists of objects: as a table, as JSON lines, as a template, or as ids alone.
+//!
+//! JSON is one object a line, as docker prints it and podman does not: a list of any length can
+//! then be read line by line.
+
+use super::{table, template::Format, text::escaped};
+use dhow_base::Result;
+use serde_json::{Map, Value};
+
+/// One object: its fields by docker's names, all of them text as docker has them.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    fields: Map<String, Value>,
+}
+
+impl Row {
+    /// A row of fields.
+    pub(crate) fn new(fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        Self { fields: fields.collect() }
+    }
+
+    /// The value of a field.
+    pub(crate) fn cell(&self, name: &str) -> String {
+        self.fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
+/// A column: its title and the field that it shows.
+pub(crate) type Column = (&'static str, &'static str);
+
+/// What a list is printed as.
+#[derive(Debug)]
+pub(crate) enum Shape {
+    /// The table with its usual columns.
+    Table,
+    /// One field a line.
+    Only(&'static str),
+    /// One JSON object a line.
+    Json,
+    /// One filled template a line.
+    Lines(Format),
+    /// A table whose cells are those of a template, under the titles of its fields.
+    TableOf(Format),
+}
+
+impl Shape {
+    /// What `--quiet` and `--format` ask for. `id` is the field that is printed alone.
+    pub(crate) fn of(quiet: bool, format: Option<&str>, id: &'static str) -> Result<Self> {
+        Ok(match format {
+            None | Some("" | "table") if quiet => Self::Only(id),
+            None | Some("" | "table") => Self::Table,
+            Some("json") => Self::Json,
+            Some(text) => match text.strip_prefix("table ") {
+                Some(cells) => Self::TableOf(Format::parse(cells.trim_start())?),
+                None => Self::Lines(Format::parse(text)?),
+            },
+        })
+    }
+
+    /// The whole list as text.
+    pub(crate) fn print(&self, columns: &[Column], rows: &[Row]) -> Result<String> {
+        match self {
+            Self::Table => {
+                let titles = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
+                let cells = |row: &Row| columns.iter().map(|(_, field)| row.cell(field)).collect();
+                let all: Vec<_> = std::iter::once(titles).chain(rows.iter().map(cells)).collect();
+                Ok(table::lay_out(&all))
+            }
+            Self::Only(field) => {
+                Ok(rows.iter().map(|row| format!("{}\n", escaped(&row.cell(field)))).collect())
+            }
+            Self::Json => {
+                let line = |row: &Row| format!("{}\n", Value::Object(row.fields.clone()));
+                Ok(rows.iter().map(line).collect())
+            }
+            Self::Lines(format) => {
+                let fill = |row: &Row| {
+                    Ok(format!("{}\n", format.fill(&Value::Object(row.fields.clone()))?))
+                };
+                rows.iter().map(fill).collect()
+            }
+            Self::TableOf(format) => table_of(format, columns, rows),
+        }
+    }
+}
+
+fn table_of(format: &Format, columns: &[Column], rows: &[Row]) -> Result<String> {
+    // The titles come from the same template, filled with the titles of the fields. A field that
+    // is no column has its own name, in capitals, as docker does it.
+    let mut titles = Map::new();
+    if let Some(row) = rows.first() {
+        titles.extend(row.fields.keys().map(|name| (name.clone(), name.to_uppercase().into())));
+    }
+    titles.extend(columns.iter().map(|(title, field)| ((*field).to_owned(), (*title).into())));
+    let cells = |text: String| text.split('\t').map(str::to_owned).collect::<Vec<_>>();
+    let mut all = vec![cells(format.fill(&Value::Object(titles))?)];
+    for row in rows {
+        all.push(cells(format.fill(&Value::Object(row.fields.clone()))?));
+    }
+    Ok(table::lay_out(&all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[Column] = &[("ITEM ID", "ID"), ("NAMES", "Names")];
+
+    fn shown(quiet: bool, format: Option<&str>) -> String {
+        let row = |id: &str, name: &str| {
+            Row::new([("ID", id.to_owned()), ("Names", name.to_owned()), ("State", "up".into())])
+        };
+        let rows = [row("1", "one"), row("2", "two")];
+        Shape::of(quiet, format, "ID").unwrap().print(COLUMNS, &rows).unwrap()
+    }
+
+    #[test]
+    fn a_list_has_five_shapes() {
+        let table = "ITEM ID   NAMES\n1         one\n2         two\n";
+        let cases = [
+            (false, None, table),
+            (false, Some("table"), table),
+            (true, None, "1\n2\n"),
+            (false, Some("{{.Names}}"), "one\ntwo\n"),
+            (false, Some("{{.ID}}={{.State}}"), "1=up\n2=up\n"),
+            (
+                false,
+                Some("json"),
+                "{\"ID\":\"1\",\"Names\":\"one\",\"State\":\"up\"}\n{\"ID\":\"2\",\"Names\":\"two\",\"State\":\"up\"}\n",
+            ),
+            (
+                false,
+                Some("table {{.Names}}\\t{{.State}}"),
+                "NAMES     STATE\none       up\ntwo       up\n",
+            ),
+        ];
+        for (quiet, format, expected) in cases {
+            assert_eq!(shown(quiet, format), expected, "{format:?}");
+        }
+    }
+}

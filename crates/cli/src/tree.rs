@@ -1,0 +1,291 @@
+//! The tree of commands: names, what they take, what they do.
+//!
+//! A command's flags are declared only when that command is asked for (clap's `defer`): `dhow run`
+//! does not pay for the flags of all others.
+
+use crate::{
+    exit::{FAILURE, OWN_FAILURE},
+    invocation::{Globals, Invocation},
+};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use dhow_base::{Error, Kind, Result};
+
+/// The arguments of a command, which know what to do.
+pub(crate) trait Act: Args {
+    /// Does it; returns the exit code.
+    fn act(self, invocation: &Invocation) -> Result<u8>;
+}
+
+/// A command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    about: &'static str,
+    declare: fn(Command) -> Command,
+    declare_leniently: fn(Command) -> Command,
+    act: fn(&ArgMatches, &Invocation) -> Result<u8>,
+    /// The exit code of failures that are dhow's and not the program's.
+    pub(crate) own_failure: u8,
+    hidden: bool,
+}
+
+/// How exact flags that are switches must be written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Switches {
+    /// `--rm`.
+    Plain,
+    /// Also `--rm=true` and `--rm=false`, which docker takes and which clutter the help.
+    WithValues,
+}
+
+impl Entry {
+    pub(crate) const fn new<A: Act>(name: &'static str, about: &'static str) -> Self {
+        Self {
+            name,
+            about,
+            declare: declare::<A>,
+            declare_leniently: declare_leniently::<A>,
+            act: act::<A>,
+            own_failure: FAILURE,
+            hidden: false,
+        }
+    }
+
+    /// The command starts a program, whose exit code becomes ours: failures of our own get another.
+    pub(crate) const fn of_a_program(self) -> Self {
+        Self { own_failure: OWN_FAILURE, ..self }
+    }
+
+    /// The command is not for people.
+    pub(crate) const fn hidden(self) -> Self {
+        Self { hidden: true, ..self }
+    }
+
+    fn command(&self, name: &'static str, switches: Switches) -> Command {
+        let declare = match switches {
+            Switches::Plain => self.declare,
+            Switches::WithValues => self.declare_leniently,
+        };
+        Command::new(name).about(self.about).hide(self.hidden).defer(declare)
+    }
+
+    pub(crate) fn act(&self, matches: &ArgMatches, invocation: &Invocation) -> Result<u8> {
+        (self.act)(matches, invocation)
+    }
+}
+
+fn declare<A: Act>(command: Command) -> Command {
+    // `-h` is the host's name in `run` and `create`, as in docker; it is help everywhere else.
+    let command = A::augment_args(command).disable_help_flag(true);
+    let taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
+    let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help");
+    command.arg(if taken { help } else { help.short('h') })
+}
+
+fn declare_leniently<A: Act>(command: Command) -> Command {
+    declare::<A>(command).mut_args(|argument| match argument.get_action() {
+        ArgAction::SetTrue => argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .default_value("false")
+            .value_parser(switch),
+        _ => argument,
+    })
+}
+
+/// A truth value as Go writes it.
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("neither true nor false".to_owned()),
+    }
+}
+
+fn act<A: Act>(matches: &ArgMatches, invocation: &Invocation) -> Result<u8> {
+    let arguments = A::from_arg_matches(matches).map_err(|error| {
+        Error::new(Kind::Internal, "read the parsed command line").because(error)
+    })?;
+    arguments.act(invocation)
+}
+
+/// All that dhow can do, as clap knows it.
+pub(crate) fn command(switches: Switches) -> Command {
+    let entries = crate::commands::ALL.iter().map(|entry| entry.command(entry.name, switches));
+    let groups = crate::commands::GROUPS.iter().map(|group| group.command(switches));
+    let version = Arg::new("version")
+        .short('v')
+        .long("version")
+        .action(ArgAction::Version)
+        .help("Print the version");
+    let command = Command::new("dhow")
+        .about("Run containers, and fetch and keep their images")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(true)
+        .disable_help_subcommand(true)
+        .arg(version)
+        .subcommand_value_name("COMMAND")
+        .subcommand_help_heading("Commands")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(entries)
+        .subcommands(groups);
+    Globals::augment_args(command)
+}
+
+/// Commands under a second name, as docker has them: `container ls`, `image rm`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    about: &'static str,
+    /// The names in the group and those outside of it.
+    members: &'static [(&'static str, &'static str)],
+    declare: [fn(Command) -> Command; 2],
+}
+
+impl Group {
+    pub(crate) const fn new(
+        name: &'static str,
+        about: &'static str,
+        members: &'static [(&'static str, &'static str)],
+        declare: [fn(Command) -> Command; 2],
+    ) -> Self {
+        Self { name, about, members, declare }
+    }
+
+    fn command(&self, switches: Switches) -> Command {
+        let [plain, with_values] = self.declare;
+        let declare = match switches {
+            Switches::Plain => plain,
+            Switches::WithValues => with_values,
+        };
+        Command::new(self.name)
+            .about(self.about)
+            .subcommand_value_name("COMMAND")
+            .subcommand_required(true)
+            .disable_help_subcommand(true)
+            .defer(declare)
+    }
+
+    /// Declares the members.
+    pub(crate) fn members(&self, command: Command, switches: Switches) -> Command {
+        let members = self.members.iter().filter_map(|(name, elsewhere)| {
+            entry(elsewhere).map(|entry| entry.command(name, switches))
+        });
+        command.subcommands(members)
+    }
+}
+
+fn entry(name: &str) -> Option<&'static Entry> {
+    crate::commands::ALL.iter().find(|entry| entry.name == name)
+}
+
+/// The command that was asked for, its own matches, and its name as the user wrote it.
+pub(crate) fn chosen(matches: &ArgMatches) -> Option<(&'static Entry, &ArgMatches, String)> {
+    let (name, inner) = matches.subcommand()?;
+    if let Some(entry) = entry(name) {
+        return Some((entry, inner, name.to_owned()));
+    }
+    let group = crate::commands::GROUPS.iter().find(|group| group.name == name)?;
+    let (member, innermost) = inner.subcommand()?;
+    let (_, elsewhere) = group.members.iter().find(|(name, _)| *name == member)?;
+    Some((entry(elsewhere)?, innermost, format!("{name} {member}")))
+}
+
+/// The words of a command line that name its command, for errors about the rest of it.
+///
+/// It stops at the first word that is no command, so a value of a global flag may hide the rest:
+/// then the error names less, and is no less true.
+pub(crate) fn words(arguments: &[std::ffi::OsString]) -> String {
+    let mut command = command(Switches::Plain);
+    command.build();
+    let mut level = &command;
+    let mut words = Vec::new();
+    let mut rest = arguments.iter().skip(1);
+    while let Some(word) = rest.next() {
+        if let Some(found) = level.find_subcommand(word) {
+            words.push(found.get_name().to_owned());
+            level = found;
+        } else if words.is_empty() && takes_a_value(level, word) {
+            rest.next();
+        } else if !word.to_string_lossy().starts_with('-') {
+            break;
+        }
+    }
+    words.join(" ")
+}
+
+fn takes_a_value(command: &Command, word: &std::ffi::OsStr) -> bool {
+    let Some(long) = word.to_str().and_then(|word| word.strip_prefix("--")) else { return false };
+    command
+        .get_arguments()
+        .any(|argument| argument.get_long() == Some(long) && argument.get_action().takes_values())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        for switches in [Switches::Plain, Switches::WithValues] {
+            command(switches).debug_assert();
+        }
+    }
+
+    #[test]
+    fn the_list_says_what_the_commands_say() {
+        for entry in crate::commands::ALL {
+            let bare = (entry.declare)(Command::new(entry.name));
+            let about = bare.get_about().map(ToString::to_string).unwrap_or_default();
+            assert_eq!(about, entry.about, "the help of {}", entry.name);
+            assert!(!about.ends_with('.'), "{about}");
+        }
+    }
+
+    #[test]
+    fn a_command_is_found_by_both_of_its_names() {
+        let cases: [(&[&str], &str, &str); 3] = [
+            (&["dhow", "completion", "bash"], "completion", "completion"),
+            (&["dhow", "container", "ls"], "ps", "container ls"),
+            (&["dhow", "image", "rm", "x"], "rmi", "image rm"),
+        ];
+        for (line, name, words) in cases {
+            let matches = command(Switches::Plain).try_get_matches_from(line).unwrap();
+            let (entry, _, said) = chosen(&matches).unwrap();
+            assert_eq!((entry.name, said.as_str()), (name, words));
+        }
+    }
+
+    #[test]
+    fn switches_may_have_values() {
+        let line = ["dhow", "run", "-it=false", "--rm=true", "--read-only", "box"];
+
+        assert!(command(Switches::Plain).try_get_matches_from(line).is_err());
+        let matches = command(Switches::WithValues).try_get_matches_from(line).unwrap();
+        let (_, run, _) = chosen(&matches).unwrap();
+
+        let flag = |name| run.get_flag(name);
+        assert_eq!(
+            (flag("interactive"), flag("tty"), flag("rm"), flag("read_only"), flag("detach")),
+            (true, false, true, true, false)
+        );
+    }
+
+    #[test]
+    fn the_words_of_a_command_are_found_among_flags() {
+        let cases: [(&[&str], &str); 5] = [
+            (&["dhow", "run", "--bogus", "ps"], "run"),
+            (&["dhow", "--root", "run", "ps", "x"], "ps"),
+            (&["dhow", "container", "ls", "--bogus"], "container ls"),
+            (&["dhow", "--bogus"], ""),
+            (&["dhow", "bogus"], ""),
+        ];
+        for (line, expected) in cases {
+            let line: Vec<std::ffi::OsString> = line.iter().map(Into::into).collect();
+            assert_eq!(words(&line), expected, "{line:?}");
+        }
+    }
+}

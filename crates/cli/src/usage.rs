@@ -1,0 +1,92 @@
+//! What clap found wrong with a command line, as an error of ours: one line and a way out.
+//!
+//! The exit codes are docker's: 125 for a flag that makes no sense, 1 for a command that does not
+//! exist or lacks its arguments.
+
+use crate::exit::{FAILURE, OWN_FAILURE};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use dhow_base::{Error, Kind};
+
+/// A command line that cannot be carried out.
+#[derive(Debug)]
+pub(crate) struct Misuse {
+    pub(crate) error: Error,
+    pub(crate) code: u8,
+}
+
+/// Translates clap's error. `words` are the command's names, such as `container run`.
+pub(crate) fn explain(error: &clap::Error, words: &str) -> Misuse {
+    let said = Said(error);
+    let argument = said.text(ContextKind::InvalidArg);
+    // Clap shows an argument with its placeholders: `--memory <SIZE>`.
+    let flag = argument.split_whitespace().next().unwrap_or_default();
+    let value = said.text(ContextKind::InvalidValue);
+    let (what, code) = match error.kind() {
+        ErrorKind::UnknownArgument if flag.starts_with('-') => {
+            (format!("there is no flag {argument}"), OWN_FAILURE)
+        }
+        ErrorKind::UnknownArgument => {
+            (format!("there is one argument too many: {argument}"), FAILURE)
+        }
+        ErrorKind::InvalidSubcommand => {
+            (format!("there is no command {}", said.text(ContextKind::InvalidSubcommand)), FAILURE)
+        }
+        ErrorKind::MissingSubcommand => ("the command is missing".to_owned(), FAILURE),
+        ErrorKind::MissingRequiredArgument => {
+            (format!("an argument is missing: {}", argument.replace(['<', '>'], "")), FAILURE)
+        }
+        ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::NoEquals
+            if value.is_empty() =>
+        {
+            (format!("{flag} needs a value"), OWN_FAILURE)
+        }
+        ErrorKind::InvalidValue => {
+            let choices = said.text(ContextKind::ValidValue);
+            (format!("{flag} {value:?}: not one of {choices}"), OWN_FAILURE)
+        }
+        ErrorKind::ValueValidation => {
+            let why = std::error::Error::source(error).map(ToString::to_string);
+            (format!("{flag} {value:?}: {}", why.unwrap_or_default()), OWN_FAILURE)
+        }
+        ErrorKind::ArgumentConflict if said.text(ContextKind::PriorArg) == argument => {
+            (format!("{flag} is given twice"), OWN_FAILURE)
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = said.text(ContextKind::PriorArg);
+            (format!("{flag} does not go with {other}"), OWN_FAILURE)
+        }
+        ErrorKind::TooManyValues => (format!("{flag} takes no value {value:?}"), OWN_FAILURE),
+        ErrorKind::InvalidUtf8 => ("an argument is not UTF-8 text".to_owned(), OWN_FAILURE),
+        _ => (first_line(&error.to_string()), OWN_FAILURE),
+    };
+    let what = if words.is_empty() { what } else { format!("{words}: {what}") };
+    Misuse { error: Error::new(Kind::Invalid, what).hint(said.way_out(words)), code }
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+struct Said<'a>(&'a clap::Error);
+
+impl Said<'_> {
+    fn text(&self, kind: ContextKind) -> String {
+        match self.0.get(kind) {
+            Some(ContextValue::String(text)) => text.clone(),
+            Some(ContextValue::Strings(texts)) => texts.join(", "),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        }
+    }
+
+    fn way_out(&self, words: &str) -> String {
+        let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
+            .map(|kind| self.text(kind))
+            .into_iter()
+            .find(|text| !text.is_empty());
+        let space = if words.is_empty() { "" } else { " " };
+        let help = format!("see 'dhow{space}{words} --help'");
+        suggested.map_or(help.clone(), |text| format!("did you mean {text}? {help}"))
+    }
+}

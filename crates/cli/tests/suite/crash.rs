@@ -1,0 +1,100 @@
+//! `kill -9`: the next command names and mends what it left.
+
+use crate::fixture::{SOON, start, wait_for_output, wait_for_state, with_box};
+use dhow_testkit::{need, needs_root};
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::Stdio;
+
+#[test]
+fn a_container_outlives_the_command_that_started_it() {
+    needs_root!();
+    let dhow = with_box();
+    let mut command = dhow.command(&[
+        "run",
+        "-q",
+        "--name",
+        "web",
+        "box",
+        "sh",
+        "-c",
+        "echo up; sleep 1; echo on; sleep 100",
+    ]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for_output(&dhow, "web", "up");
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    wait_for_output(&dhow, "web", "on");
+    wait_for_state(&dhow, "web", "running");
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+    dhow.assert_clean();
+}
+
+#[test]
+fn with_rm_it_is_removed_although_the_command_was_killed() {
+    needs_root!();
+    let dhow = with_box();
+    let mut command = dhow.command(&[
+        "run",
+        "-q",
+        "--rm",
+        "--name",
+        "web",
+        "box",
+        "sh",
+        "-c",
+        "echo up; sleep 1",
+    ]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    wait_for_output(&dhow, "web", "up");
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let gone = need::eventually(SOON, || dhow.run(&["ps", "-aq"]).stdout.is_empty().then_some(()));
+    assert!(gone.is_some());
+    dhow.assert_clean();
+}
+
+#[test]
+fn a_container_without_its_monitor_is_found_and_ended() {
+    needs_root!();
+    let dhow = with_box();
+    let id = start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    let started = dhow.runroot().join("containers").join(&id).join("started.json");
+    let started: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(started).unwrap()).unwrap();
+    let monitor = i32::try_from(started["monitor_pid"].as_i64().unwrap()).unwrap();
+
+    kill_process(Pid::from_raw(monitor).unwrap(), Signal::KILL).unwrap();
+
+    wait_for_state(&dhow, "web", "exited");
+    assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "137\n");
+    drop(dhow.run(&["rm", "web"]).ok());
+    dhow.assert_clean();
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_run_killed_at_any_moment_leaves_nothing_that_is_not_mended() {
+    needs_root!();
+    let dhow = with_box();
+    for delay_us in (0..12_000).step_by(400) {
+        let mut command = dhow.command(&["run", "-q", "--rm", "box", "true"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(delay_us));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    let gone = need::eventually(SOON, || dhow.run(&["ps", "-aq"]).stdout.is_empty().then_some(()));
+
+    // What was created and not started has no monitor that could remove it; the user can.
+    if gone.is_none() {
+        drop(dhow.run(&["rm", "-fa"]).ok());
+    }
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    dhow.assert_clean();
+    assert_eq!(dhow.run(&["run", "--rm", "-q", "box", "echo", "hi"]).ok().stdout, "hi\n");
+}

@@ -1,0 +1,90 @@
+//! Exit codes: docker's, so that scripts need not be changed.
+
+use crate::fixture::{start, with_box};
+use dhow_testkit::{Dhow, needs_root};
+
+#[test]
+fn misuse_has_dockers_codes() {
+    let dhow = Dhow::new();
+    let cases: [(&[&str], i32, &str); 12] = [
+        (&["run", "--bogus", "box"], 125, "error: run: there is no flag --bogus\n"),
+        (&["ps", "--bogus"], 125, "error: ps: there is no flag --bogus\n"),
+        (&["--bogus"], 125, "error: there is no flag --bogus\n"),
+        (&["run", "-m", "12x", "box"], 125, "error: --memory \"12x\": not a size\n"),
+        (&["run", "--network"], 125, "error: run: --network needs a value\n"),
+        (&["run", "--name", "a", "--name", "b", "box"], 125, "error: run: --name is given twice\n"),
+        (
+            &["stop", "-t", "x", "y"],
+            125,
+            "error: stop: --timeout \"x\": invalid digit found in string\n",
+        ),
+        (&["run"], 1, "error: run: an argument is missing: IMAGE"),
+        (&["exec", "web"], 1, "error: exec: "),
+        (&["rm"], 1, "error: rm: an argument is missing: CONTAINER"),
+        (&["bogus"], 1, "error: there is no command bogus\n"),
+        (&["ps", "extra"], 1, "error: ps: there is one argument too many: extra\n"),
+    ];
+    for (arguments, code, line) in cases {
+        let outcome = dhow.run(arguments).exits(code);
+        assert!(outcome.stderr.starts_with(line), "{line:?} for {arguments:?}: {}", outcome.stderr);
+        assert_eq!(outcome.stdout, "", "{arguments:?}");
+        assert_eq!(outcome.stderr.lines().count(), 2, "an error and a hint: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_mistyped_word_gets_a_suggestion() {
+    let dhow = Dhow::new();
+
+    drop(dhow.run(&["imagse"]).exits(1).says("did you mean images?"));
+    drop(dhow.run(&["run", "--memroy", "1m", "box"]).exits(125).says("did you mean --memory?"));
+}
+
+#[test]
+fn programs_that_cannot_be_started_have_their_own_codes() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    let cases: [(&[&str], i32); 8] = [
+        (&["run", "--rm", "-q", "box", "no-such-program"], 127),
+        (&["run", "--rm", "-q", "box", "/no/such/program"], 127),
+        (&["run", "--rm", "-q", "box", "/etc/passwd"], 126),
+        (&["run", "--rm", "-q", "box", "/etc"], 126),
+        (&["exec", "web", "no-such-program"], 127),
+        (&["exec", "web", "/etc/passwd"], 126),
+        (&["run", "--rm", "-q", "--pull", "never", "no-such-image", "true"], 125),
+        (&["start", "no-such-container"], 125),
+    ];
+    for (arguments, code) in cases {
+        let outcome = dhow.run(arguments).exits(code);
+        let object = arguments.iter().rfind(|word| **word != "true").unwrap();
+        assert!(outcome.stderr.contains(object), "{object} in {}", outcome.stderr);
+    }
+    assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout.lines().count(), 1, "only web is left");
+}
+
+#[test]
+fn a_program_ended_by_a_signal_has_its_number_and_128() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+
+    drop(dhow.run(&["kill", "web"]).ok());
+
+    assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "137\n");
+}
+
+#[test]
+fn other_commands_fail_with_one() {
+    let dhow = Dhow::new();
+    for arguments in [
+        ["stop", "gone"],
+        ["rm", "gone"],
+        ["logs", "gone"],
+        ["inspect", "gone"],
+        ["rmi", "gone"],
+        ["wait", "gone"],
+    ] {
+        drop(dhow.run(&arguments).exits(1).says("gone"));
+    }
+}

@@ -1,0 +1,56 @@
+//! A dhow with a busybox image in it, and short words for what tests do with it.
+
+use dhow_testkit::{
+    Dhow,
+    image::{Compression, Image, Layout},
+    need, rootfs,
+};
+use std::time::Duration;
+
+/// How long something that should happen soon is waited for.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A layout with busybox as `box`, in the directory of `dhow`, to be changed as a test likes.
+pub(crate) fn layout(dhow: &Dhow) -> Layout {
+    layout_of(dhow, "box", |image| image)
+}
+
+/// As [`layout`], with a changed configuration and another name.
+pub(crate) fn layout_of(dhow: &Dhow, name: &str, change: impl FnOnce(Image) -> Image) -> Layout {
+    let root = rootfs::busybox().unwrap();
+    let layout = Layout::new(&dhow.directory().join(format!("layout-{name}"))).unwrap();
+    let layer = layout.layer_of(root.path(), Compression::Gzip).unwrap();
+    layout.tag_image(&change(Image::new([layer])), name).unwrap();
+    layout
+}
+
+/// A dhow that has the image `box`.
+pub(crate) fn with_box() -> Dhow {
+    let dhow = Dhow::new();
+    let layout = rootfs::busybox_image().unwrap();
+    drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
+    dhow
+}
+
+/// Starts a container in the background and returns its id.
+pub(crate) fn start(dhow: &Dhow, arguments: &[&str]) -> String {
+    let outcome = dhow.run(&[&["run", "-d", "-q"], arguments].concat()).ok();
+    outcome.line().to_owned()
+}
+
+/// Waits until a container is in a state.
+pub(crate) fn wait_for_state(dhow: &Dhow, container: &str, state: &str) {
+    let there = need::eventually(SOON, || {
+        let outcome = dhow.run(&["inspect", "--format", "{{.State.Status}}", container]);
+        (outcome.line() == state).then_some(())
+    });
+    assert!(there.is_some(), "{container} is not {state}");
+}
+
+/// Waits until a container's log holds some text.
+pub(crate) fn wait_for_output(dhow: &Dhow, container: &str, text: &str) {
+    let there = need::eventually(SOON, || {
+        dhow.run(&["logs", container]).stdout.contains(text).then_some(())
+    });
+    assert!(there.is_some(), "{container} does not print {text:?}");
+}

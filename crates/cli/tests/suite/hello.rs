@@ -1,0 +1,58 @@
+//! The embedded image: the first thing that a newcomer runs.
+
+use dhow_testkit::{Dhow, needs_root};
+
+#[test]
+fn hello_needs_no_registry_and_says_what_a_container_is() {
+    needs_root!();
+    let dhow = Dhow::new();
+
+    let outcome = dhow.run(&["run", "--rm", "hello"]).ok();
+
+    let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
+    let number = own.to_str().unwrap().trim_matches(|letter: char| !letter.is_ascii_digit());
+    for expected in ["Hello from inside a container", "pid 1,", "its own", "seccomp on", "refused"]
+    {
+        assert!(outcome.stdout.contains(expected), "{expected:?} in {outcome}");
+    }
+    assert!(!outcome.stdout.contains(number), "it is in our mount namespace: {outcome}");
+    assert!(!outcome.stdout.contains("ALLOWED"), "{outcome}");
+    assert!(outcome.stdout.lines().all(|line| line.chars().count() <= 80), "{outcome}");
+    dhow.assert_clean();
+}
+
+#[test]
+fn the_limits_that_hello_sees_are_those_that_were_set() {
+    needs_root!();
+    let dhow = Dhow::new();
+
+    let outcome = dhow.run(&[
+        "run",
+        "--rm",
+        "-q",
+        "-m",
+        "64m",
+        "--pids-limit",
+        "50",
+        "--cpus",
+        "1.5",
+        "hello",
+    ]);
+
+    let outcome = outcome.ok();
+    let line = "memory 64 MiB, processes 50, processors 1.5";
+    assert!(outcome.stdout.contains(line), "{outcome}");
+}
+
+#[test]
+fn hello_is_an_image_like_any_other() {
+    needs_root!();
+    let dhow = Dhow::new();
+    drop(dhow.run(&["run", "--rm", "-q", "hello"]).ok());
+
+    let list = dhow.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok();
+
+    assert_eq!(list.line(), "localhost/hello:latest");
+    drop(dhow.run(&["rmi", "localhost/hello"]).ok());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}

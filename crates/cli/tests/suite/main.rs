@@ -1,0 +1,19 @@
+//! The command line, tried through the real binary: a file a feature.
+//!
+//! One program holds all of them, so that it is linked once. Each test has a dhow of its own, with
+//! private directories, and fails if it leaves anything behind.
+
+mod bad_input;
+mod crash;
+mod exec;
+mod exit_codes;
+#[cfg(test)]
+mod fixture;
+mod hello;
+mod help;
+mod images;
+mod lists;
+mod logs;
+mod run;
+mod stop;
+mod terminal;

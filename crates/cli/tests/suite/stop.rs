@@ -1,0 +1,124 @@
+//! `stop`, `kill`, `wait`, `start`, `rm`, `create`: a container's life by hand.
+
+use crate::fixture::{start, wait_for_output, wait_for_state, with_box};
+use dhow_testkit::needs_root;
+use std::time::Duration;
+
+const TRAP: &str =
+    "trap 'echo bye; exit 5' TERM; trap 'exit 6' INT; echo ready; while :; do sleep 0.1; done";
+
+#[test]
+fn a_program_is_asked_to_end() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sh", "-c", TRAP]);
+    wait_for_output(&dhow, "web", "ready");
+
+    let outcome = dhow.run(&["stop", "web"]).ok();
+
+    assert_eq!(outcome.stdout, "web\n");
+    assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "5\n");
+    drop(dhow.run(&["stop", "web"]).ok());
+}
+
+#[test]
+fn a_program_that_does_not_listen_is_killed() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+
+    let outcome = dhow.run(&["stop", "-t", "1", "web"]).ok();
+
+    assert!(outcome.took >= Duration::from_millis(900), "{:?}", outcome.took);
+    assert!(outcome.took < Duration::from_secs(8), "{:?}", outcome.took);
+    assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "137\n");
+}
+
+#[test]
+fn the_stop_signal_is_the_containers() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "--stop-signal", "INT", "box", "sh", "-c", TRAP]);
+    wait_for_output(&dhow, "web", "ready");
+
+    drop(dhow.run(&["stop", "web"]).ok());
+
+    assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "6\n");
+}
+
+#[test]
+fn any_signal_can_be_sent() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sh", "-c", TRAP]);
+    wait_for_output(&dhow, "web", "ready");
+
+    drop(dhow.run(&["kill", "-s", "SIGINT", "web"]).ok());
+
+    assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "6\n");
+}
+
+#[test]
+fn a_container_is_created_started_and_started_again() {
+    needs_root!();
+    let dhow = with_box();
+    let id = dhow
+        .run(&[
+            "create",
+            "-q",
+            "--name",
+            "job",
+            "box",
+            "sh",
+            "-c",
+            "echo run >> /count; cat /count",
+        ])
+        .ok();
+    assert_eq!(id.line().len(), 64);
+    wait_for_state(&dhow, "job", "created");
+
+    assert_eq!(dhow.run(&["start", "-a", "job"]).ok().stdout, "run\n");
+    assert_eq!(dhow.run(&["start", "-a", "job"]).ok().stdout, "run\nrun\n");
+
+    drop(dhow.run(&["rm", "job"]).ok());
+    dhow.assert_clean();
+}
+
+#[test]
+fn a_running_container_is_removed_by_force_only() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+
+    drop(dhow.run(&["rm", "web"]).exits(1).says("running"));
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+
+    drop(dhow.run(&["rm", "web"]).exits(1).says("web"));
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+    dhow.assert_clean();
+}
+
+#[test]
+fn one_missing_container_does_not_stop_the_rest() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+
+    let outcome = dhow.run(&["kill", "gone", "web"]).exits(1).says("gone");
+
+    assert_eq!(outcome.stdout, "web\n");
+}
+
+#[test]
+fn a_signal_to_dhow_is_a_signal_to_the_program() {
+    needs_root!();
+    let dhow = with_box();
+    let mut command = dhow.command(&["run", "-q", "--name", "web", "box", "sh", "-c", TRAP]);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for_output(&dhow, "web", "ready");
+
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+}
