@@ -108,7 +108,8 @@ fn step_into_background() -> Result<Option<OwnedFd>> {
 /// Reads the first frame.
 fn receive_job(socket: &OwnedFd) -> Result<Job> {
     let mut bytes = Vec::new();
-    let mut piece = [0_u8; 16 << 10];
+    // On the heap: what a stack has once reached it keeps.
+    let mut piece = vec![0_u8; 16 << 10];
     loop {
         match Frame::parse_job(&bytes)? {
             Some((Frame::Job(job), used)) if used == bytes.len() => return Job::parse(&job),

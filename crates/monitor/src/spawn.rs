@@ -48,9 +48,10 @@ pub fn spawn(job: &Job) -> Result<Client> {
         .stderr(Stdio::null())
         .spawn()
         .doing(|| "start the monitor")?;
-    drop(sealed);
     let mut client = Client::on(ours, Some(starter));
     client.send(&Frame::Job(job.to_bytes()?))?;
+    // The kernel takes up to a millisecond to let go of a mount: not before the monitor has work.
+    drop(sealed);
     Ok(client)
 }
 

@@ -169,6 +169,9 @@ impl<'a> Watch<'a> {
             Timespec::try_from(timeout).expect("timeouts are seconds, not centuries")
         });
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.interests().into_iter().unzip();
+        if timeout.is_none() {
+            dhow_sys::memory::give_back();
+        }
         let count = poll(&mut fds, spec.as_ref());
         let ready: Vec<_> = sources
             .into_iter()
@@ -444,6 +447,7 @@ impl<'a> Watch<'a> {
             })
     }
 
+    /// Keeps nothing for a busy time that may be far away. From now on, waits have no end.
     fn rest(&mut self) {
         self.rested = true;
         self.buffer = Vec::new();
@@ -451,7 +455,6 @@ impl<'a> Watch<'a> {
         if let Some(log) = &mut self.log {
             log.rest();
         }
-        dhow_sys::heap::trim();
     }
 }
 
