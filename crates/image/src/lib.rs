@@ -1,1 +1,111 @@
-//! dhow-image.
+//! Images: from a registry, a directory or an archive to snapshots that a container can stand on.
+//!
+//! ```text
+//! Source ─origin─▶ manifest, config ─plan─▶ rows ─layer─▶ blobs and snapshots ─finish─▶ Image
+//!                                             │
+//!                        references first, so that nobody removes what is about to be used
+//! ```
+//!
+//! # Rules
+//!
+//! * An image can be found only when all of it was verified: each blob against the manifest while
+//!   it streams, each layer against the configuration while it unpacks.
+//! * A process that dies leaves rows that name what it left. [`Images::mend`] undoes what cannot be
+//!   used and keeps what a second attempt can go on from.
+//! * What is waited for is a file lock, which the kernel releases; and nobody waits for one lock
+//!   while holding another of its kind, so there is no deadlock.
+//!
+//! The crate joins the organs distribution, store, archive and snapshot with the rows of the state
+//! database. It starts no containers and prints nothing.
+
+mod create;
+mod doctor;
+mod image;
+mod index;
+mod inspect;
+mod layer;
+mod layout;
+mod mend;
+mod names;
+mod origin;
+mod pipe;
+mod plan;
+mod progress;
+mod pull;
+mod remove;
+mod root;
+mod source;
+mod tarfile;
+
+pub use create::LocalImage;
+pub use dhow_distribution::{Config as Registries, Credentials, Reference, TlsVerify};
+pub use doctor::{Depth, Finding};
+pub use image::Image;
+pub use inspect::HistoryEntry;
+pub use mend::Mended;
+pub use progress::{Event, Phase, Progress, Silent};
+pub use pull::{Policy, PullOptions};
+pub use remove::Removed;
+pub use source::Source;
+
+use dhow_base::Result;
+use dhow_distribution::Client;
+use dhow_snapshot::Snapshots;
+use dhow_store::Store;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+/// The images below one root. Holds no rows and no locks; every call is given the state.
+#[derive(Debug)]
+pub struct Images {
+    runroot: PathBuf,
+    registries: Registries,
+    store: Store,
+    snapshots_root: PathBuf,
+    // Both are made at their first use: a start from a local image needs no registries.conf, and
+    // a list of images no driver.
+    snapshots: OnceLock<Arc<dyn Snapshots>>,
+    client: OnceLock<Client>,
+}
+
+impl Images {
+    /// The images below `root`, with locks below `runroot`. Touches nothing yet.
+    pub fn open(root: &Path, runroot: &Path, registries: Registries) -> Result<Self> {
+        Ok(Self {
+            runroot: runroot.to_owned(),
+            registries,
+            store: Store::new(root.join("content")),
+            snapshots_root: root.join("snapshots"),
+            snapshots: OnceLock::new(),
+            client: OnceLock::new(),
+        })
+    }
+
+    /// The content store, for those who push and save.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the registry client wants the user to know, each thing once; to be asked after a pull.
+    pub fn take_notices(&self) -> Vec<String> {
+        self.client.get().map(Client::take_notices).unwrap_or_default()
+    }
+
+    fn snapshots(&self) -> Result<&Arc<dyn Snapshots>> {
+        if let Some(snapshots) = self.snapshots.get() {
+            return Ok(snapshots);
+        }
+        let opened = Arc::from(dhow_snapshot::open(&self.snapshots_root)?);
+        Ok(self.snapshots.get_or_init(|| opened))
+    }
+
+    fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::new(&self.registries)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}

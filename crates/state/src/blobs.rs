@@ -94,13 +94,20 @@ pub fn condemn_orphan(write: &Write<'_>, digest: &Digest, owner: Owner) -> Resul
 
 /// Is it still marked for removal?
 pub fn is_condemned(read: &Read, digest: &Digest) -> Result<bool> {
-    let state: Option<String> = read
-        .prepare_cached("SELECT state FROM blobs WHERE digest = ?1")
+    Ok(state_of(read, digest)?.as_deref() == Some("removing"))
+}
+
+/// Is it whole, and nobody removes it?
+pub fn is_present(read: &Read, digest: &Digest) -> Result<bool> {
+    Ok(state_of(read, digest)?.as_deref() == Some("present"))
+}
+
+fn state_of(read: &Read, digest: &Digest) -> Result<Option<String>> {
+    read.prepare_cached("SELECT state FROM blobs WHERE digest = ?1")
         .and_then(|mut statement| {
             statement.query_row([digest.as_str()], |row| row.get(0)).optional()
         })
-        .sql(|| format!("look up blob {digest}"))?;
-    Ok(state.as_deref() == Some("removing"))
+        .sql(|| format!("look up blob {digest}"))
 }
 
 /// Forgets a condemned blob whose file is gone.

@@ -43,7 +43,7 @@ pub struct Image {
     pub owner: Option<Owner>,
     /// The boot during which it was being pulled.
     pub boot: Option<String>,
-    /// The bytes of its blobs.
+    /// The bytes of its layers, uncompressed.
     pub size: u64,
     /// When it was pulled, or when that began.
     pub pulled: Moment,
@@ -111,17 +111,30 @@ pub fn hold_snapshot(
     Ok(())
 }
 
-/// Says that everything the image needs is there.
+/// Says that everything the image needs is there; its size is then that of its snapshots.
 pub fn finish(write: &Write<'_>, manifest: &Digest, pulled: Moment) -> Result<()> {
     write
         .prepare_cached(
             "UPDATE images SET state = 'present', owner_pid = NULL, owner_start = NULL, boot = NULL, \
-             pulled = ?2 WHERE manifest = ?1",
+             pulled = ?2, size = (SELECT ifnull(sum(snapshots.size), 0) FROM image_layers \
+             JOIN snapshots ON number = snapshot WHERE image_layers.manifest = ?1) WHERE manifest = ?1",
         )
         .and_then(|mut statement| {
             statement.execute(params![manifest.as_str(), pulled.unix_nanoseconds()])
         })
         .sql(|| format!("finish image {manifest}"))?;
+    Ok(())
+}
+
+/// Says that nobody works on an unfinished image any more; what has come stays for the next attempt.
+pub fn abandon(write: &Write<'_>, manifest: &Digest) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE images SET owner_pid = NULL, owner_start = NULL \
+             WHERE manifest = ?1 AND state = 'pulling'",
+        )
+        .and_then(|mut statement| statement.execute([manifest.as_str()]))
+        .sql(|| format!("leave image {manifest}"))?;
     Ok(())
 }
 
@@ -245,17 +258,6 @@ pub fn names(read: &Read, manifest: &Digest) -> Result<Vec<String>> {
     texts(read, "SELECT name FROM names WHERE manifest = ?1 ORDER BY name", manifest.as_str())
 }
 
-/// The names of whole images that end with `suffix`, at most two of them: enough to know whether
-/// there is exactly one.
-pub fn names_ending(read: &Read, suffix: &str) -> Result<Vec<String>> {
-    texts(
-        read,
-        "SELECT name FROM names JOIN images ON images.manifest = names.manifest \
-         WHERE state = 'present' AND substr(name, -length(?1)) = ?1 ORDER BY name LIMIT 2",
-        suffix,
-    )
-}
-
 fn texts(read: &Read, query: &str, key: &str) -> Result<Vec<String>> {
     let what = || format!("look up {key}");
     let mut statement = read.prepare_cached(query).sql(what)?;
@@ -342,7 +344,6 @@ mod tests {
         assert!(find_by_name(read, "docker.io/library/a:1").unwrap().is_some());
         assert_eq!(find_by_hex(read, &image.config.hex()[..12], 2).unwrap().len(), 1);
         assert_eq!(find_by_hex(read, &image.manifest.hex()[..12], 2).unwrap().len(), 1);
-        assert_eq!(names_ending(read, "/a:1").unwrap(), ["docker.io/library/a:1"]);
         assert!(!anything_unfinished(read).unwrap());
     }
 
@@ -356,7 +357,7 @@ mod tests {
             .write(|write| {
                 blobs::want(write, &blob, 4)?;
                 let layer = snapshots::prepare(write, "diff:x", "overlay", owner)?;
-                snapshots::commit(write, layer, "diff:x")?;
+                snapshots::commit(write, layer, "diff:x", 1)?;
                 for image in [&a, &b] {
                     begin(write, image)?;
                     hold_blob(write, &image.manifest, &blob)?;

@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub phase: Phase,
     /// Who works on it, while it is being prepared or removed.
     pub owner: Option<Owner>,
+    /// The bytes of its layers, uncompressed.
+    pub size: u64,
 }
 
 /// The key of a container's snapshot.
@@ -77,13 +79,15 @@ pub fn prepare(write: &Write<'_>, key: &str, driver: &str, owner: Owner) -> Resu
 }
 
 /// Says that a prepared snapshot is whole and verified, under its final key.
-pub fn commit(write: &Write<'_>, number: u64, key: &str) -> Result<()> {
+pub fn commit(write: &Write<'_>, number: u64, key: &str, size: u64) -> Result<()> {
     let changed = write
         .prepare_cached(
-            "UPDATE snapshots SET state = 'committed', key = ?2, owner_pid = NULL, \
+            "UPDATE snapshots SET state = 'committed', key = ?2, size = ?3, owner_pid = NULL, \
              owner_start = NULL WHERE number = ?1 AND state = 'preparing'",
         )
-        .and_then(|mut statement| statement.execute(params![number.cast_signed(), key]))
+        .and_then(|mut statement| {
+            statement.execute(params![number.cast_signed(), key, size.cast_signed()])
+        })
         .sql(|| format!("commit snapshot {number}"))?;
     if changed == 1 {
         Ok(())
@@ -161,6 +165,16 @@ pub fn find_by_key(read: &Read, key: &str) -> Result<Option<Snapshot>> {
         .transpose()
 }
 
+/// The snapshot with this number.
+pub fn find(read: &Read, number: u64) -> Result<Option<Snapshot>> {
+    read.prepare_cached(&format!("SELECT {COLUMNS} FROM snapshots WHERE number = ?1"))
+        .and_then(|mut statement| {
+            statement.query_row([number.cast_signed()], |row| Ok(from_row(row))).optional()
+        })
+        .sql(|| format!("look up snapshot {number}"))?
+        .transpose()
+}
+
 /// The snapshots that are being prepared or removed, by whomever.
 pub fn unfinished(read: &Read) -> Result<Vec<Snapshot>> {
     many(read, "WHERE state IN ('preparing', 'removing')")
@@ -184,7 +198,7 @@ pub fn list(read: &Read) -> Result<Vec<Snapshot>> {
     many(read, "ORDER BY number")
 }
 
-const COLUMNS: &str = "number, key, parent, driver, state, owner_pid, owner_start";
+const COLUMNS: &str = "number, key, parent, driver, state, owner_pid, owner_start, size";
 
 fn many(read: &Read, which: &str) -> Result<Vec<Snapshot>> {
     let mut statement = read
@@ -204,6 +218,7 @@ fn from_row(row: &Row<'_>) -> Result<Snapshot> {
         driver: row.get(3).sql(what)?,
         phase: Phase::from_word(&state)?,
         owner: OwnerColumns::from_row(row, 5).sql(what)?,
+        size: row.get::<_, i64>(7).sql(what)?.cast_unsigned(),
     })
 }
 
@@ -255,7 +270,7 @@ mod tests {
         let (lower, upper) = state
             .write(|write| {
                 let lower = prepare(write, "chain:a", "overlay", owner)?;
-                commit(write, lower, "diff:a")?;
+                commit(write, lower, "diff:a", 1)?;
                 Ok((lower, activate(write, &container, Some(lower), "overlay")?))
             })
             .unwrap();
@@ -277,7 +292,7 @@ mod tests {
     fn only_what_is_prepared_is_committed() {
         let (_directory, mut state) = state();
 
-        let error = state.write(|write| commit(write, 7, "diff:a")).unwrap_err();
+        let error = state.write(|write| commit(write, 7, "diff:a", 1)).unwrap_err();
 
         assert_eq!(error.kind(), Kind::Conflict);
     }

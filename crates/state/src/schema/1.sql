@@ -19,7 +19,8 @@ CREATE TABLE snapshots (
     driver      TEXT NOT NULL,
     state       TEXT NOT NULL CHECK (state IN ('preparing', 'committed', 'active', 'removing')),
     owner_pid   INTEGER,
-    owner_start INTEGER
+    owner_start INTEGER,
+    size        INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX snapshots_by_parent ON snapshots (parent) WHERE parent IS NOT NULL;
 CREATE INDEX snapshots_unfinished ON snapshots (state) WHERE state IN ('preparing', 'removing');

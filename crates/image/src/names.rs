@@ -1,0 +1,138 @@
+//! The names by which images are stored and found.
+//!
+//! A row's name is always complete: `docker.io/library/debian:13`, or with a digest in place of the
+//! tag. What a user types is completed as docker does, and, without a registry, also as podman
+//! names what was made here: `localhost/…`.
+
+use crate::{Images, image::missing};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_distribution::Reference;
+use dhow_state::{State, events, images};
+
+/// The registry of what was made here.
+const LOCAL: &str = "localhost";
+
+/// The text of a reference as a row keeps it: where there is a digest, the tag says nothing.
+pub(crate) fn key(reference: &Reference) -> String {
+    match reference.digest() {
+        Some(digest) => format!("{}@{digest}", reference.name()),
+        None => reference.to_string(),
+    }
+}
+
+/// The part of a stored name before tag or digest.
+pub(crate) fn repository(name: &str) -> &str {
+    let name = name.split_once('@').map_or(name, |(repository, _)| repository);
+    let path = name.rfind('/').map_or(0, |slash| slash + 1);
+    name[path..].find(':').map_or(name, |colon| &name[..path + colon])
+}
+
+/// The stored names that `text` may mean, the first choice first.
+pub(crate) fn candidates(text: &str) -> Result<Vec<String>> {
+    let text = text.strip_prefix("docker://").unwrap_or(text);
+    let reference = Reference::parse(text)?;
+    let mut names = Vec::with_capacity(2);
+    if is_short(text) {
+        names.push(key(&Reference::parse(&format!("{LOCAL}/{text}"))?));
+    }
+    names.push(key(&reference));
+    Ok(names)
+}
+
+/// Is the registry left open?
+pub(crate) fn is_short(text: &str) -> bool {
+    match text.split_once('/') {
+        None => true,
+        Some((first, _)) => {
+            first != LOCAL
+                && !first.contains(['.', ':'])
+                && !first.bytes().any(|byte| byte.is_ascii_uppercase())
+        }
+    }
+}
+
+/// The complete name of something made or loaded here: `localhost/…` unless it names a registry.
+pub(crate) fn local(text: &str) -> Result<Reference> {
+    if is_short(text) {
+        Reference::parse(&format!("{LOCAL}/{text}"))
+    } else {
+        Reference::parse(text)
+    }
+}
+
+impl Images {
+    /// Gives an image one more name; a name that led elsewhere now leads here.
+    pub fn tag(&self, state: &mut State, image: &str, name: &str) -> Result<()> {
+        let target = local(name)?;
+        if target.digest().is_some() {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("name an image {name}: a digest cannot be given, only found"),
+            ));
+        }
+        let found = self.find_row(state.read(), image)?.ok_or_else(|| missing(image))?;
+        let target = target.to_string();
+        state
+            .write(|write| {
+                if images::find(write, &found.manifest)?.is_none() {
+                    return Err(missing(image));
+                }
+                images::set_name(write, &target, &found.manifest)?;
+                events::record(write, "image", "tag", &target, "{}")
+            })
+            .doing(|| format!("tag {image}"))?;
+        self.refresh_index(state)
+    }
+
+    /// Takes names away; the images stay. Each must be a name, not an id.
+    pub fn untag(&self, state: &mut State, names: &[String]) -> Result<()> {
+        for text in names {
+            let name = self.stored_name(state, text)?.ok_or_else(|| missing(text))?;
+            state
+                .write(|write| {
+                    images::delete_name(write, &name)?;
+                    events::record(write, "image", "untag", &name, "{}")
+                })
+                .doing(|| format!("untag {text}"))?;
+        }
+        self.refresh_index(state)
+    }
+
+    /// The name in the rows that `text` means, if it is a name and leads to an image.
+    pub(crate) fn stored_name(&self, state: &State, text: &str) -> Result<Option<String>> {
+        let Ok(mut names) = candidates(text) else { return Ok(None) };
+        if is_short(text) {
+            names.extend(self.client()?.expand(text)?.iter().map(key));
+        }
+        for name in names {
+            if images::find_by_name(state.read(), &name)?.is_some() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_names_may_be_local_ones() {
+        let digest = dhow_base::Digest::of(b"x");
+        let with_digest = format!("debian:13@{digest}");
+        let by_digest = format!("docker.io/library/debian@{digest}");
+        let local_by_digest = format!("localhost/debian@{digest}");
+        let cases: [(&str, &[&str]); 6] = [
+            ("debian", &["localhost/debian:latest", "docker.io/library/debian:latest"]),
+            ("me/tool:1", &["localhost/me/tool:1", "docker.io/me/tool:1"]),
+            ("docker.io/debian", &["docker.io/library/debian:latest"]),
+            ("localhost/tool", &["localhost/tool:latest"]),
+            ("docker://quay.io/a/b:1", &["quay.io/a/b:1"]),
+            (&with_digest, &[&local_by_digest, &by_digest]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(candidates(text).unwrap(), expected, "{text}");
+        }
+    }
+}

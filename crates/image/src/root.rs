@@ -1,0 +1,76 @@
+//! The root filesystem of a container: a writable snapshot above its image.
+//!
+//! The row is written first; until its directory is there, the container's own row says that the
+//! container is being created, and whoever undoes that calls [`Images::remove_container_root`].
+
+use crate::{Image, Images, image::missing};
+use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
+use dhow_snapshot::Number;
+use dhow_spec::Mount;
+use dhow_state::{
+    State, Write, containers,
+    images::{self, Phase},
+    snapshots,
+};
+
+impl Images {
+    /// Makes the container's writable snapshot and says how to mount it.
+    pub fn container_root(
+        &self,
+        state: &mut State,
+        id: &ContainerId,
+        image: &Image,
+    ) -> Result<Mount> {
+        let number = state.write(|write| self.note_root(write, id, image))?;
+        self.make_root(number, image)
+    }
+
+    /// The first half of [`Images::container_root`], for a caller that has more to write at once.
+    pub fn note_root(&self, write: &Write<'_>, id: &ContainerId, image: &Image) -> Result<Number> {
+        let present =
+            images::find(write, &image.manifest)?.is_some_and(|row| row.phase == Phase::Present);
+        if !present {
+            // Another process removed it since it was found.
+            return Err(missing(image.id.as_str()));
+        }
+        let top = image.chain.first().map(|number| number.0);
+        let driver = self.snapshots()?.driver().word();
+        snapshots::activate(write, id, top, driver).map(Number)
+    }
+
+    /// The second half of [`Images::container_root`]: the directories.
+    pub fn make_root(&self, number: Number, image: &Image) -> Result<Mount> {
+        self.snapshots()?.activate(number, &image.chain)
+    }
+
+    /// How to mount the root of a container that was created earlier.
+    pub fn container_mount(&self, state: &State, id: &ContainerId) -> Result<Mount> {
+        let read = state.read();
+        let snapshot =
+            snapshots::find_by_key(read, &snapshots::container_key(id))?.ok_or_else(|| gone(id))?;
+        let chain = match containers::find(read, id)?.and_then(|container| container.image) {
+            Some(manifest) => images::chain(read, &manifest)?,
+            None => Vec::new(),
+        };
+        let chain: Vec<Number> = chain.into_iter().rev().map(Number).collect();
+        if snapshot.parent != chain.first().map(|number| number.0) {
+            return Err(gone(id));
+        }
+        self.snapshots()?.active(Number(snapshot.number), &chain)
+    }
+
+    /// Removes the container's snapshot with all its changes; one that is not there is fine.
+    pub fn remove_container_root(&self, state: &mut State, id: &ContainerId) -> Result<()> {
+        let key = snapshots::container_key(id);
+        let Some(snapshot) = snapshots::find_by_key(state.read(), &key)? else { return Ok(()) };
+        self.snapshots()?
+            .remove(Number(snapshot.number))
+            .doing(|| format!("remove the root filesystem of container {}", id.short()))?;
+        state.write(|write| snapshots::delete(write, snapshot.number))
+    }
+}
+
+fn gone(id: &ContainerId) -> Error {
+    let what = format!("the root filesystem of container {} is not what it was", id.short());
+    Error::new(Kind::Corrupt, what).hint("`dhow doctor` says what is missing")
+}
