@@ -152,7 +152,9 @@ fn bear(birth: &mut Birth<'_>, cgroup: &Cgroup) -> Result<Container> {
             drop(child);
             let newborn = Newborn { pid, pidfd };
             match accompany(birth, cgroup, &newborn, parent) {
-                Ok((terminal, waiting)) => newborn.into_container(terminal, waiting),
+                Ok((terminal, waiting)) => {
+                    newborn.into_container(terminal, waiting, birth.request.hold)
+                }
                 Err(error) => {
                     newborn.end();
                     Err(error)
@@ -187,8 +189,13 @@ impl Newborn {
         self,
         terminal: Option<OwnedFd>,
         waiting: Option<Waiting>,
+        hold: Hold<'_>,
     ) -> Result<Container> {
-        match Init::of_pid(self.pid) {
+        let looked = match hold {
+            Hold::Not => running(self.pid),
+            Hold::UntilStart | Hold::UntilDialled(_) => Init::of_pid(self.pid),
+        };
+        match looked {
             Ok(init) => Ok(Container { init, pidfd: self.pidfd, terminal, waiting }),
             Err(error) => {
                 self.end();
@@ -196,6 +203,17 @@ impl Newborn {
             }
         }
     }
+}
+
+/// A process whose line is closed: exec closed it, or death did. The process table still tells
+/// which, since the process is our child and not reaped.
+pub(crate) fn running(pid: i32) -> Result<Init> {
+    let status = dhow_sys::process::status(pid).doing(|| format!("look at process {pid}"))?;
+    if status.is_copy {
+        return Err(Error::new(Kind::Internal, "run the program: the process died before it")
+            .hint("the kernel may have killed it: too little memory, or a filter against exec"));
+    }
+    Ok(Init { pid, started: status.started })
 }
 
 /// Answers what the child asks, until it waits or runs.
@@ -260,6 +278,7 @@ impl Container {
     pub fn start(&mut self) -> Result<()> {
         let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
         run_program(&mut waiting.line)?;
+        running(self.init.pid)?;
         let Waiting { id, bundle, annotations, poststart, .. } = &waiting;
         let subject = Subject { id, bundle, annotations };
         subject.run("poststart", poststart, Status::Running, Some(self.init.pid))

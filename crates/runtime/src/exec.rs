@@ -3,7 +3,7 @@
 use crate::{
     Stdio,
     console::Console,
-    container::{Newborn, cgroup},
+    container::{Newborn, cgroup, running},
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
     namespaces::{born_in, flag},
     request::Init,
@@ -80,7 +80,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
         Side::Parent { pid, pidfd } => {
             drop(child);
             let newborn = Newborn { pid, pidfd };
-            match accompany(parent) {
+            match accompany(parent).and_then(|terminal| running(pid).map(|_| terminal)) {
                 Ok(terminal) => Ok(Executed { pid, pidfd: newborn.pidfd, terminal }),
                 Err(error) => {
                     newborn.end();

@@ -68,7 +68,7 @@ impl Filesystem {
             }
         };
         let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
-        let mounts = mounts::prepare(&spec.mounts, request.bundle, label)?;
+        let mounts = mounts::prepare(spec, request.bundle, label)?;
         Ok(Self { root, mounts })
     }
 }
@@ -145,19 +145,21 @@ fn leave_parent(request: &Request<'_>) -> Result<()> {
 }
 
 fn enter_namespaces(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &ChildEnd) -> Result<()> {
-    let has_user = birth.namespaces.is_own(NamespaceKind::User);
-    if !has_user {
-        cgroup.join()?;
-        birth.task.set_oom_score()?;
-    }
     if birth.namespaces.is_new(NamespaceKind::User) {
         // The parent writes the mappings and, since we have no rights outside, moves us into the
         // cgroup.
         line.ask(Ask::NeedIdMaps)?;
         birth.task.set_oom_score()?;
         become_root()?;
+        birth.namespaces.join()?;
+    } else {
+        cgroup.join()?;
+        birth.task.set_oom_score()?;
+        birth.namespaces.join()?;
+        if birth.namespaces.is_own(NamespaceKind::User) {
+            become_root()?;
+        }
     }
-    birth.namespaces.join()?;
     birth.namespaces.make_late(birth.linux)?;
     // Processes of joined namespaces must not trace us or look at our fds.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)

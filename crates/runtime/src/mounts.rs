@@ -13,9 +13,12 @@
 //! so a swapped link changes nothing (CVE-2021-30465, CVE-2019-19921). A filesystem that is mounted
 //! by one call goes onto the working directory, which is such an fd too.
 
-use crate::options::{self, Options};
+use crate::{
+    mappings,
+    options::{self, Options},
+};
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::MountPoint;
+use dhow_spec::runtime::{MountPoint, Spec};
 use dhow_sys::{
     fds::leave_to_exec,
     mount::{Attributes, Propagation, Reach},
@@ -64,33 +67,35 @@ enum What {
 }
 
 /// Parses all mounts and opens the sources of bind mounts.
-pub(crate) fn prepare(
-    mounts: &[MountPoint],
-    bundle: &Path,
-    label: Option<&str>,
-) -> Result<Vec<Prepared>> {
-    mounts
+pub(crate) fn prepare(spec: &Spec, bundle: &Path, label: Option<&str>) -> Result<Vec<Prepared>> {
+    spec.mounts
         .iter()
         .map(|mount| {
-            prepare_one(mount, bundle, label)
+            prepare_one(mount, spec, bundle, label)
                 .doing(|| format!("prepare the mount at {}", mount.destination.display()))
         })
         .collect()
 }
 
-fn prepare_one(mount: &MountPoint, bundle: &Path, label: Option<&str>) -> Result<Prepared> {
+fn prepare_one(
+    mount: &MountPoint,
+    spec: &Spec,
+    bundle: &Path,
+    label: Option<&str>,
+) -> Result<Prepared> {
     let destination = normal(&mount.destination)?;
     let options = options::parse(&mount.options)?;
     if options.copy_up {
         return Err(Error::new(Kind::Unsupported, "use the mount option tmpcopyup"));
     }
-    if options.idmap.is_some() || !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty() {
-        return Err(Error::new(Kind::Unsupported, "map the ids of a mount"));
-    }
     let kind = mount.kind.as_deref().unwrap_or("none");
     let what = if options.bind.is_some() || kind == "bind" {
         let source = mount.source.as_deref().unwrap_or(Path::new(""));
-        open_source(&bundle.join(source), &options)?
+        let what = open_source(&bundle.join(source), &options)?;
+        if let What::Bind { tree, .. } = &what {
+            map_ids(tree, mount, spec, &options)?;
+        }
+        what
     } else if kind == "cgroup" || kind == "cgroup2" {
         What::Cgroup
     } else {
@@ -160,6 +165,26 @@ fn open_source(source: &Path, options: &Options) -> Result<What> {
             .doing(|| format!("set the options of {}", source.display()))?;
     }
     Ok(What::Bind { tree, is_directory })
+}
+
+/// Maps the ids of a bind mount: by its own mappings, or else by the container's.
+fn map_ids(tree: &OwnedFd, mount: &MountPoint, spec: &Spec, options: &Options) -> Result<()> {
+    let is_mapped = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
+    let reach = match options.idmap {
+        Some(reach) => reach,
+        None if is_mapped => options.bind.unwrap_or(Reach::ThisMount),
+        None => return Ok(()),
+    };
+    let (uids, gids) = match &spec.linux {
+        _ if is_mapped => (&mount.uid_mappings, &mount.gid_mappings),
+        Some(linux) if !linux.uid_mappings.is_empty() => (&linux.uid_mappings, &linux.gid_mappings),
+        _ => {
+            let text = "map the ids of the mount: neither it nor the container has mappings";
+            return Err(Error::new(Kind::Invalid, text));
+        }
+    };
+    let ids = mappings::namespace(uids, gids)?;
+    dhow_sys::mount::idmap(tree.as_fd(), ids.as_fd(), reach).doing(|| "map the ids of the mount")
 }
 
 /// Mounts that must become read-only when everything below them is there.

@@ -39,7 +39,12 @@ pub struct Status {
     /// When it started, in clock ticks after boot. A number and a start time together name a
     /// process for ever; a number alone is used again.
     pub started: u64,
+    /// Whether it is still the copy that it was born as: it has never run a program of its own.
+    pub is_copy: bool,
 }
+
+/// In a process's flags: born, and no exec since (`PF_FORKNOEXEC`).
+const NO_EXEC_SINCE_FORK: u64 = 0x40;
 
 /// Looks at a process.
 pub fn status(pid: i32) -> io::Result<Status> {
@@ -61,8 +66,10 @@ fn parse(stat: &[u8]) -> Option<Status> {
     let end = stat.iter().rposition(|&byte| byte == b')')?;
     let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
     let state = *rest.as_bytes().first()?;
-    let started = rest.split(' ').nth(19)?.trim_end().parse().ok()?;
-    Some(Status { state, started })
+    let mut fields = rest.split(' ');
+    let flags: u64 = fields.nth(6)?.parse().ok()?;
+    let started = fields.nth(12)?.trim_end().parse().ok()?;
+    Some(Status { state, started, is_copy: flags & NO_EXEC_SINCE_FORK != 0 })
 }
 
 #[cfg(test)]
@@ -71,9 +78,9 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_move_the_fields() {
-        let stat = b"7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
+        let stat = b"7 (a) b) S 1 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
 
-        assert_eq!(parse(stat), Some(Status { state: b'S', started: 4711 }));
+        assert_eq!(parse(stat), Some(Status { state: b'S', started: 4711, is_copy: true }));
         assert_eq!(parse(b"7 (a"), None);
     }
 

@@ -2,7 +2,8 @@
 //! (the bundle looks for that when it drops).
 
 use crate::bundle::Bundle;
-use dhow_testkit::needs_root;
+use dhow_spec::runtime::{Action, Seccomp, Syscalls};
+use dhow_testkit::{needs, needs_root};
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -104,4 +105,32 @@ fn bad_words_in_the_configuration_are_named() {
         let args: &[&str] = if words.contains("empty") { &[] } else { &["true"] };
         drop(bundle.run(args).exits(125).says(words));
     }
+}
+
+#[test]
+fn a_filter_against_exec_is_told_from_a_program_that_ran() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let rule = Syscalls {
+        names: vec!["execve".to_owned()],
+        action: Action::KillProcess,
+        errno_ret: None,
+        args: Vec::new(),
+    };
+    bundle.spec.linux.as_mut().unwrap().seccomp = Some(Seccomp {
+        default_action: Action::Allow,
+        default_errno_ret: None,
+        architectures: Vec::new(),
+        flags: Vec::new(),
+        listener_path: None,
+        listener_metadata: None,
+        syscalls: vec![rule],
+    });
+    needs!(
+        dhow_seccomp::compile(bundle.spec.linux.as_ref().unwrap().seccomp.as_ref().unwrap())
+            .is_ok(),
+        "a compiler of seccomp filters"
+    );
+
+    drop(bundle.run(&["true"]).exits(125).says("the process died before it"));
 }

@@ -1,7 +1,11 @@
 //! Mounts: their options, where they land, what is masked.
 
 use crate::bundle::Bundle;
-use dhow_spec::{Mount, mount::OverlayUpper, runtime::MountPoint};
+use dhow_spec::{
+    Mount,
+    mount::OverlayUpper,
+    runtime::{IdMapping, MountPoint},
+};
 use dhow_testkit::needs_root;
 use std::path::Path;
 
@@ -137,6 +141,27 @@ fn recursive_options_reach_the_mounts_below() {
     assert_eq!(options_of(&mounts, "/tree/below"), "ro,noatime");
     assert_eq!(options_of(&mounts, "/top"), "ro,relatime");
     assert_eq!(options_of(&mounts, "/top/below"), "rw,relatime");
+}
+
+/// Attack test 11, in part.
+#[test]
+fn an_idmapped_mount_shows_mapped_owners() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let source = bundle.directory().join("mapped");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("file"), "").unwrap();
+    std::os::unix::fs::chown(source.join("file"), Some(5), Some(6)).unwrap();
+    let mapping = IdMapping { container_id: 0, host_id: 1000, size: 100 };
+    let mut mount = bind(&source, "/mapped", &["bind", "idmap"]);
+    mount.uid_mappings = vec![mapping];
+    mount.gid_mappings = vec![mapping];
+    bundle.spec.mounts.push(mount);
+
+    let outcome = bundle.sh("stat -c %u:%g /mapped/file; grep mapped /proc/self/mountinfo").ok();
+
+    assert!(outcome.stdout.starts_with("1005:1006\n"), "{outcome}");
+    assert!(outcome.stdout.contains("idmapped"), "{outcome}");
 }
 
 #[test]
