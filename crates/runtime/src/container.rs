@@ -2,7 +2,7 @@
 
 use crate::{
     Request,
-    hooks::Subject,
+    hooks::{Subject, Who},
     init::{self, Birth, Filesystem, hooks, subject},
     line::{self, Ask, Heard, ParentEnd},
     mappings,
@@ -263,13 +263,13 @@ fn run_hooks(request: &Request<'_>, pid: i32) -> Result<()> {
     let subject = subject(request);
     let prestart = hooks(request.spec, |hooks| &hooks.prestart);
     let create_runtime = hooks(request.spec, |hooks| &hooks.create_runtime);
-    subject.run("prestart", prestart, Status::Creating, Some(pid))?;
-    subject.run("createRuntime", create_runtime, Status::Creating, Some(pid))
+    subject.run("prestart", prestart, Status::Creating, Who::Process(pid))?;
+    subject.run("createRuntime", create_runtime, Status::Creating, Who::Process(pid))
 }
 
 fn run_poststart(request: &Request<'_>, pid: i32) -> Result<()> {
     let poststart = hooks(request.spec, |hooks| &hooks.poststart);
-    subject(request).run("poststart", poststart, Status::Running, Some(pid))
+    subject(request).run("poststart", poststart, Status::Running, Who::Process(pid))
 }
 
 impl Container {
@@ -281,7 +281,7 @@ impl Container {
         running(self.init.pid)?;
         let Waiting { id, bundle, annotations, poststart, .. } = &waiting;
         let subject = Subject { id, bundle, annotations };
-        subject.run("poststart", poststart, Status::Running, Some(self.init.pid))
+        subject.run("poststart", poststart, Status::Running, Who::Process(self.init.pid))
     }
 
     /// Kills the first process and takes it from the process table, for a caller who changed its
@@ -328,7 +328,7 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
         annotations: &leftovers.spec.annotations,
     };
     let poststop = hooks(leftovers.spec, |hooks| &hooks.poststop);
-    let hooks = subject.run("poststop", poststop, Status::Stopped, None);
+    let hooks = subject.run("poststop", poststop, Status::Stopped, Who::Nobody);
     cgroup.and(hooks)
 }
 

@@ -23,6 +23,17 @@ pub(crate) struct Subject<'a> {
     pub(crate) annotations: &'a BTreeMap<String, String>,
 }
 
+/// Whose process id the state shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Who {
+    /// This process's.
+    Process(i32),
+    /// The calling process's, in its own PID namespace.
+    Caller,
+    /// The container has no process any more.
+    Nobody,
+}
+
 impl Subject<'_> {
     fn state(&self, status: Status, pid: Option<i32>) -> State {
         State {
@@ -36,16 +47,15 @@ impl Subject<'_> {
     }
 
     /// Runs the hooks one after the other; the first that fails ends it.
-    pub(crate) fn run(
-        &self,
-        name: &str,
-        hooks: &[Hook],
-        status: Status,
-        pid: Option<i32>,
-    ) -> Result<()> {
+    pub(crate) fn run(&self, name: &str, hooks: &[Hook], status: Status, who: Who) -> Result<()> {
         if hooks.is_empty() {
             return Ok(());
         }
+        let pid = match who {
+            Who::Process(pid) => Some(pid),
+            Who::Caller => Some(rustix::process::getpid().as_raw_nonzero().get()),
+            Who::Nobody => None,
+        };
         let state = serde_json::to_vec(&self.state(status, pid))
             .map_err(|error| Error::new(Kind::Internal, "write the state").because(error))?;
         for hook in hooks {

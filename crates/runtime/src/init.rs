@@ -8,7 +8,7 @@ use crate::{
     Hold, Keyring, Request,
     console::Console,
     devices,
-    hooks::Subject,
+    hooks::{Subject, Who},
     line::{Ask, ChildEnd},
     masks,
     mounts::{self, Prepared},
@@ -102,7 +102,7 @@ fn get_ready(
         "startContainer",
         hooks(birth.request.spec, |hooks| &hooks.start_container),
         Status::Created,
-        own_pid(),
+        Who::Caller,
     )?;
     Ok(procfs)
 }
@@ -285,7 +285,7 @@ fn run_hooks_before_pivot(birth: &Birth<'_>, line: &ChildEnd) -> Result<()> {
         "createContainer",
         hooks(spec, |hooks| &hooks.create_container),
         Status::Creating,
-        own_pid(),
+        Who::Caller,
     )
 }
 
@@ -362,10 +362,6 @@ fn let_go(
         keep.push(listener);
     }
     dhow_sys::fds::close_from_but(first, &keep).doing(|| "close fds")
-}
-
-fn own_pid() -> Option<i32> {
-    Some(rustix::process::getpid().as_raw_nonzero().get())
 }
 
 /// What hooks are told of a request's container.

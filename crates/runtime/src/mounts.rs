@@ -243,7 +243,8 @@ impl Prepared {
                 unfinished.writable.extend(cgroups);
             }
             What::Filesystem { kind, source, data } => {
-                if kind != "proc" {
+                // What these show is the kernel's own; nobody fakes a file with them.
+                if !matches!(kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue") {
                     self.refuse_cover_of_procfs(&destination)?;
                 }
                 let data = data.as_ref();

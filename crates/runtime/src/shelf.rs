@@ -12,7 +12,9 @@
 
 use crate::{
     ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Request, Stdio, container, create,
-    delete, exec, hooks::Subject, init::hooks,
+    delete, exec,
+    hooks::{Subject, Who},
+    init::hooks,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -182,10 +184,13 @@ impl Shelf {
         let place = self.place(id)?;
         let socket = dial(&place).doing(doing)?;
         container::start_dialled(socket).doing(doing)?;
+        if let Some(init) = record.init {
+            container::running(init.pid).map(drop).or_else(ended).doing(doing)?;
+        }
         file::remove_if_there(&place.join("start")).doing(doing)?;
         let poststart = hooks(&record.spec, |hooks| &hooks.poststart);
-        let pid = record.init.map(|init| init.pid);
-        subject(&record).run("poststart", poststart, Status::Running, pid).doing(doing)
+        let who = record.init.map_or(Who::Nobody, |init| Who::Process(init.pid));
+        subject(&record).run("poststart", poststart, Status::Running, who).doing(doing)
     }
 
     /// What the specification's `state` shows.
@@ -384,6 +389,11 @@ fn kill_all(record: &Record, signal: Signal) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A short program can be gone before anybody looks; it ran all the same.
+fn ended(error: Error) -> Result<()> {
+    if error.kind() == Kind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Kills the first process, where it is alive, and waits until it is gone. Its parent reaps it.

@@ -186,6 +186,10 @@ impl<'a> Task<'a> {
     /// those could lead to a directory of the host's that an fd still holds (CVE-2024-21626).
     fn enter_working_directory(&self) -> Result<()> {
         let path = self.working_directory();
+        if path == Path::new("/") {
+            // Both a pivot and a join of a mount namespace end there.
+            return Ok(());
+        }
         let doing = || format!("enter the working directory {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(doing)?;
