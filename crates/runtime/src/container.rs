@@ -68,18 +68,37 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
     let none = Linux::default();
     let linux = request.spec.linux.as_ref().unwrap_or(&none);
     let mut birth = prepare(request, linux)?;
-    let location = location(request.id, request.spec)?;
-    let unlimited = Resources::default();
-    let resources = linux.resources.as_ref().unwrap_or(&unlimited);
-    let cgroup = Cgroup::create(&Hierarchies::detect()?, &location, resources)?;
-    match bear(&mut birth, &cgroup) {
+    let cgroup = make_cgroup(request, linux)?;
+    match bear(&mut birth, cgroup.as_ref()) {
         Ok(container) => Ok(container),
         Err(error) => {
             // The child is gone; what it may have started dies with its PID namespace or here.
-            let _left = cgroup.kill_all();
-            let _kept = cgroup.delete();
+            if let Some(cgroup) = cgroup {
+                let _left = cgroup.kill_all();
+                let _kept = cgroup.delete();
+            }
             Err(error)
         }
+    }
+}
+
+/// The container's cgroup. An ordinary user to whom none was delegated goes without, where the
+/// configuration does not ask for one.
+fn make_cgroup(request: &Request<'_>, linux: &Linux) -> Result<Option<Cgroup>> {
+    let unlimited = Resources::default();
+    let resources = linux.resources.as_ref().unwrap_or(&unlimited);
+    let location = location(request.id, request.spec)?;
+    match Cgroup::create(&Hierarchies::detect()?, &location, resources) {
+        Ok(cgroup) => Ok(Some(cgroup)),
+        Err(error)
+            if error.kind() == Kind::Denied
+                && !rustix::process::geteuid().is_root()
+                && linux.cgroups_path.is_none()
+                && *resources == unlimited =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -132,12 +151,13 @@ fn location(id: &str, spec: &Spec) -> Result<Location> {
 }
 
 /// Starts the first process and brings it to where the request holds it.
-fn bear(birth: &mut Birth<'_>, cgroup: &Cgroup) -> Result<Container> {
+fn bear(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>) -> Result<Container> {
     let (parent, child) = line::pair()?;
     let pid_namespace = birth.namespaces.joined(NamespaceKind::Pid).map(AsFd::as_fd);
     let kinds = birth.namespaces.at_birth();
     let side = namespaces::born_in(pid_namespace, || {
-        clone3(kinds, cgroup.fd_for_clone()).doing(|| "start the container's process")
+        clone3(kinds, cgroup.and_then(Cgroup::fd_for_clone))
+            .doing(|| "start the container's process")
     })?;
     match side {
         Side::Child => {
@@ -219,7 +239,7 @@ pub(crate) fn running(pid: i32) -> Result<Init> {
 /// Answers what the child asks, until it waits or runs.
 fn accompany(
     birth: &Birth<'_>,
-    cgroup: &Cgroup,
+    cgroup: Option<&Cgroup>,
     newborn: &Newborn,
     mut line: ParentEnd,
 ) -> Result<(Option<OwnedFd>, Option<Waiting>)> {
@@ -228,7 +248,9 @@ fn accompany(
         match line.hear()? {
             Heard::Asked(Ask::NeedIdMaps, _) => {
                 let pid = Pid::from_raw(newborn.pid).expect("a child's id is not zero");
-                cgroup.add(pid)?;
+                if let Some(cgroup) = cgroup {
+                    cgroup.add(pid)?;
+                }
                 mappings::write(newborn.pid, birth.linux)?;
                 line.go()?;
             }

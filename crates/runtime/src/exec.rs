@@ -63,18 +63,26 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let linux = request.spec.linux.as_ref().unwrap_or(&none);
     let task = Task::prepare(request.process, linux.seccomp.as_ref(), request.stdio)?;
     let visit = Visit { request, task, target: target(request)?, kinds: own_kinds(linux) };
-    let cgroup = cgroup(request.id, request.spec)?;
+    let cgroup = match cgroup(request.id, request.spec) {
+        Ok(cgroup) => Some(cgroup),
+        // An ordinary user's container may have none.
+        Err(error) if error.kind() == Kind::NotFound && !rustix::process::geteuid().is_root() => {
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let (parent, child) = line::pair()?;
     let joins_pid = visit.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
     let side = born_in(joins_pid.then(|| visit.target.as_fd()), || {
-        clone3(ThreadNameSpaceType::empty(), cgroup.fd_for_clone())
+        clone3(ThreadNameSpaceType::empty(), cgroup.as_ref().and_then(Cgroup::fd_for_clone))
             .doing(|| format!("start a process in container {}", request.id))
     })?;
     match side {
         Side::Child => {
             drop(parent);
             // A panic must not run the parent's code a second time, in the child.
-            let _lost = std::panic::catch_unwind(AssertUnwindSafe(|| visit.live(&cgroup, &child)));
+            let _lost =
+                std::panic::catch_unwind(AssertUnwindSafe(|| visit.live(cgroup.as_ref(), &child)));
             dhow_sys::process::leave(1)
         }
         Side::Parent { pid, pidfd } => {
@@ -139,7 +147,7 @@ struct Visit<'a> {
 
 impl Visit<'_> {
     /// Lives the process's life up to its program. Comes back only to end.
-    fn live(&self, cgroup: &Cgroup, line: &ChildEnd) {
+    fn live(&self, cgroup: Option<&Cgroup>, line: &ChildEnd) {
         let error = match self.enter(cgroup) {
             Ok((console, procfs)) => self.become_program(console.as_ref(), procfs.as_ref(), line),
             Err(error) => error,
@@ -148,11 +156,13 @@ impl Visit<'_> {
     }
 
     /// Everything that needs rights.
-    fn enter(&self, cgroup: &Cgroup) -> Result<(Option<Console>, Option<Procfs>)> {
+    fn enter(&self, cgroup: Option<&Cgroup>) -> Result<(Option<Console>, Option<Procfs>)> {
         let first = self.request.preserve_fds.saturating_add(3);
         dhow_sys::fds::close_at_exec_from(first).doing(|| "mark fds to be closed")?;
         rustix::process::setsid().doing(|| "start a session")?;
-        cgroup.join()?;
+        if let Some(cgroup) = cgroup {
+            cgroup.join()?;
+        }
         self.task.set_oom_score()?;
         // Before the container's processes can see this one.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)

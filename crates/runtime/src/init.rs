@@ -75,14 +75,14 @@ impl Filesystem {
 
 /// Lives the first process's life up to its program. Comes back never: the process ends, or
 /// becomes the program.
-pub(crate) fn live(birth: &mut Birth<'_>, cgroup: &Cgroup, mut line: ChildEnd) -> ! {
+pub(crate) fn live(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>, mut line: ChildEnd) -> ! {
     let error = become_program(birth, cgroup, &mut line);
     line.fail(&error);
     dhow_sys::process::leave(1)
 }
 
 /// Comes back with the reason why there is no program.
-fn become_program(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &mut ChildEnd) -> Error {
+fn become_program(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>, line: &mut ChildEnd) -> Error {
     match get_ready(birth, cgroup, line) {
         Ok(procfs) => birth.task.run(procfs.as_ref()),
         Err(error) => error,
@@ -92,7 +92,7 @@ fn become_program(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &mut ChildEnd) -
 /// Everything but the exec.
 fn get_ready(
     birth: &mut Birth<'_>,
-    cgroup: &Cgroup,
+    cgroup: Option<&Cgroup>,
     line: &mut ChildEnd,
 ) -> Result<Option<Procfs>> {
     let (console, procfs) = prepare(birth, cgroup, line)?;
@@ -110,7 +110,7 @@ fn get_ready(
 /// Everything that needs rights.
 fn prepare(
     birth: &mut Birth<'_>,
-    cgroup: &Cgroup,
+    cgroup: Option<&Cgroup>,
     line: &ChildEnd,
 ) -> Result<(Option<Console>, Option<Procfs>)> {
     leave_parent(birth.request)?;
@@ -144,7 +144,7 @@ fn leave_parent(request: &Request<'_>) -> Result<()> {
     Ok(())
 }
 
-fn enter_namespaces(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &ChildEnd) -> Result<()> {
+fn enter_namespaces(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>, line: &ChildEnd) -> Result<()> {
     if birth.namespaces.is_new(NamespaceKind::User) {
         // The parent writes the mappings and, since we have no rights outside, moves us into the
         // cgroup.
@@ -153,7 +153,9 @@ fn enter_namespaces(birth: &mut Birth<'_>, cgroup: &Cgroup, line: &ChildEnd) -> 
         become_root()?;
         birth.namespaces.join()?;
     } else {
-        cgroup.join()?;
+        if let Some(cgroup) = cgroup {
+            cgroup.join()?;
+        }
         birth.task.set_oom_score()?;
         birth.namespaces.join()?;
         if birth.namespaces.is_own(NamespaceKind::User) {

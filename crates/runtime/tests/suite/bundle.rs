@@ -78,6 +78,15 @@ impl Bundle {
         outcome::run(&mut command, b"", LIMIT).unwrap()
     }
 
+    /// Runs a shell script in the container, as an ordinary user of the host's.
+    pub(crate) fn run_as(&mut self, uid: u32, script: &str) -> Outcome {
+        let inner = self.command("run", &["sh", "-c", script]);
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--reuid={uid}")).arg(format!("--regid={uid}")).arg("--clear-groups");
+        command.arg(inner.get_program()).args(inner.get_args());
+        outcome::run(&mut command, b"", LIMIT).unwrap()
+    }
+
     /// Creates a container that waits for its start.
     pub(crate) fn hold(&mut self, args: &[&str]) -> Held {
         let mut child = self

@@ -2,7 +2,7 @@
 
 use crate::bundle::Bundle;
 use dhow_spec::runtime::{IdMapping, Namespace, NamespaceKind, TimeOffset};
-use dhow_testkit::needs_root;
+use dhow_testkit::{needs_root, needs_tool};
 
 fn own(kind: &str) -> String {
     std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().to_str().unwrap().to_owned()
@@ -103,6 +103,36 @@ fn open_for_all(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     let parent = path.parent().unwrap();
     std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn an_ordinary_user_runs_a_container_with_one_mapping() {
+    needs_root!();
+    needs_tool!("setpriv");
+    let mut bundle = Bundle::new();
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    linux.namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
+    let mapping = vec![IdMapping { container_id: 0, host_id: 1000, size: 1 }];
+    linux.uid_mappings = mapping.clone();
+    linux.gid_mappings = mapping;
+    linux.resources = None;
+    bundle.spec.mounts.retain(|mount| mount.kind.as_deref() != Some("cgroup"));
+    for mount in &mut bundle.spec.mounts {
+        mount.options.retain(|option| !option.starts_with("gid="));
+    }
+    std::os::unix::fs::chown(bundle.root(), Some(1000), Some(1000)).unwrap();
+    open_for_all(bundle.root());
+    open_for_all(&bundle.directory().join("config.json"));
+
+    let outcome = bundle
+        .run_as(1000, "id -u; touch /mine && stat -c %u /mine; echo x > /dev/null && echo null")
+        .ok();
+
+    assert_eq!(outcome.stdout, "0\n0\nnull\n");
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&bundle.root().join("mine").metadata().unwrap()),
+        1000
+    );
 }
 
 #[test]
