@@ -6,7 +6,7 @@
 //!   bundle hold ID DIRECTORY           create, start on a line from standard input
 //!   bundle exec ID DIRECTORY PID ARGS  one more process in a container that runs
 //!   bundle repeat COUNT ID DIRECTORY   create, start, delete, COUNT times; prints microseconds
-//!   bundle shelf ROOT create|start|state|kill|delete|list [ID [DIRECTORY]]
+//!   bundle shelf ROOT create|run|start|state|kill|delete|list [ID [DIRECTORY]]
 //!   bundle sealed …                    the same, from a sealed copy of itself
 //! ```
 //!
@@ -88,6 +88,17 @@ fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
                 keyring: Keyring::New,
             };
             shelf.create(&creation).map(drop)?;
+        }
+        ["run", id, bundle] => {
+            let creation = Creation {
+                id,
+                bundle: Path::new(bundle),
+                console_socket: None,
+                pid_file: None,
+                preserve_fds: 0,
+                keyring: Keyring::New,
+            };
+            return shelf.run(&creation);
         }
         ["start", id] => shelf.start(id)?,
         ["state", id] => println!("{}", shelf.state(id)?.status),

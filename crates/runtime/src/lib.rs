@@ -10,6 +10,7 @@
 //! container's namespaces before its program does is here too (`init`). The runtime knows nothing
 //! of images, networks, logs or restarts; who waits for the process is the caller, its parent.
 
+pub mod attend;
 mod capabilities;
 mod cgroupfs;
 mod console;

@@ -11,8 +11,9 @@
 //! Engines that keep records of their own do not need this module.
 
 use crate::{
-    ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Request, Stdio, container, create,
-    delete, exec,
+    ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Request, Stdio,
+    attend::Attendant,
+    container, create, delete, exec,
     hooks::{Subject, Who},
     init::hooks,
 };
@@ -191,6 +192,22 @@ impl Shelf {
         let poststart = hooks(&record.spec, |hooks| &hooks.poststart);
         let who = record.init.map_or(Who::Nobody, |init| Who::Process(init.pid));
         subject(&record).run("poststart", poststart, Status::Running, who).doing(doing)
+    }
+
+    /// Creates, starts, stays until the end, deletes; the exit code.
+    pub fn run(&self, creation: &Creation<'_>) -> Result<u8> {
+        let attendant = Attendant::new()?;
+        let record = self.create(creation)?;
+        let ended = self.start(creation.id).and_then(|()| {
+            let pidfd = record.init.and_then(pidfd_of_child).ok_or_else(|| {
+                Error::new(Kind::Internal, format!("stay with container {}", creation.id))
+            })?;
+            attendant.stay(pidfd.as_fd())
+        });
+        // What went wrong first is what the user must hear of.
+        let deleted = self.delete(creation.id, Force::Kill);
+        let code = ended?;
+        deleted.map(|()| code)
     }
 
     /// What the specification's `state` shows.
@@ -375,6 +392,11 @@ fn subject(record: &Record) -> Subject<'_> {
 fn pidfd(init: Init) -> Option<OwnedFd> {
     let pidfd = rustix::process::pidfd_open(Pid::from_raw(init.pid)?, PidfdFlags::empty()).ok()?;
     init.is_alive().then_some(pidfd)
+}
+
+/// A handle on our own child, which can have ended but keeps its number until it is reaped.
+fn pidfd_of_child(init: Init) -> Option<OwnedFd> {
+    rustix::process::pidfd_open(Pid::from_raw(init.pid)?, PidfdFlags::empty()).ok()
 }
 
 fn kill_all(record: &Record, signal: Signal) -> Result<()> {

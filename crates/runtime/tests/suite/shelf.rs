@@ -86,3 +86,30 @@ fn an_id_is_never_a_path() {
         drop(shelf(&bundle, &["state", id]).exits(125).says("as a container's id"));
     }
 }
+
+#[test]
+fn a_run_ends_as_its_program_does_and_hands_signals_on() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done";
+    bundle.process().args = ["sh", "-c", script].map(str::to_owned).to_vec();
+    bundle.write();
+    let mut child = Command::new(crate::bundle::driver())
+        .arg("shelf")
+        .arg(bundle.directory().join("state"))
+        .args(["run", &bundle.id])
+        .arg(bundle.directory())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+    assert_eq!(line, "up\n");
+
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    drop(shelf(&bundle, &["state", &bundle.id]).exits(125).says("does not exist"));
+}

@@ -5,8 +5,8 @@
 //! and no seccomp filter (that depends on the machine and the capabilities; see `dhow-seccomp`).
 
 use super::{
-    Capabilities, DeviceRule, Linux, MountPoint, Namespace, NamespaceKind, OCI_VERSION, Resources,
-    Spec,
+    Capabilities, DeviceRule, Linux, MountPoint, Namespace, NamespaceKind, OCI_VERSION, Process,
+    Resources, Root, Spec,
 };
 
 /// The capabilities of a container's root user, as docker has them.
@@ -75,6 +75,27 @@ pub fn default_spec() -> Spec {
             ..Linux::default()
         }),
         ..Spec::default()
+    }
+}
+
+/// A whole `config.json` to begin a bundle with: a shell on a terminal in the directory `rootfs`.
+pub fn example_spec() -> Spec {
+    Spec {
+        process: Some(Process {
+            terminal: true,
+            args: vec!["sh".to_owned()],
+            env: vec![
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+                "TERM=xterm".to_owned(),
+            ],
+            cwd: "/".to_owned(),
+            capabilities: Some(Capabilities::of_root(&DEFAULT_CAPABILITIES)),
+            no_new_privileges: true,
+            ..Process::default()
+        }),
+        root: Some(Root { path: "rootfs".into(), readonly: true }),
+        hostname: Some("dhow".to_owned()),
+        ..default_spec()
     }
 }
 
