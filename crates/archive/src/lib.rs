@@ -1,1 +1,39 @@
-//! dhow-archive.
+//! Layers: a tar stream becomes a directory, and entries a tar stream.
+//!
+//! * [`Unpack`] applies one layer to a directory fd; nothing it does leaves that directory.
+//! * [`Builder`] writes entries as a tar stream.
+//! * [`Reader`] walks the entries of any tar stream (`docker save`, an OCI archive).
+//! * [`Decoder`] undoes gzip, zstd, xz and bzip2; [`Digesting`] checks size and digest on the way.
+//!
+//! ```text
+//!  blob ─▶ Digesting ─▶ Decoder ─▶ Digesting ─▶ Unpack ─▶ directory
+//!          (digest)                (diff id)
+//! ```
+//!
+//! Everything here is synchronous and runs on the caller's thread; run one thread for each layer.
+//! The crate knows neither images nor snapshots nor registries. Bytes from outside are held against
+//! [`Limits`] before anything is allocated for them.
+
+mod builder;
+mod decoder;
+mod digesting;
+mod entry;
+mod header;
+mod limits;
+mod path;
+mod pax;
+mod reader;
+mod removal;
+mod sparse;
+mod unpack;
+mod whiteout;
+
+pub use builder::Builder;
+pub use decoder::{Compression, DecodeLimits, Decoder};
+pub use digesting::{Digesting, Measured};
+pub use entry::{Entry, EntryKind, Mtime, Xattr};
+pub use limits::Limits;
+pub use path::ArchivePath;
+pub use reader::Reader;
+pub use unpack::{Summary, Unpack};
+pub use whiteout::Whiteouts;

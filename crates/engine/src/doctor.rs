@@ -2,32 +2,18 @@
 
 use crate::Engine;
 use dhow_base::{Doing, Result, id::ContainerId};
+use dhow_image::{Depth, Finding};
 use dhow_state::containers;
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
 };
 
-/// Something that should not be as it is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Finding {
-    /// The object: a path, a digest, an id.
-    pub object: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
-
 impl Engine {
     /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
     pub fn doctor(&mut self) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
-        self.state.check()?;
-        let mut findings: Vec<Finding> = self
-            .images
-            .doctor(&mut self.state)?
-            .into_iter()
-            .map(|finding| Finding { object: finding.object, problem: finding.problem })
-            .collect();
+        let mut findings = self.images.doctor(&self.state, Depth::Names)?;
         self.check_containers(&mut findings)?;
         Ok(findings)
     }

@@ -5,7 +5,7 @@
 //! it. An image that somebody pulled or built under the same name goes first.
 
 use dhow_archive::{ArchivePath, Builder, Entry, EntryKind, Limits, Measured};
-use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Algorithm};
+use dhow_base::{Digest, Doing, Result, digest::Algorithm};
 use dhow_image::{Image, Images, LocalImage};
 use dhow_spec::{
     image::{ExecutionConfig, History, ImageConfig, Platform, RootFs},
@@ -40,8 +40,8 @@ pub(crate) fn is_embedded(image: &Image) -> bool {
 pub(crate) fn provide(images: &Images, state: &mut State) -> Result<Image> {
     let doing = || "make the hello image from this binary";
     let binary = File::open("/proc/self/exe").doing(doing)?;
-    let (_, _, diff_id) =
-        write_layer(&binary, Measured::new(io::sink(), Algorithm::Sha256)).doing(doing)?;
+    let measured = Measured::new(io::sink(), Algorithm::Sha256);
+    let (_, _, diff_id) = write_layer(&binary, measured).doing(doing)?.finish();
     if let Some(image) = images.find(state, NAME)?
         && image.config.rootfs.diff_ids == [diff_id.clone()]
     {

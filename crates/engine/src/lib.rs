@@ -36,7 +36,7 @@ mod start;
 mod volume;
 
 pub use create::Created;
-pub use doctor::Finding;
+pub use dhow_image::Finding;
 pub use exec::Session;
 pub use hello::HOST_NAMESPACES;
 pub use list::{Summary, Which};

@@ -1,0 +1,140 @@
+//! Writes single entries as a tar stream: ustar, with PAX headers for what ustar cannot say.
+//!
+//! What is written depends on the entries alone, so the same entries give the same digest.
+
+use crate::{
+    entry::{Entry, EntryKind},
+    header::{BLOCK, Draft, OCTAL_7_MAX, OCTAL_11_MAX},
+    pax::Records,
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use std::io::{Read, Write};
+
+/// How long a text may be in a ustar header.
+const NAME_BYTES: usize = 100;
+
+/// A tar stream in the making.
+#[derive(Debug)]
+pub struct Builder<W> {
+    sink: W,
+}
+
+impl<W: Write> Builder<W> {
+    /// Starts an archive.
+    pub fn new(sink: W) -> Self {
+        Self { sink }
+    }
+
+    /// Writes an entry; a file's content is read from `content`, exactly as much as the entry says.
+    pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+        let doing = || format!("write archive entry {}", entry.path);
+        let mut name = entry.path.as_bytes().to_vec();
+        if entry.kind == EntryKind::Directory {
+            name.push(b'/');
+        }
+        if name.is_empty() || name == b"/" {
+            name = b"./".to_vec();
+        }
+        let draft = draft(entry, &name);
+        let records = records(entry, &name, &draft);
+        if !records.bytes().is_empty() {
+            self.extended_header(records.bytes()).doing(doing)?;
+        }
+        self.sink.write_all(&draft.block()).doing(doing)?;
+        if let EntryKind::File { size } = entry.kind {
+            self.content(content, size).doing(doing)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the archive and hands the sink back.
+    pub fn finish(mut self) -> Result<W> {
+        self.sink.write_all(&[0; 2 * BLOCK]).doing(|| "end the archive")?;
+        self.sink.flush().doing(|| "end the archive")?;
+        Ok(self.sink)
+    }
+
+    fn extended_header(&mut self, records: &[u8]) -> Result<()> {
+        let draft = Draft {
+            name: b"PaxHeaders/entry",
+            prefix: b"",
+            typeflag: b'x',
+            link_name: b"",
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            size: records.len() as u64,
+            mtime: 0,
+            device: (0, 0),
+        };
+        self.sink.write_all(&draft.block()).doing(|| "write its extended header")?;
+        self.content(&mut &records[..], records.len() as u64)
+    }
+
+    fn content(&mut self, content: &mut dyn Read, size: u64) -> Result<()> {
+        let copied =
+            std::io::copy(&mut content.take(size), &mut self.sink).doing(|| "write its content")?;
+        if copied < size {
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("its content ends after {copied} of {size} bytes"),
+            ));
+        }
+        let padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
+        let padding = usize::try_from(padding).expect("less than a block");
+        self.sink.write_all(&[0; BLOCK][..padding]).doing(|| "write its padding")
+    }
+}
+
+fn draft<'a>(entry: &'a Entry, name: &'a [u8]) -> Draft<'a> {
+    let (typeflag, link_name, size, device): (_, &[u8], _, _) = match &entry.kind {
+        EntryKind::File { size } => (b'0', b"", *size, (0, 0)),
+        EntryKind::HardLink { target } => (b'1', target.as_bytes(), 0, (0, 0)),
+        EntryKind::Symlink { target } => (b'2', target, 0, (0, 0)),
+        EntryKind::CharDevice { major, minor } => (b'3', b"", 0, (*major, *minor)),
+        EntryKind::BlockDevice { major, minor } => (b'4', b"", 0, (*major, *minor)),
+        EntryKind::Directory => (b'5', b"", 0, (0, 0)),
+        EntryKind::Fifo => (b'6', b"", 0, (0, 0)),
+    };
+    Draft {
+        name,
+        prefix: b"",
+        typeflag,
+        link_name,
+        mode: entry.mode & 0o7777,
+        uid: entry.uid.into(),
+        gid: entry.gid.into(),
+        size,
+        mtime: u64::try_from(entry.mtime.seconds).unwrap_or(0),
+        device,
+    }
+}
+
+/// What the header's fields cannot hold.
+fn records(entry: &Entry, name: &[u8], draft: &Draft<'_>) -> Records {
+    let mut records = Records::default();
+    if name.len() > NAME_BYTES {
+        records.push(b"path", name);
+    }
+    if draft.link_name.len() > NAME_BYTES {
+        records.push(b"linkpath", draft.link_name);
+    }
+    if draft.size > OCTAL_11_MAX {
+        records.push(b"size", draft.size.to_string().as_bytes());
+    }
+    if draft.uid > OCTAL_7_MAX {
+        records.push(b"uid", draft.uid.to_string().as_bytes());
+    }
+    if draft.gid > OCTAL_7_MAX {
+        records.push(b"gid", draft.gid.to_string().as_bytes());
+    }
+    let seconds = entry.mtime.seconds;
+    let fits = u64::try_from(seconds).is_ok_and(|seconds| seconds <= OCTAL_11_MAX);
+    if entry.mtime.nanoseconds != 0 || !fits {
+        records.push_time(b"mtime", entry.mtime);
+    }
+    for xattr in &entry.xattrs {
+        records.push_xattr(xattr);
+    }
+    records
+}

@@ -1,0 +1,291 @@
+//! Compression undone as a stream: gzip, zstd, xz, bzip2 or none.
+//!
+//! The form is told by its first bytes, as docker does, or by the media type, as containerd does.
+//! Members and frames may follow each other without end; anything else after the last one is
+//! corrupt, since two readers could disagree on whether it belongs to the layer.
+//!
+//! Two guards against bombs: a decoder's memory is bounded ([`DecodeLimits::memory_bytes`]), and
+//! output that outgrows the input by more than [`DecodeLimits::ratio`] is refused once it is large
+//! enough to hurt. An error of the stream below passes unchanged; one of the format is
+//! [`Kind::Corrupt`].
+
+use dhow_base::{Doing, Error, Kind, Result};
+use std::{
+    fmt,
+    io::{self, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// What is read from the stream below in one go.
+const INPUT_BYTES: usize = 64 << 10;
+/// The longest magic number: xz has six bytes.
+const MAGIC_BYTES: usize = 6;
+
+/// How a layer is compressed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Compression {
+    /// Not at all.
+    Plain,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+    /// The format of xz-utils.
+    Xz,
+    /// The format of bzip2.
+    Bzip2,
+}
+
+impl Compression {
+    /// Tells the form by the first bytes; six are enough, fewer are [`Compression::Plain`].
+    pub fn of_magic(bytes: &[u8]) -> Self {
+        match bytes {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A zstd stream may begin with a frame to skip.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
+            _ => Self::Plain,
+        }
+    }
+
+    /// Tells the form by a layer's media type; nothing where the type does not say.
+    pub fn of_media_type(media_type: &str) -> Option<Self> {
+        let (_, suffix) = media_type.rsplit_once(['.', '+'])?;
+        match suffix {
+            "tar" => Some(Self::Plain),
+            "gzip" => Some(Self::Gzip),
+            "zstd" => Some(Self::Zstd),
+            "xz" => Some(Self::Xz),
+            "bzip2" => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
+        }
+    }
+}
+
+/// How far decompression may go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DecodeLimits {
+    /// Output for each byte of input.
+    pub ratio: u64,
+    /// Output below this size is never refused for its ratio.
+    pub ratio_from_bytes: u64,
+    /// Memory of the decoder: the window of zstd, rounded down to a power of two, and twice that
+    /// for xz, which counts its other tables too.
+    pub memory_bytes: u64,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { ratio: 250, ratio_from_bytes: 1 << 30, memory_bytes: 128 << 20 }
+    }
+}
+
+/// The uncompressed bytes of a compressed stream.
+pub struct Decoder<R: Read> {
+    inner: Inner<R>,
+    compression: Compression,
+    limits: DecodeLimits,
+    tally: Arc<Tally>,
+    produced: u64,
+}
+
+enum Inner<R: Read> {
+    Plain(Input<R>),
+    Gzip(Box<flate2::bufread::MultiGzDecoder<BufReader<Input<R>>>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Input<R>>>>),
+    Xz(Box<liblzma::bufread::XzDecoder<BufReader<Input<R>>>>),
+    Bzip2(Box<bzip2::bufread::MultiBzDecoder<BufReader<Input<R>>>>),
+    /// After an error: what a decoder would say next is not defined.
+    Failed,
+}
+
+type Input<R> = io::Chain<io::Cursor<Vec<u8>>, Source<R>>;
+
+impl<R: Read> Decoder<R> {
+    /// Tells the compression by the first bytes, which it reads.
+    pub fn detect(stream: R, limits: DecodeLimits) -> Result<Self> {
+        Self::start(stream, None, limits)
+    }
+
+    /// Undoes the compression that the media type names.
+    pub fn new(stream: R, compression: Compression, limits: DecodeLimits) -> Result<Self> {
+        Self::start(stream, Some(compression), limits)
+    }
+
+    /// How the stream is compressed.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// How many compressed bytes have been read; runs ahead of the output by a buffer.
+    pub fn consumed(&self) -> u64 {
+        self.tally.consumed.load(Ordering::Relaxed)
+    }
+
+    fn start(stream: R, compression: Option<Compression>, limits: DecodeLimits) -> Result<Self> {
+        let tally = Arc::new(Tally::default());
+        let mut source = Source { stream, tally: Arc::clone(&tally) };
+        let mut head = Vec::with_capacity(MAGIC_BYTES);
+        if compression.is_none() {
+            source
+                .by_ref()
+                .take(MAGIC_BYTES as u64)
+                .read_to_end(&mut head)
+                .doing(|| "read the beginning of a layer")?;
+        }
+        let compression = compression.unwrap_or_else(|| Compression::of_magic(&head));
+        let inner = Inner::new(compression, io::Cursor::new(head).chain(source), &limits)
+            .doing(|| format!("start a decoder for {}", compression.name()))?;
+        Ok(Self { inner, compression, limits, tally, produced: 0 })
+    }
+
+    /// Names a failure of the format; one of the stream below is passed on as it came.
+    fn explain(&self, error: io::Error) -> io::Error {
+        if self.tally.failed.load(Ordering::Relaxed) {
+            return error;
+        }
+        let kind = if is_out_of_memory(&error) { Kind::Exhausted } else { Kind::Corrupt };
+        Error::new(kind, format!("decompress {}", self.compression.name())).because(error).into()
+    }
+
+    fn check_ratio(&self) -> Result<()> {
+        let allowed = self.consumed().saturating_mul(self.limits.ratio);
+        if self.produced <= self.limits.ratio_from_bytes.max(allowed) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Exhausted,
+            format!(
+                "decompress {}: {} bytes became {}, more than {} times as many",
+                self.compression.name(),
+                self.consumed(),
+                self.produced,
+                self.limits.ratio
+            ),
+        ))
+    }
+}
+
+impl<R: Read> Inner<R> {
+    fn new(compression: Compression, input: Input<R>, limits: &DecodeLimits) -> io::Result<Self> {
+        let buffered = |input| BufReader::with_capacity(INPUT_BYTES, input);
+        Ok(match compression {
+            Compression::Plain => Self::Plain(input),
+            Compression::Gzip => {
+                Self::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(input))))
+            }
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered(input))?;
+                decoder.window_log_max(limits.memory_bytes.max(1 << 10).ilog2())?;
+                Self::Zstd(Box::new(decoder))
+            }
+            Compression::Xz => {
+                let memory = limits.memory_bytes.saturating_mul(2);
+                let stream = liblzma::stream::Stream::new_stream_decoder(
+                    memory,
+                    liblzma::stream::CONCATENATED,
+                )?;
+                Self::Xz(Box::new(liblzma::bufread::XzDecoder::new_stream(buffered(input), stream)))
+            }
+            Compression::Bzip2 => {
+                Self::Bzip2(Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(input))))
+            }
+        })
+    }
+}
+
+impl<R: Read> Read for Decoder<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let outcome = match &mut self.inner {
+            Inner::Plain(input) => input.read(buffer),
+            Inner::Gzip(decoder) => decoder.read(buffer),
+            Inner::Zstd(decoder) => decoder.read(buffer),
+            Inner::Xz(decoder) => decoder.read(buffer),
+            Inner::Bzip2(decoder) => decoder.read(buffer),
+            Inner::Failed => {
+                return Err(Error::new(
+                    Kind::Corrupt,
+                    format!(
+                        "decompress {}: the stream was already refused",
+                        self.compression.name()
+                    ),
+                )
+                .into());
+            }
+        };
+        let count = match outcome {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                self.inner = Inner::Failed;
+                return Err(self.explain(error));
+            }
+        };
+        self.produced = self.produced.saturating_add(count as u64);
+        if let Err(error) = self.check_ratio() {
+            self.inner = Inner::Failed;
+            return Err(error.into());
+        }
+        Ok(count)
+    }
+}
+
+impl<R: Read> fmt::Debug for Decoder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoder")
+            .field("compression", &self.compression)
+            .field("produced", &self.produced)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_out_of_memory(error: &io::Error) -> bool {
+    use liblzma::stream::Error as Xz;
+    let xz = error.get_ref().and_then(|inner| inner.downcast_ref::<Xz>());
+    // The binding of zstd gives nothing but the library's own text.
+    matches!(xz, Some(Xz::MemLimit | Xz::Mem)) || error.to_string().contains("too much memory")
+}
+
+/// The stream below, counted, so that its failures can be told from those of the format.
+struct Source<R> {
+    stream: R,
+    tally: Arc<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    consumed: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let outcome = self.stream.read(buffer);
+        match &outcome {
+            Ok(count) => {
+                self.tally.consumed.fetch_add(*count as u64, Ordering::Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.tally.failed.store(true, Ordering::Relaxed),
+        }
+        outcome
+    }
+}
