@@ -32,6 +32,9 @@ pub(crate) const LOCK: &str = "lock";
 /// The name of the file that says what was started.
 pub(crate) const STARTED: &str = "started.json";
 
+/// How much is read at once: a whole frame of the largest kind, and more.
+const READ_BYTES: usize = 128 << 10;
+
 /// What a monitor tells a client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
@@ -289,7 +292,7 @@ impl Inbox {
         self.bytes.drain(..self.taken);
         self.taken = 0;
         let length = self.bytes.len();
-        self.bytes.resize(length + LIMIT_BYTES, 0);
+        self.bytes.resize(length + READ_BYTES, 0);
         let received = loop {
             match rustix::net::recv(socket, &mut self.bytes[length..], flags) {
                 Err(rustix::io::Errno::INTR) => {}

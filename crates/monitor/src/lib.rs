@@ -29,6 +29,7 @@ pub mod log;
 mod process;
 mod serve;
 mod session;
+mod sink;
 mod spawn;
 mod watch;
 

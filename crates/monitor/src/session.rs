@@ -19,12 +19,12 @@ use crate::{
     detach::Scanner,
     frame::{STDIN_WINDOW, Size},
     log::Stream,
+    sink::Sink,
 };
 use dhow_base::{Doing, Kind, Result};
 use dhow_sys::{mask::Blocked, signal};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::FileType,
+    event::{PollFd, PollFlags, poll},
     process::Signal,
     termios::{OptionalActions, Termios},
 };
@@ -32,9 +32,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// How much is read from the user at once.
 const READ_BYTES: usize = 16 << 10;
-
-/// A pipe that is ready takes so much without blocking.
-const PIPE_BYTES: usize = 4096;
 
 /// What is passed on to the process, or ends the session.
 const PASSED_ON: [Signal; 7] = [
@@ -106,6 +103,8 @@ impl Session<'_> {
             signals,
             unread_bytes: 0,
             pending: None,
+            output: Sink::new(self.output),
+            errors: Sink::new(self.errors),
             session: self,
         };
         pump.resize();
@@ -137,6 +136,8 @@ struct Pump<'a> {
     signals: signal::Reader,
     // Sent, and not taken by the process yet.
     unread_bytes: usize,
+    output: Sink<'a>,
+    errors: Sink<'a>,
     pending: Option<Pending>,
 }
 
@@ -195,7 +196,7 @@ impl Pump<'_> {
     }
 
     fn wait(&self) -> Result<Ready> {
-        let output = self.pending.as_ref().map(|pending| self.target(pending.stream));
+        let output = self.pending.as_ref().map(|pending| self.sink(pending.stream).given());
         let input = self.input.filter(|_| self.window_bytes() > 0);
         let monitor = Some(self.client.as_fd()).filter(|_| output.is_none());
         let interests = [
@@ -220,10 +221,10 @@ impl Pump<'_> {
         Ok(Ready { signals, output: answer(output), input: answer(input) })
     }
 
-    fn target(&self, stream: Stream) -> BorrowedFd<'_> {
+    fn sink(&self, stream: Stream) -> &Sink<'_> {
         match stream {
-            Stream::Stdout => self.session.output,
-            Stream::Stderr => self.session.errors,
+            Stream::Stdout => &self.output,
+            Stream::Stderr => &self.errors,
         }
     }
 
@@ -263,21 +264,12 @@ impl Pump<'_> {
     }
 
     /// Writes as much as can be written without waiting.
-    fn write_pending(&mut self) -> std::io::Result<()> {
+    fn write_pending(&mut self) -> rustix::io::Result<()> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let target = self.target(pending.stream);
-        let piece_bytes = piece_bytes(target);
-        while pending.written_bytes < pending.bytes.len() {
-            if !is_ready_to_write(target)? {
-                self.pending = Some(pending);
-                return Ok(());
-            }
-            let rest = &pending.bytes[pending.written_bytes..];
-            match rustix::io::write(target, &rest[..rest.len().min(piece_bytes)]) {
-                Ok(count) => pending.written_bytes += count,
-                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        let rest = &pending.bytes[pending.written_bytes..];
+        pending.written_bytes += self.sink(pending.stream).write(rest)?;
+        if pending.written_bytes < pending.bytes.len() {
+            self.pending = Some(pending);
         }
         Ok(())
     }
@@ -335,23 +327,6 @@ fn forgive_gone(sent: Result<()>) -> Result<()> {
     match sent {
         Err(error) if error.kind() == Kind::Unavailable => Ok(()),
         sent => sent,
-    }
-}
-
-/// How much can be written to a ready fd without blocking.
-fn piece_bytes(fd: BorrowedFd<'_>) -> usize {
-    match rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-        Ok(FileType::RegularFile | FileType::BlockDevice) => usize::MAX,
-        _ => PIPE_BYTES,
-    }
-}
-
-fn is_ready_to_write(fd: BorrowedFd<'_>) -> std::io::Result<bool> {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
-    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
-        Ok(count) => Ok(count > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(errno) => Err(errno.into()),
     }
 }
 
