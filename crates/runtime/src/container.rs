@@ -64,6 +64,9 @@ impl Waiting {
 }
 
 /// Creates a container. On failure nothing of it is left.
+///
+/// The calling process must have one thread, and its binary should be sealed (`dhow_sys::seal`):
+/// processes of joined namespaces see it until the program runs.
 pub fn create(request: &Request<'_>) -> Result<Container> {
     let none = Linux::default();
     let linux = request.spec.linux.as_ref().unwrap_or(&none);

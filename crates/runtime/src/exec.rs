@@ -71,6 +71,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
         }
         Err(error) => return Err(error),
     };
+    refuse_frozen(request.id, cgroup.as_ref())?;
     let (parent, child) = line::pair()?;
     let joins_pid = visit.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
     let side = born_in(joins_pid.then(|| visit.target.as_fd()), || {
@@ -111,6 +112,16 @@ fn target(request: &ExecRequest<'_>) -> Result<OwnedFd> {
     match Init::of_pid(request.init.pid) {
         Ok(init) if init == request.init => Ok(pidfd),
         _ => Err(stopped()),
+    }
+}
+
+/// A process that enters a frozen cgroup freezes too, and its caller would wait for it for ever.
+fn refuse_frozen(id: &str, cgroup: Option<&Cgroup>) -> Result<()> {
+    match cgroup.map(Cgroup::is_frozen).transpose()? {
+        Some(true) => {
+            Err(Error::new(Kind::Conflict, format!("execute in container {id}: it is paused")))
+        }
+        _ => Ok(()),
     }
 }
 
