@@ -74,7 +74,7 @@ fn tidy_up(workspace: &Workspace) -> Result<ExitCode> {
 
 /// The one place where this program meets the product's code.
 fn command_line() -> clap::Command {
-    clap::Command::new("dhow")
+    dhow_cli::command()
 }
 
 /// Prints a line of a task's result.

@@ -1,0 +1,405 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_dhow_global_optspecs
+    string join \n root= runroot= log-level= color= h/help v/version
+end
+
+function __fish_dhow_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_dhow_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_dhow_using_subcommand
+    set -l cmd (__fish_dhow_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c dhow -n "__fish_dhow_needs_command" -l root -d 'Keep images and containers in this directory' -r -F
+complete -c dhow -n "__fish_dhow_needs_command" -l runroot -d 'Keep what a reboot may take in this directory' -r -F
+complete -c dhow -n "__fish_dhow_needs_command" -l log-level -d 'Say errors only, also warnings, or also notes' -r -f -a "error\t'Errors only'
+warn\t'Errors and warnings'
+info\t'Also notes'"
+complete -c dhow -n "__fish_dhow_needs_command" -l color -d 'Use colour for messages' -r -f -a "auto\t'On terminals, unless NO_COLOR is set'
+always\t'Also where nobody may see it'
+never\t'Not at all'"
+complete -c dhow -n "__fish_dhow_needs_command" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_needs_command" -s v -l version -d 'Print the version'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "run" -d 'Run a program in a new container'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "exec" -d 'Run a program in a running container'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "ps" -d 'List containers'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "logs" -d 'Show what a container has printed'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "stop" -d 'Stop containers'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "rm" -d 'Remove containers'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "create" -d 'Create a container without starting it'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "start" -d 'Start containers that do not run'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "attach" -d 'Connect to a running container'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "kill" -d 'Send a signal to containers'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "wait" -d 'Wait until containers end and print their exit codes'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "images" -d 'List images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "rmi" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "tag" -d 'Give an image another name'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "doctor" -d 'Prove that nothing is broken or left behind'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "completion" -d 'Print the completion script of a shell'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "cleanup" -d 'Write down how a container ended'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "container" -d 'Work with containers'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "image" -d 'Work with images'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l name -d 'Name the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l pull -d 'Fetch the image: always, missing, never or newer' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l platform -d 'Use the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cidfile -d 'Write the container\'s id to a file, which must not exist' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l label-file -d 'Read labels from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l annotation -d 'Add an annotation' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l stop-signal -d 'Stop the program with this signal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l stop-timeout -d 'Give the program so many seconds to stop before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l env-file -d 'Read environment variables from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s w -l workdir -d 'Run in this directory of the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l entrypoint -d 'Run this program instead of the image\'s; its arguments follow the image' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l group-add -d 'Add the process to a group, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s v -l volume -d 'Mount a path of the host or a volume' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l tmpfs -d 'Mount memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l shm-size -d 'Make /dev/shm this large' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s m -l memory -d 'Limit memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpus -d 'Limit processors, such as 1.5' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpuset-mems -d 'Use memory of these nodes only' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l ulimit -d 'Set a resource limit of processes' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cap-add -d 'Add a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cap-drop -d 'Drop a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l rm -d 'Remove the container when its program ends'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s q -l quiet -d 'Print no notes and no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s i -l interactive -d 'Keep standard input open'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s t -l tty -d 'Give the process a terminal'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -s d -l detach -d 'Run in the background'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -l env-file -d 'Read environment variables from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s w -l workdir -d 'Run in this directory of the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s i -l interactive -d 'Keep standard input open'
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s t -l tty -d 'Give the process a terminal'
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s d -l detach -d 'Run in the background'
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -l privileged -d 'Give the process all rights'
+complete -c dhow -n "__fish_dhow_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -s f -l filter -d 'List only containers for which this holds: id=, name=, label=, status=, ancestor= or exited=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -s n -l last -d 'List the newest containers, whether they run or not' -r
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -s a -l all -d 'List all containers, not only those that run'
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -s l -l latest -d 'List the newest container'
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -l no-trunc -d 'Do not shorten ids and commands'
+complete -c dhow -n "__fish_dhow_using_subcommand ps" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand logs" -s n -l tail -d 'Show so many lines from the end, or all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand logs" -l since -d 'Show nothing older than a time (2026-11-22T03:19:00Z) or a duration (10m)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand logs" -l until -d 'Show nothing younger than a time or a duration' -r
+complete -c dhow -n "__fish_dhow_using_subcommand logs" -s f -l follow -d 'Go on until the container ends'
+complete -c dhow -n "__fish_dhow_using_subcommand logs" -s t -l timestamps -d 'Show the time of each line'
+complete -c dhow -n "__fish_dhow_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand stop" -s t -l timeout -l time -d 'Wait so many seconds before killing; the container\'s own stop timeout unless said' -r
+complete -c dhow -n "__fish_dhow_using_subcommand stop" -s a -l all -d 'Stop all containers that run'
+complete -c dhow -n "__fish_dhow_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand rm" -s a -l all -d 'Remove all containers'
+complete -c dhow -n "__fish_dhow_using_subcommand rm" -s f -l force -d 'Kill containers that run; a container that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand rm" -s v -l volumes -d 'Remove their volumes that have no name'
+complete -c dhow -n "__fish_dhow_using_subcommand rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l name -d 'Name the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l pull -d 'Fetch the image: always, missing, never or newer' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l platform -d 'Use the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cidfile -d 'Write the container\'s id to a file, which must not exist' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l label-file -d 'Read labels from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l annotation -d 'Add an annotation' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l stop-signal -d 'Stop the program with this signal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l stop-timeout -d 'Give the program so many seconds to stop before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l env-file -d 'Read environment variables from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s w -l workdir -d 'Run in this directory of the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l entrypoint -d 'Run this program instead of the image\'s; its arguments follow the image' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l group-add -d 'Add the process to a group, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s v -l volume -d 'Mount a path of the host or a volume' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l tmpfs -d 'Mount memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l shm-size -d 'Make /dev/shm this large' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s m -l memory -d 'Limit memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpus -d 'Limit processors, such as 1.5' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpuset-mems -d 'Use memory of these nodes only' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l ulimit -d 'Set a resource limit of processes' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cap-add -d 'Add a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cap-drop -d 'Drop a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l rm -d 'Remove the container when its program ends'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s q -l quiet -d 'Print no notes and no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s i -l interactive -d 'Keep standard input open'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s t -l tty -d 'Give the process a terminal'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -s d -l detach -d 'Run in the background'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand start" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand start" -s a -l attach -d 'Show the output and pass signals on'
+complete -c dhow -n "__fish_dhow_using_subcommand start" -s i -l interactive -d 'Connect standard input too'
+complete -c dhow -n "__fish_dhow_using_subcommand start" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand attach" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand attach" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand attach" -l no-stdin -d 'Do not connect standard input'
+complete -c dhow -n "__fish_dhow_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand kill" -s s -l signal -d 'The signal, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand kill" -s a -l all -d 'Signal all containers that run'
+complete -c dhow -n "__fish_dhow_using_subcommand kill" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand wait" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand inspect" -l type -d 'Look for objects of this type only' -r -f -a "container\t'A container'
+image\t'An image'"
+complete -c dhow -n "__fish_dhow_using_subcommand inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l platform -d 'Fetch the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -s q -l quiet -d 'Print nothing but ids'
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand images" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand images" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand images" -s a -l all -d 'List all images, which is what happens anyway'
+complete -c dhow -n "__fish_dhow_using_subcommand images" -l digests -d 'Show the digests of manifests'
+complete -c dhow -n "__fish_dhow_using_subcommand images" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand images" -l no-trunc -d 'Do not shorten ids'
+complete -c dhow -n "__fish_dhow_using_subcommand images" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s a -l all -d 'Remove all images'
+complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s f -l force -d 'Remove all names of an image at once; an image that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand tag" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand history" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand history" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand history" -l no-trunc -d 'Do not shorten ids and steps'
+complete -c dhow -n "__fish_dhow_using_subcommand history" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand completion" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand cleanup" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "run" -d 'Run a program in a new container'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "exec" -d 'Run a program in a running container'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "ls" -d 'List containers'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "logs" -d 'Show what a container has printed'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "stop" -d 'Stop containers'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "rm" -d 'Remove containers'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "create" -d 'Create a container without starting it'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "start" -d 'Start containers that do not run'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "attach" -d 'Connect to a running container'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "kill" -d 'Send a signal to containers'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "wait" -d 'Wait until containers end and print their exit codes'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and not __fish_seen_subcommand_from run exec ls logs stop rm create start attach kill wait inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l name -d 'Name the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l pull -d 'Fetch the image: always, missing, never or newer' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l platform -d 'Use the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cidfile -d 'Write the container\'s id to a file, which must not exist' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l label-file -d 'Read labels from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l annotation -d 'Add an annotation' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l stop-signal -d 'Stop the program with this signal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l stop-timeout -d 'Give the program so many seconds to stop before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l env-file -d 'Read environment variables from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s w -l workdir -d 'Run in this directory of the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l entrypoint -d 'Run this program instead of the image\'s; its arguments follow the image' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l group-add -d 'Add the process to a group, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s v -l volume -d 'Mount a path of the host or a volume' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l tmpfs -d 'Mount memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l shm-size -d 'Make /dev/shm this large' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s m -l memory -d 'Limit memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpus -d 'Limit processors, such as 1.5' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpuset-mems -d 'Use memory of these nodes only' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l ulimit -d 'Set a resource limit of processes' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cap-add -d 'Add a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cap-drop -d 'Drop a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l rm -d 'Remove the container when its program ends'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print no notes and no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s i -l interactive -d 'Keep standard input open'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s t -l tty -d 'Give the process a terminal'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s d -l detach -d 'Run in the background'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -l env-file -d 'Read environment variables from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s w -l workdir -d 'Run in this directory of the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s i -l interactive -d 'Keep standard input open'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s t -l tty -d 'Give the process a terminal'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s d -l detach -d 'Run in the background'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -l privileged -d 'Give the process all rights'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only containers for which this holds: id=, name=, label=, status=, ancestor= or exited=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -s n -l last -d 'List the newest containers, whether they run or not' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all containers, not only those that run'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -s l -l latest -d 'List the newest container'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Do not shorten ids and commands'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from logs" -s n -l tail -d 'Show so many lines from the end, or all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from logs" -l since -d 'Show nothing older than a time (2026-11-22T03:19:00Z) or a duration (10m)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from logs" -l until -d 'Show nothing younger than a time or a duration' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from logs" -s f -l follow -d 'Go on until the container ends'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from logs" -s t -l timestamps -d 'Show the time of each line'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from logs" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from stop" -s t -l timeout -l time -d 'Wait so many seconds before killing; the container\'s own stop timeout unless said' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from stop" -s a -l all -d 'Stop all containers that run'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all containers'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from rm" -s f -l force -d 'Kill containers that run; a container that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from rm" -s v -l volumes -d 'Remove their volumes that have no name'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l name -d 'Name the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l pull -d 'Fetch the image: always, missing, never or newer' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l platform -d 'Use the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cidfile -d 'Write the container\'s id to a file, which must not exist' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l label-file -d 'Read labels from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l annotation -d 'Add an annotation' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l stop-signal -d 'Stop the program with this signal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l stop-timeout -d 'Give the program so many seconds to stop before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l env-file -d 'Read environment variables from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s u -l user -d 'Run as this user, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s w -l workdir -d 'Run in this directory of the container' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l entrypoint -d 'Run this program instead of the image\'s; its arguments follow the image' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l group-add -d 'Add the process to a group, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s v -l volume -d 'Mount a path of the host or a volume' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l tmpfs -d 'Mount memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l shm-size -d 'Make /dev/shm this large' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s m -l memory -d 'Limit memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpus -d 'Limit processors, such as 1.5' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpuset-mems -d 'Use memory of these nodes only' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l ulimit -d 'Set a resource limit of processes' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cap-add -d 'Add a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cap-drop -d 'Drop a capability; ALL for all' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l rm -d 'Remove the container when its program ends'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s q -l quiet -d 'Print no notes and no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s i -l interactive -d 'Keep standard input open'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s t -l tty -d 'Give the process a terminal'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s d -l detach -d 'Run in the background'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from start" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from start" -s a -l attach -d 'Show the output and pass signals on'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from start" -s i -l interactive -d 'Connect standard input too'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from attach" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from attach" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from attach" -l no-stdin -d 'Do not connect standard input'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from attach" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from kill" -s s -l signal -d 'The signal, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from kill" -s a -l all -d 'Signal all containers that run'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from wait" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -l type -d 'Look for objects of this type only' -r -f -a "container\t'A container'
+image\t'An image'"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "ls" -d 'List images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "rm" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "tag" -d 'Give an image another name'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all images, which is what happens anyway'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l digests -d 'Show the digests of manifests'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Do not shorten ids'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l platform -d 'Fetch the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Print nothing but ids'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s f -l force -d 'Remove all names of an image at once; an image that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tag" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -l no-trunc -d 'Do not shorten ids and steps'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l type -d 'Look for objects of this type only' -r -f -a "container\t'A container'
+image\t'An image'"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
