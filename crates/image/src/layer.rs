@@ -20,7 +20,7 @@ use dhow_store::{Ingest, Intake, Store};
 use rustix::fs::{Mode, OFlags};
 use std::{
     io::{self, Read},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -296,12 +296,47 @@ fn apply(mut tar: Stream, target: &Path, how: Whiteouts) -> Result<Vec<PathBuf>,
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let directory = rustix::fs::open(target, flags, Mode::empty())
             .doing(|| format!("open {}", target.display()))?;
+        let root = RootMark::put(directory.as_fd(), how)?;
         let summary = Unpack::new(directory.as_fd(), how, Limits::default()).apply(&mut tar)?;
         // The padding behind the end of an archive is part of the digest.
         io::copy(&mut tar, &mut io::sink()).doing(|| "read to the end")?;
-        Ok(summary.implied)
+        let mut implied = summary.implied;
+        if root.was_left()? {
+            implied.push(PathBuf::new());
+        }
+        Ok(implied)
     };
     unpack().map_err(|error| Fault { error, is_the_others: blame.is_the_others() })
+}
+
+/// Tells whether a layer lists its root: many do not, and then it has the attributes of the root
+/// below, like every other directory that is only implied.
+struct RootMark<'a>(Option<BorrowedFd<'a>>);
+
+impl<'a> RootMark<'a> {
+    /// Set-user-id means nothing on a directory, so no image gives its root this mode.
+    const MODE: u32 = 0o4700;
+
+    fn put(directory: BorrowedFd<'a>, how: Whiteouts) -> Result<Self> {
+        if how == Whiteouts::Apply {
+            return Ok(Self(None));
+        }
+        rustix::fs::fchmod(directory, Mode::from_raw_mode(Self::MODE))
+            .doing(|| "mark the root of the layer")?;
+        Ok(Self(Some(directory)))
+    }
+
+    /// Is the mark still there? It is gone afterwards.
+    fn was_left(self) -> Result<bool> {
+        let Some(directory) = self.0 else { return Ok(false) };
+        let stat = rustix::fs::fstat(directory).doing(|| "look at the root of the layer")?;
+        if stat.st_mode & 0o7777 != Self::MODE {
+            return Ok(false);
+        }
+        rustix::fs::fchmod(directory, Mode::from_raw_mode(0o755))
+            .doing(|| "set the mode of the root of the layer")?;
+        Ok(true)
+    }
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, Fault>>) -> Result<T, Fault> {

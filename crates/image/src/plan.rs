@@ -162,7 +162,8 @@ pub(crate) fn check_content(descriptor: &Descriptor, bytes: &[u8]) -> Result<()>
     Ok(())
 }
 
-fn check_platform(image: &ImageConfig, wanted: &Platform) -> Result<()> {
+/// Fails unless the image can be used on the wanted platform.
+pub(crate) fn check_platform(image: &ImageConfig, wanted: &Platform) -> Result<()> {
     let own = image.platform();
     // Images of data alone may say nothing.
     if (own.os.is_empty() && own.architecture.is_empty()) || own.satisfies(wanted) {

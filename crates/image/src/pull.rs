@@ -17,7 +17,7 @@ use crate::{
     Credentials, Image, Images, Source,
     layer::{Applied, Works},
     origin::{Found, Origin},
-    plan::{Layer, Plan},
+    plan::{Layer, Plan, check_platform},
     progress::{Phase, Progress},
 };
 use dhow_archive::Whiteouts;
@@ -28,7 +28,7 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 use dhow_snapshot::{Layering, Number, Snapshots};
-use dhow_spec::image::Platform;
+use dhow_spec::image::{ImageConfig, Platform};
 use dhow_state::{
     Owner, State, Write, blobs, events,
     images::{self, Image as Row},
@@ -139,11 +139,10 @@ impl Images {
     ) -> Result<Image> {
         let manifest = &found.manifest.digest;
         let _lock = self.lock("image", manifest)?;
-        let whole = |state: &State| -> Result<bool> {
-            let row = images::find(state.read(), manifest)?;
-            Ok(row.is_some_and(|row| row.phase == images::Phase::Present))
-        };
-        if !whole(state)? {
+        let here = images::find(state.read(), manifest)?;
+        if let Some(row) = here.filter(|row| row.phase == images::Phase::Present) {
+            check_platform(&ImageConfig::parse(row.config_json.as_bytes())?, platform)?;
+        } else {
             let plan = found.plan(platform)?;
             let mut pull = Pull::new(self, state, &plan, found, progress)?;
             if let Err(error) = pull.run(wanted) {
