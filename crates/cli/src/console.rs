@@ -26,11 +26,13 @@ pub(crate) enum Colour {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum Level {
     /// Errors only.
+    #[value(alias = "fatal")]
     Error,
     /// Errors and warnings.
     Warn,
     /// Also notes.
     #[default]
+    #[value(alias = "debug")]
     Info,
 }
 

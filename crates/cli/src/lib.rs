@@ -2,7 +2,7 @@
 //!
 //! # Roles
 //!
-//! The binary is three programs. Which one, its name decides before anything else happens (see
+//! The binary is four programs. Which one, its name decides before anything else happens (see
 //! `role`): the monitor must be the only thread of a small process, and the program in the `hello`
 //! image must not look for a home directory.
 //!
@@ -27,6 +27,7 @@ mod hello;
 mod invocation;
 mod render;
 mod role;
+mod runtime;
 mod tree;
 mod usage;
 
@@ -49,8 +50,9 @@ pub fn command() -> clap::Command {
 /// Is what the binary was started as; returns when that is done.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    match Role::of(arguments.first().map(OsString::as_os_str)) {
+    match Role::of(&arguments) {
         Role::Monitor => dhow_monitor::main(),
+        Role::Runtime(first) => runtime::main(arguments.get(first..).unwrap_or_default()),
         Role::Hello => hello::main(),
         Role::CommandLine => ExitCode::from(run(&arguments)),
     }

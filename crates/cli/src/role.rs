@@ -3,16 +3,20 @@
 //! | started as | role |
 //! |---|---|
 //! | `dhow-monitor` | the process that keeps a container |
+//! | `dhow-runtime`, or `dhow runtime` | the OCI runtime, with runc's command line |
 //! | `hello`, `/hello` | the program of the embedded image |
 //! | anything else | the command line |
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+use crate::runtime;
+use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A role of the binary.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
     /// Keep a container's process.
     Monitor,
+    /// Be the OCI runtime, with the arguments from this one on.
+    Runtime(usize),
     /// Say what a container is, from inside of one.
     Hello,
     /// Do what the user types.
@@ -21,11 +25,13 @@ pub(crate) enum Role {
 
 impl Role {
     /// The role for what the binary was started as.
-    pub(crate) fn of(name: Option<&OsStr>) -> Self {
-        let name = name.map_or(&b""[..], OsStr::as_bytes);
+    pub(crate) fn of(arguments: &[OsString]) -> Self {
+        let name = arguments.first().map_or(&b""[..], |name| name.as_bytes());
         match name.rsplit(|byte| *byte == b'/').next().unwrap_or(name) {
             name if name == dhow_monitor::ROLE.as_bytes() => Self::Monitor,
+            name if name == runtime::NAME.as_bytes() => Self::Runtime(0),
             b"hello" => Self::Hello,
+            _ if arguments.get(1).is_some_and(|word| word == "runtime") => Self::Runtime(1),
             _ => Self::CommandLine,
         }
     }
@@ -37,18 +43,20 @@ mod tests {
 
     #[test]
     fn the_name_decides() {
-        let cases = [
-            (Some("dhow"), Role::CommandLine),
-            (Some("/usr/bin/dhow"), Role::CommandLine),
-            (Some("dhow-monitor"), Role::Monitor),
-            (Some("/hello"), Role::Hello),
-            (Some("hello"), Role::Hello),
-            (Some("hello/dhow"), Role::CommandLine),
-            (Some(""), Role::CommandLine),
-            (None, Role::CommandLine),
+        let cases: [(&[&str], Role); 9] = [
+            (&["dhow", "run"], Role::CommandLine),
+            (&["/usr/bin/dhow"], Role::CommandLine),
+            (&["dhow-monitor"], Role::Monitor),
+            (&["/usr/bin/dhow-runtime", "create"], Role::Runtime(0)),
+            (&["dhow", "runtime", "create"], Role::Runtime(1)),
+            (&["dhow", "run", "runtime"], Role::CommandLine),
+            (&["/hello", "runtime"], Role::Hello),
+            (&["hello/dhow"], Role::CommandLine),
+            (&[], Role::CommandLine),
         ];
-        for (name, role) in cases {
-            assert_eq!(Role::of(name.map(OsStr::new)), role, "{name:?}");
+        for (arguments, role) in cases {
+            let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+            assert_eq!(Role::of(&arguments), role, "{arguments:?}");
         }
     }
 }

@@ -76,10 +76,25 @@ impl Entry {
 
 fn declare<A: Act>(command: Command) -> Command {
     // `-h` is the host's name in `run` and `create`, as in docker; it is help everywhere else.
-    let command = A::augment_args(command).disable_help_flag(true);
+    let command = A::augment_args(command);
     let taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
-    let help = Arg::new("help").long("help").action(ArgAction::Help).help("Print help");
-    command.arg(if taken { help } else { help.short('h') })
+    let help = help();
+    with_remarks_last(command).arg(if taken { help } else { help.short('h') })
+}
+
+fn help() -> Arg {
+    Arg::new("help").long("help").action(ArgAction::HelpShort).help("Print help")
+}
+
+/// What follows the first line of a command's help goes below the flags, so that one kind of help,
+/// with a line a flag, is enough.
+fn with_remarks_last(command: Command) -> Command {
+    let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+    let command = command.disable_help_flag(true).long_about(None);
+    match long.split_once("\n\n") {
+        Some((_, remarks)) => command.after_help(remarks.to_owned()),
+        None => command,
+    }
 }
 
 fn declare_leniently<A: Act>(command: Command) -> Command {
@@ -120,7 +135,10 @@ pub(crate) fn command(switches: Switches) -> Command {
         .long("version")
         .action(ArgAction::Version)
         .help("Print the version");
-    let command = Command::new("dhow")
+    Globals::augment_args(Command::new("dhow"))
+        .bin_name("dhow")
+        .disable_help_flag(true)
+        .arg(help().short('h'))
         .about("Run containers, and fetch and keep their images")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)
@@ -131,8 +149,8 @@ pub(crate) fn command(switches: Switches) -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommands(entries)
-        .subcommands(groups);
-    Globals::augment_args(command)
+        .subcommands(groups)
+        .after_help("`dhow runtime --help` shows the OCI runtime, which has runc's command line.")
 }
 
 /// Commands under a second name, as docker has them: `container ls`, `image rm`.
@@ -163,8 +181,12 @@ impl Group {
         };
         Command::new(self.name)
             .about(self.about)
+            .disable_help_flag(true)
+            .arg(help().short('h'))
             .subcommand_value_name("COMMAND")
+            .subcommand_help_heading("Commands")
             .subcommand_required(true)
+            .arg_required_else_help(true)
             .disable_help_subcommand(true)
             .defer(declare)
     }

@@ -33,7 +33,11 @@ pub(crate) fn explain(error: &clap::Error, words: &str) -> Misuse {
         }
         ErrorKind::MissingSubcommand => ("the command is missing".to_owned(), FAILURE),
         ErrorKind::MissingRequiredArgument => {
-            (format!("an argument is missing: {}", argument.replace(['<', '>'], "")), FAILURE)
+            (format!("an argument is missing: {}", bare(&argument)), FAILURE)
+        }
+        // A positional argument that takes several values has too few of them.
+        ErrorKind::TooFewValues if !flag.starts_with('-') => {
+            (format!("an argument is missing: one of {}", bare(&argument)), FAILURE)
         }
         ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::NoEquals
             if value.is_empty() =>
@@ -44,10 +48,7 @@ pub(crate) fn explain(error: &clap::Error, words: &str) -> Misuse {
             let choices = said.text(ContextKind::ValidValue);
             (format!("{flag} {value:?}: not one of {choices}"), OWN_FAILURE)
         }
-        ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map(ToString::to_string);
-            (format!("{flag} {value:?}: {}", why.unwrap_or_default()), OWN_FAILURE)
-        }
+        ErrorKind::ValueValidation => (format!("{flag} {value:?}: {}", why(error)), OWN_FAILURE),
         ErrorKind::ArgumentConflict if said.text(ContextKind::PriorArg) == argument => {
             (format!("{flag} is given twice"), OWN_FAILURE)
         }
@@ -61,6 +62,19 @@ pub(crate) fn explain(error: &clap::Error, words: &str) -> Misuse {
     };
     let what = if words.is_empty() { what } else { format!("{words}: {what}") };
     Misuse { error: Error::new(Kind::Invalid, what).hint(said.way_out(words)), code }
+}
+
+/// An argument's name without the marks of a synopsis.
+fn bare(argument: &str) -> String {
+    argument.replace(['<', '>'], "").replace("...", "")
+}
+
+fn why(error: &clap::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) if source.is::<std::num::ParseIntError>() => "not a whole number".to_owned(),
+        Some(source) => source.to_string(),
+        None => "not a value that it takes".to_owned(),
+    }
 }
 
 fn first_line(text: &str) -> String {
@@ -82,7 +96,7 @@ impl Said<'_> {
 
     fn way_out(&self, words: &str) -> String {
         let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
-            .map(|kind| self.text(kind))
+            .map(|kind| self.text(kind).replace(", ", " or "))
             .into_iter()
             .find(|text| !text.is_empty());
         let space = if words.is_empty() { "" } else { " " };

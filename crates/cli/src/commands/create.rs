@@ -17,6 +17,7 @@ use std::path::PathBuf;
 ///
 /// Prints the container's id, which `dhow start` takes.
 #[derive(clap::Args, Debug)]
+#[command(override_usage = "dhow create [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct Create {
     #[command(flatten)]
     container: ContainerFlags,

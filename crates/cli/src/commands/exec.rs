@@ -12,6 +12,7 @@ const SIGPIPE: i32 = 13;
 /// The exit code is the program's; 125 says that dhow failed, 126 that the program cannot be run,
 /// 127 that it is not in the container.
 #[derive(clap::Args, Debug)]
+#[command(override_usage = "dhow exec [OPTIONS] CONTAINER COMMAND [ARG...]")]
 pub(crate) struct Exec {
     #[command(flatten)]
     process: ProcessFlags,
@@ -21,7 +22,7 @@ pub(crate) struct Exec {
     privileged: bool,
 
     /// The container, and what to run in it; all that follows belongs to the program
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER COMMAND [ARG...]")]
+    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_names = ["CONTAINER", "COMMAND"])]
     container_and_command: Vec<String>,
 }
 

@@ -51,35 +51,33 @@ impl Act for History {
         let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
-        let id = images.look_up(state, &self.image)?.id;
-        let id = if self.no_trunc { id.as_str() } else { id.short() };
+        let image = images.look_up(state, &self.image)?;
         let now = Moment::now();
-        let entries = images.history(state, &self.image)?;
-        let rows: Vec<Row> = entries
-            .iter()
-            .enumerate()
-            // Only the whole image has an id; the steps before it are nobody's image.
-            .map(|(at, entry)| {
-                row(entry, if at == 0 { id } else { "<missing>" }, now, self.no_trunc)
-            })
-            .collect();
+        let entries = image.history(state)?;
+        let rows: Vec<Row> = entries.iter().map(|entry| row(entry, now, self.no_trunc)).collect();
         invocation.console.print(shape.print(COLUMNS, &rows)?)?;
         Ok(SUCCESS)
     }
 }
 
-fn row(entry: &HistoryEntry, id: &str, now: Moment, whole: bool) -> Row {
-    let since = entry
-        .created
-        .map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))));
+fn row(entry: &HistoryEntry, now: Moment, whole: bool) -> Row {
+    let created = entry.created.as_deref().and_then(|text| Moment::parse(text).ok());
+    let since =
+        created.map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))));
     let step = if whole {
         entry.created_by.clone()
     } else {
-        shortened(&entry.created_by, STEP_LIMIT).into()
+        shortened(&entry.created_by, STEP_LIMIT).into_owned()
+    };
+    // Only the whole image has an id; what the steps before it made is nobody's image.
+    let id = match &entry.id {
+        Some(id) if whole => id.as_str(),
+        Some(id) => id.short(),
+        None => "<missing>",
     };
     Row::new([
         ("Comment", entry.comment.clone()),
-        ("CreatedAt", entry.created.map(Moment::rfc3339).unwrap_or_default()),
+        ("CreatedAt", created.map(Moment::rfc3339).unwrap_or_default()),
         ("CreatedBy", step),
         ("CreatedSince", since),
         ("ID", id.to_owned()),

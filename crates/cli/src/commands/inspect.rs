@@ -74,7 +74,7 @@ impl Inspect {
     fn find(&self, engine: &mut Engine, name: &str) -> Result<Value> {
         let image = |engine: &mut Engine| {
             let (images, state) = engine.images();
-            images.inspect(state, name)
+            images.look_up(state, name).map(|image| image.inspect())
         };
         match self.r#type {
             Some(Type::Container) => engine.inspect(name),

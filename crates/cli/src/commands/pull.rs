@@ -3,7 +3,7 @@
 use super::several;
 use crate::{flags::container::platform, invocation::Invocation, tree::Act};
 use dhow_base::{Doing, Result};
-use dhow_image::{Credentials, PullOptions, Registries, TlsVerify};
+use dhow_image::{Credentials, PullOptions, Registries};
 
 /// Fetch images
 ///
@@ -31,21 +31,25 @@ pub(crate) struct Pull {
     #[arg(long, value_name = "FILE")]
     authfile: Option<String>,
 
-    /// Check certificates; without, plain HTTP is tried too
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
-    tls_verify: bool,
+    /// Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    tls_verify: Option<bool>,
 }
 
 impl Act for Pull {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let platform = self.platform.as_deref().map(platform).transpose()?;
-        let options = PullOptions { platform, ..PullOptions::default() };
-        let mut engine = invocation.engine_with(self.registries(invocation)?)?;
+        let credentials = self.creds.as_deref().map(Credentials::parse).transpose();
+        let options = PullOptions {
+            platform: self.platform.as_deref().map(platform).transpose()?,
+            tls_verify: self.tls_verify,
+            credentials: credentials.doing(|| "--creds")?,
+            ..PullOptions::default()
+        };
+        let mut engine = invocation.engine_with(self.registries(invocation))?;
         let (images, state) = engine.images();
         several::each(invocation.console, &self.images, |name| {
             let progress = invocation.progress(self.quiet);
-            let image =
-                images.pull(state, name, &options, &progress).doing(|| format!("pull {name}"))?;
+            let image = images.pull(state, name, &options, &progress)?;
             for notice in images.take_notices() {
                 invocation.console.note(&notice);
             }
@@ -55,17 +59,11 @@ impl Act for Pull {
 }
 
 impl Pull {
-    fn registries(&self, invocation: &Invocation) -> Result<Registries> {
+    fn registries(&self, invocation: &Invocation) -> Registries {
         let mut registries = invocation.registries();
         if let Some(path) = &self.authfile {
             registries.auth_files = vec![invocation.surroundings().absolute(path)];
         }
-        if let Some(text) = &self.creds {
-            registries.credentials = Some(Credentials::parse(text).doing(|| "--creds")?);
-        }
-        if !self.tls_verify {
-            registries.tls_verify = TlsVerify::Never;
-        }
-        Ok(registries)
+        registries
     }
 }

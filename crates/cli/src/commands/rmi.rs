@@ -1,8 +1,9 @@
 //! `rmi`: take names from images, and remove those that have none left.
 
 use super::several;
-use crate::{invocation::Invocation, tree::Act};
+use crate::{console::Console, invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
+use dhow_image::Removed;
 
 /// Remove images
 ///
@@ -32,19 +33,24 @@ impl Act for Rmi {
             self.images
         };
         let force = self.force || self.all;
-        several::each(invocation.console, &chosen, |name| match images.remove(state, name, force) {
-            Ok(removed) => {
-                let untagged = removed.untagged.iter().map(|name| format!("Untagged: {name}"));
-                let deleted = removed.deleted.iter().map(|id| format!("Deleted: {id}"));
-                let lines: Vec<String> = untagged.chain(deleted).collect();
-                for line in &lines {
-                    invocation.console.line(line)?;
-                }
-                Ok(None)
+        several::each(invocation.console, &chosen, |name| {
+            match images.remove(state, &[name.to_owned()], force) {
+                Ok(all) => all.iter().try_for_each(|removed| say(removed, invocation.console)),
+                // What is wanted gone is gone, whoever did it.
+                Err(error) if error.kind() == Kind::NotFound && force => Ok(()),
+                Err(error) => Err(error),
             }
-            // What is wanted gone is gone, whoever did it.
-            Err(error) if error.kind() == Kind::NotFound && force => Ok(None),
-            Err(error) => Err(error),
+            .map(|()| None)
         })
+    }
+}
+
+fn say(removed: &Removed, console: Console) -> Result<()> {
+    for name in &removed.untagged {
+        console.line(&format!("Untagged: {name}"))?;
+    }
+    match &removed.deleted {
+        Some(id) => console.line(&format!("Deleted: {id}")),
+        None => Ok(()),
     }
 }

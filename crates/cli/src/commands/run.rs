@@ -16,9 +16,10 @@ const UNREAD_GRACE_SECONDS: u32 = 1;
 /// The image is fetched where it is not here. The exit code is the program's; 125 says that dhow
 /// failed, 126 that the program cannot be run, 127 that it is not in the container.
 #[derive(clap::Args, Debug)]
+#[command(override_usage = "dhow run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct Run {
     /// Pass signals on to the program
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL", hide_default_value = true, hide_possible_values = true)]
     sig_proxy: bool,
 
     #[command(flatten)]

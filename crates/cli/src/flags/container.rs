@@ -76,7 +76,7 @@ pub(crate) struct ContainerFlags {
     pub(crate) rights: RightsFlags,
 
     /// The image, and what to run in it; all that follows the image belongs to the program
-    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE [COMMAND] [ARG...]")]
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE")]
     pub(crate) image_and_command: Vec<String>,
 }
 
