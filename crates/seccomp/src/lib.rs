@@ -9,10 +9,24 @@
 //!   architecture, capabilities and kernel, to the specification's profile.
 
 mod arch;
+mod assembler;
 mod default;
+mod grant;
+mod multiplex;
 pub mod profile;
 mod program;
+mod table;
+
+#[cfg(test)]
+mod interpreter;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod tests;
 
 pub use arch::Arch;
 pub use default::default_profile;
-pub use program::{Flags, Instruction, Program, compile};
+pub use profile::Kernel;
+pub use program::{Flags, Instruction, Program, compile, compile_for};
