@@ -13,10 +13,14 @@
 //! of its ancestors that had to be made on the way. It knows nothing of containers.
 
 mod cgroup;
-pub mod devices;
+mod device_program;
+mod devices;
 mod hierarchy;
+mod legacy;
 mod location;
+mod place;
 mod stats;
+mod unified;
 
 pub use cgroup::Cgroup;
 pub use hierarchy::{Hierarchies, Layout};

@@ -11,12 +11,34 @@ pub struct Location {
 
 impl Location {
     /// `cgroups_path` as `config.json` has it; `/<fallback>/<id>` where it is missing or empty.
+    ///
+    /// A path that climbs is refused and not folded: what it means would depend on where it starts.
     pub fn new(cgroups_path: Option<&str>, fallback: &str, id: &str) -> Result<Self> {
-        let path = cgroups_path.map_or_else(|| format!("{fallback}/{id}"), str::to_owned);
-        if path.is_empty() {
-            return Err(Error::new(Kind::Invalid, "use an empty path as a cgroup"));
+        let wanted = match cgroups_path {
+            Some(path) if !path.is_empty() => path.to_owned(),
+            _ => format!("{fallback}/{id}"),
+        };
+        let invalid = |why: &str| {
+            Err(Error::new(Kind::Invalid, format!("use {wanted:?} as a cgroup: {why}")))
+        };
+        let mut parts = Vec::new();
+        for part in wanted.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            if part == ".." {
+                return invalid("it must not hold `..`");
+            }
+            if part.len() > 255 || part.contains(['\0', '\n']) {
+                return invalid("a part of it is too long or holds a NUL or newline");
+            }
+            // The kernel keeps these names for its own files.
+            if part.starts_with("cgroup.") {
+                return invalid("names that begin with `cgroup.` are the kernel's");
+            }
+            parts.push(part);
         }
-        Ok(Self { path })
+        if parts.is_empty() {
+            return invalid("it names the root");
+        }
+        Ok(Self { path: parts.join("/") })
     }
 
     /// The path, relative to a hierarchy's root: no slash in front.
@@ -28,5 +50,29 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}", self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_clean_or_refused() {
+        let cases = [
+            (None, Some("dhow/c1")),
+            (Some(""), Some("dhow/c1")),
+            (Some("/a//b/./c/"), Some("a/b/c")),
+            (Some("relative"), Some("relative")),
+            (Some("/"), None),
+            (Some("/a/../b"), None),
+            (Some("../.."), None),
+            (Some("/a\0b"), None),
+            (Some("/cgroup.procs"), None),
+        ];
+        for (given, expected) in cases {
+            let location = Location::new(given, "/dhow", "c1").ok();
+            assert_eq!(location.as_ref().map(Location::as_str), expected, "{given:?}");
+        }
     }
 }

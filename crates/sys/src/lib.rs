@@ -5,6 +5,7 @@
 //! caller, who knows the container. A few modules join several calls where only their order makes
 //! them safe ([`process`] reads a file, and says so).
 
+pub mod bpf;
 pub mod clone;
 pub mod exec;
 pub mod fds;

@@ -1,0 +1,211 @@
+//! Limits in the words of version 1: one hierarchy a controller, one file a limit.
+
+use crate::{devices, place::Place};
+use dhow_base::{Error, Kind, Result};
+use dhow_spec::runtime::{BlockIo, Cpu, Memory, Resources, ThrottleDevice};
+
+/// Sets what `resources` names. A limit whose controller is nowhere is an error that names both.
+pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
+    let find = |controller: &str, what: &str| {
+        places.iter().find(|place| place.has(controller)).ok_or_else(|| missing(what, controller))
+    };
+    if let Some(memory) = &resources.memory
+        && *memory != Memory::default()
+    {
+        set_memory(find("memory", "memory")?, memory)?;
+    }
+    if let Some(cpu) = &resources.cpu {
+        set_cpu(cpu, &find)?;
+    }
+    if let Some(limit) = resources.pids.and_then(|pids| pids.limit) {
+        find("pids", "the number of processes")?.write("pids.max", &max_or(limit))?;
+    }
+    if let Some(block_io) = &resources.block_io
+        && *block_io != BlockIo::default()
+    {
+        set_block_io(find("blkio", "block devices")?, block_io)?;
+    }
+    for limit in &resources.hugepage_limits {
+        let file = format!("hugetlb.{}.limit_in_bytes", file_word(&limit.page_size)?);
+        find("hugetlb", "huge pages")?.write(&file, &limit.limit.to_string())?;
+    }
+    if let Some(network) = &resources.network {
+        if let Some(class) = network.class_id {
+            find("net_cls", "the network class")?.write("net_cls.classid", &class.to_string())?;
+        }
+        for priority in &network.priorities {
+            let line = format!("{} {}", priority.name, priority.priority);
+            find("net_prio", "network priorities")?.write("net_prio.ifpriomap", &line)?;
+        }
+    }
+    for (device, limit) in &resources.rdma {
+        find("rdma", "RDMA")?.write("rdma.max", &rdma_line(device, limit))?;
+    }
+    if let Some((file, _)) = resources.unified.first_key_value() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("set {file}: this machine has its controllers in cgroup version 1"),
+        ));
+    }
+    if !resources.devices.is_empty()
+        && let Some(place) = places.iter().find(|place| place.has("devices"))
+    {
+        for line in devices::lines(&resources.devices)? {
+            place.write(line.file, &line.text)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn missing(what: &str, controller: &str) -> Error {
+    Error::new(
+        Kind::Unsupported,
+        format!("limit {what}: this machine has no cgroup controller {controller}"),
+    )
+    .hint("leave the limit out, or boot a kernel that has the controller")
+}
+
+/// A number, or the word for none.
+pub(crate) fn max_or(limit: i64) -> String {
+    if limit <= 0 { "max".to_owned() } else { limit.to_string() }
+}
+
+/// A word that becomes part of a file's name.
+pub(crate) fn file_word(word: &str) -> Result<&str> {
+    if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        Ok(word)
+    } else {
+        Err(Error::new(Kind::Invalid, format!("limit huge pages of size {word:?}")))
+    }
+}
+
+pub(crate) fn rdma_line(device: &str, limit: &dhow_spec::runtime::Rdma) -> String {
+    let word =
+        |limit: Option<u32>| limit.map_or_else(|| "max".to_owned(), |limit| limit.to_string());
+    format!(
+        "{device} hca_handle={} hca_object={}",
+        word(limit.hca_handles),
+        word(limit.hca_objects)
+    )
+}
+
+fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
+    refuse_below_use(memory, place.number("memory.usage_in_bytes"))?;
+    let limit = memory.limit.map(|limit| limit.to_string());
+    let swap = memory.swap.map(|swap| swap.to_string());
+    match (&limit, &swap) {
+        // Memory alone may never be above both together, on the way neither; which of the two
+        // must go first depends on what was set before.
+        (Some(limit), Some(swap)) => {
+            if place.write("memory.limit_in_bytes", limit).is_err() {
+                set_swap(place, swap)?;
+                place.write("memory.limit_in_bytes", limit)?;
+            }
+            set_swap(place, swap)?;
+        }
+        (Some(limit), None) => place.write("memory.limit_in_bytes", limit)?,
+        (None, Some(swap)) => set_swap(place, swap)?,
+        (None, None) => {}
+    }
+    if let Some(reservation) = memory.reservation {
+        place.write("memory.soft_limit_in_bytes", &reservation.to_string())?;
+    }
+    if let Some(swappiness) = memory.swappiness {
+        place.write("memory.swappiness", &swappiness.to_string())?;
+    }
+    if let Some(kernel_tcp) = memory.kernel_tcp {
+        place.write("memory.kmem.tcp.limit_in_bytes", &kernel_tcp.to_string())?;
+    }
+    if let Some(disabled) = memory.disable_oom_killer {
+        place.write("memory.oom_control", if disabled { "1" } else { "0" })?;
+    }
+    Ok(())
+}
+
+/// Where the caller asked for it, a limit below what is used is refused instead of enforced.
+pub(crate) fn refuse_below_use(memory: &Memory, used: Option<u64>) -> Result<()> {
+    if let (Some(true), Some(limit), Some(used)) = (memory.check_before_update, memory.limit, used)
+        && limit >= 0
+        && limit.unsigned_abs() < used
+    {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("limit memory to {limit} bytes: {used} bytes are in use"),
+        ));
+    }
+    Ok(())
+}
+
+fn set_swap(place: &Place, swap: &str) -> Result<()> {
+    if place.write_if_there("memory.memsw.limit_in_bytes", swap)? {
+        Ok(())
+    } else {
+        Err(Error::new(Kind::Unsupported, "limit swap: this kernel does not account swap"))
+    }
+}
+
+fn set_cpu<'p>(cpu: &Cpu, find: &impl Fn(&str, &str) -> Result<&'p Place>) -> Result<()> {
+    let number = |file: &str, value: Option<String>| match value {
+        Some(value) => find("cpu", "processors")?.write(file, &value),
+        None => Ok(()),
+    };
+    number(
+        "cpu.shares",
+        cpu.shares.filter(|shares| *shares != 0).map(|shares| shares.to_string()),
+    )?;
+    let period = cpu.period.filter(|period| *period != 0).map(|period| period.to_string());
+    let quota = cpu.quota.filter(|quota| *quota != 0).map(|quota| quota.to_string());
+    // A longer period first when the quota grows, a smaller quota first when the period shrinks.
+    if let Err(error) = number("cpu.cfs_period_us", period.clone()) {
+        if quota.is_none() {
+            return Err(error);
+        }
+        number("cpu.cfs_quota_us", quota.clone())?;
+        number("cpu.cfs_period_us", period)?;
+    }
+    number("cpu.cfs_quota_us", quota)?;
+    number("cpu.cfs_burst_us", cpu.burst.map(|burst| burst.to_string()))?;
+    number("cpu.rt_period_us", cpu.realtime_period.map(|period| period.to_string()))?;
+    number("cpu.rt_runtime_us", cpu.realtime_runtime.map(|runtime| runtime.to_string()))?;
+    number("cpu.idle", cpu.idle.map(|idle| idle.to_string()))?;
+    for (file, value) in [("cpuset.cpus", &cpu.cpus), ("cpuset.mems", &cpu.mems)] {
+        if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+            find("cpuset", "which processors")?.write(file, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_block_io(place: &Place, block_io: &BlockIo) -> Result<()> {
+    if let Some(weight) = block_io.weight.filter(|weight| *weight != 0) {
+        let weight = weight.to_string();
+        if !place.write_if_there("blkio.weight", &weight)?
+            && !place.write_if_there("blkio.bfq.weight", &weight)?
+        {
+            return Err(missing("the weight of block devices", "blkio.weight"));
+        }
+    }
+    if let Some(weight) = block_io.leaf_weight.filter(|weight| *weight != 0) {
+        place.write("blkio.leaf_weight", &weight.to_string())?;
+    }
+    for device in &block_io.weight_device {
+        if let Some(weight) = device.weight {
+            let line = format!("{}:{} {weight}", device.major, device.minor);
+            if !place.write_if_there("blkio.weight_device", &line)? {
+                place.write("blkio.bfq.weight_device", &line)?;
+            }
+        }
+    }
+    let files: [(&str, &[ThrottleDevice]); 4] = [
+        ("blkio.throttle.read_bps_device", &block_io.throttle_read_bps_device),
+        ("blkio.throttle.write_bps_device", &block_io.throttle_write_bps_device),
+        ("blkio.throttle.read_iops_device", &block_io.throttle_read_iops_device),
+        ("blkio.throttle.write_iops_device", &block_io.throttle_write_iops_device),
+    ];
+    for (file, devices) in files {
+        for device in devices {
+            place.write(file, &format!("{}:{} {}", device.major, device.minor, device.rate))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `bpf(2)`, as far as device programs of cgroups need it.
+
+use crate::fds;
+use rustix::fd::OwnedFd;
+use std::{io, os::fd::AsRawFd};
+
+const PROG_LOAD: libc::c_long = 5;
+const PROG_ATTACH: libc::c_long = 8;
+const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const ATTACH_TYPE_CGROUP_DEVICE: u32 = 6;
+/// A program of this cgroup runs beside those of its ancestors; all must allow.
+const ALLOW_MULTI: u32 = 1 << 1;
+
+/// One instruction, as the kernel lays it out (`struct bpf_insn`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(C)]
+pub struct Instruction {
+    code: u8,
+    // The destination in the low half, the source in the high one (little endian).
+    registers: u8,
+    offset: i16,
+    number: i32,
+}
+
+impl Instruction {
+    /// An instruction on the registers `to` and `from`.
+    pub fn new(code: u8, to: u8, from: u8, offset: i16, number: i32) -> Self {
+        let registers =
+            if cfg!(target_endian = "little") { to | from << 4 } else { to << 4 | from };
+        Self { code, registers, offset, number }
+    }
+
+    /// Its parts, in the order of [`Instruction::new`].
+    pub fn parts(self) -> (u8, u8, u8, i16, i32) {
+        let (low, high) = (self.registers & 15, self.registers >> 4);
+        let (to, from) = if cfg!(target_endian = "little") { (low, high) } else { (high, low) };
+        (self.code, to, from, self.offset, self.number)
+    }
+}
+
+/// The head of `union bpf_attr` for `BPF_PROG_LOAD`; the kernel takes a short one.
+#[repr(C)]
+struct Load {
+    kind: u32,
+    instructions_count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+}
+
+/// The head of `union bpf_attr` for `BPF_PROG_ATTACH`.
+#[repr(C)]
+struct Attach {
+    target: u32,
+    program: u32,
+    kind: u32,
+    flags: u32,
+    replaced: u32,
+}
+
+/// Loads a device program and attaches it to the cgroup behind `cgroup`. Linux 4.15.
+///
+/// The program stays as long as the cgroup does. Programs of the same cgroup add up, so a second
+/// one can only take more away.
+pub fn attach_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::Result<()> {
+    let directory = rustix::fs::openat(
+        cgroup,
+        c".",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    let program = load(program)?;
+    let attach = Attach {
+        // An open fd is never negative.
+        target: directory.as_raw_fd().unsigned_abs(),
+        program: program.as_raw_fd().unsigned_abs(),
+        kind: ATTACH_TYPE_CGROUP_DEVICE,
+        flags: ALLOW_MULTI,
+        replaced: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes of `attach`, which lives on this stack and has no
+    // pointers in it; both fds are open until the call returns.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const attach, std::mem::size_of::<Attach>())
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
+    const LICENSE: &std::ffi::CStr = c"Apache-2.0";
+    let count = u32::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let load = Load {
+        kind: PROG_TYPE_CGROUP_DEVICE,
+        instructions_count: count,
+        instructions: program.as_ptr() as u64,
+        license: LICENSE.as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel_version: 0,
+        flags: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes of `load`, `count` instructions behind the first
+    // pointer, which is the slice's own, and a terminated constant behind the second; it writes
+    // nothing, since there is no log.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const load, std::mem::size_of::<Load>())
+    };
+    // SAFETY: the kernel has just made this fd for us (close-on-exec, as it does for programs), and
+    // nobody else knows its number.
+    unsafe { fds::made(result) }
+}
