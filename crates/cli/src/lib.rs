@@ -105,14 +105,14 @@ fn parse(arguments: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
 
 fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -> u8 {
     match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // Clap's own writer knows whether standard output can show colours.
-            match error.print() {
-                Ok(()) => exit::SUCCESS,
-                Err(_) => exit::FAILURE,
-            }
+        // Clap's own writer knows whether standard output can show colours.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printed(error.print()),
+        // Clap takes it for an error; who types `dhow` alone wants to know what there is.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            printed(console.print(error.to_string()))
+        }
+        ErrorKind::MissingSubcommand => {
+            printed(console.print(tree::command(Switches::Plain).render_help().to_string()))
         }
         _ => {
             let misuse = usage::explain(error, &tree::words(arguments));
@@ -120,4 +120,8 @@ fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -
             misuse.code
         }
     }
+}
+
+fn printed<E>(result: Result<(), E>) -> u8 {
+    if result.is_ok() { exit::SUCCESS } else { exit::FAILURE }
 }

@@ -31,10 +31,10 @@ pub(super) fn section() -> Section {
         ("mount a filesystem", mount),
         ("load a module into the kernel", load_module),
         ("rename its host", rename_host),
-        ("use the kernel's cryptography sockets", use_cryptography),
+        ("use the kernel's crypto sockets", use_cryptography),
     ];
     let mut lines = vec!["it was tried, just now, to:".to_owned()];
-    lines.extend(attempts.map(|(what, attempt)| format!("{what:<40}{}", word(&attempt()))));
+    lines.extend(attempts.map(|(what, attempt)| format!("{what:<33}{}", word(&attempt()))));
     Section { title: "Walls", lines }
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn main() -> ExitCode {
         text.push_str(&laid_out(section));
     }
     text.push_str(
-        "\nNext: dhow run -it IMAGE sh starts a shell in an image, dhow ps -a lists containers.\n",
+        "\nNext: `dhow run -it IMAGE sh` starts a shell, `dhow ps -a` lists containers.\n",
     );
     // Nobody may be there to read it.
     let _written = std::io::stdout().lock().write_all(text.as_bytes());

@@ -71,18 +71,19 @@ fn described(status: &str) -> Vec<String> {
     let held = field(status, "CapEff").and_then(|hex| u64::from_str_radix(hex, 16).ok());
     let mut lines = held.map_or_else(|| vec!["capabilities unknown".to_owned()], capabilities);
     let seccomp = match (field(status, "Seccomp"), field(status, "Seccomp_filters")) {
-        (Some("2"), Some(count)) => format!("on, filters: {count}"),
-        (Some("2"), None) => "on".to_owned(),
-        (Some("1"), _) => "strict".to_owned(),
-        (Some("0"), _) => "off: every system call may be tried".to_owned(),
+        (Some("2"), Some(count)) => format!("yes, filters: {count}"),
+        (Some("2"), None) => "yes".to_owned(),
+        (Some("1"), _) => "all but four".to_owned(),
+        (Some("0"), _) => "no, each may be tried".to_owned(),
         _ => "unknown".to_owned(),
     };
     let privileges = match field(status, "NoNewPrivs") {
-        Some("1") => "none can be gained (no_new_privs)",
-        Some("0") => "set-user-id programs could gain some",
-        _ => "unknown",
+        Some("1") => "no program can gain rights (no_new_privs)",
+        Some("0") => "set-user-id programs could gain the rights above, no others",
+        _ => "whether programs can gain rights is unknown",
     };
-    lines.push(format!("seccomp {seccomp}; new rights: {privileges}"));
+    lines.push(format!("system calls filtered by seccomp: {seccomp}"));
+    lines.push(privileges.to_owned());
     lines
 }
 
@@ -101,7 +102,7 @@ fn capabilities(held: u64) -> Vec<String> {
     let missing: Vec<String> =
         MIGHTY.iter().filter(|name| !has(name)).map(ToString::to_string).collect();
     if !missing.is_empty() {
-        lines.push("missing, among others:".to_owned());
+        lines.push("and not, among others:".to_owned());
         lines.extend(wrapped(&missing));
     }
     lines
@@ -122,13 +123,8 @@ mod tests {
         let text = described(status).join("\n");
 
         assert!(text.starts_with("14 of 41 capabilities:\nchown,"), "{text}");
-        assert!(text.contains("missing, among others:\nsys_admin,"), "{text}");
-        assert!(
-            text.ends_with(
-                "seccomp on, filters: 1; new rights: set-user-id programs could gain some"
-            ),
-            "{text}"
-        );
+        assert!(text.contains("and not, among others:\nsys_admin,"), "{text}");
+        assert!(text.contains("seccomp: yes, filters: 1\nset-user-id"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use dhow_testkit::{
     Access, Dhow, Outcome, Registry, Transport,
     image::{Compression, Image, Layout},
     needs_root, needs_tool,
+    registry::{PASSWORD, USER},
 };
 use std::fs;
 
@@ -119,7 +120,15 @@ fn an_unauthorised_registry_is_named_and_takes_credentials() {
     assert_one_line(&refused, &[registry.address()]);
     assert_nothing_left(&dhow);
 
-    drop(dhow.run(&["pull", "-q", "--creds", &registry.credentials(), &name]).ok());
+    let wrong = dhow.run(&["pull", "-q", "--creds", "someone:else", &name]).exits(1);
+    assert_one_line(&wrong, &[registry.address()]);
+    assert!(!wrong.stderr.contains("else"), "the password is shown: {wrong}");
+
+    let pair = format!("{USER}:{PASSWORD}");
+    drop(dhow.run(&["pull", "-q", "--creds", &pair, &name]).ok());
+    drop(dhow.run(&["rmi", &name]).ok());
+    fs::write(dhow.directory().join("auth.json"), registry.credentials()).unwrap();
+    drop(dhow.run(&["pull", "-q", "--authfile", "auth.json", &name]).ok());
     assert_eq!(dhow.run(&["run", "--rm", "-q", &name, "echo", "hi"]).ok().stdout, "hi\n");
 }
 

@@ -11,7 +11,8 @@ fn hello_needs_no_registry_and_says_what_a_container_is() {
 
     let own = std::fs::read_link("/proc/self/ns/mnt").unwrap();
     let number = own.to_str().unwrap().trim_matches(|letter: char| !letter.is_ascii_digit());
-    for expected in ["Hello from inside a container", "pid 1,", "its own", "seccomp on", "refused"]
+    for expected in
+        ["Hello from inside a container", "pid 1,", "its own", "seccomp: yes", "refused"]
     {
         assert!(outcome.stdout.contains(expected), "{expected:?} in {outcome}");
     }

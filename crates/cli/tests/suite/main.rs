@@ -15,5 +15,6 @@ mod images;
 mod lists;
 mod logs;
 mod run;
+mod runtime;
 mod stop;
 mod terminal;

@@ -30,9 +30,9 @@ fn control_c_goes_to_the_program_and_not_to_dhow() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     terminal.send("\x03").expect("# ");
     terminal.send("echo $?\r").expect("130");
-    terminal.send("exit\r");
+    terminal.send("exit 9\r");
 
-    assert_eq!(terminal.end(), 130);
+    assert_eq!(terminal.end(), 9);
 }
 
 #[test]
