@@ -64,17 +64,17 @@ impl<R: Read> Digesting<R> {
             return Ok(());
         };
         if let Some(size) = self.size.filter(|size| *size != self.seen) {
-            return Err(self.corrupt(format!("has {} bytes, expected {size}", self.seen)));
+            return Err(self.corrupt(&format!("has {} bytes, expected {size}", self.seen)));
         }
         let actual = hasher.finish();
         if actual != self.expected {
-            return Err(self.corrupt(format!("has digest {actual}")));
+            return Err(self.corrupt(&format!("has digest {actual}")));
         }
         self.state = State::Verified;
         Ok(())
     }
 
-    fn corrupt(&self, why: String) -> Error {
+    fn corrupt(&self, why: &str) -> Error {
         Error::new(Kind::Corrupt, format!("check {}: the content {why}", self.expected))
     }
 }
@@ -87,7 +87,7 @@ impl<R: Read> Read for Digesting<R> {
         match self.state {
             State::Hashing(_) => {}
             State::Verified => return Ok(0),
-            State::Failed => return Err(self.corrupt("was already refused".to_owned()).into()),
+            State::Failed => return Err(self.corrupt("was already refused").into()),
         }
         let count = self.stream.read(buffer)?;
         if count == 0 {
@@ -97,7 +97,7 @@ impl<R: Read> Read for Digesting<R> {
         self.seen = self.seen.saturating_add(count as u64);
         if let Some(size) = self.size.filter(|size| self.seen > *size) {
             self.state = State::Failed;
-            return Err(self.corrupt(format!("has more than the expected {size} bytes")).into());
+            return Err(self.corrupt(&format!("has more than the expected {size} bytes")).into());
         }
         if let State::Hashing(hasher) = &mut self.state {
             hasher.update(&buffer[..count]);

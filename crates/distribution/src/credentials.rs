@@ -12,7 +12,7 @@
 //!
 //! A secret is never shown: `Debug` leaves it out and no error quotes a file's content.
 
-use crate::helper;
+use crate::keeper;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use serde::Deserialize;
@@ -151,13 +151,13 @@ impl AuthFile {
         let server = if domain == "docker.io" { DOCKER_HUB_KEY } else { domain };
         for key in [domain, server] {
             if let Some(name) = self.helpers.get(key) {
-                return helper::ask(name, key);
+                return keeper::ask(name, key);
             }
         }
         if let Some(found) = self.in_auths(domain, path)? {
             return Ok(Some(found));
         }
-        if self.store.is_empty() { Ok(None) } else { helper::ask(&self.store, server) }
+        if self.store.is_empty() { Ok(None) } else { keeper::ask(&self.store, server) }
     }
 
     pub(crate) fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {

@@ -12,7 +12,7 @@ mod client;
 mod config;
 mod credentials;
 mod fetcher;
-mod helper;
+mod keeper;
 #[cfg(test)]
 mod mutations;
 mod names;

@@ -95,7 +95,14 @@ impl Engine {
 
     fn launch(&mut self, row: &Container, watch: Watch) -> Result<Client> {
         let record = Record::parse(&row.settings)?;
-        let rootfs = self.images.container_mount(&self.state, &row.id)?;
+        let mut rootfs = self.images.container_mount(&self.state, &row.id)?;
+        // Unmounting a union syncs the whole file system below it, which takes seconds on a busy
+        // disk. What is thrown away at the end need not reach the disk at all.
+        if row.auto_remove
+            && let Mount::Overlay { upper: Some(upper), .. } = &mut rootfs
+        {
+            upper.volatile = true;
+        }
         self.prepare_run_directory(row, &record)?;
         let job = self.job(row, &record, watch, rootfs)?;
         let mut client = dhow_monitor::spawn(&job)?;
