@@ -3,7 +3,7 @@
 //! | variable | what it says |
 //! |---|---|
 //! | `DHOW_ROOT`, `DHOW_RUNROOT` | where things are kept, as `--root` and `--runroot` |
-//! | `HOME`, `XDG_DATA_HOME`, `XDG_RUNTIME_DIR`, `XDG_CONFIG_HOME` | the same for users who are not root |
+//! | `HOME` and `XDG_…` | the same for users who are not root, and where their settings are |
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
 //! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |
 //! | `CONTAINERS_REGISTRIES_CONF` | where registries.conf is |

@@ -3,7 +3,7 @@
 //! | code | when |
 //! |---|---|
 //! | 0 | all went well |
-//! | the program's | `run`, `exec`, `start --attach`, `attach`, `wait`: 128 and the signal's number where a signal ended it |
+//! | the program's | `run`, `exec`, `start --attach`, `attach`; 128 and the signal's number after a signal |
 //! | 125 | a flag is wrong; or dhow itself failed in `run`, `create`, `start` or `exec` |
 //! | 126 | the program is there and cannot be run |
 //! | 127 | the program is not in the container |

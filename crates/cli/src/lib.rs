@@ -123,5 +123,5 @@ fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -
 }
 
 fn printed<E>(result: Result<(), E>) -> u8 {
-    if result.is_ok() { exit::SUCCESS } else { exit::FAILURE }
+    result.map_or(exit::FAILURE, |()| exit::SUCCESS)
 }

@@ -40,7 +40,8 @@ impl Act for Create {
 pub(super) fn note_network(flags: &ContainerFlags, invocation: &Invocation) {
     if flags.place.network.is_none() && !flags.quiet {
         invocation.console.note(
-            "the container gets no network; --network host gives it the host's, bridges come later",
+            "the container gets no network; --network host gives it the host's; \
+             bridges come later",
         );
     }
 }

@@ -22,7 +22,12 @@ pub(crate) struct Exec {
     privileged: bool,
 
     /// The container, and what to run in it; all that follows belongs to the program
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_names = ["CONTAINER", "COMMAND"])]
+    #[arg(
+        required = true,
+        num_args = 2..,
+        trailing_var_arg = true,
+        value_names = ["CONTAINER", "COMMAND"]
+    )]
     container_and_command: Vec<String>,
 }
 

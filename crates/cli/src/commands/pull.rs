@@ -32,7 +32,14 @@ pub(crate) struct Pull {
     authfile: Option<String>,
 
     /// Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
     tls_verify: Option<bool>,
 }
 

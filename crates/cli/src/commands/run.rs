@@ -19,7 +19,17 @@ const UNREAD_GRACE_SECONDS: u32 = 1;
 #[command(override_usage = "dhow run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct Run {
     /// Pass signals on to the program
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL", hide_default_value = true, hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true,
+        action = clap::ArgAction::Set
+    )]
     sig_proxy: bool,
 
     #[command(flatten)]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(crate) fn parse(text: &str) -> Result<DeviceOption> {
     let refused = |why: &str| {
         refuse("--device", text, why)
-            .hint("write HOST, HOST:ACCESS, HOST:CONTAINER or HOST:CONTAINER:ACCESS, such as /dev/fuse:rw")
+            .hint("write HOST[:CONTAINER][:ACCESS], such as /dev/fuse or /dev/fuse:rw")
     };
     let parts: Vec<&str> = text.split(':').collect();
     let (host, container, access) = match parts[..] {

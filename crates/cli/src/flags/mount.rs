@@ -12,9 +12,9 @@ use dhow_engine::options::{MountOption, MountWhat};
 use std::path::PathBuf;
 
 /// Options of a bind mount that go on as they are.
-const PASSED: [&str; 15] = [
+const PASSED: [&str; 14] = [
     "bind", "rbind", "private", "rprivate", "shared", "rshared", "slave", "rslave", "exec",
-    "noexec", "suid", "nosuid", "dev", "nodev", "U",
+    "noexec", "suid", "nosuid", "dev", "nodev",
 ];
 
 /// Options that mean nothing here: they tune other systems, or label for SELinux, which a kernel
@@ -134,8 +134,7 @@ fn tmpfs_option(option: &str) -> Result<String, String> {
 /// One `--mount`: fields as in a line of CSV, so that a path may hold a comma in quotes.
 pub(crate) fn mount(text: &str, around: Surroundings<'_>) -> Result<MountOption> {
     let refused = |why: &str| {
-        refuse("--mount", text, why)
-            .hint("write type=bind,source=/host/path,target=/path or type=volume,source=NAME,target=/path")
+        refuse("--mount", text, why).hint("such as type=bind,source=/host/path,target=/path")
     };
     let mut fields = Fields::default();
     for field in split_csv(text).ok_or_else(|| refused("a quote is not closed"))? {

@@ -46,9 +46,9 @@ impl Format {
 }
 
 fn bad(text: &str, error: gotmpl::TemplateError) -> Error {
-    Error::new(Kind::Invalid, format!("--format {text:?}")).because(error).hint(
-        "write json, or a template such as '{{.ID}} {{json .Labels}}'; `--format json` shows the fields",
-    )
+    Error::new(Kind::Invalid, format!("--format {text:?}"))
+        .because(error)
+        .hint("write a template such as '{{.ID}}'; `--format json` shows the fields")
 }
 
 fn datum(value: &Value) -> Datum {

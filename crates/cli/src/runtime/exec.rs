@@ -74,7 +74,12 @@ pub(super) struct Exec {
     preserve_fds: u32,
 
     /// The container's id, and what to run in it
-    #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_names = ["ID", "COMMAND"])]
+    #[arg(
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true,
+        value_names = ["ID", "COMMAND"]
+    )]
     id_and_command: Vec<String>,
 }
 

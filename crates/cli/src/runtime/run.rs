@@ -62,7 +62,7 @@ const PASSED_ON: [Signal; 7] = [
     Signal::WINCH,
 ];
 
-/// Waits for the end of a child of ours, passing signals on; returns its exit code as shells have it.
+/// Waits for the end of a child of ours, passing signals on; returns its code as shells have it.
 pub(super) fn wait(process: BorrowedFd<'_>) -> Result<u8> {
     let doing = || "wait for the container's process";
     let numbers = PASSED_ON.map(Signal::as_raw);

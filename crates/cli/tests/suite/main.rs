@@ -15,6 +15,7 @@ mod images;
 mod lists;
 mod logs;
 mod run;
+#[cfg(test)]
 mod runtime;
 mod stop;
 mod terminal;
