@@ -202,7 +202,9 @@ impl Engine {
 
 /// Reads the accounts of the image through a mount that nobody else sees.
 fn identity_in(view: &Mount, draft: &Draft<'_>) -> Result<Identity> {
-    let root = dhow_sys::union::open(view).doing(|| "look into the image")?;
+    let root = dhow_sys::union::open(view)
+        .map_err(std::io::Error::from)
+        .doing(|| "look into the image")?;
     identity::resolve(&draft.record.user, &draft.options.groups, root.as_fd())
 }
 
@@ -256,9 +258,7 @@ fn held_capabilities(options: &CreateOptions) -> Result<u64> {
     if !options.rights.privileged && options.rights.cap_add.is_empty() {
         return Ok(u64::MAX);
     }
-    let status = std::fs::read_to_string("/proc/self/status").doing(|| "read /proc/self/status")?;
-    capabilities::held_in(&status)
-        .ok_or_else(|| Error::new(Kind::Internal, "find the bounding set in /proc/self/status"))
+    capabilities::held()
 }
 
 /// Makes a directory of a container's; its parent only where it is missing.
