@@ -71,7 +71,11 @@ pub fn read_limited(path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
 
 /// As [`read_limited`], of an open file.
 pub fn read_fd_limited(fd: OwnedFd, limit_bytes: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // The kernel's own files (procfs, cgroups) say that they are empty.
+    let size = rustix::fs::fstat(&fd).map_or(0, |status| status.st_size.cast_unsigned());
+    // One more than there are, so that the end is seen without growing.
+    let expected = size.saturating_add(1).clamp(4096, 1 << 20).min(limit_bytes.saturating_add(1));
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(4096));
     let count = File::from(fd)
         .take(limit_bytes.saturating_add(1))
         .read_to_end(&mut bytes)
