@@ -185,7 +185,11 @@ fn output_exit_code_log_and_record_arrive() {
     let logged = lab.logged();
     assert!(logged.contains("out\n") && logged.contains("err\n"), "{logged}");
     assert!(!lab.path("run/attach").exists());
-    assert!(!is_alive(&lab.path("run")).unwrap());
+    // The command ends when it hears of the exit, and the monitor a moment after it has told it.
+    need::eventually(Duration::from_secs(10), || {
+        (!is_alive(&lab.path("run")).unwrap()).then_some(())
+    })
+    .expect("the monitor ends");
 }
 
 #[test]
