@@ -4,7 +4,11 @@
 use crate::room::Room;
 use dhow_image::Depth;
 use dhow_snapshot::Driver;
-use dhow_testkit::image::{Compression, Image};
+use dhow_state::images;
+use dhow_testkit::{
+    image::{Compression, Image},
+    need::eventually,
+};
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -95,4 +99,28 @@ fn a_killed_pull_is_mended_and_resumed() {
         room.images.remove(&mut room.state, &["slow".into()], false).unwrap();
         room.assert_empty();
     }
+}
+
+#[test]
+fn an_interrupted_pull_waits_for_its_next_attempt_but_not_over_a_reboot() {
+    let mut room = Room::new();
+    let source = slow_image(&room);
+    // Killed as soon as its row is there.
+    let mut child = spawn(&room, &room.root(), &source);
+    let row = eventually(Duration::from_secs(60), || {
+        images::unfinished(room.state.read()).unwrap().pop()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut row = row.unwrap();
+
+    room.images.mend(&mut room.state).unwrap();
+    let kept = images::find(room.state.read(), &row.manifest).unwrap().is_some();
+    row.boot = Some("an earlier one".into());
+    room.state.write(|write| images::begin(write, &row)).unwrap();
+    let mended = room.images.mend(&mut room.state).unwrap();
+
+    assert!(kept);
+    assert_eq!(mended.pulls, 1);
+    room.assert_empty();
 }

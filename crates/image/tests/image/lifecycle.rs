@@ -1,6 +1,6 @@
 //! Finding, sharing, naming, standing on and removing images.
 
-use crate::room::{Room, open};
+use crate::room::{Room, directories, open};
 use dhow_base::{Kind, clock::Moment, id::ContainerId};
 use dhow_image::{Images, PullOptions, Silent};
 use dhow_snapshot::Driver;
@@ -9,8 +9,12 @@ use dhow_state::{
     State,
     containers::{self, Container, Phase},
 };
-use dhow_testkit::{image::Compression, needs_root, needs_tool};
-use std::{process::Command, sync::Barrier};
+use dhow_testkit::{
+    image::Compression,
+    needs_root, needs_tool,
+    tarball::{Entry, Tarball, What},
+};
+use std::{os::unix::fs::MetadataExt, process::Command, sync::Barrier};
 
 #[test]
 fn an_image_is_found_by_name_id_and_digest() {
@@ -58,6 +62,32 @@ fn layers_are_shared_between_chains_and_fetched_once() {
 
     assert_eq!(room.snapshots(), 3);
     assert_eq!(room.content(&two, "a").as_deref(), Some("1"));
+    room.assert_healthy();
+}
+
+#[test]
+fn what_a_layer_does_not_list_is_as_the_layers_below_have_it() {
+    needs_root!();
+    let mut room = Room::with(Driver::Overlay);
+    let mut base = Tarball::in_memory();
+    base.put(&Entry::new("./", What::Directory).mode(0o1777).owner(5, 6), b"").unwrap();
+    base.put(&Entry::new("d/", What::Directory).mode(0o2750).owner(7, 8), b"").unwrap();
+    let mut above = Tarball::in_memory();
+    above.file("d/new/x", b"1").unwrap();
+    let layers = [base, above].map(|tarball| {
+        room.layout.layer_of_tar(&tarball.finish().unwrap(), Compression::Gzip).unwrap()
+    });
+
+    let image = room.pull_of(layers.to_vec(), "box").unwrap();
+
+    let top = &directories(&image)[0];
+    let attributes = |path: &str| {
+        let metadata = std::fs::metadata(top.join(path)).unwrap();
+        (metadata.mode() & 0o7777, metadata.uid(), metadata.gid(), metadata.mtime())
+    };
+    assert_eq!(attributes(""), (0o1777, 5, 6, 1_735_689_600));
+    assert_eq!(attributes("d"), (0o2750, 7, 8, 1_735_689_600));
+    assert_eq!(attributes("d/new").0, 0o755);
     room.assert_healthy();
 }
 

@@ -1,11 +1,15 @@
 //! Where images come from, and how their layers are packed.
 
-use crate::room::{Room, tar};
+use crate::room::{Room, directories, tar};
 use dhow_base::{Digest, Kind};
 use dhow_image::{PullOptions, Silent};
 use dhow_snapshot::Driver;
 use dhow_spec::image::Platform;
-use dhow_testkit::image::{Compression, Dialect, Image, native_architecture};
+use dhow_testkit::{
+    Tree,
+    image::{Compression, Dialect, Image, native_architecture},
+    needs_root, needs_tool, rootfs,
+};
 use std::process::Command;
 
 #[test]
@@ -140,6 +144,21 @@ fn an_image_of_a_layout_is_named_when_there_are_several() {
     assert_eq!(missing.kind(), Kind::NotFound);
     assert_eq!(nowhere.kind(), Kind::NotFound);
     room.assert_empty();
+}
+
+#[test]
+fn a_whole_debian_comes_back_as_it_was() {
+    needs_root!();
+    needs_tool!("mmdebstrap");
+    let mut room = Room::with(Driver::Overlay);
+    let layout = rootfs::debian_image().unwrap();
+
+    let image = room.pull(&layout.reference("debian")).unwrap();
+
+    let unpacked = Tree::read(&directories(&image)[0]).unwrap();
+    let original = Tree::read(rootfs::debian().unwrap().path()).unwrap();
+    // The layer does not list its root.
+    unpacked.without(".").assert_same(&original.without("."));
 }
 
 #[test]
