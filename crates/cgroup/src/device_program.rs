@@ -1,11 +1,10 @@
-//! Device rules as a BPF program for version 2 (`BPF_PROG_TYPE_CGROUP_DEVICE`, Linux 4.15).
+//! Device rules as a BPF program for version 2 (`BPF_PROG_TYPE_CGROUP_DEVICE`, Linux 4.15; with
+//! the 32-bit jumps of Linux 5.1).
 //!
 //! The program gets `{ u32 access_type; u32 major; u32 minor; }`, with the kind of node in the low
-//! half of `access_type` and the access in the high half, and returns 1 to allow. The last rule
-//! that matches counts, so rules are tried from the last to the first. A rule matches if it is
-//! about all of the access that is asked for.
+//! half of `access_type` and the access in the high half, and returns 1 to allow.
 
-use crate::devices::{Rule, Sort};
+use crate::devices::{Access, Exception, Sort, Table};
 use dhow_sys::bpf::Instruction;
 
 // Registers: the context comes in R1; R2 to R5 hold its parts; R0 is the answer.
@@ -23,18 +22,16 @@ const MOVE_REGISTER: u8 = 0xbc;
 const MOVE_NUMBER: u8 = 0xb4;
 const AND_NUMBER: u8 = 0x54;
 const SHIFT_RIGHT: u8 = 0x74;
+const JUMP_EQUAL: u8 = 0x16;
 const JUMP_UNEQUAL: u8 = 0x56;
 const EXIT: u8 = 0x95;
 
 // Of the context (linux/bpf.h, BPF_DEVCG_…).
 const KIND_BLOCK: i32 = 1;
 const KIND_CHAR: i32 = 2;
-const ACCESS_MAKE: i32 = 1;
-const ACCESS_READ: i32 = 2;
-const ACCESS_WRITE: i32 = 4;
 
-/// The program for these rules; what no rule speaks about is denied.
-pub(crate) fn assemble(rules: &[Rule]) -> Vec<Instruction> {
+/// The program for a table.
+pub(crate) fn assemble(table: &Table) -> Vec<Instruction> {
     let mut program = vec![
         Instruction::new(LOAD_WORD, KIND, CONTEXT, 0, 0),
         Instruction::new(MOVE_REGISTER, ACCESS, KIND, 0, 0),
@@ -43,50 +40,43 @@ pub(crate) fn assemble(rules: &[Rule]) -> Vec<Instruction> {
         Instruction::new(LOAD_WORD, MAJOR, CONTEXT, 4, 0),
         Instruction::new(LOAD_WORD, MINOR, CONTEXT, 8, 0),
     ];
-    // What comes before a rule about everything can never count.
-    let first = rules.iter().rposition(Rule::is_total).unwrap_or(0);
-    for rule in rules[first..].iter().rev() {
-        program.extend(instructions(rule));
+    for exception in &table.exceptions {
+        program.extend(instructions(exception, !table.allow));
     }
-    if !rules.get(first).is_some_and(Rule::is_total) {
-        program.extend(answer(false));
-    }
+    program.extend(answer(table.allow));
     program
 }
 
 /// Checks that jump past the answer where they fail.
-fn instructions(rule: &Rule) -> Vec<Instruction> {
-    let mut checks = Vec::new();
-    match rule.sort {
-        Sort::All => {}
-        Sort::Char => checks.push((KIND, KIND_CHAR)),
-        Sort::Block => checks.push((KIND, KIND_BLOCK)),
+fn instructions(exception: &Exception, allow: bool) -> Vec<Instruction> {
+    let kind = match exception.sort {
+        Sort::Char => KIND_CHAR,
+        Sort::Block => KIND_BLOCK,
+    };
+    let mut checks = vec![(JUMP_UNEQUAL, KIND, kind)];
+    for (register, number) in [(MAJOR, exception.major), (MINOR, exception.minor)] {
+        checks.extend(number.map(|number| (JUMP_UNEQUAL, register, number.cast_signed())));
     }
-    for (register, number) in [(MAJOR, rule.major), (MINOR, rule.minor)] {
-        checks.extend(number.map(|number| (register, number.cast_signed())));
-    }
+    // To allow, nothing outside of the exception may be asked for; to deny, anything inside is
+    // enough: who may not write must not open for reading and writing either.
+    let (bits, test) = if allow {
+        (!exception.access.0 & Access::ALL, JUMP_UNEQUAL)
+    } else {
+        (exception.access.0, JUMP_EQUAL)
+    };
     let mut program = Vec::new();
-    let others = outside(rule);
-    if others != 0 {
+    if bits != 0 {
         program.push(Instruction::new(MOVE_REGISTER, SCRATCH, ACCESS, 0, 0));
-        program.push(Instruction::new(AND_NUMBER, SCRATCH, 0, 0, others));
-        checks.insert(0, (SCRATCH, 0));
+        program.push(Instruction::new(AND_NUMBER, SCRATCH, 0, 0, i32::from(bits)));
+        checks.insert(0, (test, SCRATCH, 0));
     }
     let count = i16::try_from(checks.len()).expect("there are at most four checks");
-    for ((register, number), place) in checks.into_iter().zip(0_i16..) {
+    for ((test, register, number), place) in checks.into_iter().zip(0_i16..) {
         // Over the checks that are left and the two instructions of the answer.
-        program.push(Instruction::new(JUMP_UNEQUAL, register, 0, count - place - 1 + 2, number));
+        program.push(Instruction::new(test, register, 0, count - place - 1 + 2, number));
     }
-    program.extend(answer(rule.allow));
+    program.extend(answer(allow));
     program
-}
-
-/// The kinds of access that the rule says nothing about.
-fn outside(rule: &Rule) -> i32 {
-    [(rule.make, ACCESS_MAKE), (rule.read, ACCESS_READ), (rule.write, ACCESS_WRITE)]
-        .into_iter()
-        .filter(|(given, _)| !given)
-        .fold(0, |bits, (_, bit)| bits | bit)
 }
 
 fn answer(allow: bool) -> [Instruction; 2] {
@@ -99,8 +89,8 @@ fn answer(allow: bool) -> [Instruction; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::devices::rules;
-    use dhow_spec::runtime::{DeviceRule, default_spec};
+    use crate::devices::default_rules;
+    use dhow_spec::runtime::DeviceRule;
 
     /// An interpreter of exactly the operations above.
     fn run(program: &[Instruction], kind: u32, access: u32, major: u32, minor: u32) -> u32 {
@@ -108,18 +98,19 @@ mod tests {
         let mut registers = [0_u32; 11];
         let mut at = 0;
         loop {
-            let instruction = program[at];
-            let (code, to, from, offset, number) = instruction.parts();
+            let (code, to, from, offset, number) = program[at].parts();
             let number = number.cast_unsigned();
             let (to, from) = (usize::from(to), usize::from(from));
+            let mut jump =
+                |taken: bool| at += if taken { usize::try_from(offset).unwrap() } else { 0 };
             match code {
                 LOAD_WORD => registers[to] = context[usize::try_from(offset).unwrap() / 4],
                 MOVE_REGISTER => registers[to] = registers[from],
                 MOVE_NUMBER => registers[to] = number,
                 AND_NUMBER => registers[to] &= number,
                 SHIFT_RIGHT => registers[to] >>= number,
-                JUMP_UNEQUAL if registers[to] != number => at += usize::try_from(offset).unwrap(),
-                JUMP_UNEQUAL => {}
+                JUMP_UNEQUAL => jump(registers[to] != number),
+                JUMP_EQUAL => jump(registers[to] == number),
                 EXIT => return registers[0],
                 other => panic!("operation {other:#x}"),
             }
@@ -127,50 +118,64 @@ mod tests {
         }
     }
 
-    /// What the rules mean, said plainly.
-    fn allowed(rules: &[Rule], kind: u32, access: u32, major: u32, minor: u32) -> bool {
-        let matches = |rule: &&Rule| {
-            let sort = match rule.sort {
-                Sort::All => true,
-                Sort::Char => kind == 2,
-                Sort::Block => kind == 1,
-            };
-            sort && rule.major.is_none_or(|number| number == major)
-                && rule.minor.is_none_or(|number| number == minor)
-                && (access & 1 == 0 || rule.make)
-                && (access & 2 == 0 || rule.read)
-                && (access & 4 == 0 || rule.write)
+    /// What a table means, said plainly.
+    fn allowed(table: &Table, kind: u32, access: u8, major: u32, minor: u32) -> bool {
+        let matches = |one: &Exception| {
+            let sort = (one.sort == Sort::Char) == (kind == 2);
+            let numbers = one.major.is_none_or(|number| number == major)
+                && one.minor.is_none_or(|number| number == minor);
+            let access =
+                if table.allow { access & one.access.0 != 0 } else { access & !one.access.0 == 0 };
+            sort && numbers && access
         };
-        rules.iter().rev().find(matches).is_some_and(|rule| rule.allow)
+        table.allow != table.exceptions.iter().any(matches)
     }
 
     #[test]
-    fn the_program_means_what_the_rules_mean() {
-        let defaults = default_spec().linux.unwrap().resources.unwrap().devices;
-        let mut odd = defaults.clone();
-        odd.push(DeviceRule {
-            allow: false,
-            kind: Some("c".into()),
-            major: Some(1),
-            minor: None,
-            access: Some("w".into()),
-        });
-        for given in
-            [defaults, odd, Vec::new(), vec![DeviceRule { allow: true, ..DeviceRule::default() }]]
-        {
-            let rules = rules(&given).unwrap();
-            let program = assemble(&rules);
+    fn the_program_means_what_the_table_means() {
+        let rule = |allow, kind: &str, major, minor, access: &str| DeviceRule {
+            allow,
+            kind: Some(kind.into()),
+            major,
+            minor,
+            access: Some(access.into()),
+        };
+        let all = DeviceRule { allow: true, ..DeviceRule::default() };
+        let mut odd = default_rules();
+        odd.push(rule(false, "c", Some(1), None, "w"));
+        odd.push(rule(true, "b", Some(8), None, "r"));
+        let denied = vec![all.clone(), rule(false, "c", Some(1), Some(1), "w")];
+        for given in [default_rules(), odd, denied, Vec::new(), vec![all]] {
+            let table = Table::new(given.iter()).unwrap();
+            let program = assemble(&table);
             for kind in [1, 2] {
-                for access in 1..8 {
+                for access in 1..8_u8 {
                     for (major, minor) in
                         [(1, 3), (1, 1), (5, 0), (136, 7), (8, 0), (10, 200), (0, 0)]
                     {
-                        let expected = allowed(&rules, kind, access, major, minor);
-                        let actual = run(&program, kind, access, major, minor) == 1;
+                        let expected = allowed(&table, kind, access, major, minor);
+                        let actual = run(&program, kind, access.into(), major, minor) == 1;
                         assert_eq!(actual, expected, "kind {kind} access {access} {major}:{minor}");
                     }
                 }
             }
         }
+    }
+
+    #[test]
+    fn who_may_not_write_does_not_open_for_both() {
+        let all = DeviceRule { allow: true, ..DeviceRule::default() };
+        let deny = DeviceRule {
+            allow: false,
+            kind: Some("c".into()),
+            major: Some(1),
+            minor: Some(1),
+            access: Some("w".into()),
+        };
+        let program = assemble(&Table::new([all, deny].iter()).unwrap());
+
+        assert_eq!(run(&program, 2, 2, 1, 1), 1, "to read");
+        assert_eq!(run(&program, 2, 4, 1, 1), 0, "to write");
+        assert_eq!(run(&program, 2, 6, 1, 1), 0, "to read and write");
     }
 }

@@ -2,7 +2,7 @@
 
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::fs::{CWD, Mode, OFlags};
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, sync::Arc};
 
 /// Where every distribution mounts them.
 const MOUNTPOINT: &str = "/sys/fs/cgroup";
@@ -34,7 +34,7 @@ pub(crate) struct Hierarchy {
     pub(crate) version: Version,
     /// Of version 1: its controllers, or `name=systemd`. Of version 2: nothing.
     pub(crate) controllers: Vec<String>,
-    pub(crate) root: OwnedFd,
+    pub(crate) root: Arc<OwnedFd>,
 }
 
 /// The hierarchies of this machine.
@@ -53,7 +53,8 @@ impl Hierarchies {
     fn find() -> Result<Self> {
         let root = open(MOUNTPOINT)?;
         if magic(&root)? == MAGIC_2 {
-            let unified = Hierarchy { version: Version::Two, controllers: Vec::new(), root };
+            let unified =
+                Hierarchy { version: Version::Two, controllers: Vec::new(), root: Arc::new(root) };
             return Ok(Self { layout: Layout::Unified, all: vec![unified] });
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")
@@ -65,7 +66,7 @@ impl Hierarchies {
             // must be what the list says.
             let expected = if version == Version::One { MAGIC_1 } else { MAGIC_2 };
             if magic(&root)? == expected {
-                all.push(Hierarchy { version, controllers, root });
+                all.push(Hierarchy { version, controllers, root: Arc::new(root) });
             }
         }
         let has = |version| all.iter().any(|hierarchy| hierarchy.version == version);

@@ -1,10 +1,11 @@
 //! Limits in the words of version 1: one hierarchy a controller, one file a limit.
 
-use crate::{devices, place::Place};
+use crate::place::Place;
 use dhow_base::{Error, Kind, Result};
 use dhow_spec::runtime::{BlockIo, Cpu, Memory, Resources, ThrottleDevice};
 
-/// Sets what `resources` names. A limit whose controller is nowhere is an error that names both.
+/// Sets what `resources` names, but for devices. A number that is 0 where 0 makes no sense counts as
+/// absent, as in runc: Go programs write it for what they do not mean. A limit whose controller is nowhere is an error that names both.
 pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
     let find = |controller: &str, what: &str| {
         places.iter().find(|place| place.has(controller)).ok_or_else(|| missing(what, controller))
@@ -26,8 +27,11 @@ pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
         set_block_io(find("blkio", "block devices")?, block_io)?;
     }
     for limit in &resources.hugepage_limits {
-        let file = format!("hugetlb.{}.limit_in_bytes", file_word(&limit.page_size)?);
-        find("hugetlb", "huge pages")?.write(&file, &limit.limit.to_string())?;
+        let (size, value) = (file_word(&limit.page_size)?, limit.limit.to_string());
+        let place = find("hugetlb", "huge pages")?;
+        place.write(&format!("hugetlb.{size}.limit_in_bytes"), &value)?;
+        // Reservations are accounted apart since Linux 5.7.
+        place.write_if_there(&format!("hugetlb.{size}.rsvd.limit_in_bytes"), &value)?;
     }
     if let Some(network) = &resources.network {
         if let Some(class) = network.class_id {
@@ -46,13 +50,6 @@ pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
             Kind::Unsupported,
             format!("set {file}: this machine has its controllers in cgroup version 1"),
         ));
-    }
-    if !resources.devices.is_empty()
-        && let Some(place) = places.iter().find(|place| place.has("devices"))
-    {
-        for line in devices::lines(&resources.devices)? {
-            place.write(line.file, &line.text)?;
-        }
     }
     Ok(())
 }
@@ -91,30 +88,33 @@ pub(crate) fn rdma_line(device: &str, limit: &dhow_spec::runtime::Rdma) -> Strin
 
 fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
     refuse_below_use(memory, place.number("memory.usage_in_bytes"))?;
-    let limit = memory.limit.map(|limit| limit.to_string());
-    let swap = memory.swap.map(|swap| swap.to_string());
+    let set = |limit: Option<i64>| limit.filter(|limit| *limit != 0).map(|limit| limit.to_string());
+    let limit = set(memory.limit);
+    // Who lifts the limit of memory and says nothing of swap means both.
+    let swap = set(memory.swap).or_else(|| limit.clone().filter(|limit| limit == "-1"));
     match (&limit, &swap) {
         // Memory alone may never be above both together, on the way neither; which of the two
         // must go first depends on what was set before.
         (Some(limit), Some(swap)) => {
-            if place.write("memory.limit_in_bytes", limit).is_err() {
+            if place.write("memory.limit_in_bytes", limit).is_ok() {
+                set_swap(place, swap)?;
+            } else {
                 set_swap(place, swap)?;
                 place.write("memory.limit_in_bytes", limit)?;
             }
-            set_swap(place, swap)?;
         }
         (Some(limit), None) => place.write("memory.limit_in_bytes", limit)?,
         (None, Some(swap)) => set_swap(place, swap)?,
         (None, None) => {}
     }
-    if let Some(reservation) = memory.reservation {
-        place.write("memory.soft_limit_in_bytes", &reservation.to_string())?;
+    if let Some(reservation) = set(memory.reservation) {
+        place.write("memory.soft_limit_in_bytes", &reservation)?;
     }
     if let Some(swappiness) = memory.swappiness {
         place.write("memory.swappiness", &swappiness.to_string())?;
     }
-    if let Some(kernel_tcp) = memory.kernel_tcp {
-        place.write("memory.kmem.tcp.limit_in_bytes", &kernel_tcp.to_string())?;
+    if let Some(kernel_tcp) = set(memory.kernel_tcp) {
+        place.write("memory.kmem.tcp.limit_in_bytes", &kernel_tcp)?;
     }
     if let Some(disabled) = memory.disable_oom_killer {
         place.write("memory.oom_control", if disabled { "1" } else { "0" })?;
@@ -137,7 +137,8 @@ pub(crate) fn refuse_below_use(memory: &Memory, used: Option<u64>) -> Result<()>
 }
 
 fn set_swap(place: &Place, swap: &str) -> Result<()> {
-    if place.write_if_there("memory.memsw.limit_in_bytes", swap)? {
+    // A kernel that does not account swap need not be told that there is no limit.
+    if place.write_if_there("memory.memsw.limit_in_bytes", swap)? || swap == "-1" {
         Ok(())
     } else {
         Err(Error::new(Kind::Unsupported, "limit swap: this kernel does not account swap"))

@@ -14,7 +14,7 @@
 
 mod cgroup;
 mod device_program;
-mod devices;
+pub mod devices;
 mod hierarchy;
 mod legacy;
 mod location;

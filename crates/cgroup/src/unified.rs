@@ -4,7 +4,7 @@
 //! configuration means the same everywhere.
 
 use crate::{
-    legacy::{file_word, max_or, missing, rdma_line, refuse_below_use},
+    legacy::{file_word, max_or, rdma_line, refuse_below_use},
     place::Place,
 };
 use dhow_base::{Error, Kind, Result};
@@ -30,10 +30,10 @@ pub(crate) fn set(place: &Place, resources: &Resources) -> Result<()> {
         set_io(&place, block_io)?;
     }
     for limit in &resources.hugepage_limits {
-        place.write(
-            &format!("hugetlb.{}.max", file_word(&limit.page_size)?),
-            &limit.limit.to_string(),
-        )?;
+        let (size, value) = (file_word(&limit.page_size)?, limit.limit.to_string());
+        place.write(&format!("hugetlb.{size}.max"), &value)?;
+        // Reservations are accounted apart since Linux 5.7.
+        place.0.write_if_there(&format!("hugetlb.{size}.rsvd.max"), &value)?;
     }
     for (device, limit) in &resources.rdma {
         place.write("rdma.max", &rdma_line(device, limit))?;
@@ -59,29 +59,39 @@ impl Asked<'_> {
             return Ok(());
         }
         let controller = file.split('.').next().unwrap_or(file);
-        Err(missing(file, controller))
+        Err(self.0.missing(file, controller))
     }
 }
 
 fn set_memory(place: &Asked<'_>, memory: &Memory) -> Result<()> {
     refuse_below_use(memory, place.0.number("memory.current"))?;
-    if let Some(swap) = memory.swap {
-        place.write("memory.swap.max", &swap_alone(memory.limit, swap)?)?;
+    let set = |limit: Option<i64>| limit.filter(|limit| *limit != 0);
+    let (limit, swap) = (set(memory.limit), set(memory.swap));
+    if let Some(swap) = swap_alone(limit, swap)? {
+        // A kernel that does not account swap need not be told that there is no limit.
+        let idle = swap == "max" || swap == "0";
+        if !place.0.write_if_there("memory.swap.max", &swap)? && !idle {
+            return Err(place.0.missing("memory.swap.max", "memory"));
+        }
     }
-    if let Some(limit) = memory.limit {
+    if let Some(limit) = limit {
         place.write("memory.max", &max_or(limit))?;
     }
-    if let Some(reservation) = memory.reservation {
+    if let Some(reservation) = set(memory.reservation) {
         place.write("memory.low", &max_or(reservation))?;
     }
     Ok(())
 }
 
 /// Version 1 counts memory and swap together, version 2 swap alone.
-fn swap_alone(limit: Option<i64>, swap: i64) -> Result<String> {
-    match limit {
-        _ if swap < 0 => Ok("max".to_owned()),
-        Some(limit) if limit >= 0 && swap >= limit => Ok((swap - limit).to_string()),
+fn swap_alone(limit: Option<i64>, swap: Option<i64>) -> Result<Option<String>> {
+    match (limit, swap) {
+        // Who lifts the limit of memory and says nothing of swap means both.
+        (Some(limit), None) if limit < 0 => Ok(Some("max".to_owned())),
+        (_, None) => Ok(None),
+        (_, Some(swap)) if swap < 0 => Ok(Some("max".to_owned())),
+        (Some(limit), Some(swap)) if limit < 0 => Ok(Some(swap.to_string())),
+        (Some(limit), Some(swap)) if swap >= limit => Ok(Some((swap - limit).to_string())),
         _ => Err(Error::new(
             Kind::Invalid,
             "limit swap: it counts memory too and must not be below memory's limit",
@@ -112,9 +122,26 @@ fn set_cpu(place: &Asked<'_>, cpu: &Cpu) -> Result<()> {
     Ok(())
 }
 
-/// Shares are 2 to 262144, weights 1 to 10000.
+/// Shares are 2 to 262144 with 1024 in the middle, weights 1 to 10000 with 100 there. The curve
+/// goes through all three; it is runc's and crun's since 2025. The line that they had before made
+/// 39 of 1024, so that containers lost against everything that nobody had weighed.
 fn weight_of_shares(shares: u64) -> u64 {
-    1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
+    match shares {
+        0..=2 => 1,
+        262_144.. => 10_000,
+        _ => {
+            #[expect(clippy::cast_precision_loss, reason = "less than 2^18")]
+            let log = (shares as f64).log2();
+            let weight = 10_f64.powf((log * log + 125.0 * log) / 612.0 - 7.0 / 34.0).ceil();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the curve stays between 1 and 10000"
+            )]
+            let weight = weight as u64;
+            weight
+        }
+    }
 }
 
 /// Weights of version 1 are 10 to 1000, of `io.weight` 1 to 10000.
@@ -156,13 +183,32 @@ mod tests {
 
     #[test]
     fn units_convert_as_in_runc_and_crun() {
-        let weights = [(2, 1), (1024, 39), (262_144, 10_000), (1, 1), (1_000_000, 10_000)];
+        let weights = [
+            (2, 1),
+            (1024, 100),
+            (512, 59),
+            (2048, 174),
+            (262_144, 10_000),
+            (1, 1),
+            (1_000_000, 10_000),
+        ];
         for (shares, weight) in weights {
             assert_eq!(weight_of_shares(shares), weight, "{shares} shares");
         }
         assert_eq!((io_weight(10), io_weight(1000)), (1, 10_000));
-        assert_eq!(swap_alone(Some(100), 300).unwrap(), "200");
-        assert_eq!(swap_alone(None, -1).unwrap(), "max");
-        assert!(swap_alone(Some(300), 100).is_err());
+        let swaps = [
+            (Some(100), Some(300), Some("200")),
+            (Some(100), Some(100), Some("0")),
+            (None, Some(-1), Some("max")),
+            (Some(-1), None, Some("max")),
+            (Some(-1), Some(50), Some("50")),
+            (Some(100), None, None),
+            (None, None, None),
+        ];
+        for (limit, swap, alone) in swaps {
+            assert_eq!(swap_alone(limit, swap).unwrap().as_deref(), alone, "{limit:?} {swap:?}");
+        }
+        assert!(swap_alone(Some(300), Some(100)).is_err());
+        assert!(swap_alone(None, Some(100)).is_err());
     }
 }

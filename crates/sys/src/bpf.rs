@@ -6,10 +6,14 @@ use std::{io, os::fd::AsRawFd};
 
 const PROG_LOAD: libc::c_long = 5;
 const PROG_ATTACH: libc::c_long = 8;
+const PROG_GET_FD_BY_ID: libc::c_long = 13;
+const PROG_QUERY: libc::c_long = 16;
 const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const ATTACH_TYPE_CGROUP_DEVICE: u32 = 6;
 /// A program of this cgroup runs beside those of its ancestors; all must allow.
 const ALLOW_MULTI: u32 = 1 << 1;
+/// Another program is exchanged for this one (Linux 5.6).
+const REPLACE: u32 = 1 << 2;
 
 /// One instruction, as the kernel lays it out (`struct bpf_insn`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,11 +66,31 @@ struct Attach {
     replaced: u32,
 }
 
-/// Loads a device program and attaches it to the cgroup behind `cgroup`. Linux 4.15.
+/// The head of `union bpf_attr` for `BPF_PROG_QUERY`.
+#[repr(C)]
+struct Query {
+    target: u32,
+    kind: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    ids: u64,
+    count: u32,
+}
+
+/// The head of `union bpf_attr` for `BPF_PROG_GET_FD_BY_ID`.
+#[repr(C)]
+struct ById {
+    id: u32,
+    next: u32,
+    flags: u32,
+}
+
+/// Loads a device program and attaches it to the cgroup behind `cgroup`, in the place of the one
+/// that is attached there already. Linux 4.15; to replace one, 5.6.
 ///
-/// The program stays as long as the cgroup does. Programs of the same cgroup add up, so a second
-/// one can only take more away.
-pub fn attach_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::Result<()> {
+/// Programs of one cgroup add up (all must allow), and the program stays as long as the cgroup
+/// does. `EBUSY` means that there are several already, so that it is not known which is to go.
+pub fn set_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::Result<()> {
     let directory = rustix::fs::openat(
         cgroup,
         c".",
@@ -74,20 +98,66 @@ pub fn attach_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::R
         rustix::fs::Mode::empty(),
     )?;
     let program = load(program)?;
+    let replaced = match attached(&directory)? {
+        (_, 0) => None,
+        (id, 1) => Some(by_id(id)?),
+        _ => return Err(io::Error::from_raw_os_error(libc::EBUSY)),
+    };
     let attach = Attach {
-        // An open fd is never negative.
-        target: directory.as_raw_fd().unsigned_abs(),
-        program: program.as_raw_fd().unsigned_abs(),
+        target: number(&directory),
+        program: number(&program),
         kind: ATTACH_TYPE_CGROUP_DEVICE,
-        flags: ALLOW_MULTI,
-        replaced: 0,
+        flags: if replaced.is_some() { ALLOW_MULTI | REPLACE } else { ALLOW_MULTI },
+        replaced: replaced.as_ref().map_or(0, number),
     };
     // SAFETY: the kernel reads `size` bytes of `attach`, which lives on this stack and has no
-    // pointers in it; both fds are open until the call returns.
+    // pointers in it; the fds are open until the call returns.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const attach, std::mem::size_of::<Attach>())
     };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The id of a device program of this cgroup itself, and how many there are.
+fn attached(directory: &OwnedFd) -> io::Result<(u32, u32)> {
+    let mut ids = [0_u32; 64];
+    let mut query = Query {
+        target: number(directory),
+        kind: ATTACH_TYPE_CGROUP_DEVICE,
+        query_flags: 0,
+        attach_flags: 0,
+        ids: ids.as_mut_ptr() as u64,
+        count: 64,
+    };
+    // SAFETY: the kernel reads and writes `size` bytes of `query`, and writes at most `count` ids
+    // to `ids`; both live on this stack and nothing else looks at them meanwhile. A cgroup has at
+    // most 64 programs of a kind (`BPF_CGROUP_MAX_PROGS`).
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_QUERY, &raw mut query, std::mem::size_of::<Query>())
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok((ids[0], query.count)) }
+}
+
+fn by_id(id: u32) -> io::Result<OwnedFd> {
+    let by_id = ById { id, next: 0, flags: 0 };
+    // SAFETY: the kernel reads `size` bytes of `by_id`, which lives on this stack and has no
+    // pointers in it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            PROG_GET_FD_BY_ID,
+            &raw const by_id,
+            std::mem::size_of::<ById>(),
+        )
+    };
+    // SAFETY: the kernel has just made this fd for us (close-on-exec, as it does for programs), and
+    // nobody else knows its number.
+    unsafe { fds::made(result) }
+}
+
+/// An fd as `union bpf_attr` has it; an open one is never negative.
+fn number(fd: &OwnedFd) -> u32 {
+    fd.as_raw_fd().unsigned_abs()
 }
 
 fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
