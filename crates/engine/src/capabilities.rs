@@ -1,6 +1,6 @@
 //! Which capabilities a container has: the default, what was added, what was dropped.
 
-use dhow_base::{Error, Kind, Result};
+use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::DEFAULT_CAPABILITIES;
 
 /// Every capability of Linux 6.18, by its number (`linux/capability.h`).
@@ -96,8 +96,16 @@ pub(crate) fn choose(
         .collect())
 }
 
+/// The bounding set of this process.
+pub(crate) fn held() -> Result<u64> {
+    let path = "/proc/self/status";
+    let status = std::fs::read_to_string(path).doing(|| format!("read {path}"))?;
+    held_in(&status)
+        .ok_or_else(|| Error::new(Kind::Internal, format!("find the bounding set in {path}")))
+}
+
 /// The bounding set in the text of `/proc/self/status`.
-pub(crate) fn held_in(status: &str) -> Option<u64> {
+fn held_in(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }

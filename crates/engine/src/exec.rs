@@ -1,6 +1,6 @@
 //! One more process in a running container.
 
-use crate::{Engine, identity, merge, options::ExecOptions, start::Watch};
+use crate::{Engine, capabilities, identity, merge, options::ExecOptions, start::Watch};
 use dhow_base::{
     Doing, Error, Kind, Result, file,
     id::{ContainerId, random_hex},
@@ -20,19 +20,25 @@ use std::{
 
 const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
 
-/// A process that runs in a container, and the connection to its monitor.
+/// A process that runs in a container.
 #[derive(Debug)]
 pub struct Session {
-    /// The connection; the program has started.
+    /// The connection to its monitor; the program has started.
     pub client: Client,
-    /// What the session keeps in the run directory; [`Session::close`] removes it.
+    /// What the session keeps on disk.
+    pub traces: Traces,
+}
+
+/// What an exec session keeps in the container's run directory. It goes with the container at the
+/// latest; who watched the session to its end removes it then.
+#[derive(Debug)]
+pub struct Traces {
     directory: PathBuf,
 }
 
-impl Session {
+impl Traces {
     /// Forgets a session that has ended.
-    pub fn close(self) -> Result<()> {
-        drop(self.client);
+    pub fn remove(self) -> Result<()> {
         match std::fs::remove_dir_all(&self.directory) {
             Ok(()) => Ok(()),
             // The container's end may have taken it along.
@@ -111,7 +117,7 @@ impl Engine {
         };
         let mut client = dhow_monitor::spawn(&job)?;
         client.started()?;
-        Ok(Session { client, directory })
+        Ok(Session { client, traces: Traces { directory } })
     }
 }
 
@@ -145,7 +151,10 @@ fn process(spec: &Spec, options: &ExecOptions, init: Owner) -> Result<Process> {
         }
         process.cwd.clone_from(workdir);
     }
-    let bounding = process.capabilities.take().map(|sets| sets.bounding).unwrap_or_default();
+    let bounding = match process.capabilities.take() {
+        _ if options.privileged => capabilities::choose(&[], &[], true, capabilities::held()?)?,
+        sets => sets.map(|sets| sets.bounding).unwrap_or_default(),
+    };
     process.capabilities = Some(merge::capability_sets(&bounding, process.user.uid));
     Ok(process)
 }

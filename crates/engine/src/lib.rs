@@ -37,7 +37,7 @@ mod volume;
 
 pub use create::Created;
 pub use dhow_image::Finding;
-pub use exec::Session;
+pub use exec::{Session, Traces};
 pub use hello::HOST_NAMESPACES;
 pub use list::{Summary, Which};
 pub use merge::signal_number;

@@ -56,7 +56,11 @@ impl Act for Exec {
         }
         link.check(invocation.console);
         match link.run(session.client)? {
-            End::Exited(code) | End::Left(code) => Ok(code),
+            End::Exited(code) => {
+                session.traces.remove()?;
+                Ok(code)
+            }
+            End::Left(code) => Ok(code),
             End::OutputClosed(mut client) => {
                 client.signal(SIGPIPE)?;
                 Ok(PIPE_CODE)
