@@ -5,6 +5,7 @@
 use crate::{
     entry::{Entry, EntryKind},
     header::{BLOCK, Draft, OCTAL_7_MAX, OCTAL_11_MAX},
+    path::Shown,
     pax::Records,
 };
 use dhow_base::{Doing, Error, Kind, Result};
@@ -28,11 +29,12 @@ impl<W: Write> Builder<W> {
     /// Writes an entry; a file's content is read from `content`, exactly as much as the entry says.
     pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
         let doing = || format!("write archive entry {}", entry.path);
+        check(entry).doing(doing)?;
         let mut name = entry.path.as_bytes().to_vec();
         if entry.kind == EntryKind::Directory {
             name.push(b'/');
         }
-        if name.is_empty() || name == b"/" {
+        if name == b"/" {
             name = b"./".to_vec();
         }
         let draft = draft(entry, &name);
@@ -84,6 +86,41 @@ impl<W: Write> Builder<W> {
         let padding = usize::try_from(padding).expect("less than a block");
         self.sink.write_all(&[0; BLOCK][..padding]).doing(|| "write its padding")
     }
+}
+
+/// Refuses what no reader would take for what was meant.
+fn check(entry: &Entry) -> Result<()> {
+    let invalid = |why: &str| Err(Error::new(Kind::Invalid, why));
+    match &entry.kind {
+        EntryKind::Directory => {}
+        _ if entry.path.is_root() => return invalid("the root is not a directory"),
+        EntryKind::Symlink { target } if target.is_empty() || target.contains(&0) => {
+            return invalid("a symlink whose target is empty or has a NUL byte");
+        }
+        EntryKind::HardLink { target } if target.is_root() => {
+            return invalid("a hard link to nothing");
+        }
+        EntryKind::CharDevice { major, minor } | EntryKind::BlockDevice { major, minor }
+            if u64::from(*major.max(minor)) > OCTAL_7_MAX =>
+        {
+            return invalid("its device number does not exist");
+        }
+        _ => {}
+    }
+    if entry.mtime.nanoseconds >= 1_000_000_000 {
+        return invalid("its time has more than a second of nanoseconds");
+    }
+    // A record ends its key at the first equals sign; Go refuses to write one too.
+    if let Some(xattr) = entry.xattrs.iter().find(|xattr| {
+        xattr.name.is_empty() || xattr.name.iter().any(|byte| matches!(byte, b'=' | 0))
+    }) {
+        let name = Shown(&xattr.name);
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("an archive cannot hold an attribute of the name {name}"),
+        ));
+    }
+    Ok(())
 }
 
 fn draft<'a>(entry: &'a Entry, name: &'a [u8]) -> Draft<'a> {

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn only_what_was_promised_passes() {
-        let cases: [(&[u8], &[u8], Option<u64>, Option<&str>); 6] = [
+        type Case<'a> = (&'a [u8], &'a [u8], Option<u64>, Option<&'a str>);
+        let cases: [Case<'_>; 6] = [
             (b"layer", b"layer", Some(5), None),
             (b"layer", b"layer", None, None),
             (b"", b"", Some(0), None),

@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn times_have_a_sign_and_nine_digits() {
-        let cases: [(&[u8], Option<(i64, u32)>); 9] = [
+        type Case<'a> = (&'a [u8], Option<(i64, u32)>);
+        let cases: [Case<'_>; 9] = [
             (b"0", Some((0, 0))),
             (b"1350244992.023960108", Some((1_350_244_992, 23_960_108))),
             (b"1.5", Some((1, 500_000_000))),

@@ -4,10 +4,11 @@
 //!   entry ─▶ its parent, resolved in the root ─▶ made by name in that directory fd ─▶ dressed by fd
 //! ```
 //!
-//! The parent of an entry may be a symbolic link that the layer itself brought (`/bin -> usr/bin`);
-//! the kernel resolves it with the directory as its root (`RESOLVE_IN_ROOT`), so it leads nowhere
-//! else. The last component is never followed. Later entries replace earlier ones; a directory over
-//! a directory keeps what is in it.
+//! The parent of an entry may be a symbolic link (`/bin -> usr/bin`). Links are resolved here, one
+//! component after the other, with the directory as their root; the kernel follows none. So an entry
+//! has one true path, by which whiteouts and times know it, and a link to a directory that is not
+//! there yet makes it, as containerd and umoci do. The last component is never followed. Later
+//! entries replace earlier ones; a directory over a directory keeps what is in it.
 
 use crate::{
     entry::{Entry, EntryKind, Mtime, Xattr},
@@ -20,17 +21,17 @@ use crate::{
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
     fs::{
-        AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags,
-        fchmod, fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, openat2, statat,
-        symlinkat, utimensat,
+        AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
+        XattrFlags, fchmod, fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, openat2,
+        readlinkat, statat, symlinkat, utimensat,
     },
     io::Errno,
 };
 use std::{
-    collections::HashSet,
+    collections::BTreeMap,
     ffi::OsStr,
     fs::File,
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -42,6 +43,14 @@ use std::{
 /// How many parents stay open. Archives go through a tree in order, so few are needed.
 const OPEN_PARENTS: usize = 16;
 const PIECE_BYTES: u64 = 1 << 20;
+/// Symlinks in one path; the kernel follows no more either.
+const MAX_LINKS: usize = 40;
+/// Components in one path with its symlinks put in. Forty links could make it eighty thousand.
+const MAX_STEPS: usize = 4096;
+/// A `..` in a link is refused with `EAGAIN` while anything on the machine is renamed.
+const MAX_RETRIES: usize = 100;
+/// A directory that is a place to make things in, not one to read.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// Attributes in which overlayfs keeps its own records: from a stranger, they could point a layer's
 /// file at any other (`redirect`) or hide one.
 const OVERLAY_XATTRS: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
@@ -60,6 +69,29 @@ pub struct Summary {
     pub implied: Vec<PathBuf>,
 }
 
+/// What this layer has to do with a path of the tree. Paths are true ones, without symlinks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Placed {
+    /// The layer has brought it.
+    Listed,
+    /// The layer has brought this directory; it is dated when nothing more is made in it.
+    Directory(Mtime),
+    /// The layer needed this directory and has not listed it.
+    Implied,
+    /// A directory of the layers below with something of this one in it.
+    Passage,
+}
+
+/// A directory that entries are made in.
+#[derive(Debug)]
+struct Parent {
+    /// As the archive writes it.
+    written: Vec<u8>,
+    /// The same place without symlinks.
+    path: Vec<u8>,
+    fd: OwnedFd,
+}
+
 /// Applies a layer to a directory.
 #[derive(Debug)]
 pub struct Unpack<'d> {
@@ -67,12 +99,8 @@ pub struct Unpack<'d> {
     whiteouts: Whiteouts,
     limits: Limits,
     summary: Summary,
-    parents: Vec<(Vec<u8>, Rc<OwnedFd>)>,
-    /// Directories, dressed with their times when nothing more is made in them.
-    directories: Vec<(ArchivePath, Mtime)>,
-    /// What this layer has brought: a whiteout does not touch it.
-    brought: HashSet<Vec<u8>>,
-    implied: HashSet<Vec<u8>>,
+    parents: Vec<Rc<Parent>>,
+    placed: BTreeMap<Vec<u8>, Placed>,
     remembered: usize,
 }
 
@@ -85,9 +113,7 @@ impl<'d> Unpack<'d> {
             limits,
             summary: Summary::default(),
             parents: Vec::new(),
-            directories: Vec::new(),
-            brought: HashSet::new(),
-            implied: HashSet::new(),
+            placed: BTreeMap::new(),
             remembered: 0,
         }
     }
@@ -101,10 +127,8 @@ impl<'d> Unpack<'d> {
                 .doing(|| format!("unpack archive entry {}", entry.path))?;
         }
         self.date_directories()?;
-        let mut implied: Vec<&Vec<u8>> = self.implied.iter().collect();
-        implied.sort();
-        self.summary.implied =
-            implied.into_iter().map(|path| OsStr::from_bytes(path).into()).collect();
+        let implied = self.placed.iter().filter(|(_, placed)| **placed == Placed::Implied);
+        self.summary.implied = implied.map(|(path, _)| OsStr::from_bytes(path).into()).collect();
         Ok(self.summary)
     }
 
@@ -120,33 +144,33 @@ impl<'d> Unpack<'d> {
         }
         let (directory, name) = entry.path.split();
         let parent = self.parent(directory)?;
-        self.remember(entry.path.as_bytes())?;
+        self.pass(&parent.path)?;
+        let mut placed = Placed::Listed;
         match &entry.kind {
-            EntryKind::File { .. } => self.file(entry, &parent, name, reader),
-            EntryKind::Directory => self.directory(entry, &parent, name),
-            EntryKind::HardLink { target } => self.hard_link(target, &parent, name),
-            EntryKind::Symlink { target } => {
-                self.replace(&parent, name, |parent| {
-                    symlinkat(OsStr::from_bytes(target), parent, name)
-                })?;
-                dress_by_name(&parent, name, entry)
+            EntryKind::File { .. } => self.file(entry, &parent, name, reader)?,
+            EntryKind::Directory => {
+                self.directory(entry, &parent, name)?;
+                placed = Placed::Directory(entry.mtime);
             }
-            EntryKind::Fifo => self.node(entry, &parent, name, FileType::Fifo, 0),
+            EntryKind::HardLink { target } => self.hard_link(target, &parent, name)?,
+            EntryKind::Symlink { target } => self.symlink(entry, target, &parent, name)?,
+            EntryKind::Fifo => self.node(entry, &parent, name, FileType::Fifo, 0)?,
             EntryKind::CharDevice { major, minor } => {
                 let device = rustix::fs::makedev(*major, *minor);
-                self.node(entry, &parent, name, FileType::CharacterDevice, device)
+                self.node(entry, &parent, name, FileType::CharacterDevice, device)?;
             }
             EntryKind::BlockDevice { major, minor } => {
                 let device = rustix::fs::makedev(*major, *minor);
-                self.node(entry, &parent, name, FileType::BlockDevice, device)
+                self.node(entry, &parent, name, FileType::BlockDevice, device)?;
             }
         }
+        self.remember(join(&parent.path, name), placed)
     }
 
     fn file<R: Read>(
         &mut self,
         entry: &Entry,
-        parent: &OwnedFd,
+        parent: &Parent,
         name: &[u8],
         reader: &mut Reader<R>,
     ) -> Result<()> {
@@ -200,33 +224,34 @@ impl<'d> Unpack<'d> {
         Ok(())
     }
 
-    fn directory(&mut self, entry: &Entry, parent: &OwnedFd, name: &[u8]) -> Result<()> {
-        let mode = Mode::from_raw_mode(0o700);
-        let mut opaque = false;
-        match mkdirat(parent, name, mode) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => {
-                let there = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .doing(|| "look at its place")?;
-                if FileType::from_raw_mode(there.st_mode) != FileType::Directory {
-                    // A directory in the place of what the same layer whites out shows nothing of
-                    // what is below.
-                    opaque = self.whiteouts == Whiteouts::Overlay && is_whiteout(&there);
-                    self.clear(parent, name)?;
-                    mkdirat(parent, name, mode).doing(|| "make the directory")?;
-                }
-            }
-            Err(errno) => return Err(errno).doing(|| "make the directory"),
+    fn directory(&mut self, entry: &Entry, parent: &Parent, name: &[u8]) -> Result<()> {
+        let there = look(&parent.fd, name).doing(|| "look at its place")?;
+        let fd = if there.is_some_and(is_directory) {
+            open_directory(&parent.fd, name).doing(|| "open the directory")?
+        } else {
+            self.make_directory(parent.fd.as_fd(), &join(&parent.path, name), there.is_some())?
+        };
+        dress(fd.as_fd(), entry)
+    }
+
+    /// Makes a directory; what is there already makes room, and so does what it stood before: the
+    /// layers below were hidden by it, and show nothing through the directory either.
+    fn make_directory(
+        &mut self,
+        parent: BorrowedFd<'_>,
+        path: &[u8],
+        is_occupied: bool,
+    ) -> Result<OwnedFd> {
+        let (_, name) = split(path);
+        if is_occupied {
+            self.clear(parent, path)?;
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(parent, name, flags, Mode::empty()).doing(|| "open the directory")?;
-        if opaque {
+        mkdirat(parent, name, Mode::from_raw_mode(0o700)).doing(|| "make the directory")?;
+        let fd = open_directory(parent, name).doing(|| "open the directory")?;
+        if is_occupied && self.whiteouts == Whiteouts::Overlay {
             make_opaque(fd.as_fd())?;
         }
-        dress(fd.as_fd(), entry)?;
-        self.implied.remove(entry.path.as_bytes());
-        self.directories.push((entry.path.clone(), entry.mtime));
-        Ok(())
+        Ok(fd)
     }
 
     fn dress_root(&mut self, entry: &Entry) -> Result<()> {
@@ -236,33 +261,48 @@ impl<'d> Unpack<'d> {
         let fd = removal::open_beneath(self.root, b"", OFlags::RDONLY | OFlags::DIRECTORY)
             .doing(|| "open the root")?;
         dress(fd.as_fd(), entry)?;
-        self.directories.push((entry.path.clone(), entry.mtime));
-        Ok(())
+        self.remember(Vec::new(), Placed::Directory(entry.mtime))
     }
 
-    fn hard_link(&mut self, target: &ArchivePath, parent: &OwnedFd, name: &[u8]) -> Result<()> {
+    fn symlink(
+        &mut self,
+        entry: &Entry,
+        target: &[u8],
+        parent: &Parent,
+        name: &[u8],
+    ) -> Result<()> {
+        self.replace(parent, name, |parent| symlinkat(OsStr::from_bytes(target), parent, name))?;
+        dress_by_name(&parent.fd, name, entry)
+    }
+
+    fn hard_link(&mut self, target: &ArchivePath, parent: &Parent, name: &[u8]) -> Result<()> {
         let (directory, last) = target.split();
         if is_reserved(target.as_bytes()) {
             return Err(Error::new(Kind::Corrupt, format!("a hard link to the whiteout {target}")));
         }
-        let doing = || format!("link it to {target}");
-        let from = open_in_root(self.root, directory).doing(doing)?;
-        let status = statat(&from, last, AtFlags::SYMLINK_NOFOLLOW).map_err(std::io::Error::from);
-        let status = status.map_err(|error| {
+        let missing = || {
             Error::new(
                 Kind::Corrupt,
                 format!("a hard link to {target}, which the layer has not got"),
             )
-            .because(error)
-        })?;
-        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+        };
+        let from = open_in_root(self.root, directory)
+            .map_err(|errno| missing().because(io::Error::from(errno)))?;
+        let status = statat(&from, last, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|errno| missing().because(io::Error::from(errno)))?;
+        // It stands for the absence of the file.
+        if self.whiteouts == Whiteouts::Overlay && is_whiteout(&status) {
+            return Err(missing());
+        }
+        if is_directory(status) {
             return Err(Error::new(
                 Kind::Corrupt,
                 format!("a hard link to the directory {target}"),
             ));
         }
-        let there = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
-        if there.is_ok_and(|there| (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)) {
+        let there = look(&parent.fd, name).doing(|| "look at its place")?;
+        if there.is_some_and(|there| (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino))
+        {
             return Ok(());
         }
         // Without AT_SYMLINK_FOLLOW a link to a symbolic link is another name of that link.
@@ -272,63 +312,66 @@ impl<'d> Unpack<'d> {
     fn node(
         &mut self,
         entry: &Entry,
-        parent: &OwnedFd,
+        parent: &Parent,
         name: &[u8],
         kind: FileType,
         device: u64,
     ) -> Result<()> {
         let mode = Mode::from_raw_mode(entry.mode & 0o777);
         self.replace(parent, name, |parent| mknodat(parent, name, kind, mode, device))?;
-        dress_by_name(parent, name, entry)?;
+        dress_by_name(&parent.fd, name, entry)?;
         // After the owner, which takes set-id bits away, and past the umask.
-        rustix::fs::chmodat(parent, name, Mode::from_raw_mode(entry.mode), AtFlags::empty())
+        rustix::fs::chmodat(&parent.fd, name, Mode::from_raw_mode(entry.mode), AtFlags::empty())
             .doing(|| "set its mode")
     }
 
     /// Makes something by name; what is there already makes room.
     fn replace<T>(
         &mut self,
-        parent: &OwnedFd,
+        parent: &Parent,
         name: &[u8],
         make: impl Fn(&OwnedFd) -> rustix::io::Result<T>,
     ) -> Result<T> {
-        match make(parent) {
+        match make(&parent.fd) {
             Err(Errno::EXIST) => {
-                self.clear(parent, name)?;
-                make(parent).doing(|| "make it")
+                self.clear(parent.fd.as_fd(), &join(&parent.path, name))?;
+                make(&parent.fd).doing(|| "make it")
             }
             made => made.doing(|| "make it"),
         }
     }
 
-    fn clear(&mut self, parent: &OwnedFd, name: &[u8]) -> Result<()> {
-        // What was open may be below it.
-        self.parents.clear();
-        removal::remove_tree(parent.as_fd(), name).doing(|| "remove what is in its place")
+    /// Removes what is at a path, and forgets what was placed there.
+    fn clear(&mut self, parent: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
+        self.forget(path);
+        removal::remove_tree(parent, split(path).1).doing(|| "remove what is in its place")
     }
 
     /// Hides one name of the layers below.
     fn hide(&mut self, directory: &[u8], name: &[u8]) -> Result<()> {
         let parent = self.parent(directory)?;
+        let path = join(&parent.path, name);
         if self.whiteouts == Whiteouts::Apply {
-            let path = join(directory, name);
-            if !self.brought.contains(&path) {
-                return self.clear(&parent, name);
+            if self.placed.contains_key(&path) {
+                return self.remove_unplaced(&path);
             }
-            return self.remove_unbrought(&path);
+            return self.clear(parent.fd.as_fd(), &path);
         }
-        match mknodat(&parent, name, FileType::CharacterDevice, Mode::empty(), 0) {
+        match mknodat(&parent.fd, name, FileType::CharacterDevice, Mode::empty(), 0) {
             Ok(()) => Ok(()),
             // The same layer has brought something of this name, which hides what is below by
             // itself, if it is not a directory.
-            Err(Errno::EXIST) => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                match openat(&parent, name, flags, Mode::empty()) {
-                    Ok(fd) => make_opaque(fd.as_fd()),
-                    Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
-                    Err(errno) => Err(errno).doing(|| "open the directory"),
+            Err(Errno::EXIST) => match open_directory(&parent.fd, name) {
+                Ok(fd) => {
+                    // Nor has the directory below anything to say about this one any more.
+                    if self.placed.get(&path) == Some(&Placed::Implied) {
+                        self.forget_one(&path);
+                    }
+                    make_opaque(fd.as_fd())
                 }
-            }
+                Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
+                Err(errno) => Err(errno).doing(|| "open the directory"),
+            },
             Err(errno) => Err(errno).doing(|| "make the whiteout"),
         }
     }
@@ -337,20 +380,14 @@ impl<'d> Unpack<'d> {
     fn hide_all(&mut self, directory: &[u8]) -> Result<()> {
         let parent = self.parent(directory)?;
         if self.whiteouts == Whiteouts::Apply {
-            return self.remove_unbrought(directory);
+            return self.remove_unplaced(&parent.path);
         }
-        let fd = openat(
-            &parent,
-            c".",
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .doing(|| "open the directory")?;
+        let fd = open_directory(&parent.fd, b".").doing(|| "open the directory")?;
         make_opaque(fd.as_fd())
     }
 
-    /// Removes what this layer has not brought from a directory of the tree.
-    fn remove_unbrought(&mut self, path: &[u8]) -> Result<()> {
+    /// Removes what this layer has not placed from a directory of the tree.
+    fn remove_unplaced(&mut self, path: &[u8]) -> Result<()> {
         self.parents.clear();
         let mut pending = vec![path.to_vec()];
         while let Some(path) = pending.pop() {
@@ -362,7 +399,7 @@ impl<'d> Unpack<'d> {
             };
             for name in removal::names(&fd).doing(|| format!("read {}", Shown(&path)))? {
                 let inner = join(&path, &name);
-                if self.brought.contains(&inner) {
+                if self.placed.contains_key(&inner) {
                     pending.push(inner);
                 } else {
                     removal::remove_tree(fd.as_fd(), &name)
@@ -374,74 +411,105 @@ impl<'d> Unpack<'d> {
     }
 
     /// The directory that an entry is made in; made itself where it is missing.
-    fn parent(&mut self, directory: &[u8]) -> Result<Rc<OwnedFd>> {
-        if let Some((_, fd)) = self.parents.iter().find(|(path, _)| path == directory) {
-            return Ok(Rc::clone(fd));
+    fn parent(&mut self, directory: &[u8]) -> Result<Rc<Parent>> {
+        if let Some(parent) = self.parents.iter().find(|parent| parent.written == directory) {
+            return Ok(Rc::clone(parent));
         }
-        let fd = match open_in_root(self.root, directory) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => self.make_parents(directory)?,
-            // What is no directory gives way, as any earlier entry does for a later one.
-            Err(Errno::NOTDIR) => {
-                self.clear_way(directory)?;
-                self.make_parents(directory)?
-            }
-            Err(errno) => {
-                return Err(errno).doing(|| format!("open the directory {}", Shown(directory)));
-            }
+        let doing = || format!("open the directory {}", Shown(directory));
+        let parent = match removal::open_beneath(self.root, directory, PLACE) {
+            Ok(fd) => Parent { written: directory.to_vec(), path: directory.to_vec(), fd },
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => self.walk(directory).doing(doing)?,
+            Err(errno) => return Err(errno).doing(doing),
         };
-        let fd = Rc::new(fd);
+        let parent = Rc::new(parent);
         if self.parents.len() == OPEN_PARENTS {
             self.parents.remove(0);
         }
-        self.parents.push((directory.to_vec(), Rc::clone(&fd)));
-        Ok(fd)
+        self.parents.push(Rc::clone(&parent));
+        Ok(parent)
     }
 
-    fn make_parents(&mut self, directory: &[u8]) -> Result<OwnedFd> {
-        let (above, name) = split(directory);
-        let parent = if above.is_empty() {
-            open_in_root(self.root, b"").doing(|| "open the root")?
-        } else {
-            match open_in_root(self.root, above) {
-                Ok(fd) => fd,
-                Err(Errno::NOENT) => self.make_parents(above)?,
-                Err(errno) => {
-                    return Err(errno).doing(|| format!("open the directory {}", Shown(above)));
+    /// Goes to a directory step by step: follows links, makes what is missing, and what is no
+    /// directory gives way, as any earlier entry does for a later one.
+    fn walk(&mut self, directory: &[u8]) -> Result<Parent> {
+        let mut ahead = components(directory);
+        let (mut path, mut fd) = (Vec::new(), self.place_of(b"")?);
+        let (mut steps, mut links) = (0, 0);
+        while let Some(name) = ahead.pop() {
+            steps += 1;
+            if steps > MAX_STEPS || links > MAX_LINKS {
+                return Err(Error::new(Kind::Corrupt, "symlinks lead through too many others"));
+            }
+            if name == b".." {
+                // The path has no links in it, so this is where `..` leads; the root is its own.
+                path.truncate(split(&path).0.len());
+                fd = self.place_of(&path)?;
+                continue;
+            }
+            let there = look(&fd, &name).doing(|| format!("look at {}", Shown(&name)))?;
+            if there.is_some_and(is_symlink) {
+                links += 1;
+                let target = readlinkat(&fd, &name, Vec::new())
+                    .doing(|| format!("read the link {}", Shown(&name)))?
+                    .into_bytes();
+                if target.starts_with(b"/") {
+                    (path, fd) = (Vec::new(), self.place_of(b"")?);
                 }
+                ahead.extend(components(&target));
+                continue;
             }
-        };
-        let doing = || format!("make the directory {}", Shown(directory));
-        match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
-            Ok(()) => {}
-            // A whiteout of the same layer: the directory is new.
-            Err(Errno::EXIST) => {
-                self.clear(&parent, name)?;
-                mkdirat(&parent, name, Mode::from_raw_mode(0o755)).doing(doing)?;
+            path = join(&path, &name);
+            if !there.is_some_and(is_directory) {
+                self.imply(fd.as_fd(), &path, there.is_some())?;
             }
-            Err(errno) => return Err(errno).doing(doing),
+            fd = openat(&fd, &name, PLACE | OFlags::NOFOLLOW, Mode::empty())
+                .doing(|| format!("open {}", Shown(&path)))?;
         }
-        self.remember(directory)?;
-        self.implied.insert(directory.to_vec());
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = openat(&parent, name, flags, Mode::empty()).doing(doing)?;
+        Ok(Parent { written: directory.to_vec(), path, fd })
+    }
+
+    /// Makes a directory on the way.
+    fn imply(&mut self, parent: BorrowedFd<'_>, path: &[u8], is_occupied: bool) -> Result<()> {
+        let doing = || format!("make {}", Shown(path));
+        if path.len() > self.limits.path_bytes {
+            return Err(exceeded(Shown(path), "bytes of path", self.limits.path_bytes));
+        }
+        let fd = self.make_directory(parent, path, is_occupied).doing(doing)?;
         fchmod(&fd, Mode::from_raw_mode(0o755)).doing(doing)?;
-        Ok(fd)
+        self.pass(split(path).0)?;
+        // After a whiteout or a file there is no directory below that this one stands for.
+        let placed = if is_occupied { Placed::Listed } else { Placed::Implied };
+        self.remember(path.to_vec(), placed)
     }
 
-    /// Removes the first thing on the way that is no directory and no link to one.
-    fn clear_way(&mut self, directory: &[u8]) -> Result<()> {
-        let (above, name) = split(directory);
-        match open_in_root(self.root, above) {
-            Ok(parent) => self.clear(&parent, name),
-            Err(Errno::NOTDIR) => self.clear_way(above),
-            Err(errno) => Err(errno).doing(|| format!("open the directory {}", Shown(above))),
+    fn place_of(&self, path: &[u8]) -> Result<OwnedFd> {
+        removal::open_beneath(self.root, path, PLACE).doing(|| format!("open {}", Shown(path)))
+    }
+
+    /// Remembers that something is placed below a directory: a whiteout of the directory spares it.
+    fn pass(&mut self, directory: &[u8]) -> Result<()> {
+        let mut path = directory;
+        while self.whiteouts == Whiteouts::Apply
+            && !path.is_empty()
+            && !self.placed.contains_key(path)
+        {
+            self.remember(path.to_vec(), Placed::Passage)?;
+            path = split(path).0;
         }
+        Ok(())
     }
 
-    fn remember(&mut self, path: &[u8]) -> Result<()> {
-        // Directories are remembered for their times, everything for the whiteouts of a whole tree.
-        self.remembered += path.len() + size_of::<Vec<u8>>();
+    fn remember(&mut self, path: Vec<u8>, placed: Placed) -> Result<()> {
+        // Only a tree of several layers has something that a whiteout must tell from this layer's.
+        if self.whiteouts == Whiteouts::Overlay && placed == Placed::Listed {
+            self.forget_one(&path);
+            return Ok(());
+        }
+        let cost = cost(&path);
+        if self.placed.insert(path, placed).is_some() {
+            return Ok(());
+        }
+        self.remembered += cost;
         if self.remembered > self.limits.remembered_bytes {
             return Err(exceeded(
                 "the layer",
@@ -449,31 +517,65 @@ impl<'d> Unpack<'d> {
                 self.limits.remembered_bytes,
             ));
         }
-        if self.whiteouts == Whiteouts::Apply {
-            self.brought.insert(path.to_vec());
-        }
         Ok(())
     }
 
-    /// Last of all, from the inside out: whatever is made in a directory changes its time.
-    fn date_directories(&mut self) -> Result<()> {
-        for (path, mtime) in self.directories.drain(..).rev() {
-            let doing = || format!("set the time of {path}");
-            let (directory, name) = path.split();
-            let parent = match open_in_root(self.root, directory) {
-                Ok(parent) => parent,
-                // A later entry has taken its place.
-                Err(Errno::NOENT | Errno::NOTDIR) => continue,
-                Err(errno) => return Err(errno).doing(doing),
-            };
-            let name = if name.is_empty() { b"." } else { name };
-            match utimensat(&parent, name, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno).doing(doing),
-            }
+    /// Forgets a path and everything below it.
+    fn forget(&mut self, path: &[u8]) {
+        // What was open may be below it, or be reached by a link in it.
+        self.parents.clear();
+        self.forget_one(path);
+        let below = [path, b"/"].concat();
+        let inner = self.placed.range(below.clone()..).map(|(path, _)| path);
+        let inner: Vec<Vec<u8>> =
+            inner.take_while(|path| path.starts_with(&below)).cloned().collect();
+        for path in inner {
+            self.forget_one(&path);
+        }
+    }
+
+    fn forget_one(&mut self, path: &[u8]) {
+        if self.placed.remove(path).is_some() {
+            self.remembered -= cost(path);
+        }
+    }
+
+    /// Last of all: whatever is made in a directory changes its time.
+    fn date_directories(&self) -> Result<()> {
+        for (path, placed) in &self.placed {
+            let Placed::Directory(mtime) = placed else { continue };
+            let doing = || format!("set the time of {}", Shown(path));
+            let fd = removal::open_beneath(self.root, path, OFlags::RDONLY | OFlags::DIRECTORY)
+                .doing(doing)?;
+            set_times(fd.as_fd(), *mtime).doing(doing)?;
         }
         Ok(())
     }
+}
+
+/// The components of a path that lead anywhere, the last one first.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    let leading = |name: &&[u8]| !matches!(*name, b"" | b".");
+    path.split(|byte| *byte == b'/').rev().filter(leading).map(<[u8]>::to_vec).collect()
+}
+
+/// What a remembered path takes, about.
+fn cost(path: &[u8]) -> usize {
+    path.len() + size_of::<(Vec<u8>, Placed)>()
+}
+
+/// What is there under a name, if anything.
+fn look(directory: &OwnedFd, name: &[u8]) -> rustix::io::Result<Option<Stat>> {
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(status) => Ok(Some(status)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn open_directory(parent: impl AsFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
 }
 
 fn within(bytes: u64, limits: &Limits) -> Result<()> {
@@ -485,12 +587,25 @@ fn within(bytes: u64, limits: &Limits) -> Result<()> {
 
 fn open_in_root(root: BorrowedFd<'_>, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b"." } else { path };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    openat2(root, path, flags, Mode::empty(), resolve)
+    let mut retries = 0;
+    loop {
+        match openat2(root, path, PLACE, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) if retries < MAX_RETRIES => retries += 1,
+            opened => return opened,
+        }
+    }
 }
 
-fn is_whiteout(status: &rustix::fs::Stat) -> bool {
+fn is_directory(status: Stat) -> bool {
+    FileType::from_raw_mode(status.st_mode) == FileType::Directory
+}
+
+fn is_symlink(status: Stat) -> bool {
+    FileType::from_raw_mode(status.st_mode) == FileType::Symlink
+}
+
+fn is_whiteout(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == 0
 }
 
