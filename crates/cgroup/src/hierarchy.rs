@@ -1,5 +1,6 @@
 //! The cgroup hierarchies of this machine.
 
+use crate::place::read_whole;
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::{os::fd::OwnedFd, sync::Arc};
@@ -57,8 +58,7 @@ impl Hierarchies {
                 Hierarchy { version: Version::Two, controllers: Vec::new(), root: Arc::new(root) };
             return Ok(Self { layout: Layout::Unified, all: vec![unified] });
         }
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo")
-            .doing(|| "read /proc/self/mountinfo")?;
+        let mounts = read_mounts().doing(|| "read /proc/self/mountinfo")?;
         let mut all = Vec::new();
         for (path, version, controllers) in listed(&mounts) {
             let root = open(path)?;
@@ -91,6 +91,12 @@ impl Hierarchies {
 fn open(path: &str) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, path, flags, Mode::empty()).doing(|| format!("open {path}"))
+}
+
+fn read_mounts() -> rustix::io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(CWD, "/proc/self/mountinfo", flags, Mode::empty())?;
+    read_whole(&fd)
 }
 
 fn magic(directory: &OwnedFd) -> Result<u64> {

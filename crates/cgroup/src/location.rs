@@ -38,6 +38,10 @@ impl Location {
         if parts.is_empty() {
             return invalid("it names the root");
         }
+        // Room is left below `PATH_MAX` for a file's name.
+        if wanted.len() > 3500 || parts.len() > 100 {
+            return invalid("it is too long");
+        }
         Ok(Self { path: parts.join("/") })
     }
 
@@ -69,6 +73,7 @@ mod tests {
             (Some("../.."), None),
             (Some("/a\0b"), None),
             (Some("/cgroup.procs"), None),
+            (Some(&"a/".repeat(101)), None),
         ];
         for (given, expected) in cases {
             let location = Location::new(given, "/dhow", "c1").ok();

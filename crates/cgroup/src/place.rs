@@ -16,7 +16,6 @@ use rustix::{
 };
 use std::{
     ffi::{CStr, CString},
-    io::Read,
     os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,7 +24,7 @@ use std::{
 /// How deep a tree of cgroups is walked; each level holds an fd open. Whoever nests deeper gets an
 /// error rather than processes that nobody kills.
 const DEPTH_LIMIT: usize = 200;
-const FILE_LIMIT_BYTES: u64 = 4 << 20;
+const FILE_LIMIT_BYTES: usize = 4 << 20;
 
 const DIRECTORY: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
@@ -377,10 +376,22 @@ fn write_at(directory: &OwnedFd, file: &str, value: &str) -> rustix::io::Result<
 fn read_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let fd = rustix::fs::openat(directory, file, flags, Mode::empty())?;
-    let mut text = String::new();
-    std::fs::File::from(fd)
-        .take(FILE_LIMIT_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    Ok(text)
+    read_whole(&fd)
+}
+
+/// Reads a file that the kernel makes up. Asking for a page at a time saves the many small reads
+/// with which `std` finds out that such a file is longer than it says.
+pub(crate) fn read_whole(fd: &OwnedFd) -> rustix::io::Result<String> {
+    let mut text = Vec::new();
+    let mut page = [0; 4096];
+    while text.len() < FILE_LIMIT_BYTES {
+        match rustix::io::read(fd, &mut page) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(&page[..count]),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // Among the mounts there may be names of any bytes; they are nobody's hierarchy.
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
