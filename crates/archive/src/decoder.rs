@@ -289,3 +289,164 @@ impl<R: Read> Read for Source<R> {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(content: &[u8]) -> Vec<u8> {
+        zstd::stream::encode_all(content, 3).unwrap()
+    }
+
+    fn xz(content: &[u8]) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(content: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn decode(bytes: &[u8], limits: DecodeLimits) -> Result<(Compression, Vec<u8>)> {
+        let mut decoder = Decoder::detect(bytes, limits)?;
+        let mut content = Vec::new();
+        decoder.read_to_end(&mut content).doing(|| "decode")?;
+        Ok((decoder.compression(), content))
+    }
+
+    type Encode = fn(&[u8]) -> Vec<u8>;
+    const FORMS: [(Compression, Encode); 4] = [
+        (Compression::Gzip, gzip),
+        (Compression::Zstd, zstd),
+        (Compression::Xz, xz),
+        (Compression::Bzip2, bzip2),
+    ];
+
+    #[test]
+    fn every_form_is_told_and_undone_member_after_member() {
+        for (compression, encode) in FORMS {
+            let bytes = [encode(b"one "), encode(b""), encode(b"two")].concat();
+
+            let decoded = decode(&bytes, DecodeLimits::default()).unwrap();
+
+            assert_eq!(decoded, (compression, b"one two".to_vec()));
+        }
+        let plain = decode(b"tar", DecodeLimits::default()).unwrap();
+        assert_eq!(plain, (Compression::Plain, b"tar".to_vec()));
+        assert_eq!(decode(b"", DecodeLimits::default()).unwrap().0, Compression::Plain);
+    }
+
+    #[test]
+    fn cut_short_or_followed_by_anything_else_is_corrupt() {
+        for (compression, encode) in FORMS {
+            let good = encode(&[b'x'; 5000]);
+            let cut = good[..good.len() - 3].to_vec();
+            let followed = [good.clone(), b"garbage".to_vec()].concat();
+            let mut damaged = good.clone();
+            let middle = good.len() / 2;
+            damaged[middle] ^= 0xff;
+            for (what, bytes) in [("cut", cut), ("followed", followed), ("damaged", damaged)] {
+                let error = decode(&bytes, DecodeLimits::default()).err();
+
+                let kind = error.map(|error| error.kind());
+                assert_eq!(kind, Some(Kind::Corrupt), "{what} {compression:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_to_skip_gives_nothing() {
+        let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"skip"].concat();
+        let bytes = [skipped.clone(), zstd(b"content"), skipped].concat();
+
+        let decoded = decode(&bytes, DecodeLimits::default()).unwrap();
+
+        assert_eq!(decoded, (Compression::Zstd, b"content".to_vec()));
+    }
+
+    #[test]
+    fn a_million_empty_members_take_no_stack_and_little_time() {
+        let member = gzip(b"");
+        let bytes = [member.repeat(1_000_000), gzip(b"end")].concat();
+        let start = std::time::Instant::now();
+
+        let decoded = decode(&bytes, DecodeLimits::default()).unwrap();
+
+        assert_eq!(decoded.1, b"end");
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_window_larger_than_the_memory_is_refused() {
+        // A frame header that asks for a window of 2 GiB, and a raw block that ends the frame.
+        let bytes = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 21 << 3, 0x01, 0x00, 0x00];
+
+        let error = decode(&bytes, DecodeLimits::default()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Exhausted, "{}", error.one_line());
+    }
+
+    #[test]
+    fn xz_that_needs_more_than_the_memory_is_refused() {
+        let limits = DecodeLimits { memory_bytes: 1 << 16, ..DecodeLimits::default() };
+
+        let error = decode(&xz(&[1; 100_000]), limits).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Exhausted, "{}", error.one_line());
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_its_ratio() {
+        let limits = DecodeLimits { ratio: 100, ratio_from_bytes: 1 << 20, ..Default::default() };
+        for (compression, encode) in FORMS {
+            let bytes = encode(&vec![0; 16 << 20]);
+
+            let error = decode(&bytes, limits.clone()).unwrap_err();
+
+            assert_eq!(error.kind(), Kind::Exhausted, "{compression:?}");
+        }
+        assert!(decode(&gzip(&vec![0; 1 << 20]), limits).is_ok(), "small output is no bomb");
+    }
+
+    #[test]
+    fn a_failure_of_the_stream_below_keeps_its_kind() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(Error::new(Kind::Unavailable, "the registry went away").into())
+            }
+        }
+        let good = gzip(&[b'x'; 5000]);
+        let stream = (&good[..20]).chain(Broken);
+        let mut decoder = Decoder::detect(stream, DecodeLimits::default()).unwrap();
+
+        let read = decoder.read_to_end(&mut Vec::new()).doing(|| "decode");
+
+        assert_eq!(read.unwrap_err().kind(), Kind::Unavailable);
+    }
+
+    #[test]
+    fn media_types_name_their_form() {
+        let cases = [
+            ("application/vnd.oci.image.layer.v1.tar", Some(Compression::Plain)),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", Some(Compression::Gzip)),
+            ("application/vnd.oci.image.layer.v1.tar+zstd", Some(Compression::Zstd)),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", Some(Compression::Gzip)),
+            ("application/vnd.docker.image.rootfs.diff.tar", Some(Compression::Plain)),
+            ("application/json", None),
+        ];
+        for (media_type, expected) in cases {
+            assert_eq!(Compression::of_media_type(media_type), expected, "{media_type}");
+        }
+    }
+}

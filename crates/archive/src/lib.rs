@@ -1,7 +1,7 @@
-//! Layers: a tar stream becomes a directory, and entries a tar stream.
+//! Layers: a tar stream becomes a directory, and a directory a tar stream.
 //!
 //! * [`Unpack`] applies one layer to a directory fd; nothing it does leaves that directory.
-//! * [`Builder`] writes entries as a tar stream.
+//! * [`Pack`] writes a directory as a layer; [`Builder`] writes single entries.
 //! * [`Reader`] walks the entries of any tar stream (`docker save`, an OCI archive).
 //! * [`Decoder`] undoes gzip, zstd, xz and bzip2; [`Digesting`] checks size and digest on the way.
 //!
@@ -20,6 +20,7 @@ mod digesting;
 mod entry;
 mod header;
 mod limits;
+mod pack;
 mod path;
 mod pax;
 mod reader;
@@ -33,6 +34,7 @@ pub use decoder::{Compression, DecodeLimits, Decoder};
 pub use digesting::{Digesting, Measured};
 pub use entry::{Entry, EntryKind, Mtime, Xattr};
 pub use limits::Limits;
+pub use pack::{Pack, Packed};
 pub use path::ArchivePath;
 pub use reader::Reader;
 pub use unpack::{Summary, Unpack};

@@ -1,0 +1,496 @@
+//! Writes a directory as a layer.
+//!
+//! The same directory gives the same bytes on every machine: names sorted by their bytes, a
+//! directory before what is in it, times to the nanosecond, owners as numbers. Hard links are told
+//! by device and inode: the first name carries the content. Sockets are left out, as every packer
+//! leaves them out; sparse files are written in full.
+//!
+//! Of an overlay's upper directory, whiteouts and opaque directories become `.wh.` entries again.
+//! What only the overlay that made it understands (a redirect, a file without its content) is
+//! refused: the image must mean the same everywhere.
+
+use crate::{
+    builder::Builder,
+    entry::{Entry, EntryKind, Mtime, Xattr},
+    limits::Limits,
+    path::{ArchivePath, Shown, join},
+    removal::{names, open_beneath},
+    whiteout::{OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, PREFIX},
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat},
+    io::Errno,
+};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Write},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    vec::IntoIter,
+};
+
+/// How a directory is packed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pack {
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    Tree,
+    OverlayUpper,
+}
+
+/// What was packed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Packed {
+    /// Entries of any type, whiteouts too.
+    pub entries: u64,
+    /// Bytes of file content.
+    pub bytes: u64,
+    /// Sockets left out.
+    pub skipped_sockets: u64,
+}
+
+impl Pack {
+    /// Packs a directory as it is.
+    pub fn tree() -> Self {
+        Self { form: Form::Tree }
+    }
+
+    /// Packs the changes that an overlay has collected in its upper directory.
+    pub fn overlay_upper() -> Self {
+        Self { form: Form::OverlayUpper }
+    }
+
+    /// Writes `root` and everything in it to `sink`, which gets many writes of all sizes.
+    pub fn write(self, root: BorrowedFd<'_>, sink: impl Write) -> Result<Packed> {
+        let mut sink = io::BufWriter::with_capacity(64 << 10, sink);
+        let mut packer = Packer {
+            form: self.form,
+            root,
+            builder: Builder::new(&mut sink),
+            links: HashMap::new(),
+            packed: Packed::default(),
+        };
+        packer.walk()?;
+        let packed = packer.packed;
+        packer.builder.finish()?;
+        Ok(packed)
+    }
+}
+
+struct Packer<'p> {
+    form: Form,
+    root: BorrowedFd<'p>,
+    builder: Builder<&'p mut dyn Write>,
+    /// Files with several names, by device and inode, and the name that has their content.
+    links: HashMap<(u64, u64), ArchivePath>,
+    packed: Packed,
+}
+
+/// A directory on the way down.
+struct Level {
+    path: Vec<u8>,
+    left: IntoIter<Vec<u8>>,
+}
+
+impl Packer<'_> {
+    /// Directories are opened again on the way back up, so that a deep tree needs few fds.
+    fn walk(&mut self) -> Result<()> {
+        let mut fd = self.open(b"")?;
+        let mut levels = vec![self.enter(&fd, Vec::new())?];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.left.next() else {
+                levels.pop();
+                if let Some(above) = levels.last() {
+                    fd = self.open(&above.path)?;
+                }
+                continue;
+            };
+            let path = join(&level.path, &name);
+            let subdirectory =
+                self.name(&fd, &name, &path).doing(|| format!("pack {}", Shown(&path)))?;
+            if let Some(subdirectory) = subdirectory {
+                fd = subdirectory;
+                levels.push(self.enter(&fd, path)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, path: &[u8]) -> Result<OwnedFd> {
+        open_beneath(self.root, path, OFlags::RDONLY | OFlags::DIRECTORY)
+            .doing(|| format!("open directory {}", Shown(path)))
+    }
+
+    /// Writes a directory's own entry and lists it.
+    fn enter(&mut self, fd: &OwnedFd, path: Vec<u8>) -> Result<Level> {
+        let packing = || format!("pack directory {}", Shown(&path));
+        let stat = fstat(fd).doing(packing)?;
+        let attributes = self.attributes_of_fd(fd.as_fd()).doing(packing)?;
+        let entry = self.entry(&path, EntryKind::Directory, &stat, attributes.kept)?;
+        self.append(&entry, &mut io::empty())?;
+        if attributes.opaque {
+            self.append(&marker(&join(&path, OPAQUE))?, &mut io::empty())?;
+        }
+        let mut names = names(fd).doing(packing)?;
+        names.sort_unstable();
+        Ok(Level { path, left: names.into_iter() })
+    }
+
+    /// Writes one name, unless it is a directory, which it opens instead.
+    fn name(&mut self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
+        if name.starts_with(PREFIX) {
+            let what = "names that start with .wh. mean removal in a layer";
+            return Err(Error::new(Kind::Unsupported, what));
+        }
+        let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(errno) => return Err(errno).doing(|| "look at it").map_err(vanished),
+        };
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        if file_type == FileType::Directory {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let fd = openat(directory, name, flags, Mode::empty()).doing(|| "open it");
+            return fd.map(Some).map_err(vanished);
+        }
+        if file_type == FileType::Socket {
+            self.packed.skipped_sockets += 1;
+            return Ok(None);
+        }
+        if self.form == Form::OverlayUpper && is_whiteout(&stat) {
+            let (above, name) = crate::path::split(path);
+            let hidden = join(above, &[PREFIX, name].concat());
+            self.append(&marker(&hidden)?, &mut io::empty())?;
+            return Ok(None);
+        }
+        if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
+            let kind = EntryKind::HardLink { target: first.clone() };
+            let entry = self.entry(path, kind, &stat, Vec::new())?;
+            self.append(&entry, &mut io::empty())?;
+            return Ok(None);
+        }
+        if stat.st_nlink > 1 {
+            self.links.insert((stat.st_dev, stat.st_ino), archive_path(path)?);
+        }
+        match file_type {
+            FileType::RegularFile => self.file(directory, name, path)?,
+            _ => self.special(directory, name, path, &stat)?,
+        }
+        Ok(None)
+    }
+
+    fn file(&mut self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<()> {
+        // Should a pipe have taken its place, the open must not wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd =
+            openat(directory, name, flags, Mode::empty()).doing(|| "open it").map_err(vanished)?;
+        let stat = fstat(&fd).doing(|| "look at it")?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::new(Kind::Conflict, "it changed while it was packed"));
+        }
+        let attributes = self.attributes_of_fd(fd.as_fd())?;
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let entry = self.entry(path, EntryKind::File { size }, &stat, attributes.kept)?;
+        self.append(&entry, &mut File::from(fd))?;
+        self.packed.bytes = self.packed.bytes.saturating_add(size);
+        Ok(())
+    }
+
+    /// Writes a symlink, a pipe or a device, none of which may be opened.
+    fn special(
+        &mut self,
+        directory: &OwnedFd,
+        name: &[u8],
+        path: &[u8],
+        stat: &Stat,
+    ) -> Result<()> {
+        let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => {
+                let target = readlinkat(directory, name, Vec::new()).doing(|| "read the link")?;
+                EntryKind::Symlink { target: target.into_bytes() }
+            }
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::CharacterDevice => EntryKind::CharDevice { major, minor },
+            FileType::BlockDevice => EntryKind::BlockDevice { major, minor },
+            other => return Err(Error::new(Kind::Unsupported, format!("it is a {other:?}"))),
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd =
+            openat(directory, name, flags, Mode::empty()).doing(|| "open it").map_err(vanished)?;
+        let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let attributes = self.attributes(
+            |list| rustix::fs::listxattr(&link, list),
+            |name, value| rustix::fs::getxattr(&link, name, value),
+        )?;
+        let entry = self.entry(path, kind, stat, attributes.kept)?;
+        self.append(&entry, &mut io::empty())
+    }
+
+    fn attributes_of_fd(&self, fd: BorrowedFd<'_>) -> Result<Attributes> {
+        self.attributes(
+            |list| rustix::fs::flistxattr(fd, list),
+            |name, value| rustix::fs::fgetxattr(fd, name, value),
+        )
+    }
+
+    /// Reads the extended attributes that belong into a layer, sorted by name.
+    fn attributes(
+        &self,
+        list: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>,
+        get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
+    ) -> Result<Attributes> {
+        // The kernel's own limits on a list and on a value.
+        let mut buffer = vec![0; 64 << 10];
+        let mut attributes = Attributes { kept: Vec::new(), opaque: false };
+        let length = match list(&mut buffer) {
+            Ok(length) => length,
+            Err(Errno::OPNOTSUPP) => 0,
+            Err(errno) => return Err(errno).doing(|| "list its extended attributes"),
+        };
+        let names = buffer[..length].to_vec();
+        for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+            let length = match get(name, &mut buffer) {
+                Ok(length) => length,
+                Err(Errno::NODATA) => continue,
+                Err(errno) => {
+                    return Err(errno).doing(|| format!("read attribute {}", Shown(name)));
+                }
+            };
+            self.sort_in(&mut attributes, name, &buffer[..length])?;
+        }
+        attributes.kept.sort_unstable();
+        Ok(attributes)
+    }
+
+    fn sort_in(&self, attributes: &mut Attributes, name: &[u8], value: &[u8]) -> Result<()> {
+        if self.form == Form::OverlayUpper {
+            if name == OPAQUE_XATTR.as_bytes() {
+                attributes.opaque = value == OPAQUE_VALUE;
+            }
+            if [&b"trusted.overlay.redirect"[..], b"trusted.overlay.metacopy"].contains(&name) {
+                let what = format!("{} has no meaning outside its overlay", Shown(name));
+                return Err(Error::new(Kind::Unsupported, what)
+                    .hint("mount the overlay with redirect_dir=off,metacopy=off"));
+            }
+        }
+        if belongs_in_layer(name) {
+            attributes.kept.push(Xattr { name: name.to_vec(), value: value.to_vec() });
+        }
+        Ok(())
+    }
+
+    fn entry(
+        &self,
+        path: &[u8],
+        kind: EntryKind,
+        stat: &Stat,
+        xattrs: Vec<Xattr>,
+    ) -> Result<Entry> {
+        Ok(Entry {
+            path: archive_path(path)?,
+            kind,
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: Mtime {
+                seconds: stat.st_mtime,
+                nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            },
+            xattrs,
+        })
+    }
+
+    fn append(&mut self, entry: &Entry, content: &mut dyn io::Read) -> Result<()> {
+        self.packed.entries += 1;
+        self.builder.append(entry, content)
+    }
+}
+
+struct Attributes {
+    kept: Vec<Xattr>,
+    opaque: bool,
+}
+
+/// Is it part of the image, and not of the machine or the file system that it lies on?
+fn belongs_in_layer(name: &[u8]) -> bool {
+    if let Some(security) = name.strip_prefix(b"security.") {
+        return security == b"capability";
+    }
+    if let Some(system) = name.strip_prefix(b"system.") {
+        return system.starts_with(b"posix_acl_");
+    }
+    ![&b"trusted.overlay."[..], b"user.overlay."].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// How overlayfs writes that a name is gone.
+fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// An empty file whose name alone says something.
+fn marker(path: &[u8]) -> Result<Entry> {
+    Ok(Entry::new(archive_path(path)?, EntryKind::File { size: 0 }, 0))
+}
+
+fn archive_path(path: &[u8]) -> Result<ArchivePath> {
+    ArchivePath::parse(path, &Limits { depth: usize::MAX, ..Limits::default() })
+}
+
+/// What was listed and is gone was removed by someone who should not be writing here now.
+fn vanished(error: Error) -> Error {
+    if error.kind() == Kind::NotFound { error.kinded(Kind::Conflict) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Reader, Unpack, Whiteouts};
+    use std::{
+        fs,
+        os::unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, PermissionsExt, symlink},
+            net::UnixListener,
+        },
+        path::Path,
+    };
+
+    fn opened(path: &Path) -> File {
+        File::open(path).unwrap()
+    }
+
+    fn packed(pack: Pack, path: &Path) -> Result<(Packed, Vec<u8>)> {
+        let mut bytes = Vec::new();
+        let packed = pack.write(opened(path).as_fd(), &mut bytes)?;
+        Ok((packed, bytes))
+    }
+
+    fn paths(bytes: &[u8]) -> Vec<String> {
+        let mut reader = Reader::new(bytes, Limits::default()).unwrap();
+        let mut paths = Vec::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            paths.push(String::from_utf8_lossy(entry.path.as_bytes()).into_owned());
+        }
+        paths
+    }
+
+    fn is_root() -> bool {
+        let root = rustix::process::geteuid().is_root();
+        if !root {
+            eprintln!("skipped: needs root");
+        }
+        root
+    }
+
+    #[test]
+    fn names_are_sorted_and_links_come_after_their_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("b")).unwrap();
+        fs::write(at("b/inner"), b"x").unwrap();
+        fs::write(at("c"), b"content").unwrap();
+        fs::hard_link(at("c"), at("a")).unwrap();
+        symlink("/nowhere", at("d")).unwrap();
+        drop(UnixListener::bind(at("socket")).unwrap());
+
+        let (summary, bytes) = packed(Pack::tree(), directory.path()).unwrap();
+
+        assert_eq!(paths(&bytes), ["", "a", "b", "b/inner", "c", "d"]);
+        assert_eq!(summary, Packed { entries: 6, bytes: 8, skipped_sockets: 1 });
+        assert_eq!(bytes, packed(Pack::tree(), directory.path()).unwrap().1);
+    }
+
+    #[test]
+    fn what_is_packed_unpacks_to_the_same() {
+        if !is_root() {
+            return;
+        }
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9\n");
+        let file = from.path().join(name);
+        fs::write(&file, vec![7; 200_000]).unwrap();
+        std::os::unix::fs::chown(&file, Some(3_000_000), Some(42)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o4711)).unwrap();
+        rustix::fs::setxattr(&file, "user.note", b"\0a=\n", rustix::fs::XattrFlags::empty())
+            .unwrap();
+        let node = Mode::from_raw_mode(0o620);
+        let root = opened(from.path());
+        rustix::fs::mknodat(&root, "fifo", FileType::Fifo, node, 0).unwrap();
+        let device = rustix::fs::makedev(1, 3);
+        rustix::fs::mknodat(&root, "null", FileType::CharacterDevice, node, device).unwrap();
+        let deep = from.path().join("component".repeat(20)).join("component".repeat(20));
+        fs::create_dir_all(&deep).unwrap();
+        symlink("t".repeat(300), deep.join("link")).unwrap();
+        opened(&file)
+            .set_modified(std::time::UNIX_EPOCH + std::time::Duration::new(5, 123_456_789))
+            .unwrap();
+
+        let (_, bytes) = packed(Pack::tree(), from.path()).unwrap();
+        let target = opened(to.path());
+        Unpack::new(target.as_fd(), Whiteouts::Apply, Limits::default())
+            .apply(&mut &bytes[..])
+            .unwrap();
+
+        // The same bytes again: owners, modes, times, attributes and content are all in them.
+        assert_eq!(packed(Pack::tree(), to.path()).unwrap().1, bytes);
+        let unpacked = fs::metadata(to.path().join(name)).unwrap();
+        assert_eq!(
+            (unpacked.uid(), unpacked.gid(), unpacked.mode() & 0o7777),
+            (3_000_000, 42, 0o4711)
+        );
+        assert_eq!((unpacked.mtime(), unpacked.mtime_nsec()), (5, 123_456_789));
+    }
+
+    #[test]
+    fn an_overlay_says_again_what_its_layer_said() {
+        if !is_root() {
+            return;
+        }
+        let upper = tempfile::tempdir().unwrap();
+        let layer = written(&["dir/.wh..wh..opq", "dir/kept", "other/.wh.gone"]);
+        let target = opened(upper.path());
+        Unpack::new(target.as_fd(), Whiteouts::Overlay, Limits::default())
+            .apply(&mut &layer[..])
+            .unwrap();
+
+        let (_, bytes) = packed(Pack::overlay_upper(), upper.path()).unwrap();
+
+        let expected = ["", "dir", "dir/.wh..wh..opq", "dir/kept", "other", "other/.wh.gone"];
+        assert_eq!(paths(&bytes), expected);
+    }
+
+    fn written(names: &[&str]) -> Vec<u8> {
+        let mut builder = Builder::new(Vec::new());
+        for name in names {
+            builder.append(&marker(name.as_bytes()).unwrap(), &mut io::empty()).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_an_image_cannot_say_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(".wh.x"), b"").unwrap();
+
+        let error = packed(Pack::tree(), directory.path()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.one_line().starts_with("pack \".wh.x\": "), "{}", error.one_line());
+        if !is_root() {
+            return;
+        }
+        let upper = tempfile::tempdir().unwrap();
+        let redirect = "trusted.overlay.redirect";
+        rustix::fs::setxattr(upper.path(), redirect, b"/etc", rustix::fs::XattrFlags::empty())
+            .unwrap();
+
+        let error = packed(Pack::overlay_upper(), upper.path()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Unsupported);
+        assert!(error.innermost_hint().is_some());
+    }
+}
