@@ -9,6 +9,7 @@ mod exec;
 mod exit_codes;
 #[cfg(test)]
 mod fixture;
+mod guide;
 mod hello;
 mod help;
 mod images;
