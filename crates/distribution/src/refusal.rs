@@ -150,7 +150,7 @@ pub(crate) struct Refusal<'a> {
     pub(crate) status: StatusCode,
     /// Who answered.
     pub(crate) url: &'a Url,
-    /// The registry as the user knows it, for `dhow login`.
+    /// The registry as the user knows it, for the hints.
     pub(crate) domain: &'a str,
     /// The beginning of the answer's body.
     pub(crate) body: &'a [u8],
@@ -166,10 +166,10 @@ impl Refusal<'_> {
         let error = |kind| Error::new(kind, what.clone());
         match status.as_u16() {
             401 => error(Kind::Denied)
-                .hint(format!("check the name, or log in: dhow login {domain}"))
+                .hint(format!("check the name, or log in to {domain} with --creds USER:PASSWORD or an auth.json"))
                 .into(),
             403 => error(Kind::Denied)
-                .hint(format!("check the name, or log in as somebody who may: dhow login {domain}"))
+                .hint(format!("check the name, or log in to {domain} as somebody who may, with --creds or an auth.json"))
                 .into(),
             404 => error(Kind::NotFound).hint("check the name and the tag").into(),
             408 | 429 | 500 | 502..=504 => {

@@ -199,7 +199,7 @@ impl Visit<'_> {
             _ => {
                 let domain = &self.endpoint.domain;
                 Err(Error::new(Kind::Denied, format!("enter {domain}: it wants a login"))
-                    .hint(format!("log in: dhow login {domain}"))
+                    .hint(format!("log in to {domain} with --creds USER:PASSWORD or an auth.json"))
                     .into())
             }
         }

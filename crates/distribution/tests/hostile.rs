@@ -745,7 +745,7 @@ fn who_is_not_let_in_is_told_to_log_in() {
 
             assert_eq!(error.kind(), Kind::Denied, "{}", error.one_line());
             let hint = error.innermost_hint().unwrap();
-            assert!(hint.contains(&format!("dhow login {}", rogue.address)), "{hint}");
+            assert!(hint.contains(&format!("log in to {}", rogue.address)), "{hint}");
         }
     }
 }

@@ -285,7 +285,7 @@ fn passwords_open_registries_that_want_them() {
     let by_file = Config { auth_files: vec![auth_file], ..config() };
 
     assert_eq!(nobody.kind(), Kind::Denied);
-    assert!(nobody.innermost_hint().unwrap().contains("dhow login 127.0.0.1"), "{nobody:?}");
+    assert!(nobody.innermost_hint().unwrap().contains("log in to 127.0.0.1"), "{nobody:?}");
     let wrong = wrong.unwrap_err();
     assert_eq!(wrong.kind(), Kind::Denied);
     assert!(!wrong.one_line().contains("hunter"), "{}", wrong.one_line());
