@@ -130,8 +130,13 @@ impl Client {
     }
 
     /// Goes, and leaves the process and its input as they are.
+    ///
+    /// A monitor whose process has ended meanwhile is gone; then there is nothing to leave.
     pub fn detach(mut self) -> Result<()> {
-        self.send(&Frame::Detach)
+        match self.send(&Frame::Detach) {
+            Err(error) if error.kind() == Kind::Unavailable => Ok(()),
+            sent => sent,
+        }
     }
 
     /// Waits for the exit and forgets all output until then.
