@@ -13,6 +13,7 @@ mod guide;
 mod hello;
 mod help;
 mod images;
+#[cfg(test)]
 mod journey;
 mod lists;
 mod logs;
