@@ -6,7 +6,7 @@
 //! must cover all of the access that is asked for, one that denies any of it.
 
 use dhow_base::{Error, Kind, Result};
-use dhow_spec::runtime::DeviceRule;
+use dhow_spec::runtime::{DeviceRule, HARMLESS_DEVICES};
 
 /// What every container may do: make any node, and use the harmless ones. The rest is denied.
 ///
@@ -20,22 +20,10 @@ pub fn default_rules() -> Vec<DeviceRule> {
         access: Some(access.to_owned()),
     };
     let mut rules = vec![rule("c", None, None, "m"), rule("b", None, None, "m")];
-    let harmless = HARMLESS.map(|(major, minor)| rule("c", Some(major), minor, "rwm"));
+    let harmless = HARMLESS_DEVICES.map(|(major, minor)| rule("c", Some(major), minor, "rwm"));
     rules.extend(harmless);
     rules
 }
-
-/// Character devices (Documentation/admin-guide/devices.txt of the kernel).
-const HARMLESS: [(i64, Option<i64>); 8] = [
-    (1, Some(3)), // null
-    (1, Some(5)), // zero
-    (1, Some(7)), // full
-    (1, Some(8)), // random
-    (1, Some(9)), // urandom
-    (5, Some(0)), // tty
-    (5, Some(2)), // ptmx
-    (136, None),  // terminals below /dev/pts
-];
 
 /// What sort of node an exception is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

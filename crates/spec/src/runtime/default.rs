@@ -47,8 +47,9 @@ const MASKED_PATHS: [&str; 12] = [
 const READONLY_PATHS: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Character devices that every container may use, besides making nodes of any kind.
-const ALLOWED_DEVICES: [(i64, Option<i64>); 8] = [
+/// Character devices that every container may use, besides making nodes of any kind: major and
+/// minor number, any minor where it is missing (Documentation/admin-guide/devices.txt of the kernel).
+pub const HARMLESS_DEVICES: [(i64, Option<i64>); 8] = [
     (1, Some(3)), // null
     (1, Some(5)), // zero
     (1, Some(7)), // full
@@ -184,7 +185,7 @@ fn default_device_rules() -> Vec<DeviceRule> {
         rule(true, Some("b"), (None, None), "m"),
     ];
     rules.extend(
-        ALLOWED_DEVICES.map(|(major, minor)| rule(true, Some("c"), (Some(major), minor), "rwm")),
+        HARMLESS_DEVICES.map(|(major, minor)| rule(true, Some("c"), (Some(major), minor), "rwm")),
     );
     rules
 }

@@ -15,7 +15,7 @@ pub use config::{
     Capabilities, ConsoleSize, ExecCpuAffinity, Hook, Hooks, IoPriority, MountPoint, Process,
     Rlimit, Root, Scheduler, Spec, User,
 };
-pub use default::{DEFAULT_CAPABILITIES, default_spec, example_spec};
+pub use default::{DEFAULT_CAPABILITIES, HARMLESS_DEVICES, default_spec, example_spec};
 pub use linux::{
     Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NamespaceKind, NetDevice,
     Personality, TimeOffset,
