@@ -58,9 +58,9 @@ pub fn eventually<T>(limit: Duration, mut ready: impl FnMut() -> Option<T>) -> O
     }
 }
 
-/// The one place where the kit reads the environment.
+/// A variable of the environment, unless it is empty: the one place where the kit reads it.
 #[expect(clippy::disallowed_methods, reason = "the runner speaks to tests by the environment")]
-pub(crate) fn variable(name: &str) -> Option<String> {
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 

@@ -1,4 +1,5 @@
-//! `gen`: what users read about the command line, made from the command line's own definition.
+//! `gen`: what users read about the command line, made from the command line's own definition; and
+//! what they read about runtimes, made from the table that the conformance suite holds true.
 //!
 //! # On disk
 //!
@@ -6,6 +7,7 @@
 //! docs/reference.md            every subcommand with its options
 //! docs/man/dhow*.1             manual pages
 //! docs/completions/            dhow.bash, _dhow (zsh), dhow.fish
+//! docs/conformance.md          where runtimes differ from the specification
 //! ```
 //!
 //! The files are committed, so that they can be read and packaged without building; `tidy` fails
@@ -29,6 +31,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 const MANUAL: &str = "docs/man";
 const COMPLETIONS: &str = "docs/completions";
 const REFERENCE: &str = "docs/reference.md";
+const CONFORMANCE: &str = "docs/conformance.md";
 
 /// Writes all generated files and removes those that are no longer generated.
 pub(crate) fn generate(command: &Command, root: &Path) -> Result<ExitCode> {
@@ -51,7 +54,7 @@ pub(crate) fn stale(command: &Command, root: &Path) -> Result<Vec<Problem>> {
     let mut problems = Vec::new();
     for (path, bytes) in &files {
         if fs::read(root.join(path)).ok().as_ref() != Some(bytes) {
-            problems.push(Problem::new(path, 1, "is not what the command line says", REGENERATE));
+            problems.push(Problem::new(path, 1, "is not what it is made from says", REGENERATE));
         }
     }
     for path in unexpected(&files, root)? {
@@ -75,6 +78,7 @@ fn files(command: &Command) -> Result<Files> {
         files.insert(Path::new(COMPLETIONS).join(file_of(shell)), script);
     }
     files.insert(REFERENCE.into(), reference(&command).into_bytes());
+    files.insert(CONFORMANCE.into(), dhow_conformance::difference::page().into_bytes());
     Ok(files)
 }
 

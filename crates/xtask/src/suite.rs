@@ -10,6 +10,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &TestArgs, workspace: &Workspace) -> Result<ExitCode> {
     machine::prepare(install)?;
     let binary = build(&workspace.root)?;
     let notes = tempfile::NamedTempFile::new().doing(|| "make a file for skipped tests")?;
+    let verdicts = tempfile::NamedTempFile::new().doing(|| "make a file for verdicts")?;
     let mut tally = Tally::default();
     let mut well = true;
     if args.filter.is_none() {
@@ -78,8 +80,12 @@ pub(crate) fn run(args: &TestArgs, workspace: &Workspace) -> Result<ExitCode> {
         Runner::Cargo => cargo_test(args),
     };
     tests.current_dir(&workspace.root).env("DHOW_BIN", &binary).env("DHOW_SKIPS", notes.path());
+    tests.env("DHOW_CONFORMANCE", verdicts.path());
     well &= follow(&mut tests, runner, &mut tally)?;
     let skips = report_skips(notes.path())?;
+    for line in conformance(&read(verdicts.path())?) {
+        say(&line)?;
+    }
     let tally = tally.without_skips(skips);
     say(&format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped))?;
     Ok(if well && tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -199,9 +205,34 @@ fn count(runner: Runner, line: &str) -> Tally {
     }
 }
 
+/// How each runtime did in the conformance suite, whose tests note `runtime end` in a file.
+///
+/// ```text
+/// conformance: crun: 150 passed, 12 differ as listed
+/// ```
+fn conformance(notes: &str) -> Vec<String> {
+    let mut tallies = BTreeMap::<&str, (u64, u64)>::new();
+    for (runtime, end) in notes.lines().filter_map(|line| line.split_once(' ')) {
+        let tally = tallies.entry(runtime).or_default();
+        if end == "passed" {
+            tally.0 += 1;
+        } else {
+            tally.1 += 1;
+        }
+    }
+    let line = |(runtime, (passed, differ))| {
+        format!("conformance: {runtime}: {passed} passed, {differ} differ as listed")
+    };
+    tallies.into_iter().map(line).collect()
+}
+
+fn read(notes: &Path) -> Result<String> {
+    fs::read_to_string(notes).doing(|| format!("read the notes in {}", notes.display()))
+}
+
 /// Prints what tests needed and did not find; returns how many of them there were.
 fn report_skips(notes: &Path) -> Result<u64> {
-    let text = fs::read_to_string(notes).doing(|| "read the notes of skipped tests")?;
+    let text = read(notes)?;
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     for line in &lines {
@@ -248,6 +279,21 @@ mod tests {
         let tally = Tally { passed: 5, failed: 1, skipped: 2 };
 
         assert_eq!(tally.without_skips(2), Tally { passed: 3, failed: 1, skipped: 4 });
+    }
+
+    #[test]
+    fn the_part_of_each_runtime_is_told() {
+        let notes = "runc passed\ncrun differs\ncrun passed\ncrun passed\n";
+
+        let lines = conformance(notes);
+
+        assert_eq!(
+            lines,
+            [
+                "conformance: crun: 2 passed, 1 differ as listed",
+                "conformance: runc: 1 passed, 0 differ as listed",
+            ]
+        );
     }
 
     #[test]

@@ -20,11 +20,12 @@ const fn room(name: &'static str, floor: u8, uses: &'static [&'static str]) -> R
     Room { name, floor, uses }
 }
 
-const ROOMS: [Room; 17] = [
+const ROOMS: [Room; 18] = [
     room("base", 0, &[]),
     room("spec", 0, &["base"]),
     room("sys", 0, &["base", "spec"]),
     room("testkit", 0, &["base"]),
+    room("conformance", 0, &["base", "testkit"]),
     room("archive", 1, &["base", "spec", "sys"]),
     room("cgroup", 1, &["base", "spec", "sys"]),
     room("distribution", 1, &["base", "spec"]),
@@ -67,7 +68,7 @@ const ROOMS: [Room; 17] = [
             "store",
         ],
     ),
-    room("xtask", 5, &["base", "cli", "testkit"]),
+    room("xtask", 5, &["base", "cli", "conformance", "testkit"]),
 ];
 
 /// The one crate that may have an async runtime for now, and the words by which one is known.
