@@ -1,10 +1,10 @@
 //! One cgroup: a directory in each hierarchy.
 
 use crate::{
-    Hierarchies, Layout, Location, Stats, device_program,
+    Hierarchies, Layout, Location, OomWatch, Stats, device_program,
     devices::{self, Table},
     hierarchy::Version,
-    legacy,
+    legacy, oom,
     place::Place,
     unified,
 };
@@ -307,6 +307,15 @@ impl Cgroup {
         match self.unified().ok().or_else(|| self.freezer()).or_else(|| self.places.first()) {
             Some(place) => place.processes(),
             None => Ok(Vec::new()),
+        }
+    }
+
+    /// News of memory that runs out, from now on.
+    pub fn watch_oom(&self) -> Result<OomWatch> {
+        match (self.places.iter().find(|place| place.has("memory")), self.layout) {
+            (Some(place), _) => OomWatch::legacy(place),
+            (None, Layout::Unified) => OomWatch::unified(self.unified()?),
+            (None, Layout::Legacy | Layout::Hybrid) => Err(oom::unwatchable()),
         }
     }
 

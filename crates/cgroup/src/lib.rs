@@ -18,11 +18,13 @@ pub mod devices;
 mod hierarchy;
 mod legacy;
 mod location;
+mod oom;
 mod place;
-mod stats;
+pub mod stats;
 mod unified;
 
 pub use cgroup::Cgroup;
 pub use hierarchy::{Hierarchies, Layout};
 pub use location::Location;
+pub use oom::{OomNews, OomWatch};
 pub use stats::Stats;

@@ -108,6 +108,33 @@ impl Place {
         read_at(&self.directory, file).doing(|| format!("read {file} of cgroup /{}", self.path))
     }
 
+    /// A file of a directory that outlives this value.
+    pub(crate) fn read_in(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
+        read_at(directory, file)
+    }
+
+    /// A file to be read, or to be handed to the kernel.
+    pub(crate) fn open_file(&self, file: &str) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        rustix::fs::openat(&self.directory, file, flags, Mode::empty())
+            .doing(|| format!("open {file} of cgroup {}", self.name()))
+    }
+
+    /// The names of its files; none where they cannot be listed.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let listed = rustix::fs::openat(&self.directory, c".", flags, Mode::empty());
+        let Ok(listed) = listed.and_then(Dir::new) else { return Vec::new() };
+        listed
+            .filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned))
+            .collect()
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        format!("/{}", self.path)
+    }
+
     /// A file that is one number; `None` where it is missing, `max`, or as large as "no limit" is.
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
         // Version 1 rounds "no limit" down to pages; nothing real is near it.
@@ -117,9 +144,7 @@ impl Place {
 
     /// The value of `key` in a file of `key value` lines.
     pub(crate) fn keyed(&self, file: &str, key: &str) -> Option<u64> {
-        let text = self.read(file).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
-        line.trim().parse().ok()
+        keyed(&self.read(file).ok()?, key)
     }
 
     /// Copies what a cpuset must have before a process may join, from the nearest ancestor that
@@ -237,6 +262,12 @@ impl Place {
             pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
+}
+
+/// The value of `key` in a text of `key value` lines.
+pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))?;
+    line.trim().parse().ok()
 }
 
 fn file_of(path: &str, file: &str) -> String {

@@ -6,10 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
-use dhow_cgroup::{Cgroup, Hierarchies, Layout, Location};
+use dhow_cgroup::{Cgroup, Hierarchies, Layout, Location, OomWatch};
 use dhow_spec::runtime::{Cpu, Memory, Network, Pids, Resources, default_spec};
 use dhow_testkit::{need, needs, needs_root, needs_tool};
 use rustix::{
+    event::{PollFd, PollFlags},
     fs::{CWD, FileType, Mode, makedev},
     process::Pid,
 };
@@ -285,16 +286,16 @@ fn the_numbers_are_plausible() {
     shell.go();
 
     let busy = need::eventually(LIMIT, || {
-        own.get().stats().unwrap().cpu_total_ns.filter(|spent| *spent > 20_000_000)
+        (own.get().stats().unwrap().cpu.total_ns > 20_000_000).then_some(())
     });
     let stats = own.get().stats().unwrap();
     own.get().kill_all().unwrap();
 
     assert!(busy.is_some(), "{stats:?}");
-    assert_eq!((stats.pids, stats.pids_limit), (Some(1), Some(50)));
-    assert_eq!(stats.memory_limit_bytes, Some(64 << 20));
-    assert!(stats.memory_bytes.is_some_and(|bytes| bytes < 64 << 20), "{stats:?}");
-    assert!(stats.memory_peak_bytes >= stats.memory_bytes, "{stats:?}");
+    assert_eq!((stats.pids.current, stats.pids.limit), (1, 50));
+    let memory = stats.memory.usage;
+    assert_eq!(memory.limit, 64 << 20);
+    assert!(memory.usage < 64 << 20 && memory.peak >= memory.usage, "{stats:?}");
     drop(shell.0.wait());
     own.delete();
 }
@@ -379,4 +380,29 @@ fn version_2_alone_does_the_same() {
         ],
         "umount -R /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup",
     );
+}
+
+#[test]
+fn memory_that_runs_out_is_told_of() {
+    needs_root!();
+    needs!(has_limits(), "the controllers memory, pids and cpu");
+    let memory = Memory { limit: Some(16 * MIB), ..Memory::default() };
+    let own = Own::new(&Resources { memory: Some(memory), ..Resources::default() });
+    let mut watch = own.get().watch_oom().unwrap();
+    let shell = Shell::inside(own.get(), "head -c 268435456 /dev/zero | tail -c 268435456", "sh");
+    let is_readable = |watch: &OomWatch, limit: Duration| {
+        let mut fds = [PollFd::new(watch, PollFlags::IN)];
+        let limit = limit.try_into().unwrap();
+        rustix::event::poll(&mut fds, Some(&limit)).unwrap() == 1
+    };
+    assert!(!is_readable(&watch, Duration::ZERO));
+
+    drop(shell.end());
+
+    assert!(is_readable(&watch, LIMIT));
+    let news = watch.take().unwrap();
+    assert!(news.events >= 1, "{news:?}");
+    own.delete();
+    assert!(is_readable(&watch, LIMIT));
+    assert!(watch.take().unwrap().is_over);
 }
