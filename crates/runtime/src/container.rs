@@ -129,7 +129,7 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     let task = Task::prepare(process, linux.seccomp.as_ref(), request.stdio)?;
     // An ordinary user may mount in a user namespace only, so there the child opens these.
     let early = namespaces.is_new(NamespaceKind::Mount) && rustix::process::geteuid().is_root();
-    let filesystem = early.then(|| Filesystem::open(request)).transpose()?;
+    let filesystem = early.then(|| Filesystem::open(request, &namespaces)).transpose()?;
     Ok(Birth { request, linux, namespaces, parameters, task, filesystem })
 }
 

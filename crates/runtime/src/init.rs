@@ -21,7 +21,7 @@ use dhow_base::{Doing, Error, Kind, Result};
 use dhow_cgroup::Cgroup;
 use dhow_spec::runtime::{Linux, NamespaceKind, Spec, Status};
 use dhow_sys::{
-    mount::{Attributes, Propagation, Reach},
+    mount::{Attributes, Reach},
     procfs::Procfs,
     root::Root,
 };
@@ -58,17 +58,19 @@ pub(crate) struct Filesystem {
 
 impl Filesystem {
     /// Opens everything that comes from the host.
-    pub(crate) fn open(request: &Request<'_>) -> Result<Self> {
+    pub(crate) fn open(request: &Request<'_>, namespaces: &Namespaces) -> Result<Self> {
         let spec = request.spec;
         let root = match (request.rootfs, &spec.root) {
             (Some(mount), _) => rootfs::detached(mount)?,
-            (None, Some(root)) => rootfs::bound(&request.bundle.join(&root.path))?,
+            (None, Some(root)) => {
+                let propagation = rootfs::Propagates::of(spec)?;
+                rootfs::bound(&request.bundle.join(&root.path), propagation)?
+            }
             (None, None) => {
                 return Err(Error::new(Kind::Invalid, "find the root filesystem: none is given"));
             }
         };
-        let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
-        let mounts = mounts::prepare(spec, request.bundle, label)?;
+        let mounts = mounts::prepare(spec, request.bundle, namespaces)?;
         Ok(Self { root, mounts })
     }
 }
@@ -214,7 +216,7 @@ fn join_keyring(id: &str) {
 fn build_root(birth: &mut Birth<'_>, line: &ChildEnd) -> Result<Option<Console>> {
     mounts::withdraw()?;
     if birth.filesystem.is_none() {
-        birth.filesystem = Some(Filesystem::open(birth.request)?);
+        birth.filesystem = Some(Filesystem::open(birth.request, &birth.namespaces)?);
     }
     let filesystem = birth.filesystem.as_ref().expect("opened above");
     rootfs::attach(&filesystem.root, birth.request.mountpoint)?;
@@ -306,19 +308,7 @@ fn finish_root(birth: &Birth<'_>, filesystem: &Filesystem) -> Result<()> {
         dhow_sys::mount::set_attributes(root, attributes, Reach::ThisMount)
             .doing(|| "make the root read-only")?;
     }
-    let Some(word) = birth.linux.rootfs_propagation.as_deref() else { return Ok(()) };
-    let propagation = match word.strip_prefix('r').unwrap_or(word) {
-        "shared" => Propagation::Shared,
-        "slave" => Propagation::Slave,
-        "private" => Propagation::Private,
-        "unbindable" => Propagation::Unbindable,
-        "" => return Ok(()),
-        _ => {
-            return Err(Error::new(Kind::Invalid, format!("use rootfsPropagation {word:?}")));
-        }
-    };
-    dhow_sys::mount::set_attributes(root, Attributes::propagating(propagation), Reach::ThisMount)
-        .doing(|| format!("make the root {word}"))
+    rootfs::Propagates::of(birth.request.spec)?.finish(root)
 }
 
 /// Hands the terminal out and waits for the start, as the request says.

@@ -15,6 +15,7 @@ mod capabilities;
 mod cgroupfs;
 mod console;
 mod container;
+mod copy_up;
 mod devices;
 mod exec;
 mod hooks;
@@ -35,4 +36,5 @@ mod task;
 
 pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
 pub use exec::{ExecRequest, Executed, exec};
+pub use options::mount_options;
 pub use request::{Hold, Init, Keyring, Request, Stdio};

@@ -14,11 +14,12 @@
 //! by one call goes onto the working directory, which is such an fd too.
 
 use crate::{
-    mappings,
+    copy_up, mappings,
+    namespaces::Namespaces,
     options::{self, Options},
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::{MountPoint, Spec};
+use dhow_spec::runtime::{MountPoint, NamespaceKind, Spec};
 use dhow_sys::{
     fds::leave_to_exec,
     mount::{Attributes, Propagation, Reach},
@@ -62,52 +63,166 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 enum What {
     Bind { tree: OwnedFd, is_directory: bool },
-    Filesystem { kind: String, source: PathBuf, data: Option<CString> },
+    Filesystem(Filesystem),
     Cgroup,
+    Remount,
+}
+
+/// A filesystem of the kernel's to mount.
+#[derive(Debug)]
+struct Filesystem {
+    kind: String,
+    source: PathBuf,
+    label: Option<String>,
+    /// What is mounted instead where the kernel refuses.
+    instead: Option<&'static str>,
 }
 
 /// Parses all mounts and opens the sources of bind mounts.
-pub(crate) fn prepare(spec: &Spec, bundle: &Path, label: Option<&str>) -> Result<Vec<Prepared>> {
+pub(crate) fn prepare(
+    spec: &Spec,
+    bundle: &Path,
+    namespaces: &Namespaces,
+) -> Result<Vec<Prepared>> {
+    let preparation = Preparation { spec, bundle, namespaces };
     spec.mounts
         .iter()
         .map(|mount| {
-            prepare_one(mount, spec, bundle, label)
+            preparation
+                .of(mount)
                 .doing(|| format!("prepare the mount at {}", mount.destination.display()))
         })
         .collect()
 }
 
-fn prepare_one(
-    mount: &MountPoint,
-    spec: &Spec,
-    bundle: &Path,
-    label: Option<&str>,
-) -> Result<Prepared> {
-    let destination = normal(&mount.destination)?;
-    let options = options::parse(&mount.options)?;
-    if options.copy_up {
-        return Err(Error::new(Kind::Unsupported, "use the mount option tmpcopyup"));
-    }
-    let kind = mount.kind.as_deref().unwrap_or("none");
-    let what = if options.bind.is_some() || kind == "bind" {
-        let source = mount.source.as_deref().unwrap_or(Path::new(""));
-        let what = open_source(&bundle.join(source), &options)?;
-        if let What::Bind { tree, .. } = &what {
-            map_ids(tree, mount, spec, &options)?;
+/// What a mount's meaning depends on.
+#[derive(Clone, Copy, Debug)]
+struct Preparation<'a> {
+    spec: &'a Spec,
+    bundle: &'a Path,
+    namespaces: &'a Namespaces,
+}
+
+impl Preparation<'_> {
+    fn of(self, mount: &MountPoint) -> Result<Prepared> {
+        let options = options::parse(&mount.options)?;
+        let kind = mount.kind.as_deref().unwrap_or("none");
+        let is_bind = options.bind.is_some() || kind == "bind";
+        let destination = if options.remount {
+            normal(&mount.destination)
+        } else {
+            below_root(&mount.destination)?
+        };
+        let what = if options.remount {
+            What::Remount
+        } else if is_bind {
+            self.bind(mount, &options)?
+        } else if kind == "cgroup" || kind == "cgroup2" {
+            What::Cgroup
+        } else {
+            What::Filesystem(self.filesystem(mount, kind)?)
+        };
+        check(&options, is_bind, kind)?;
+        let is_mapped = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
+        if !is_bind && (is_mapped || options.idmap.is_some()) {
+            let text = "map the ids of the mount: only those of a bind mount can be mapped";
+            return Err(Error::new(Kind::Invalid, text));
         }
-        what
-    } else if kind == "cgroup" || kind == "cgroup2" {
-        What::Cgroup
-    } else {
-        let source = mount.source.clone().unwrap_or_else(|| PathBuf::from(kind));
-        What::Filesystem { kind: kind.to_owned(), source, data: data(kind, &options, label)? }
-    };
-    Ok(Prepared { destination, options, what })
+        Ok(Prepared { destination, options, what })
+    }
+
+    fn bind(self, mount: &MountPoint, options: &Options) -> Result<What> {
+        let source = mount.source.as_deref().unwrap_or(Path::new(""));
+        if source.as_os_str().is_empty() {
+            return Err(Error::new(Kind::Invalid, "bind a mount without a source"));
+        }
+        let root = self.spec.linux.as_ref().and_then(|linux| linux.rootfs_propagation.as_deref());
+        let inherited = match root.and_then(options::propagation) {
+            Some((Propagation::Private | Propagation::Unbindable, _)) => Propagation::Private,
+            _ => Propagation::Slave,
+        };
+        let what = open_source(&self.bundle.join(source), options, inherited)?;
+        if let What::Bind { tree, .. } = &what {
+            self.map_ids(tree, mount, options)?;
+        }
+        Ok(what)
+    }
+
+    fn filesystem(self, mount: &MountPoint, kind: &str) -> Result<Filesystem> {
+        let label = self.spec.linux.as_ref().and_then(|linux| linux.mount_label.clone());
+        // The kernel labels the files of the others itself.
+        let label = label.filter(|label| !label.is_empty() && !matches!(kind, "proc" | "sysfs"));
+        Ok(Filesystem {
+            kind: kind.to_owned(),
+            source: mount.source.clone().unwrap_or_else(|| PathBuf::from(kind)),
+            label,
+            instead: self.instead_of(kind),
+        })
+    }
+
+    /// A user namespace may mount only what shows namespaces that it owns. Where the container
+    /// shares those with the host, what the host has is what it would see.
+    fn instead_of(self, kind: &str) -> Option<&'static str> {
+        let shares = |kind| !self.namespaces.is_new(kind);
+        match kind {
+            "sysfs" => Some("/sys"),
+            "mqueue" if shares(NamespaceKind::Ipc) => Some("/dev/mqueue"),
+            "proc" if !self.namespaces.is_own(NamespaceKind::Pid) => Some("/proc"),
+            _ => None,
+        }
+    }
+
+    /// Maps the ids of a bind mount: by its own mappings, or else by the container's.
+    fn map_ids(self, tree: &OwnedFd, mount: &MountPoint, options: &Options) -> Result<()> {
+        let is_mapped = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
+        let reach = match options.idmap {
+            Some(reach) => reach,
+            None if is_mapped => options.bind.unwrap_or(Reach::ThisMount),
+            None => return Ok(()),
+        };
+        let map = |ids: BorrowedFd<'_>| {
+            dhow_sys::mount::idmap(tree.as_fd(), ids, reach)
+                .doing(|| "map the ids of the mount")
+                .map_err(|error| match error.errno().map(Errno::from_raw_os_error) {
+                    Some(Errno::INVAL) => error.hint("does its filesystem support mapped mounts?"),
+                    _ => error,
+                })
+        };
+        if is_mapped {
+            return map(mappings::namespace(&mount.uid_mappings, &mount.gid_mappings)?.as_fd());
+        }
+        if let Some(joined) = self.namespaces.joined(NamespaceKind::User) {
+            return map(joined.as_fd());
+        }
+        match &self.spec.linux {
+            Some(linux) if !linux.uid_mappings.is_empty() => {
+                map(mappings::namespace(&linux.uid_mappings, &linux.gid_mappings)?.as_fd())
+            }
+            _ => {
+                let text = "map the ids of the mount: neither it nor the container has mappings";
+                Err(Error::new(Kind::Invalid, text))
+            }
+        }
+    }
+}
+
+/// Refuses what the kernel would pass over in silence.
+fn check(options: &Options, is_bind: bool, kind: &str) -> Result<()> {
+    if is_bind && !options.data.is_empty() {
+        let words = options.data.join(",");
+        return Err(Error::new(Kind::Invalid, format!("use {words} as options of a bind mount"))
+            .hint("a bind mount has no options of a filesystem's own"));
+    }
+    if options.copy_up && kind != "tmpfs" {
+        let text = format!("use the option tmpcopyup with filesystem {kind}");
+        return Err(Error::new(Kind::Invalid, text));
+    }
+    Ok(())
 }
 
 /// An absolute path without `.`, `..` and doubled slashes; the specification wants it absolute, and
 /// engines write it relative.
-fn normal(destination: &Path) -> Result<PathBuf> {
+fn normal(destination: &Path) -> PathBuf {
     let mut normal = PathBuf::from("/");
     for component in destination.components() {
         match component {
@@ -116,6 +231,12 @@ fn normal(destination: &Path) -> Result<PathBuf> {
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
+    normal
+}
+
+/// As [`normal`], and not the root itself, which nothing may cover.
+fn below_root(destination: &Path) -> Result<PathBuf> {
+    let normal = normal(destination);
     if normal == Path::new("/") {
         let text = format!("mount onto the root itself ({})", destination.display());
         return Err(Error::new(Kind::Invalid, text));
@@ -123,68 +244,57 @@ fn normal(destination: &Path) -> Result<PathBuf> {
     Ok(normal)
 }
 
-fn data(kind: &str, options: &Options, label: Option<&str>) -> Result<Option<CString>> {
-    let mut words = options.data.clone();
-    if let Some(label) = label.filter(|label| !label.is_empty())
-        && matches!(kind, "tmpfs" | "devpts" | "mqueue")
-    {
-        words.push(format!("context=\"{label}\""));
-    }
-    if words.is_empty() {
-        return Ok(None);
-    }
-    CString::new(words.join(","))
-        .map(Some)
-        .map_err(|_| Error::new(Kind::Invalid, "use mount options with a zero byte"))
-}
-
 /// A detached copy of a bind mount's source, with its options. Mounts below the source's place in
 /// the host come along as they are now and as the host changes them, unless the options say
 /// otherwise; nothing that the container does goes back.
-fn open_source(source: &Path, options: &Options) -> Result<What> {
+fn open_source(source: &Path, options: &Options, inherited: Propagation) -> Result<What> {
     let doing = || format!("open the source {}", source.display());
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let place = rustix::fs::open(source, flags, Mode::empty()).doing(doing)?;
     let status = rustix::fs::fstat(&place).doing(doing)?;
     let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
-    let (propagation, later) = match options.propagation {
-        Some((propagation, Reach::WholeTree)) => (propagation, None),
-        Some((propagation, Reach::ThisMount)) => (Propagation::Slave, Some(propagation)),
-        None => (Propagation::Slave, None),
+    let (propagation, later) = match options.propagation.as_slice() {
+        [(propagation, Reach::WholeTree), later @ ..] => (Some(*propagation), later),
+        // A slave would be shared among its own copies, and not with the host.
+        later @ [(Propagation::Shared, Reach::ThisMount), ..] => (None, later),
+        later => (Some(inherited), later),
     };
-    let attributes = Attributes {
-        set: options.set_tree,
-        clear: options.clear_tree,
-        propagation: Some(propagation),
-    };
+    let attributes = Attributes { set: options.set_tree, clear: options.clear_tree, propagation };
     let reach = options.bind.unwrap_or(Reach::ThisMount);
-    let tree = dhow_sys::mount::copy(place.as_fd(), attributes, reach).doing(doing)?;
-    if options.changes_mount() || later.is_some() {
-        let attributes = Attributes { set: options.set, clear: options.clear, propagation: later };
+    let tree =
+        dhow_sys::mount::copy(place.as_fd(), attributes, reach).doing(doing).map_err(hinted)?;
+    let doing = || format!("set the options of {}", source.display());
+    if options.changes_mount() {
+        let attributes = Attributes { set: options.set, clear: options.clear, propagation: None };
         dhow_sys::mount::set_attributes(tree.as_fd(), attributes, Reach::ThisMount)
-            .doing(|| format!("set the options of {}", source.display()))?;
+            .doing(doing)
+            .map_err(hinted)?;
     }
+    propagate(tree.as_fd(), later).doing(doing)?;
     Ok(What::Bind { tree, is_directory })
 }
 
-/// Maps the ids of a bind mount: by its own mappings, or else by the container's.
-fn map_ids(tree: &OwnedFd, mount: &MountPoint, spec: &Spec, options: &Options) -> Result<()> {
-    let is_mapped = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
-    let reach = match options.idmap {
-        Some(reach) => reach,
-        None if is_mapped => options.bind.unwrap_or(Reach::ThisMount),
-        None => return Ok(()),
-    };
-    let (uids, gids) = match &spec.linux {
-        _ if is_mapped => (&mount.uid_mappings, &mount.gid_mappings),
-        Some(linux) if !linux.uid_mappings.is_empty() => (&linux.uid_mappings, &linux.gid_mappings),
-        _ => {
-            let text = "map the ids of the mount: neither it nor the container has mappings";
-            return Err(Error::new(Kind::Invalid, text));
+/// Changes how a mount propagates, step by step.
+fn propagate(mount: BorrowedFd<'_>, changes: &[(Propagation, Reach)]) -> std::io::Result<()> {
+    changes.iter().try_for_each(|(propagation, reach)| {
+        let attributes = Attributes::propagating(*propagation);
+        dhow_sys::mount::set_attributes(mount, attributes, *reach)
+    })
+}
+
+/// In a user namespace, what the host's mount is protected by cannot be taken away, and a tree
+/// cannot be taken apart. What an option does not name stays as it is, so a read-only bind of a
+/// `nosuid` source is no problem.
+fn hinted(error: Error) -> Error {
+    match error.errno().map(Errno::from_raw_os_error) {
+        Some(Errno::PERM) => {
+            error.hint("in a user namespace an option of the host's mount cannot be undone")
         }
-    };
-    let ids = mappings::namespace(uids, gids)?;
-    dhow_sys::mount::idmap(tree.as_fd(), ids.as_fd(), reach).doing(|| "map the ids of the mount")
+        Some(Errno::INVAL) => {
+            error.hint("in a user namespace a mount is bound with all below it: use rbind")
+        }
+        _ => error,
+    }
 }
 
 /// Mounts that must become read-only when everything below them is there.
@@ -232,7 +342,7 @@ impl Prepared {
         is_own_view: bool,
         unfinished: &mut Unfinished,
     ) -> Result<()> {
-        let destination = self.open_destination(root)?;
+        let (destination, found) = self.open_destination(root)?;
         match &self.what {
             What::Bind { tree, .. } => {
                 self.refuse_cover_of_procfs(&destination)?;
@@ -242,51 +352,53 @@ impl Prepared {
                 let cgroups = crate::cgroupfs::mount(&destination, &self.options, is_own_view)?;
                 unfinished.writable.extend(cgroups);
             }
-            What::Filesystem { kind, source, data } => {
+            What::Filesystem(filesystem) => {
                 // What these show is the kernel's own; nobody fakes a file with them.
-                if !matches!(kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue") {
+                if !matches!(filesystem.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue") {
                     self.refuse_cover_of_procfs(&destination)?;
                 }
-                let data = data.as_ref();
-                if kind == "tmpfs" && self.is_read_only() || self.options.propagation.is_some() {
-                    self.mount_by_steps((kind, source), &destination, unfinished)?;
-                } else {
-                    let (flags, data) = (self.options.mount_flags(), data.map(CString::as_c_str));
-                    mount_onto(destination.as_fd(), source, kind, flags, data)?;
-                }
+                filesystem.mount(&self.options, &destination, found, unfinished)?;
             }
+            What::Remount => self.remount(&destination)?,
         }
         leave_to_exec(destination);
         Ok(())
     }
 
-    fn is_read_only(&self) -> bool {
-        self.options.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
-    }
-
-    /// The place to mount on. procfs and sysfs want a plain directory: a link there is never meant
-    /// well (CVE-2019-19921, CVE-2023-27561).
-    fn open_destination(&self, root: Root<'_>) -> Result<OwnedFd> {
+    /// The place to mount on, and whether it was there before. procfs and sysfs want a plain
+    /// directory: a link there is never meant well (CVE-2019-19921, CVE-2023-27561).
+    fn open_destination(&self, root: Root<'_>) -> Result<(OwnedFd, Found)> {
         let doing = || "open the destination";
+        let (path, made) = (&self.destination, Found::Made);
         match &self.what {
             What::Bind { is_directory: false, .. } => {
-                root.make_file(&self.destination).doing(doing)
+                root.make_file(path).map(|place| (place, made)).doing(doing)
             }
-            What::Filesystem { kind, .. } if matches!(kind.as_str(), "proc" | "sysfs") => {
-                match root.place(&self.destination, Last::NoLinks) {
+            What::Remount => {
+                root.place(path, Last::Followed).map(|place| (place, Found::There)).doing(doing)
+            }
+            What::Filesystem(filesystem) if filesystem.wants_no_links() => {
+                match root.place(path, Last::NoLinks) {
                     Err(error) if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
-                        root.make_directories(&self.destination).doing(doing)
+                        root.make_directories(path).map(|place| (place, made)).doing(doing)
                     }
                     Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-                        Err(Error::new(
-                            Kind::Denied,
-                            format!("mount {kind} there: it is no plain directory but a link"),
-                        ))
+                        let kind = &filesystem.kind;
+                        let text =
+                            format!("mount {kind} there: it is no plain directory but a link");
+                        Err(Error::new(Kind::Denied, text))
                     }
-                    result => result.doing(doing),
+                    result => result.map(|place| (place, Found::There)).doing(doing),
                 }
             }
-            _ => root.make_directories(&self.destination).doing(doing),
+            What::Filesystem(filesystem) if filesystem.kind == "tmpfs" => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY;
+                match root.open(path, flags, Last::Followed) {
+                    Ok(place) => Ok((place, Found::There)),
+                    Err(_) => root.make_directories(path).map(|place| (place, made)).doing(doing),
+                }
+            }
+            _ => root.make_directories(path).map(|place| (place, made)).doing(doing),
         }
     }
 
@@ -302,20 +414,123 @@ impl Prepared {
         Ok(())
     }
 
-    /// Mounts a filesystem whose mount is still needed: to make it read-only later, or to change
-    /// how it propagates.
+    /// Changes what is mounted there: with `bind` the mount alone, else the filesystem as well.
+    fn remount(&self, destination: &OwnedFd) -> Result<()> {
+        let doing = || "remount what is there";
+        let options = &self.options;
+        if !(options.set_tree | options.clear_tree).is_empty() {
+            let attributes =
+                Attributes { set: options.set_tree, clear: options.clear_tree, propagation: None };
+            dhow_sys::mount::set_attributes(destination.as_fd(), attributes, Reach::WholeTree)
+                .doing(doing)?;
+        }
+        if options.bind.is_none() {
+            let data = words(&options.data, None)?;
+            rustix::process::fchdir(destination).doing(doing)?;
+            rustix::mount::mount_remount(".", options.mount_flags(), data.unwrap_or_default())
+                .doing(doing)?;
+        } else if options.changes_mount() {
+            let attributes =
+                Attributes { set: options.set, clear: options.clear, propagation: None };
+            dhow_sys::mount::set_attributes(destination.as_fd(), attributes, Reach::ThisMount)
+                .doing(doing)?;
+        }
+        propagate(destination.as_fd(), &options.propagation).doing(doing)
+    }
+}
+
+/// Whether a destination was there before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Found {
+    There,
+    Made,
+}
+
+/// The options of a filesystem's own as `mount(2)` takes them.
+fn words(data: &[String], label: Option<&str>) -> Result<Option<CString>> {
+    let mut words = data.to_vec();
+    words.extend(label.map(|label| format!("context=\"{label}\"")));
+    if words.is_empty() {
+        return Ok(None);
+    }
+    CString::new(words.join(","))
+        .map(Some)
+        .map_err(|_| Error::new(Kind::Invalid, "use mount options with a zero byte"))
+}
+
+impl Filesystem {
+    fn wants_no_links(&self) -> bool {
+        matches!(self.kind.as_str(), "proc" | "sysfs")
+    }
+
+    fn mount(
+        &self,
+        options: &Options,
+        destination: &OwnedFd,
+        found: Found,
+        unfinished: &mut Unfinished,
+    ) -> Result<()> {
+        let is_tmpfs = self.kind == "tmpfs";
+        let mut data = options.data.clone();
+        if is_tmpfs && found == Found::There && !data.iter().any(|word| word.starts_with("mode=")) {
+            // The directory that is hidden tells who may use it: /tmp stays open for all.
+            let status = rustix::fs::fstat(destination).doing(|| "look at the destination")?;
+            data.push(format!("mode={:o}", status.st_mode & 0o7777));
+        }
+        let is_read_only = options.attributes_of_new().contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
+        if options.copy_up || is_tmpfs && is_read_only || !options.propagation.is_empty() {
+            return self.mount_by_steps(options, &data, destination, unfinished);
+        }
+        let text = words(&data, self.label.as_deref())?;
+        let mounted = mount_onto(
+            destination.as_fd(),
+            &self.source,
+            &self.kind,
+            options.mount_flags(),
+            text.as_deref(),
+        );
+        match (mounted, self.instead) {
+            (Err(error), Some(host)) if error.kind() == Kind::Denied => {
+                bind_instead(host, options, destination).map_err(|_unbindable| error)
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Mounts a filesystem whose mount is still needed: to fill it, to make it read-only later, or
+    /// to change how it propagates.
     fn mount_by_steps(
         &self,
-        (kind, source): (&str, &Path),
+        options: &Options,
+        data: &[String],
         destination: &OwnedFd,
         unfinished: &mut Unfinished,
     ) -> Result<()> {
+        let mount = self.detached(options, data)?;
+        if options.copy_up {
+            copy_up::copy(destination.as_fd(), mount.as_fd())
+                .doing(|| "copy what the tmpfs hides into it")?;
+        }
+        move_onto(mount.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
+        propagate(mount.as_fd(), &options.propagation)
+            .doing(|| "change how the mount propagates")?;
+        if options.attributes_of_new().contains(MountAttrFlags::MOUNT_ATTR_RDONLY) {
+            unfinished.writable.push(mount);
+        }
+        Ok(())
+    }
+
+    /// The filesystem attached to nothing, and writable still.
+    fn detached(&self, options: &Options, data: &[String]) -> Result<OwnedFd> {
+        let kind = self.kind.as_str();
         let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
             .doing(|| format!("open filesystem {kind}"))?;
         let context = context.as_fd();
-        rustix::mount::fsconfig_set_string(context, "source", source)
-            .doing(|| format!("use the source {}", source.display()))?;
-        for word in &self.options.data {
+        rustix::mount::fsconfig_set_string(context, "source", &self.source)
+            .doing(|| format!("use the source {}", self.source.display()))?;
+        let own = options.filesystem_words().map(str::to_owned);
+        let label = self.label.iter().map(|label| format!("context={label}"));
+        for word in data.iter().cloned().chain(own).chain(label) {
             match word.split_once('=') {
                 Some((key, value)) => rustix::mount::fsconfig_set_string(context, key, value),
                 None => rustix::mount::fsconfig_set_flag(context, word.as_str()),
@@ -323,21 +538,24 @@ impl Prepared {
             .doing(|| format!("use the option {word}"))?;
         }
         rustix::mount::fsconfig_create(context).doing(|| format!("make filesystem {kind}"))?;
-        let late = MountAttrFlags::MOUNT_ATTR_RDONLY;
-        let mount =
-            rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, self.options.set - late)
-                .doing(|| format!("mount filesystem {kind}"))?;
-        move_onto(mount.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
-        if let Some((propagation, reach)) = self.options.propagation {
-            let attributes = Attributes::propagating(propagation);
-            dhow_sys::mount::set_attributes(mount.as_fd(), attributes, reach)
-                .doing(|| "change how the mount propagates")?;
-        }
-        if self.is_read_only() {
-            unfinished.writable.push(mount);
-        }
-        Ok(())
+        let attributes = options.attributes_of_new() - MountAttrFlags::MOUNT_ATTR_RDONLY;
+        rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .doing(|| format!("mount filesystem {kind}"))
     }
+}
+
+/// Binds what the host has, with all below it, protected as the options ask.
+fn bind_instead(host: &str, options: &Options, destination: &OwnedFd) -> Result<()> {
+    let doing = || format!("bind the host's {host} instead");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let place = rustix::fs::open(host, flags, Mode::empty()).doing(doing)?;
+    let attributes = Attributes {
+        set: options.attributes_of_new(),
+        clear: MountAttrFlags::empty(),
+        propagation: Some(Propagation::Slave),
+    };
+    let copy = dhow_sys::mount::copy(place.as_fd(), attributes, Reach::WholeTree).doing(doing)?;
+    move_onto(copy.as_fd(), destination.as_fd()).doing(doing)
 }
 
 /// Attaches a detached mount to a place.
@@ -411,8 +629,8 @@ mod tests {
 
     #[test]
     fn destinations_are_absolute_and_never_the_root() {
-        assert_eq!(normal(Path::new("dev/../proc//x/.")).unwrap(), Path::new("/proc/x"));
-        assert!(normal(Path::new("/a/..")).is_err());
-        assert!(normal(Path::new("../..")).is_err());
+        assert_eq!(below_root(Path::new("dev/../proc//x/.")).unwrap(), Path::new("/proc/x"));
+        assert!(below_root(Path::new("/a/..")).is_err());
+        assert!(below_root(Path::new("../..")).is_err());
     }
 }

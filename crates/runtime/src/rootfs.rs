@@ -1,10 +1,11 @@
 //! The container's root filesystem as a detached mount: no path leads to it until the container's
 //! own mount namespace attaches it, and nothing is left when the last fd of it closes.
 
+use crate::options;
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::mount::Mount;
+use dhow_spec::{mount::Mount, runtime::Spec};
 use dhow_sys::{
-    mount::Reach,
+    mount::{Attributes, Propagation, Reach},
     union::{self, Failure},
 };
 use rustix::{
@@ -12,7 +13,51 @@ use rustix::{
     io::Errno,
     mount::{MoveMountFlags, OpenTreeFlags},
 };
-use std::{os::fd::OwnedFd, path::Path};
+use std::{
+    os::fd::{BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+/// How the root propagates (config-linux.md, "Rootfs Mount Propagation"): nothing that the container
+/// mounts ever reaches the host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Propagates(Option<(Propagation, Reach)>);
+
+impl Propagates {
+    /// What the configuration says.
+    pub(crate) fn of(spec: &Spec) -> Result<Self> {
+        let word = spec.linux.as_ref().and_then(|linux| linux.rootfs_propagation.as_deref());
+        match word.filter(|word| !word.is_empty()) {
+            None => Ok(Self(None)),
+            Some(word) => match options::propagation(word) {
+                Some(change) => Ok(Self(Some(change))),
+                None => Err(Error::new(Kind::Invalid, format!("use rootfsPropagation {word:?}"))),
+            },
+        }
+    }
+
+    /// How the copy of the root's directory propagates: a slave hears of the host's mounts.
+    fn copy(self) -> Propagation {
+        match self.0 {
+            Some((Propagation::Slave, _)) => Propagation::Slave,
+            _ => Propagation::Private,
+        }
+    }
+
+    /// Opens a new peer group, or forbids copies, when the root is the container's alone. That it
+    /// is private or a slave it is since its copy was made; what the mounts below it are their
+    /// own options have said.
+    pub(crate) fn finish(self, root: BorrowedFd<'_>) -> Result<()> {
+        match self.0 {
+            Some((propagation @ (Propagation::Shared | Propagation::Unbindable), reach)) => {
+                let attributes = Attributes::propagating(propagation);
+                dhow_sys::mount::set_attributes(root, attributes, reach)
+                    .doing(|| "change how the root propagates")
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Mounts `mount`, attached to nothing.
 pub(crate) fn detached(mount: &Mount) -> Result<OwnedFd> {
@@ -22,11 +67,11 @@ pub(crate) fn detached(mount: &Mount) -> Result<OwnedFd> {
     union::open(mount).map_err(explain)
 }
 
-/// A private copy of the directory's mount, with what is mounted below it.
-pub(crate) fn bound(source: &Path) -> Result<OwnedFd> {
-    union::bind(source)
-        .map_err(|failure| failure.source)
-        .doing(|| format!("open root filesystem {}", source.display()))
+/// A copy of the directory's mount, with what is mounted below it. A link to the directory is
+/// followed: the bundle is the caller's, and what is in the root is not looked at yet.
+pub(crate) fn bound(source: &Path, propagates: Propagates) -> Result<OwnedFd> {
+    let doing = || format!("open root filesystem {}", source.display());
+    union::bind(source, propagates.copy()).map_err(|failure| failure.source).doing(doing)
 }
 
 /// What is wrong with the mount: most often that a path in it is not what it should be.

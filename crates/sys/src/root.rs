@@ -12,12 +12,18 @@ use rustix::{
 use std::{
     ffi::OsStr,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Component, Path},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Component, Path, PathBuf},
 };
 
 /// How many times a lookup is tried again when a rename elsewhere disturbed it (`EAGAIN`).
 const PATIENCE: usize = 128;
+
+/// How many links that dangle are followed before they count as a circle; the kernel's own number.
+const LINKS: usize = 40;
 
 /// What happens at a symbolic link in a path's last place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,41 +69,56 @@ impl<'a> Root<'a> {
 
     /// Opens a directory as a place, after making it and its missing parents with mode 755.
     ///
-    /// Existing links are followed within the root; what is missing is made without following any,
-    /// so a link that dangles is an error (`ENOTDIR`) and not a way to make its target.
+    /// Links are followed within the root, those that dangle too: what they name is made, as if it
+    /// had been asked for. Each step is resolved from the root again, so a link that is swapped
+    /// meanwhile leads somewhere else in the root, and never out of it.
     pub fn make_directories(&self, path: &Path) -> io::Result<OwnedFd> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        match self.open(path, flags, Last::Followed) {
-            Err(error) if is(&error, Errno::NOENT) => {}
-            result => return result,
-        }
-        let (mut directory, missing) = self.deepest_directory(path)?;
-        for name in missing {
-            match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno.into()),
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            let flags = OFlags::PATH | OFlags::DIRECTORY;
+            match self.open(&path, flags, Last::Followed) {
+                Err(error) if is(&error, Errno::NOENT) => {}
+                result => return result,
             }
-            let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            directory = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
+            let (directory, prefix, missing) = self.deepest_directory(&path)?;
+            match link_in(directory.as_fd(), missing[0])? {
+                None => return make_below(directory, &missing),
+                Some(target) => path = prefix.join(target).join(rest(&missing)),
+            }
         }
-        Ok(directory)
+        Err(Errno::LOOP.into())
     }
 
     /// Opens a file as a place, after making an empty one, and its parents, where it is missing.
+    /// Links are as in [`Root::make_directories`].
     pub fn make_file(&self, path: &Path) -> io::Result<OwnedFd> {
-        match self.place(path, Last::Followed) {
-            Err(error) if is(&error, Errno::NOENT) => {}
-            result => return result,
+        let mut path = path.to_owned();
+        for _ in 0..LINKS {
+            match self.place(&path, Last::Followed) {
+                Err(error) if is(&error, Errno::NOENT) => {}
+                result => return result,
+            }
+            let name = path.file_name().ok_or(Errno::INVAL)?;
+            let prefix = path.parent().unwrap_or(Path::new("/"));
+            let parent = self.make_directories(prefix)?;
+            match link_in(parent.as_fd(), name)? {
+                None => {
+                    make_file_at(parent.as_fd(), name)?;
+                    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    return Ok(rustix::fs::openat(&parent, name, flags, Mode::empty())?);
+                }
+                Some(target) => path = prefix.join(target),
+            }
         }
-        let name = path.file_name().ok_or(Errno::INVAL)?;
-        let parent = self.make_directories(path.parent().unwrap_or(Path::new("/")))?;
-        make_file_at(parent.as_fd(), name)?;
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&parent, name, flags, Mode::empty())?)
+        Err(Errno::LOOP.into())
     }
 
-    /// The deepest existing directory on the way to `path`, and the names below it.
-    fn deepest_directory<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, Vec<&'p OsStr>)> {
+    /// The deepest existing directory on the way to `path`, its own path, and the names below it,
+    /// of which there is one at least.
+    fn deepest_directory<'p>(
+        &self,
+        path: &'p Path,
+    ) -> io::Result<(OwnedFd, &'p Path, Vec<&'p OsStr>)> {
         let mut missing = Vec::new();
         let mut prefix = path;
         loop {
@@ -111,13 +132,40 @@ impl<'a> Root<'a> {
             match self.open(shown, OFlags::PATH | OFlags::DIRECTORY, Last::Followed) {
                 Ok(directory) => {
                     missing.reverse();
-                    return Ok((directory, missing));
+                    return Ok((directory, shown, missing));
                 }
                 Err(error) if is(&error, Errno::NOENT) && shown != Path::new("/") => {}
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+/// Where a link leads, or nothing where the name is no link, or is not there.
+fn link_in(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<PathBuf>> {
+    match rustix::fs::readlinkat(directory, name, Vec::new()) {
+        Ok(target) => Ok(Some(PathBuf::from(OsStr::from_bytes(target.as_bytes())))),
+        Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The names after the first.
+fn rest(names: &[&OsStr]) -> PathBuf {
+    names.iter().skip(1).collect()
+}
+
+/// Makes directories in each other, without following a link.
+fn make_below(mut directory: OwnedFd, names: &[&OsStr]) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for &name in names {
+        match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        directory = rustix::fs::openat(&directory, name, flags, Mode::empty())?;
+    }
+    Ok(directory)
 }
 
 /// Makes an empty file; one that is there already is fine, a link is not followed.

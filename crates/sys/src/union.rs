@@ -60,23 +60,23 @@ fn failed<E: Into<io::Error>>(step: impl FnOnce() -> String) -> impl FnOnce(E) -
 pub fn open(mount: &Mount) -> Result<OwnedFd, Failure> {
     match mount {
         Mount::Overlay { lower, upper } => overlay(lower, upper.as_ref()),
-        Mount::Bind { source, read_only: false } => bind(source),
+        Mount::Bind { source, read_only: false } => bind(source, Propagation::Private),
         Mount::Bind { source, read_only: true } => bind_read_only(source),
     }
 }
 
-/// A private copy of a directory's mount, with what is mounted below it.
-pub fn bind(source: &Path) -> Result<OwnedFd, Failure> {
+/// A copy of a directory's mount, with what is mounted below it.
+pub fn bind(source: &Path, propagation: Propagation) -> Result<OwnedFd, Failure> {
     let step = || format!("open the directory {}", source.display());
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let place = rustix::fs::openat(CWD, source, flags, Mode::empty()).map_err(failed(step))?;
-    let attributes = Attributes::propagating(Propagation::Private);
+    let attributes = Attributes::propagating(propagation);
     copy(place.as_fd(), attributes, Reach::WholeTree).map_err(failed(step))
 }
 
-/// As [`bind`]; what is mounted below stays as it is.
+/// As [`bind`], private; what is mounted below stays as it is.
 fn bind_read_only(source: &Path) -> Result<OwnedFd, Failure> {
-    let root = bind(source)?;
+    let root = bind(source, Propagation::Private)?;
     let attributes = Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
     set_attributes(root.as_fd(), attributes, Reach::ThisMount)
         .map_err(failed(|| format!("make {} read-only", source.display())))?;

@@ -78,6 +78,27 @@ impl Bundle {
         outcome::run(&mut command, b"", LIMIT).unwrap()
     }
 
+    /// Runs a shell script in the container from a mount namespace of its own, in which `setup` has
+    /// run before: what that mounts goes with it. `setup` finds the command that runs the container
+    /// in `"$@"`, and does that itself where it mentions it.
+    pub(crate) fn sh_within(&mut self, setup: &str, script: &str) -> Outcome {
+        let inner = self.command("run", &["sh", "-c", script]);
+        let end = if setup.contains("\"$@\"") { "" } else { "\nexec \"$@\"" };
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+        command.arg(format!("{setup}{end}")).arg("sh").arg(inner.get_program());
+        command.args(inner.get_args()).current_dir(self.directory());
+        outcome::run(&mut command, b"", LIMIT).unwrap()
+    }
+
+    /// Gives the container's root all that a test of mounts needs inside: rights and no filter.
+    pub(crate) fn may_mount(&mut self) {
+        let names: Vec<&str> =
+            DEFAULT_CAPABILITIES.iter().copied().chain(["CAP_SYS_ADMIN"]).collect();
+        self.process().capabilities = Some(Capabilities::of_root(&names));
+        self.spec.linux.as_mut().unwrap().seccomp = None;
+    }
+
     /// Runs a shell script in the container, as an ordinary user of the host's.
     pub(crate) fn run_as(&mut self, uid: u32, script: &str) -> Outcome {
         let inner = self.command("run", &["sh", "-c", script]);

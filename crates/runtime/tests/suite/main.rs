@@ -7,6 +7,7 @@
 
 mod attacks;
 mod bundle;
+mod copy_up;
 mod environment;
 mod errors;
 mod exec;
@@ -14,5 +15,7 @@ mod hooks;
 mod identity;
 mod mounts;
 mod namespaces;
+mod options;
+mod propagation;
 mod shelf;
 mod terminal;

@@ -19,7 +19,7 @@ pub(crate) fn bind(source: &Path, destination: &str, options: &[&str]) -> MountP
     }
 }
 
-fn tmpfs(destination: &str, options: &[&str]) -> MountPoint {
+pub(crate) fn tmpfs(destination: &str, options: &[&str]) -> MountPoint {
     MountPoint {
         kind: Some("tmpfs".to_owned()),
         source: None,
@@ -28,7 +28,7 @@ fn tmpfs(destination: &str, options: &[&str]) -> MountPoint {
 }
 
 /// The options of the mount at `path`, as mountinfo shows them.
-fn options_of(mountinfo: &str, path: &str) -> String {
+pub(crate) fn options_of(mountinfo: &str, path: &str) -> String {
     let line = mountinfo.lines().rfind(|line| line.split(' ').nth(4) == Some(path));
     line.unwrap_or_else(|| panic!("no mount at {path}: {mountinfo}"))
         .split(' ')
