@@ -27,6 +27,7 @@ mod overlay;
 mod plain;
 mod probe;
 mod remove;
+mod spread;
 
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -39,7 +40,7 @@ pub use probe::overlay_works;
 use rustix::fs::{Mode, OFlags};
 use std::{
     fmt, fs, io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -181,6 +182,7 @@ pub fn with_driver(driver: Driver, root: &Path) -> Box<dyn Snapshots> {
 
 fn choose(root: &Path, path: &Path) -> Result<Driver> {
     file::make_directories(root, 0o700)?;
+    spread::spread(open_directory(root)?.as_fd());
     let driver = if overlay_works(root)? { Driver::Overlay } else { Driver::Plain };
     let text = format!("{}\n", driver.word());
     file::write_atomically(path, text.as_bytes(), 0o600, Durability::Cached)?;
