@@ -6,7 +6,7 @@ use crate::{
     init::{self, Birth, Filesystem, hooks, subject},
     line::{self, Ask, Heard, ParentEnd},
     mappings,
-    namespaces::{self, Namespaces},
+    namespaces::Namespaces,
     request::{Hold, Init},
     sysctl::Parameters,
     task::Task,
@@ -14,7 +14,7 @@ use crate::{
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_cgroup::{Cgroup, Hierarchies, Location};
 use dhow_spec::runtime::{Hook, Linux, NamespaceKind, Resources, Spec, Status};
-use dhow_sys::clone::{Side, clone3};
+use dhow_sys::clone::Side;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions},
@@ -95,14 +95,21 @@ fn make_cgroup(request: &Request<'_>, linux: &Linux) -> Result<Option<Cgroup>> {
         Ok(cgroup) => Ok(Some(cgroup)),
         Err(error)
             if error.kind() == Kind::Denied
-                && !rustix::process::geteuid().is_root()
+                && mappings::is_ordinary_user()
                 && linux.cgroups_path.is_none()
-                && *resources == unlimited =>
+                && asks_nothing(resources) =>
         {
             Ok(None)
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether nothing is limited. An ordinary user's container has no devices but those that were
+/// bound, whatever the rules say.
+fn asks_nothing(resources: &Resources) -> bool {
+    let others = Resources { devices: Vec::new(), ..resources.clone() };
+    others == Resources::default()
 }
 
 /// Checks and opens everything that can be before a process exists.
@@ -129,7 +136,10 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     let task = Task::prepare(process, linux.seccomp.as_ref(), request.stdio)?;
     // An ordinary user may mount in a user namespace only, so there the child opens these.
     let early = namespaces.is_new(NamespaceKind::Mount) && rustix::process::geteuid().is_root();
-    let filesystem = early.then(|| Filesystem::open(request, &namespaces)).transpose()?;
+    let filesystem = match early.then(|| Filesystem::open(request, &namespaces)).transpose() {
+        Err(error) if error.kind() == Kind::Denied && mappings::is_ordinary_user() => None,
+        result => result?,
+    };
     Ok(Birth { request, linux, namespaces, parameters, task, filesystem })
 }
 
@@ -156,12 +166,9 @@ fn location(id: &str, spec: &Spec) -> Result<Location> {
 /// Starts the first process and brings it to where the request holds it.
 fn bear(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>) -> Result<Container> {
     let (parent, child) = line::pair()?;
-    let pid_namespace = birth.namespaces.joined(NamespaceKind::Pid).map(AsFd::as_fd);
-    let kinds = birth.namespaces.at_birth();
-    let side = namespaces::born_in(pid_namespace, || {
-        clone3(kinds, cgroup.and_then(Cgroup::fd_for_clone))
-            .doing(|| "start the container's process")
-    })?;
+    let side = birth
+        .namespaces
+        .bear(cgroup.and_then(Cgroup::fd_for_clone), || birth.task.set_oom_score())?;
     match side {
         Side::Child => {
             drop(parent);
@@ -254,7 +261,9 @@ fn accompany(
                 if let Some(cgroup) = cgroup {
                     cgroup.add(pid)?;
                 }
-                mappings::write(newborn.pid, birth.linux)?;
+                if birth.namespaces.is_new(NamespaceKind::User) {
+                    mappings::write(newborn.pid, birth.linux)?;
+                }
                 line.go()?;
             }
             Heard::Asked(Ask::RunHooks, _) => {

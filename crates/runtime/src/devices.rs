@@ -138,6 +138,8 @@ impl<'a> Node<'a> {
             Error::new(Kind::Invalid, format!("make device {}: no name", self.path.display()))
         })?;
         match source {
+            // Anybody may make a pipe.
+            _ if self.kind == FileType::Fifo => self.make(directory, name),
             Source::Made => self.make(directory, name),
             Source::Bound => self.bind(directory, name),
         }
@@ -150,6 +152,8 @@ impl<'a> Node<'a> {
         match rustix::fs::mknodat(directory, name, self.kind, mode, device) {
             Ok(()) => {}
             Err(Errno::EXIST) => return self.check(directory, name),
+            // The root of a user namespace that is not the container's own.
+            Err(Errno::PERM) if self.kind != FileType::Fifo => return self.bind(directory, name),
             Err(errno) => return Err(errno).doing(|| "make the node"),
         }
         if self.owner != (0, 0) {
@@ -173,10 +177,7 @@ impl<'a> Node<'a> {
     }
 
     fn bind(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
-        if self.kind != FileType::CharacterDevice {
-            return Err(Error::new(Kind::Unsupported, "bind anything but a character device"));
-        }
-        let device = host_place(self.path, (self.major, self.minor))?;
+        let device = host_place(self.path, self.kind, (self.major, self.minor))?;
         let attributes = Attributes::propagating(Propagation::Private);
         let device = dhow_sys::mount::copy(device.as_fd(), attributes, Reach::ThisMount)
             .doing(|| "copy the host's")?;

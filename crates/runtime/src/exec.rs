@@ -5,6 +5,7 @@ use crate::{
     console::Console,
     container::{Newborn, cgroup, running},
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
+    mappings,
     namespaces::{born_in, flag},
     request::Init,
     task::Task,
@@ -66,15 +67,14 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let cgroup = match cgroup(request.id, request.spec) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
-        Err(error) if error.kind() == Kind::NotFound && !rustix::process::geteuid().is_root() => {
-            None
-        }
+        Err(error) if error.kind() == Kind::NotFound && mappings::is_ordinary_user() => None,
         Err(error) => return Err(error),
     };
     refuse_frozen(request.id, cgroup.as_ref())?;
     let (parent, child) = line::pair()?;
     let joins_pid = visit.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
-    let side = born_in(joins_pid.then(|| visit.target.as_fd()), || {
+    let targets = joins_pid.then(|| (NamespaceKind::Pid, visit.target.as_fd()));
+    let side = born_in(targets.as_slice(), || {
         clone3(ThreadNameSpaceType::empty(), cgroup.as_ref().and_then(Cgroup::fd_for_clone))
             .doing(|| format!("start a process in container {}", request.id))
     })?;

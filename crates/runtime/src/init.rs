@@ -12,7 +12,7 @@ use crate::{
     line::{Ask, ChildEnd},
     masks,
     mounts::{self, Prepared},
-    namespaces::Namespaces,
+    namespaces::{self, Namespaces},
     rootfs,
     sysctl::Parameters,
     task::Task,
@@ -26,7 +26,7 @@ use dhow_sys::{
     root::Root,
 };
 use rustix::{
-    fs::{Gid, Mode, OFlags, Uid},
+    fs::{Mode, OFlags},
     mount::{MountAttrFlags, UnmountFlags},
     process::DumpableBehavior,
 };
@@ -147,37 +147,25 @@ fn leave_parent(request: &Request<'_>) -> Result<()> {
 }
 
 fn enter_namespaces(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>, line: &ChildEnd) -> Result<()> {
-    if birth.namespaces.is_new(NamespaceKind::User) {
-        // The parent writes the mappings and, since we have no rights outside, moves us into the
-        // cgroup.
+    if birth.namespaces.is_own(NamespaceKind::User) {
+        // The parent writes the mappings of a new one and, since we have no rights outside, moves
+        // us into the cgroup.
         line.ask(Ask::NeedIdMaps)?;
-        birth.task.set_oom_score()?;
-        become_root()?;
-        birth.namespaces.join()?;
+        if birth.namespaces.is_new(NamespaceKind::User) {
+            birth.task.set_oom_score()?;
+            namespaces::become_root()?;
+        }
     } else {
         if let Some(cgroup) = cgroup {
             cgroup.join()?;
         }
         birth.task.set_oom_score()?;
-        birth.namespaces.join()?;
-        if birth.namespaces.is_own(NamespaceKind::User) {
-            become_root()?;
-        }
     }
+    birth.namespaces.join()?;
     birth.namespaces.make_late(birth.linux)?;
     // Processes of joined namespaces must not trace us or look at our fds.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .doing(|| "keep others from looking into the process")
-}
-
-/// The namespace's root, where it has one: it owns what is made from now on.
-fn become_root() -> Result<()> {
-    match dhow_sys::process::become_user(Uid::ROOT, Gid::ROOT, None) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-            Ok(())
-        }
-        result => result.doing(|| "become the root of the user namespace"),
-    }
 }
 
 fn name_host(spec: &Spec) -> Result<()> {

@@ -79,6 +79,7 @@ impl Order {
 }
 
 const GO: u8 = b'G';
+const BORN: u8 = b'B';
 const FAILED: u8 = b'F';
 
 /// The child's end.
@@ -156,6 +157,12 @@ impl ChildEnd {
         }
     }
 
+    /// Tells of a process that it has borne for the other side.
+    pub(crate) fn introduce(&self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<()> {
+        let [a, b, c, d] = pid.to_le_bytes();
+        send(self.socket.as_fd(), &[BORN, a, b, c, d], Some(pidfd)).doing(|| "answer the runtime")
+    }
+
     /// Tells why it cannot go on. A failure to tell is of use to nobody.
     pub(crate) fn fail(&self, error: &Error) {
         let mut message = vec![FAILED];
@@ -187,6 +194,18 @@ impl ParentEnd {
                 Ok(Heard::Asked(self.order.accept(ask)?, terminal))
             }
             _ => Err(Error::new(Kind::Internal, "hear the container's process: not a message")),
+        }
+    }
+
+    /// The process that the child has borne for us.
+    pub(crate) fn hear_of_child(&self) -> Result<(i32, OwnedFd)> {
+        let mut buffer = vec![0; LIMIT_BYTES];
+        let (count, pidfd) =
+            receive(self.socket.as_fd(), &mut buffer).doing(|| "hear the container's process")?;
+        match (&buffer[..count], pidfd) {
+            ([BORN, a, b, c, d], Some(pidfd)) => Ok((i32::from_le_bytes([*a, *b, *c, *d]), pidfd)),
+            ([FAILED, error @ ..], _) => Err(decode(error)),
+            _ => Err(Error::new(Kind::Internal, "hear the container's process: it died")),
         }
     }
 

@@ -580,21 +580,26 @@ fn mount_onto(
 
 /// Refuses a place that is not a character device of these numbers.
 pub(crate) fn check_character_device(place: BorrowedFd<'_>, numbers: (u32, u32)) -> Result<()> {
+    check_device(place, FileType::CharacterDevice, numbers)
+}
+
+fn check_device(place: BorrowedFd<'_>, kind: FileType, numbers: (u32, u32)) -> Result<()> {
     let status = rustix::fs::fstat(place).doing(|| "look at it")?;
     let found = (rustix::fs::major(status.st_rdev), rustix::fs::minor(status.st_rdev));
-    if FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && found == numbers {
+    if FileType::from_raw_mode(status.st_mode) == kind && found == numbers {
         return Ok(());
     }
     let (major, minor) = numbers;
-    Err(Error::new(Kind::Denied, format!("it is not the character device {major}:{minor}")))
+    let name = if kind == FileType::BlockDevice { "block" } else { "character" };
+    Err(Error::new(Kind::Denied, format!("it is not the {name} device {major}:{minor}")))
 }
 
 /// A device node of the host's, checked. The calling process is still in the host's mount tree.
-pub(crate) fn host_place(path: &Path, numbers: (u32, u32)) -> Result<OwnedFd> {
+pub(crate) fn host_place(path: &Path, kind: FileType, numbers: (u32, u32)) -> Result<OwnedFd> {
     let doing = || format!("open the host's {}", path.display());
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = rustix::fs::open(path, flags, Mode::empty()).doing(doing)?;
-    check_character_device(place.as_fd(), numbers).doing(doing)?;
+    check_device(place.as_fd(), kind, numbers).doing(doing)?;
     Ok(place)
 }
 

@@ -1,10 +1,27 @@
 //! The namespaces that a container gets: new ones, others' joined by path, or the caller's.
+//!
+//! Who may join a namespace, and who owns a new one, is decided by user namespaces, so that the
+//! order of things depends on the container's:
+//!
+//! ```text
+//!   the caller's  born into the new ones; the child joins the others
+//!   a new one     the caller, who has the rights, enters the others for a moment and bears the
+//!                 child there, into the new ones: its user namespace owns these
+//!   another's     a helper joins what it has the rights for, then the user namespace, then the
+//!                 rest, and bears its sibling, our child, into the new ones
+//! ```
 
+use crate::{container::Newborn, line};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{Linux, NamespaceKind, TimeOffset};
-use dhow_sys::{clone::Side, procfs::Procfs};
+use dhow_sys::{
+    clone::{Side, clone3, clone3_sibling},
+    procfs::Procfs,
+};
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{Gid, Mode, OFlags, Uid},
+    io::Errno,
+    process::DumpableBehavior,
     thread::ThreadNameSpaceType,
 };
 use std::{
@@ -37,6 +54,7 @@ impl Namespaces {
                 Some(path) => namespaces.joined.push((kind, open(path, kind)?)),
             }
         }
+        check_offsets(&linux.time_offsets, namespaces.is_new(NamespaceKind::Time))?;
         Ok(namespaces)
     }
 
@@ -61,13 +79,91 @@ impl Namespaces {
         self.new - ThreadNameSpaceType::CONTROL_GROUP - ThreadNameSpaceType::TIME
     }
 
-    /// In the child: joins what is to be joined. A PID namespace is joined by being born in it.
-    pub(crate) fn join(&self) -> Result<()> {
-        for (kind, fd) in self.joined.iter().filter(|joined| joined.0 != NamespaceKind::Pid) {
-            dhow_sys::namespace::join(fd.as_fd(), flag(*kind))
-                .doing(|| format!("join the {} namespace", kind.proc_name()))?;
+    /// Whether this kind is joined before the container's process is born. A PID namespace can be
+    /// entered by birth only. A mount namespace hides the host's files, so it comes last.
+    fn is_joined_before_birth(&self, kind: NamespaceKind) -> bool {
+        let own_user = self.is_own(NamespaceKind::User) && kind != NamespaceKind::Mount;
+        kind == NamespaceKind::Pid || own_user
+    }
+
+    /// Bears the container's process. `before` runs in whoever bears it outside the container's
+    /// user namespace, where that is another's.
+    pub(crate) fn bear(
+        &self,
+        cgroup: Option<BorrowedFd<'_>>,
+        before: impl FnOnce() -> Result<()>,
+    ) -> Result<Side> {
+        if self.joined(NamespaceKind::User).is_some() {
+            return self.bear_by_helper(before);
         }
-        Ok(())
+        let targets: Vec<_> = self
+            .joined
+            .iter()
+            .filter(|joined| self.is_joined_before_birth(joined.0))
+            .map(|(kind, fd)| (*kind, fd.as_fd()))
+            .collect();
+        born_in(&targets, || {
+            clone3(self.at_birth(), cgroup).doing(|| "start the container's process")
+        })
+    }
+
+    /// Nobody comes back from a user namespace, so a helper enters it.
+    fn bear_by_helper(&self, before: impl FnOnce() -> Result<()>) -> Result<Side> {
+        let (parent, child) = line::pair()?;
+        match clone3(ThreadNameSpaceType::empty(), None).doing(|| "start a helper")? {
+            Side::Child => {
+                drop(parent);
+                let born = before().and_then(|()| self.enter_user()).and_then(|()| {
+                    clone3_sibling(self.at_birth()).doing(|| "start the container's process")
+                });
+                let told = match born {
+                    Ok(Side::Child) => return Ok(Side::Child),
+                    Ok(Side::Parent { pid, pidfd }) => child.introduce(pid, pidfd.as_fd()),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = told {
+                    child.fail(&error);
+                }
+                dhow_sys::process::leave(0)
+            }
+            Side::Parent { pid, pidfd } => {
+                drop(child);
+                let heard = parent.hear_of_child();
+                Newborn { pid, pidfd }.end();
+                let (pid, pidfd) = heard?;
+                Ok(Side::Parent { pid, pidfd })
+            }
+        }
+    }
+
+    /// In the helper: first what the caller's rights are good for, then the user namespace, then
+    /// what its root's rights are needed for.
+    fn enter_user(&self) -> Result<()> {
+        // Its processes must not look into us.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .doing(|| "keep others from looking into the process")?;
+        let mut later = Vec::new();
+        let others = |kind| !matches!(kind, NamespaceKind::User | NamespaceKind::Mount);
+        for (kind, fd) in self.joined.iter().filter(|joined| others(joined.0)) {
+            if let Err(error) = dhow_sys::namespace::join(fd.as_fd(), flag(*kind)) {
+                if error.kind() != std::io::ErrorKind::PermissionDenied {
+                    return Err(error).doing(|| join_text(*kind));
+                }
+                later.push((*kind, fd));
+            }
+        }
+        let user = self.joined(NamespaceKind::User).expect("there is one: it is why we are here");
+        join(NamespaceKind::User, user.as_fd())?;
+        become_root()?;
+        later.into_iter().try_for_each(|(kind, fd)| join(kind, fd.as_fd()))
+    }
+
+    /// In the child: joins what is not joined yet.
+    pub(crate) fn join(&self) -> Result<()> {
+        self.joined
+            .iter()
+            .filter(|joined| !self.is_joined_before_birth(joined.0))
+            .try_for_each(|(kind, fd)| join(*kind, fd.as_fd()))
     }
 
     /// In the child: makes the namespaces that could not be made at birth.
@@ -83,9 +179,24 @@ impl Namespaces {
     }
 }
 
+/// Clocks that a time namespace can shift, and shifts only before anybody is in it.
+fn check_offsets(offsets: &BTreeMap<String, TimeOffset>, is_new: bool) -> Result<()> {
+    let refuse = |text: String| Err(Error::new(Kind::Invalid, text));
+    match offsets.keys().find(|clock| !matches!(clock.as_str(), "monotonic" | "boottime")) {
+        Some(clock) => refuse(format!("set the offset of clock {clock:?}: there is no such clock")),
+        None if !offsets.is_empty() && !is_new => {
+            refuse("set the offsets of clocks without a new time namespace".to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
 /// Makes a time namespace, sets its clocks while nobody is in it, and enters it.
 fn make_time(offsets: &BTreeMap<String, TimeOffset>) -> Result<()> {
     let host = Procfs::of_host().doing(|| "check /proc")?;
+    // The offsets are a file of ours, which a change of user has given to the host's root.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+        .doing(|| "keep the own process's files")?;
     dhow_sys::namespace::leave(ThreadNameSpaceType::TIME).doing(|| "make a time namespace")?;
     for (clock, offset) in offsets {
         let line = format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
@@ -111,28 +222,68 @@ pub(crate) fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
     }
 }
 
+/// Opens the namespace of another, if it is of the kind that it is said to be.
 fn open(path: &Path, kind: NamespaceKind) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-        .doing(|| format!("open {} namespace {}", kind.proc_name(), path.display()))
+    let name = kind.proc_name();
+    let doing = || format!("open {name} namespace {}", path.display());
+    if !path.is_absolute() {
+        return Err(Error::new(Kind::Invalid, format!("{}: the path is not absolute", doing())));
+    }
+    // Not blocking: the path may be a pipe's.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let namespace = rustix::fs::open(path, flags, Mode::empty()).doing(doing)?;
+    let is_kind = |kind: NamespaceKind| {
+        dhow_sys::namespace::kind_of(namespace.as_fd()).is_ok_and(|found| found == flag(kind))
+    };
+    if is_kind(kind) {
+        return Ok(namespace);
+    }
+    let text = match NamespaceKind::ALL.into_iter().find(|other| is_kind(*other)) {
+        Some(other) => format!("{}: it is a {} namespace", doing(), other.proc_name()),
+        None => format!("{}: it is no namespace", doing()),
+    };
+    Err(Error::new(Kind::Invalid, text))
 }
 
-/// Bears a child, in the PID namespace behind `target` where there is one. The caller comes back to
-/// its own afterwards; the child stays.
+fn join_text(kind: NamespaceKind) -> String {
+    format!("join the {} namespace", kind.proc_name())
+}
+
+fn join(kind: NamespaceKind, namespace: BorrowedFd<'_>) -> Result<()> {
+    dhow_sys::namespace::join(namespace, flag(kind)).doing(|| join_text(kind))
+}
+
+/// The root of the user namespace that the process is in, where it has one: it owns what is made
+/// from now on.
+pub(crate) fn become_root() -> Result<()> {
+    match dhow_sys::process::become_user(Uid::ROOT, Gid::ROOT, None) {
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+        result => result.doing(|| "become the root of the user namespace"),
+    }
+}
+
+/// Bears a child in the namespaces behind `targets`. The caller comes back to its own afterwards;
+/// the child stays.
 pub(crate) fn born_in(
-    target: Option<BorrowedFd<'_>>,
+    targets: &[(NamespaceKind, BorrowedFd<'_>)],
     birth: impl FnOnce() -> Result<Side>,
 ) -> Result<Side> {
-    let Some(target) = target else { return birth() };
+    if targets.is_empty() {
+        return birth();
+    }
     let host = Procfs::of_host().doing(|| "check /proc")?;
-    let own = host.namespace("self", "pid").doing(|| "open the own PID namespace")?;
-    dhow_sys::namespace::join(target, ThreadNameSpaceType::PROCESS_ID)
-        .doing(|| "join the PID namespace")?;
-    let born = birth();
+    let mut own = Vec::new();
+    for (kind, _) in targets {
+        let text = || format!("open the own {} namespace", kind.proc_name());
+        own.push((*kind, host.namespace("self", kind.proc_name()).doing(text)?));
+    }
+    let born = targets.iter().try_for_each(|(kind, fd)| join(*kind, *fd)).and_then(|()| birth());
     if matches!(born, Ok(Side::Child)) {
         return born;
     }
-    dhow_sys::namespace::join(own.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-        .doing(|| "come back to the own PID namespace")?;
+    for (kind, fd) in &own {
+        dhow_sys::namespace::join(fd.as_fd(), flag(*kind))
+            .doing(|| format!("come back to the own {} namespace", kind.proc_name()))?;
+    }
     born
 }

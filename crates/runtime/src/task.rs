@@ -11,7 +11,9 @@
 //! (CAP_SYS_ADMIN, so it comes first) or the promise of no new privileges (then it comes last, and
 //! need not allow what `settle` does).
 
-use crate::{Stdio, capabilities::Sets, console::Console, limits::Limits, program::Program};
+use crate::{
+    Stdio, capabilities::Sets, console::Console, limits::Limits, mappings, program::Program,
+};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{ConsoleSize, Process, Seccomp};
 use dhow_sys::{
@@ -172,9 +174,9 @@ impl<'a> Task<'a> {
         match dhow_sys::process::become_user(uid, gid, Some(&self.groups)) {
             // A user namespace of an ordinary user may forbid setgroups(2).
             Err(error)
-                if is_user_own
-                    && self.groups.is_empty()
-                    && error.raw_os_error() == Some(Errno::PERM.raw_os_error()) =>
+                if self.groups.is_empty()
+                    && error.raw_os_error() == Some(Errno::PERM.raw_os_error())
+                    && (is_user_own || mappings::forbids_leaving_groups()) =>
             {
                 dhow_sys::process::become_user(uid, gid, None).doing(doing)
             }

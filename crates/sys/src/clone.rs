@@ -37,6 +37,26 @@ pub enum Side {
 /// of this thread alone, and every lock that another one holds would stay locked in it.
 /// Linux 5.7 with a cgroup, 5.5 without.
 pub fn clone3(namespaces: ThreadNameSpaceType, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
+    copy(namespaces, cgroup, Parent::Caller)
+}
+
+/// As [`clone3`], but the child is our parent's: a sibling, whom our parent reaps.
+pub fn clone3_sibling(namespaces: ThreadNameSpaceType) -> io::Result<Side> {
+    copy(namespaces, None, Parent::OfCaller)
+}
+
+/// Whose child it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Parent {
+    Caller,
+    OfCaller,
+}
+
+fn copy(
+    namespaces: ThreadNameSpaceType,
+    cgroup: Option<BorrowedFd<'_>>,
+    parent: Parent,
+) -> io::Result<Side> {
     if thread_count()? != 1 {
         return Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
@@ -46,6 +66,14 @@ pub fn clone3(namespaces: ThreadNameSpaceType, cgroup: Option<BorrowedFd<'_>>) -
     let mut pidfd: libc::c_int = -1;
     let mut flags: u64 = libc::CLONE_PIDFD.unsigned_abs().into();
     flags |= CLONE_CLEAR_SIGHAND | u64::from(namespaces.bits());
+    // A sibling ends with the signal that we end with; the kernel wants none named.
+    let exit_signal = match parent {
+        Parent::Caller => libc::SIGCHLD.unsigned_abs().into(),
+        Parent::OfCaller => 0,
+    };
+    if parent == Parent::OfCaller {
+        flags |= u64::from(libc::CLONE_PARENT.unsigned_abs());
+    }
     let mut cgroup_fd = 0;
     if let Some(cgroup) = cgroup {
         flags |= CLONE_INTO_CGROUP;
@@ -57,7 +85,7 @@ pub fn clone3(namespaces: ThreadNameSpaceType, cgroup: Option<BorrowedFd<'_>>) -
         pidfd: (&raw mut pidfd).addr() as u64,
         child_tid: 0,
         parent_tid: 0,
-        exit_signal: libc::SIGCHLD.unsigned_abs().into(),
+        exit_signal,
         stack: 0,
         stack_size: 0,
         tls: 0,

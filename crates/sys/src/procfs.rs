@@ -76,6 +76,14 @@ impl Procfs {
         }
     }
 
+    /// Reads a short file, of less than a page, which procfs gives in one piece.
+    pub fn read(&self, path: &str) -> io::Result<String> {
+        let file = self.open(Path::new(path), OFlags::RDONLY)?;
+        let mut buffer = [0_u8; 4096];
+        let count = rustix::io::read(&file, &mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
+    }
+
     /// Opens one of the magic links to namespaces: `self/ns/pid`. The directory is proven, so what
     /// the link is can only be what the kernel put there.
     pub fn namespace(&self, process: &str, name: &str) -> io::Result<OwnedFd> {

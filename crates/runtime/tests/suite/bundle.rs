@@ -91,6 +91,16 @@ impl Bundle {
         outcome::run(&mut command, b"", LIMIT).unwrap()
     }
 
+    /// Makes root and configuration readable for everybody, and the root `uid`'s own.
+    pub(crate) fn give_to(&self, uid: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        for directory in [self.directory(), self.root().parent().unwrap()] {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(directory, mode).unwrap();
+        }
+        std::os::unix::fs::chown(self.root(), Some(uid), Some(uid)).unwrap();
+    }
+
     /// Gives the container's root all that a test of mounts needs inside: rights and no filter.
     pub(crate) fn may_mount(&mut self) {
         let names: Vec<&str> =

@@ -17,5 +17,6 @@ mod mounts;
 mod namespaces;
 mod options;
 mod propagation;
+mod rootless;
 mod shelf;
 mod terminal;

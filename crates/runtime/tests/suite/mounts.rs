@@ -164,6 +164,97 @@ fn an_idmapped_mount_shows_mapped_owners() {
     assert!(outcome.stdout.contains("idmapped"), "{outcome}");
 }
 
+/// An image's `/etc/resolv.conf` is often a link to what only a running system has.
+#[test]
+fn what_a_dangling_link_names_is_made_inside_the_root() {
+    use std::os::unix::fs::symlink;
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let source = bundle.directory().join("resolv.conf");
+    std::fs::write(&source, "nameserver 192.0.2.1").unwrap();
+    let etc = bundle.root().join("etc");
+    symlink("../run/resolve/stub.conf", etc.join("resolv.conf")).unwrap();
+    symlink("/nowhere/dir", bundle.root().join("tree")).unwrap();
+    symlink("/../../../../outside", bundle.root().join("out")).unwrap();
+    symlink("circle", bundle.root().join("circle")).unwrap();
+    bundle.spec.mounts.push(bind(&source, "/etc/resolv.conf", &["bind", "ro"]));
+    bundle.spec.mounts.push(tmpfs("/tree/deep", &["size=64k"]));
+    bundle.spec.mounts.push(tmpfs("/out", &["size=64k"]));
+
+    let outcome = bundle
+        .sh("cat /etc/resolv.conf /run/resolve/stub.conf; echo; mount | grep -c '/nowhere/dir/deep'
+             touch /outside/x && ls /out")
+        .ok();
+
+    assert_eq!(outcome.stdout, "nameserver 192.0.2.1nameserver 192.0.2.1\n1\nx\n", "{outcome}");
+    assert!(!Path::new("/outside").exists() && bundle.root().join("outside").is_dir());
+
+    bundle.spec.mounts.push(tmpfs("/circle/x", &["size=64k"]));
+    drop(bundle.run(&["true"]).exits(125).says("mount /circle/x: open the destination"));
+}
+
+#[test]
+fn files_sockets_and_links_can_be_bound() {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let at = bundle.directory().to_owned();
+    std::fs::write(at.join("file"), "content").unwrap();
+    symlink("file", at.join("link")).unwrap();
+    let _listener = UnixListener::bind(at.join("socket")).unwrap();
+    for name in ["file", "link", "socket"] {
+        bundle.spec.mounts.push(bind(&at.join(name), &format!("/new/{name}"), &["bind"]));
+    }
+    bundle.spec.mounts.push(bind(&at.join("file"), "/etc/passwd", &["bind"]));
+
+    let outcome = bundle.sh("cat /new/file /new/link /etc/passwd; echo; stat -c %F /new/*").ok();
+
+    let kinds = "regular file\nregular file\nsocket\n";
+    assert_eq!(outcome.stdout, format!("contentcontentcontent\n{kinds}"));
+    bundle.spec.mounts.push(bind(&at, "/etc/group", &["bind"]));
+    drop(bundle.run(&["true"]).exits(125).says("mount /etc/group"));
+    bundle.spec.mounts.pop();
+    bundle.spec.mounts.push(bind(&at.join("missing"), "/x", &["bind"]));
+    drop(bundle.run(&["true"]).exits(125).says("missing: No such file"));
+}
+
+#[test]
+fn a_root_is_found_through_a_link_and_a_file_is_none() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    std::os::unix::fs::symlink(bundle.root(), bundle.directory().join("rootfs")).unwrap();
+    bundle.spec.root.as_mut().unwrap().path = "rootfs".into();
+
+    assert_eq!(bundle.sh("echo inside").ok().stdout, "inside\n");
+
+    for (path, says) in [("config.json", "Not a directory"), ("none", "No such file")] {
+        bundle.spec.root.as_mut().unwrap().path = path.into();
+        drop(bundle.run(&["true"]).exits(125).says("open root filesystem").says(says));
+    }
+}
+
+#[test]
+fn masked_and_readonly_paths_that_are_not_there_are_passed_over() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    std::fs::create_dir_all(bundle.root().join("secret/inner")).unwrap();
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    for path in ["/none", "/etc/passwd/none", "/secret", "/etc/hostname"] {
+        linux.masked_paths.push(path.to_owned());
+    }
+    for path in ["/none", "/etc/passwd/none", "/usr", "/etc/group"] {
+        linux.readonly_paths.push(path.to_owned());
+    }
+
+    let outcome = bundle
+        .sh("ls /secret | wc -l; touch /secret/x; wc -c < /etc/hostname; touch /usr/x
+             echo x >> /etc/group; touch /etc/new && echo new; test -e /none || echo none")
+        .ok();
+
+    assert_eq!(outcome.stdout, "0\n0\nnew\nnone\n", "{outcome}");
+    assert_eq!(outcome.stderr.matches("Read-only").count(), 3, "{outcome}");
+}
+
 #[test]
 fn a_readonly_tmpfs_can_still_hold_mounts() {
     needs_root!();

@@ -1,0 +1,214 @@
+//! Containers of ordinary users: with ranges of ids, with one id, in user namespaces of others'.
+//!
+//! Who may map what is said by files that a test may not change; it covers them in a mount namespace
+//! of its own.
+
+use crate::{bundle::Bundle, mounts::bind};
+use dhow_spec::runtime::{Device, IdMapping, Linux, Namespace, NamespaceKind};
+use dhow_testkit::{needs_root, needs_tool};
+use std::{os::unix::fs::MetadataExt, path::Path};
+
+/// A user who exists in the tests' files only.
+const UID: u32 = 4321;
+
+/// Makes the user, with their ranges, in the mount namespace of the test, and becomes them.
+const AS_USER: &str = r#"
+    echo 'tester:x:4321:4321::/:/bin/sh' | cat /etc/passwd - > passwd
+    echo 'tester:200000:1000' > subuid; echo 'tester:300000:5000' > subgid
+    for name in passwd subuid subgid; do mount --bind $name /etc/$name; done
+    exec setpriv --reuid=4321 --regid=4321 --clear-groups "$@""#;
+
+fn linux(bundle: &mut Bundle) -> &mut Linux {
+    bundle.spec.linux.as_mut().unwrap()
+}
+
+fn range(container_id: u32, host_id: u32, size: u32) -> IdMapping {
+    IdMapping { container_id, host_id, size }
+}
+
+/// A bundle for a user to whom no cgroup is delegated, in a new user namespace.
+fn bundle(uids: &[IdMapping], gids: &[IdMapping]) -> Bundle {
+    let mut bundle = Bundle::new();
+    let linux = linux(&mut bundle);
+    linux.namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
+    linux.uid_mappings = uids.to_vec();
+    linux.gid_mappings = gids.to_vec();
+    bundle.give_to(UID);
+    bundle
+}
+
+/// Leaves out what needs the group of terminals.
+fn without_groups(bundle: &mut Bundle) {
+    for mount in &mut bundle.spec.mounts {
+        mount.options.retain(|option| !option.starts_with("gid="));
+    }
+}
+
+#[test]
+fn an_ordinary_user_has_ranges_of_ids_with_groups_and_devices() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare", "newuidmap", "newgidmap");
+    let mut bundle = bundle(
+        &[range(0, UID, 1), range(1, 200_000, 500), range(1000, 200_500, 500)],
+        &[range(0, UID, 1), range(1, 300_000, 5000)],
+    );
+    bundle.process().user.uid = 1000;
+    bundle.process().user.gid = 7;
+    bundle.process().user.additional_gids = vec![8, 2000];
+    linux(&mut bundle).devices = vec![Device {
+        kind: "b".to_owned(),
+        path: "/dev/vda".into(),
+        major: 254,
+        minor: 0,
+        ..Device::default()
+    }];
+    let has_disk = Path::new("/dev/vda").exists();
+    if !has_disk {
+        linux(&mut bundle).devices.clear();
+    }
+
+    let outcome = bundle
+        .sh_within(
+            AS_USER,
+            "id -u; id -G; tr -s ' ' < /proc/self/uid_map; touch /tmp/x; stat -c %u:%g /tmp/x
+             echo x > /dev/null && echo null; stat -c %F /dev/full /dev/tty
+             stat -c %t:%T /dev/vda 2> /dev/null || echo fe:0",
+        )
+        .ok();
+
+    let expected = "1000\n7 8 2000\n 0 4321 1\n 1 200000 500\n 1000 200500 500\n1000:7\nnull\n\
+                    character special file\ncharacter special file\nfe:0\n";
+    assert_eq!(outcome.stdout, expected, "{outcome}");
+    let made = bundle.root().join("tmp/x").metadata().unwrap();
+    assert_eq!((made.uid(), made.gid()), (200_500, 300_006));
+}
+
+#[test]
+fn ids_that_are_not_the_user_s_are_refused_and_nothing_is_left() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare", "newuidmap", "newgidmap");
+    for (uids, gids, says) in [
+        ([range(0, 0, 1)], [range(0, UID, 1)], "map the user ids: run newuidmap"),
+        ([range(0, 200_000, 2000)], [range(0, UID, 1)], "map the user ids: run newuidmap"),
+        ([range(0, UID, 1)], [range(0, 500_000, 2)], "map the group ids: run newgidmap"),
+    ] {
+        let mut bundle = bundle(&uids, &gids);
+
+        drop(bundle.sh_within(AS_USER, "true").exits(125).says(says));
+    }
+}
+
+#[test]
+fn without_the_helpers_one_id_is_enough_and_more_is_refused_with_a_hint() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let without =
+        "PATH=/nowhere\nexec /usr/bin/setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"";
+    let one = [range(0, UID, 1)];
+    let mut single = bundle(&one, &one);
+    without_groups(&mut single);
+
+    let outcome = single
+        .sh_within(
+            without,
+            "id -u; cat /proc/self/setgroups; echo x > /dev/null && echo null
+             mkfifo /tmp/pipe && ls /dev/mqueue | wc -l; test -d /sys/class && echo sys",
+        )
+        .ok();
+
+    assert_eq!(outcome.stdout, "0\ndeny\nnull\n0\nsys\n", "{outcome}");
+    let mut ranges = bundle(&[range(0, UID, 1), range(1, 200_000, 5)], &one);
+    let outcome = ranges.sh_within(without, "true").exits(125);
+    drop(outcome.says("run newuidmap: No such file"));
+}
+
+#[test]
+fn groups_that_cannot_be_entered_are_refused_by_name() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let one = [range(0, UID, 1)];
+    let mut bundle = bundle(&one, &one);
+    without_groups(&mut bundle);
+    bundle.process().user.additional_gids = vec![0];
+
+    drop(bundle.sh_within(AS_USER, "true").exits(125).says("become user 0 and group 0"));
+}
+
+#[test]
+fn the_root_of_a_user_namespace_needs_none_of_its_own() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let mut bundle = Bundle::new();
+    bundle.give_to(UID);
+    without_groups(&mut bundle);
+    let user = "exec setpriv --reuid=4321 --regid=4321 --clear-groups unshare -Ur \"$@\"";
+
+    let outcome = bundle
+        .sh_within(
+            user,
+            "id -u; tr -s ' ' < /proc/self/uid_map; echo $$; hostname
+             echo x > /dev/null && echo null; mount | grep -c ' /proc '; touch /mine",
+        )
+        .ok();
+
+    assert_eq!(outcome.stdout, "0\n 0 4321 1\n1\ninside\nnull\n1\n", "{outcome}");
+    assert_eq!(bundle.root().join("mine").metadata().unwrap().uid(), UID);
+}
+
+#[test]
+fn an_ordinary_user_joins_their_own_user_namespace() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let one = [range(0, UID, 1)];
+    let mut bundle = bundle(&one, &one);
+    without_groups(&mut bundle);
+    linux(&mut bundle).uid_mappings.clear();
+    linux(&mut bundle).gid_mappings.clear();
+    // Both namespaces are the sleeper's, which is the user's own.
+    for namespace in &mut linux(&mut bundle).namespaces {
+        if matches!(namespace.kind, NamespaceKind::User | NamespaceKind::Uts) {
+            let name = namespace.kind.proc_name();
+            namespace.path = Some(bundle_path(name).into());
+        }
+    }
+    let setup = "mkdir -p /tmp/dhow-joined; mount -t tmpfs none /tmp/dhow-joined
+        setpriv --reuid=4321 --regid=4321 --clear-groups unshare -Ur --uts sh -c \\
+            'hostname joined; echo > /tmp/dhow-joined/ready; exec sleep 30' &
+        chmod 777 /tmp/dhow-joined
+        until [ -e /tmp/dhow-joined/ready ]; do sleep 0.02; done
+        for kind in user uts; do ln -s /proc/$!/ns/$kind /tmp/dhow-joined/$kind; done
+        setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"; code=$?
+        kill $!; exit $code";
+    bundle.spec.hostname = None;
+
+    let outcome = bundle.sh_within(setup, "hostname; id -u; tr -s ' ' < /proc/self/uid_map").ok();
+
+    assert_eq!(outcome.stdout, "joined\n0\n 0 4321 1\n", "{outcome}");
+}
+
+fn bundle_path(name: &str) -> String {
+    format!("/tmp/dhow-joined/{name}")
+}
+
+#[test]
+fn a_bind_mount_keeps_what_the_host_has_locked() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let one = [range(0, UID, 1)];
+    let locked = "mkdir locked; mount -t tmpfs -o nosuid,nodev,noexec,noatime,mode=777 none locked
+        exec setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"";
+    let with = |options: &[&str]| {
+        let mut bundle = bundle(&one, &one);
+        without_groups(&mut bundle);
+        bundle.spec.mounts.push(bind(Path::new("locked"), "/locked", options));
+        bundle.sh_within(locked, "grep ' /locked ' /proc/self/mountinfo | cut -d' ' -f6")
+    };
+
+    let kept = with(&["rbind"]).ok();
+    let added = with(&["rbind", "ro", "nosuid", "rprivate"]).ok();
+    let refused = with(&["rbind", "exec", "suid"]).exits(125);
+
+    assert_eq!(kept.line(), "rw,nosuid,nodev,noexec,noatime");
+    assert_eq!(added.line(), "ro,nosuid,nodev,noexec,noatime");
+    drop(refused.says("set the options of").says("Operation not permitted"));
+}
