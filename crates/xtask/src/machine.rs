@@ -32,7 +32,7 @@ const fn program(name: &'static str, package: &'static str, tests: &'static str)
     Need { sign: Sign::Program(name), package, tests }
 }
 
-const NEEDS: [Need; 19] = [
+const NEEDS: [Need; 26] = [
     program("busybox", "busybox-static", "everything that runs a container"),
     program("mmdebstrap", "mmdebstrap", "everything that runs Debian or the large python image"),
     program("docker-registry", "docker-registry", "pulls and pushes"),
@@ -40,6 +40,17 @@ const NEEDS: [Need; 19] = [
     program("umoci", "umoci", "layers unpacked by others"),
     program("crun", "crun", "comparisons with crun"),
     program("runc", "runc", "comparisons with runc"),
+    program("podman", "podman", "dhow under podman"),
+    program("conmon", "conmon", "dhow under podman"),
+    program("dockerd", "docker.io", "dhow under docker"),
+    program("docker", "docker.io", "dhow under docker"),
+    program("containerd", "containerd", "dhow under containerd and its CRI"),
+    program("curl", "curl", "dhow under CRI"),
+    Need {
+        sign: Sign::File("/usr/lib/cni/ptp"),
+        package: "containernetworking-plugins",
+        tests: "dhow under CRI",
+    },
     program("htpasswd", "apache2-utils", "registries with passwords"),
     program("openssl", "openssl", "certificates read by others"),
     program("strace", "strace", "budgets of system calls and crashes at each of them"),
@@ -121,6 +132,8 @@ fn apt_get(words: &[&str]) -> Result<()> {
         .args(["-q", "-q"])
         .args(words)
         .env("DEBIAN_FRONTEND", "noninteractive")
+        // In this one, daemons of packages are not started; the tests start their own.
+        .env("RUNLEVEL", "1")
         .stdin(Stdio::null())
         .output()
         .doing(doing)?;
