@@ -7,6 +7,7 @@ use crate::{
     line::{self, Ask, Heard, ParentEnd},
     mappings,
     namespaces::Namespaces,
+    net_devices::{self, Moved},
     request::{Hold, Init},
     sysctl::Parameters,
     task::Task,
@@ -14,7 +15,7 @@ use crate::{
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_cgroup::{Cgroup, Hierarchies, Location};
 use dhow_spec::runtime::{Hook, Linux, NamespaceKind, Resources, Spec, Status};
-use dhow_sys::clone::Side;
+use dhow_sys::{clone::Side, procfs::Procfs};
 use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions},
@@ -132,6 +133,9 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     if names_host && !namespaces.is_own(NamespaceKind::Uts) {
         return Err(invalid("a host name needs a UTS namespace of the container's own"));
     }
+    if !linux.net_devices.is_empty() && !namespaces.is_own(NamespaceKind::Network) {
+        return Err(invalid("linux.netDevices need a network namespace of the container's own"));
+    }
     let parameters = Parameters::prepare(&linux.sysctl, &namespaces)?;
     let task = Task::prepare(process, linux.seccomp.as_ref(), request.stdio)?;
     // An ordinary user may mount in a user namespace only, so there the child opens these.
@@ -146,7 +150,6 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
 /// What a configuration may ask and this runtime does not do, it says so and does not guess.
 fn refuse_unsupported(linux: &Linux) -> Result<()> {
     let asked = [
-        ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
         ("linux.memoryPolicy", linux.memory_policy.is_some()),
     ];
@@ -181,17 +184,32 @@ fn bear(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>) -> Result<Container> {
         Side::Parent { pid, pidfd } => {
             drop(child);
             let newborn = Newborn { pid, pidfd };
-            match accompany(birth, cgroup, &newborn, parent) {
+            let mut moved = None;
+            match accompany(birth, cgroup, &newborn, parent, &mut moved) {
                 Ok((terminal, waiting)) => {
                     newborn.into_container(terminal, waiting, birth.request.hold)
                 }
                 Err(error) => {
                     newborn.end();
+                    if let Some(moved) = moved {
+                        moved.restore();
+                    }
                     Err(error)
                 }
             }
         }
     }
+}
+
+/// The devices of the configuration, moved into the container's network namespace.
+fn move_devices(birth: &Birth<'_>, pid: i32) -> Result<Moved> {
+    let namespace = match birth.namespaces.joined(NamespaceKind::Network) {
+        Some(joined) => joined.try_clone().doing(|| "keep the net namespace")?,
+        None => Procfs::of_host()
+            .and_then(|host| host.namespace(&pid.to_string(), "net"))
+            .doing(|| "open the container's net namespace")?,
+    };
+    net_devices::move_in(&birth.linux.net_devices, namespace)
 }
 
 /// A first process that nobody has heard of yet.
@@ -252,6 +270,7 @@ fn accompany(
     cgroup: Option<&Cgroup>,
     newborn: &Newborn,
     mut line: ParentEnd,
+    moved: &mut Option<Moved>,
 ) -> Result<(Option<OwnedFd>, Option<Waiting>)> {
     let mut terminal = None;
     loop {
@@ -264,6 +283,10 @@ fn accompany(
                 if birth.namespaces.is_new(NamespaceKind::User) {
                     mappings::write(newborn.pid, birth.linux)?;
                 }
+                line.go()?;
+            }
+            Heard::Asked(Ask::MoveDevices, _) => {
+                *moved = Some(move_devices(birth, newborn.pid)?);
                 line.go()?;
             }
             Heard::Asked(Ask::RunHooks, _) => {

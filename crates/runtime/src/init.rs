@@ -117,6 +117,9 @@ fn prepare(
 ) -> Result<(Option<Console>, Option<Procfs>)> {
     leave_parent(birth.request)?;
     enter_namespaces(birth, cgroup, line)?;
+    if !birth.linux.net_devices.is_empty() {
+        line.ask(Ask::MoveDevices)?;
+    }
     name_host(birth.request.spec)?;
     if birth.namespaces.is_new(NamespaceKind::Network) {
         dhow_sys::loopback::bring_up().doing(|| "bring up the loopback interface")?;

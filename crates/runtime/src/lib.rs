@@ -26,6 +26,7 @@ mod mappings;
 mod masks;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod options;
 mod program;
 mod request;

@@ -5,6 +5,8 @@
 //!     │  clone3 ───────────────────────────▶│
 //!     │◀────────────────────── NeedIdMaps ──│  has its user namespace
 //!     │  Go ───────────────────────────────▶│
+//!     │◀────────────────────── MoveDevices ─│  is in its network namespace
+//!     │  Go ───────────────────────────────▶│
 //!     │◀───────────────────────── RunHooks ─│  mounts done, root not yet pivoted
 //!     │  Go ───────────────────────────────▶│
 //!     │◀──────────── Ready (and terminal) ──│  is the container's user, waits
@@ -14,7 +16,7 @@
 //!
 //! The order is the security argument (hooks must see the mounts but run before the pivot), so it
 //! is data here and not spread over the two processes. At any point the child may say `Failed`
-//! instead, with its error; it then ends. `exec` uses the same line, without the first two.
+//! instead, with its error; it then ends. `exec` uses the same line, without the first three.
 
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
@@ -39,6 +41,8 @@ const LIMIT_BYTES: usize = 8192;
 pub(crate) enum Ask {
     /// Its user namespace has no mappings yet.
     NeedIdMaps,
+    /// The network namespace is there; devices are to move into it.
+    MoveDevices,
     /// The mounts are done; the runtime's hooks are due.
     RunHooks,
     /// Everything is done but the exec.
@@ -46,8 +50,12 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
-    const ALL: [(Self, u8); 3] =
-        [(Self::NeedIdMaps, b'M'), (Self::RunHooks, b'H'), (Self::Ready, b'R')];
+    const ALL: [(Self, u8); 4] = [
+        (Self::NeedIdMaps, b'M'),
+        (Self::MoveDevices, b'D'),
+        (Self::RunHooks, b'H'),
+        (Self::Ready, b'R'),
+    ];
 
     fn byte(self) -> u8 {
         Self::ALL[self as usize].1

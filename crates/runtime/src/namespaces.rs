@@ -268,8 +268,17 @@ pub(crate) fn born_in(
     targets: &[(NamespaceKind, BorrowedFd<'_>)],
     birth: impl FnOnce() -> Result<Side>,
 ) -> Result<Side> {
+    visit(targets, birth, |side| matches!(side, Side::Child))
+}
+
+/// Does something in the namespaces behind `targets`, and comes back, unless who has done it stays.
+pub(crate) fn visit<T>(
+    targets: &[(NamespaceKind, BorrowedFd<'_>)],
+    work: impl FnOnce() -> Result<T>,
+    stays: impl FnOnce(&T) -> bool,
+) -> Result<T> {
     if targets.is_empty() {
-        return birth();
+        return work();
     }
     let host = Procfs::of_host().doing(|| "check /proc")?;
     let mut own = Vec::new();
@@ -277,13 +286,13 @@ pub(crate) fn born_in(
         let text = || format!("open the own {} namespace", kind.proc_name());
         own.push((*kind, host.namespace("self", kind.proc_name()).doing(text)?));
     }
-    let born = targets.iter().try_for_each(|(kind, fd)| join(*kind, *fd)).and_then(|()| birth());
-    if matches!(born, Ok(Side::Child)) {
-        return born;
+    let done = targets.iter().try_for_each(|(kind, fd)| join(*kind, *fd)).and_then(|()| work());
+    if done.as_ref().is_ok_and(stays) {
+        return done;
     }
     for (kind, fd) in &own {
         dhow_sys::namespace::join(fd.as_fd(), flag(*kind))
             .doing(|| format!("come back to the own {} namespace", kind.proc_name()))?;
     }
-    born
+    done
 }

@@ -20,6 +20,7 @@ pub mod pidfd;
 pub mod process;
 pub mod procfs;
 pub mod root;
+pub mod route;
 pub mod seal;
 pub mod signal;
 pub mod union;

@@ -15,6 +15,7 @@ mod hooks;
 mod identity;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod options;
 mod propagation;
 mod rootless;

@@ -1,0 +1,302 @@
+//! `rtnetlink(7)`, as much as it takes to hand a network device to another namespace.
+//!
+//! A [`Route`] is a socket of the network namespace that the process was in when it was opened, and
+//! stays one of that namespace, wherever the process goes. Every call here is one request and its
+//! whole answer. The formats are the kernel's own, in this machine's byte order.
+
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+};
+
+/// The length of a message's head, of a link's and of an address's.
+const HEAD: usize = 16;
+const LINK_HEAD: usize = 16;
+const ADDRESS_HEAD: usize = 8;
+
+/// The kernel sends dumps in pieces of at most this size.
+const ANSWER_BYTES: usize = 32 << 10;
+
+// Attributes of an address (`if_addr.h`), which libc does not name.
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
+
+/// Flags of an address that are the kernel's to set.
+const STATE_OF_ADDRESS: u32 = libc::IFA_F_PERMANENT | libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
+
+/// A connection to a network namespace.
+#[derive(Debug)]
+pub struct Route {
+    socket: OwnedFd,
+}
+
+/// A network device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Link {
+    /// Its number in its namespace.
+    pub index: i32,
+    /// Whether it is up, as far as its administrator is concerned.
+    pub is_up: bool,
+}
+
+/// An address of a network device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Address {
+    family: u8,
+    prefix: u8,
+    scope: u8,
+    flags: u32,
+    /// Attributes, by their numbers.
+    values: Vec<(u16, Vec<u8>)>,
+}
+
+impl Address {
+    /// Whether the device has it for good: it was not leased.
+    pub fn is_lasting(&self) -> bool {
+        self.flags & libc::IFA_F_PERMANENT != 0
+    }
+
+    /// Whether it means the same everywhere: it is not one of this link's alone.
+    pub fn is_global(&self) -> bool {
+        self.scope == libc::RT_SCOPE_UNIVERSE
+    }
+}
+
+impl Route {
+    /// Opens a connection to the network namespace that the process is in.
+    pub fn open() -> io::Result<Self> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            // The first of netlink's protocols, which is `NETLINK_ROUTE`.
+            None,
+        )?;
+        Ok(Self { socket })
+    }
+
+    /// The device of this name; `ENODEV` where there is none.
+    pub fn link(&self, name: &str) -> io::Result<Link> {
+        let mut request = Request::new(libc::RTM_GETLINK, 0, &link_head(0, 0, 0));
+        request.name(name)?;
+        let answers = self.ask(request)?;
+        let found = answers.iter().find(|answer| answer.kind == libc::RTM_NEWLINK);
+        let body = found.map(|answer| answer.body.as_slice()).unwrap_or_default();
+        let (Some(index), Some(flags)) = (number(body, 4), number(body, 8)) else {
+            return Err(broken());
+        };
+        let is_up = flags & libc::IFF_UP.unsigned_abs() != 0;
+        Ok(Link { index: i32::try_from(index).map_err(|_| broken())?, is_up })
+    }
+
+    /// The addresses of a device.
+    pub fn addresses(&self, link: Link) -> io::Result<Vec<Address>> {
+        let dump = libc::NLM_F_DUMP;
+        let answers = self.ask(Request::new(libc::RTM_GETADDR, dump, &[0; ADDRESS_HEAD]))?;
+        Ok(answers
+            .iter()
+            .filter(|answer| answer.kind == libc::RTM_NEWADDR)
+            .filter(|answer| number(&answer.body, 4) == Some(link.index.unsigned_abs()))
+            .filter_map(|answer| parse_address(&answer.body))
+            .collect())
+    }
+
+    /// Hands a device over to the namespace behind `namespace`, under a name. The kernel takes it
+    /// down on the way, and its addresses away.
+    pub fn hand_over(&self, link: Link, namespace: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        let mut request = Request::new(libc::RTM_NEWLINK, 0, &link_head(link.index, 0, 0));
+        request.attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
+        request.name(name)?;
+        self.ask(request).map(drop)
+    }
+
+    /// Brings a device up.
+    pub fn bring_up(&self, link: Link) -> io::Result<()> {
+        let up = libc::IFF_UP.unsigned_abs();
+        self.ask(Request::new(libc::RTM_NEWLINK, 0, &link_head(link.index, up, up))).map(drop)
+    }
+
+    /// Gives an address to a device.
+    pub fn add_address(&self, link: Link, address: &Address) -> io::Result<()> {
+        let mut head = vec![address.family, address.prefix, 0, address.scope];
+        head.extend(link.index.to_ne_bytes());
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let mut request = Request::new(libc::RTM_NEWADDR, flags, &head);
+        for (kind, value) in &address.values {
+            request.attribute(*kind, value);
+        }
+        request.attribute(IFA_FLAGS, &(address.flags & !STATE_OF_ADDRESS).to_ne_bytes());
+        self.ask(request).map(drop)
+    }
+
+    /// Sends a request and collects its answer, to the end.
+    fn ask(&self, request: Request) -> io::Result<Vec<Answer>> {
+        rustix::net::send(&self.socket, &request.finish(), SendFlags::empty())?;
+        let mut answers = Vec::new();
+        let mut buffer = vec![0; ANSWER_BYTES];
+        loop {
+            let (count, _) = rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
+            let mut rest = &buffer[..count];
+            while !rest.is_empty() {
+                let (answer, after) = Answer::first_of(rest).ok_or_else(broken)?;
+                rest = after;
+                match i32::from(answer.kind) {
+                    libc::NLMSG_DONE => return Ok(answers),
+                    libc::NLMSG_ERROR => {
+                        let errno = number(&answer.body, 0).ok_or_else(broken)?.cast_signed();
+                        return match errno {
+                            0 => Ok(answers),
+                            errno => Err(io::Error::from_raw_os_error(-errno)),
+                        };
+                    }
+                    _ => answers.push(answer),
+                }
+            }
+        }
+    }
+}
+
+/// A message on its way to the kernel.
+#[derive(Debug)]
+struct Request {
+    bytes: Vec<u8>,
+}
+
+impl Request {
+    fn new(kind: u16, flags: libc::c_int, head: &[u8]) -> Self {
+        let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags;
+        let flags = u16::try_from(flags).expect("flags of a message have 16 bits");
+        let mut bytes = vec![0; 4];
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        // One request at a time, so that their numbers may all be the same; the kernel is the
+        // other side.
+        bytes.extend([0; 8]);
+        bytes.extend(head);
+        Self { bytes }
+    }
+
+    fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let length = u16::try_from(value.len() + 4).expect("attributes are addresses and names");
+        self.bytes.extend(length.to_ne_bytes());
+        self.bytes.extend(kind.to_ne_bytes());
+        self.bytes.extend(value);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+
+    fn name(&mut self, name: &str) -> io::Result<()> {
+        let name = CString::new(name)?;
+        if name.as_bytes_with_nul().len() > libc::IFNAMSIZ {
+            return Err(io::Error::from_raw_os_error(libc::ERANGE));
+        }
+        self.attribute(libc::IFLA_IFNAME, name.as_bytes_with_nul());
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        let length = u32::try_from(self.bytes.len()).expect("a request is short");
+        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        self.bytes
+    }
+}
+
+/// A message from the kernel.
+#[derive(Debug)]
+struct Answer {
+    kind: u16,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The first message, and what comes after it.
+    fn first_of(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let length = usize::try_from(number(bytes, 0)?).ok()?;
+        let body = bytes.get(HEAD..length)?.to_vec();
+        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
+        let after = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((Self { kind, body }, after))
+    }
+}
+
+fn link_head(index: i32, flags: u32, change: u32) -> [u8; LINK_HEAD] {
+    let mut head = [0; LINK_HEAD];
+    head[4..8].copy_from_slice(&index.to_ne_bytes());
+    head[8..12].copy_from_slice(&flags.to_ne_bytes());
+    head[12..16].copy_from_slice(&change.to_ne_bytes());
+    head
+}
+
+fn parse_address(body: &[u8]) -> Option<Address> {
+    let &[family, prefix, flags, scope] = body.first_chunk::<4>()?;
+    let mut address = Address { family, prefix, scope, flags: flags.into(), values: Vec::new() };
+    let mut rest = body.get(ADDRESS_HEAD..)?;
+    while let Some(&[a, b, c, d]) = rest.first_chunk::<4>() {
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        let value = rest.get(4..length)?;
+        match u16::from_ne_bytes([c, d]) {
+            IFA_FLAGS => address.flags = number(value, 0)?,
+            kind @ (IFA_ADDRESS | IFA_LOCAL | IFA_BROADCAST) => {
+                address.values.push((kind, value.to_vec()));
+            }
+            _ => {}
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Some(address)
+}
+
+/// Four bytes as a number.
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk::<4>().map(|four| u32::from_ne_bytes(*four))
+}
+
+fn broken() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer is cut short")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_is_found_with_its_addresses() {
+        let route = Route::open().unwrap();
+
+        let link = route.link("lo").unwrap();
+        let addresses = route.addresses(link).unwrap();
+
+        assert_eq!(link.index, 1);
+        if link.is_up {
+            let local = [(IFA_ADDRESS, vec![127, 0, 0, 1]), (IFA_LOCAL, vec![127, 0, 0, 1])];
+            assert!(addresses.iter().any(|found| found.values[..2] == local), "{addresses:?}");
+            assert!(!addresses.iter().any(Address::is_global), "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_device_and_a_long_name_are_errors() {
+        let route = Route::open().unwrap();
+
+        let missing = route.link("none-such").unwrap_err();
+        let long = route.link("a-name-of-20-letters").unwrap_err();
+
+        assert_eq!(missing.raw_os_error(), Some(libc::ENODEV));
+        assert_eq!(long.raw_os_error(), Some(libc::ERANGE));
+    }
+
+    #[test]
+    fn answers_that_are_cut_short_are_no_answers() {
+        let whole = Request::new(libc::RTM_GETADDR, 0, &[2, 24, 0, 0, 7, 0, 0, 0]).finish();
+        assert!(Answer::first_of(&whole).is_some());
+
+        for length in 0..whole.len() {
+            assert!(Answer::first_of(&whole[..length]).is_none(), "{length}");
+        }
+        assert!(parse_address(&[2, 24, 0]).is_none());
+        assert!(parse_address(&[2, 24, 0, 0, 7, 0, 0, 0, 9, 0, 1, 0, 1]).is_none());
+    }
+}
