@@ -1,10 +1,14 @@
 //! A [`Mount`] made real but attached nowhere: an fd to look into, or to attach with `move_mount`.
 //!
 //! Nobody else sees such a mount, no path leads to it, and it goes when the last fd of it closes.
-//! Linux 5.2. Layers are given one by one, which has no limit on their number (Linux 6.5), or all
-//! in one string before.
+//! Linux 5.2. Layers are given one by one, which has no limit on their number (Linux 6.5). Before,
+//! the kernel takes them in one string of 255 bytes, in which no comma may be: there they are given
+//! by the numbers of fds, which is room for 64 layers and more.
 
-use crate::mount::{Attributes, Propagation, Reach, copy, set_attributes};
+use crate::{
+    mount::{Attributes, Propagation, Reach, copy, set_attributes},
+    procfs::Procfs,
+};
 use dhow_spec::{Mount, mount::OverlayUpper};
 use rustix::{
     fs::{CWD, Mode, OFlags},
@@ -16,10 +20,7 @@ use rustix::{
 };
 use std::{
     error, fmt, io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStrExt,
-    },
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -88,52 +89,94 @@ fn overlay(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, F
     if let ([only], None) = (lower, upper) {
         return bind_read_only(only);
     }
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
-        .map_err(failed(|| "open the overlay filesystem".to_owned()))?;
-    let context = context.as_fd();
-    add_lower(context, lower)?;
-    if let Some(upper) = upper {
-        add_upper(context, upper)?;
+    match overlay_of_many(lower, upper) {
+        // An older kernel takes every word and refuses the whole, without a reason.
+        Err(Failure { step, source })
+            if step == SILENT && source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) =>
+        {
+            overlay_by_numbers(lower, upper)
+        }
+        result => result,
     }
+}
+
+/// What is said of a mount for whose failure the kernel had no words.
+const SILENT: &str = "mount the overlay";
+
+/// One layer a call (Linux 6.5).
+fn overlay_of_many(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, Failure> {
+    let context = open_context()?;
+    for layer in lower {
+        fsconfig_set_string(context.as_fd(), "lowerdir+", layer)
+            .map_err(failed(|| format!("use {} as a layer", layer.display())))?;
+    }
+    if let Some(upper) = upper {
+        set_upper(context.as_fd(), upper, [&upper.upper, &upper.work])?;
+    }
+    mount(context.as_fd())
+}
+
+/// All layers in one string, by fds: the names `3:4:5` are looked up in a directory of them.
+fn overlay_by_numbers(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, Failure> {
+    let layers = lower.iter().map(|layer| open_layer(layer)).collect::<Result<Vec<_>, _>>()?;
+    let written = upper.map(|upper| [&upper.upper, &upper.work].map(|layer| open_layer(layer)));
+    let number = |layer: &OwnedFd| PathBuf::from(layer.as_raw_fd().to_string());
+    let numbers: Vec<String> = layers.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
+    let context = open_context()?;
+    fsconfig_set_string(context.as_fd(), "lowerdir", numbers.join(":")).map_err(failed(|| {
+        format!("use {} layers: before Linux 6.5 there is room for some 64", lower.len())
+    }))?;
+    let mut kept = Vec::new();
+    if let (Some(upper), Some([above, work])) = (upper, written) {
+        kept = vec![above?, work?];
+        set_upper(context.as_fd(), upper, [&number(&kept[0]), &number(&kept[1])])?;
+    }
+    let mounted = in_directory_of_fds(|| mount(context.as_fd()))?;
+    drop((layers, kept));
+    mounted
+}
+
+fn open_context() -> Result<OwnedFd, Failure> {
+    fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(failed(|| "open the overlay filesystem".to_owned()))
+}
+
+fn mount(context: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     fsconfig_create(context).map_err(failed(|| explained(context)))?;
     fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        .map_err(failed(|| "mount the overlay".to_owned()))
+        .map_err(failed(|| SILENT.to_owned()))
 }
 
-/// One layer a call (Linux 6.5), or all in one escaped string before.
-fn add_lower(context: BorrowedFd<'_>, lower: &[PathBuf]) -> Result<(), Failure> {
-    for (index, layer) in lower.iter().enumerate() {
-        match fsconfig_set_string(context, "lowerdir+", layer) {
-            Err(Errno::INVAL) if index == 0 => {
-                return fsconfig_set_string(context, "lowerdir", join_escaped(lower).as_slice())
-                    .map_err(failed(|| format!("use {} layers", lower.len())));
-            }
-            result => result.map_err(failed(|| format!("use {} as a layer", layer.display())))?,
-        }
-    }
-    Ok(())
+fn open_layer(layer: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, layer, flags, Mode::empty())
+        .map_err(failed(|| format!("use {} as a layer", layer.display())))
 }
 
-/// Layers with `:` between them; overlayfs takes `\` as the escape of `:` and of itself.
-fn join_escaped(lower: &[PathBuf]) -> Vec<u8> {
-    let mut joined = Vec::new();
-    for (index, layer) in lower.iter().enumerate() {
-        if index > 0 {
-            joined.push(b':');
-        }
-        for &byte in layer.as_os_str().as_bytes() {
-            if matches!(byte, b':' | b'\\') {
-                joined.push(b'\\');
-            }
-            joined.push(byte);
-        }
-    }
-    joined
+/// Does something while the working directory is the one of this process's fds.
+fn in_directory_of_fds<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+    let doing = || "enter the directory of our own fds".to_owned();
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let before = rustix::fs::openat(CWD, ".", flags, Mode::empty()).map_err(failed(doing))?;
+    let fds = Procfs::of_host()
+        .and_then(|host| host.open(Path::new("self/fd"), OFlags::PATH | OFlags::DIRECTORY))
+        .map_err(failed(doing))?;
+    rustix::process::fchdir(fds).map_err(failed(doing))?;
+    let done = work();
+    rustix::process::fchdir(before)
+        .map_err(failed(|| "come back to the working directory".to_owned()))?;
+    Ok(done)
 }
 
-fn add_upper(context: BorrowedFd<'_>, upper: &OverlayUpper) -> Result<(), Failure> {
-    for (key, path) in [("upperdir", &upper.upper), ("workdir", &upper.work)] {
-        fsconfig_set_string(context, key, path)
+/// The writable layer, under the names by which the kernel finds its two directories.
+fn set_upper(
+    context: BorrowedFd<'_>,
+    upper: &OverlayUpper,
+    names: [&PathBuf; 2],
+) -> Result<(), Failure> {
+    let keys = [("upperdir", &upper.upper), ("workdir", &upper.work)];
+    for ((key, path), name) in keys.into_iter().zip(names) {
+        fsconfig_set_string(context, key, name)
             .map_err(failed(|| format!("use {} as the overlay's {key}", path.display())))?;
     }
     if upper.volatile {
@@ -149,21 +192,14 @@ fn explained(context: BorrowedFd<'_>) -> String {
     let count = rustix::io::read(context, &mut buffer).unwrap_or(0);
     let words = String::from_utf8_lossy(&buffer[..count]);
     match words.trim_end().trim_start_matches("e ") {
-        "" => "mount the overlay".to_owned(),
-        words => format!("mount the overlay ({words})"),
+        "" => SILENT.to_owned(),
+        words => format!("{SILENT} ({words})"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn joined_layers_keep_their_colons_and_backslashes() {
-        let layers = [PathBuf::from("/a:b"), PathBuf::from("/c\\d")];
-
-        assert_eq!(join_escaped(&layers), b"/a\\:b:/c\\\\d");
-    }
 
     #[test]
     fn a_failure_keeps_its_step_and_its_kind() {

@@ -28,6 +28,18 @@ pub fn tool(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
+/// Whether the running kernel is at least this version.
+pub fn kernel(major: u32, minor: u32) -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
+/// How many processors this machine has.
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Says that the running test is skipped, and why.
 #[expect(clippy::print_stderr, reason = "a skipped test must be heard of")]
 pub fn skip(need: &str) {
@@ -107,6 +119,12 @@ mod tests {
     fn a_tool_is_found_or_it_is_not() {
         assert!(tool("sh").is_some());
         assert!(tool("no-such-program-anywhere").is_none());
+    }
+
+    #[test]
+    fn versions_of_the_kernel_are_compared_as_numbers() {
+        assert!(kernel(4, 19));
+        assert!(!kernel(1000, 0));
     }
 
     #[test]

@@ -32,7 +32,7 @@ const fn program(name: &'static str, package: &'static str, tests: &'static str)
     Need { sign: Sign::Program(name), package, tests }
 }
 
-const NEEDS: [Need; 26] = [
+const NEEDS: &[Need] = &[
     program("busybox", "busybox-static", "everything that runs a container"),
     program("mmdebstrap", "mmdebstrap", "everything that runs Debian or the large python image"),
     program("docker-registry", "docker-registry", "pulls and pushes"),
@@ -62,6 +62,10 @@ const NEEDS: [Need; 26] = [
     program("ip", "iproute2", "network namespaces"),
     program("tar", "tar", "archives read by others"),
     program("cc", "gcc", "small programs in C"),
+    program("qemu-system-x86_64", "qemu-system-x86", "the lab: tests on other kernels"),
+    program("depmod", "kmod", "the lab"),
+    program("apparmor_parser", "apparmor", "the lab with AppArmor"),
+    program("secilc", "secilc", "the lab with SELinux"),
     Need {
         sign: Sign::File("/usr/include/seccomp.h"),
         package: "libseccomp-dev",

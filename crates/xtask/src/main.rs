@@ -4,6 +4,7 @@
 //! and says by its exit code whether that is well: 0 if so, 1 if not.
 
 mod bench;
+mod lab;
 mod machine;
 mod reference;
 mod suite;
@@ -30,6 +31,8 @@ enum Task {
     Gen,
     /// Measure dhow in pairs against whichever of its peers is installed
     Bench(bench::BenchArgs),
+    /// Run the tests on other kernels: cgroup version 2 alone, AppArmor, SELinux
+    Lab(lab::LabArgs),
     /// Time commands given on standard input (what `bench` runs inside a namespace)
     #[command(hide = true)]
     Measure,
@@ -54,6 +57,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Tidy => tidy_up(&Workspace::find()?),
         Task::Gen => reference::generate(&command_line(), &Workspace::find()?.root),
         Task::Bench(args) => bench::run(args, &Workspace::find()?),
+        Task::Lab(args) => lab::run(args, &Workspace::find()?),
         Task::Measure => bench::measure(),
     }
 }

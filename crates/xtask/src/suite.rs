@@ -4,6 +4,7 @@
 //! runner is cargo-nextest where it is installed, else cargo itself.
 
 use crate::{
+    lab,
     machine::{self, Install},
     say,
     workspace::Workspace,
@@ -40,15 +41,20 @@ enum Runner {
 
 /// What became of the tests.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
 }
 
 impl Tally {
-    fn add(&mut self, other: Self) {
-        self.passed += other.passed;
+    /// The plain closing line.
+    pub(crate) fn line(self) -> String {
+        format!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed = self.passed.wrapping_add(other.passed);
         self.failed += other.failed;
         self.skipped += other.skipped;
     }
@@ -86,8 +92,11 @@ pub(crate) fn run(args: &TestArgs, workspace: &Workspace) -> Result<ExitCode> {
     for line in conformance(&read(verdicts.path())?) {
         say(&line)?;
     }
-    let tally = tally.without_skips(skips);
-    say(&format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped))?;
+    let mut tally = tally.without_skips(skips);
+    if args.filter.is_none() {
+        tally.add(lab::as_tests(workspace)?);
+    }
+    say(&tally.line())?;
     Ok(if well && tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -106,6 +115,20 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     let messages = String::from_utf8_lossy(&output.stdout);
     executable(&messages)
         .ok_or_else(|| Error::new(Kind::NotFound, "find the binary that was built"))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory(root: &Path) -> Result<PathBuf> {
+    let binary = build(root)?;
+    // <target>/<triple>/release/dhow
+    binary.ancestors().nth(3).map(Path::to_owned).ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("find the folder of builds above {}", binary.display()))
+    })
+}
+
+/// What a line of cargo's own test runner counts.
+pub(crate) fn count_of_cargo(line: &str) -> Tally {
+    count(Runner::Cargo, line)
 }
 
 /// Finds the binary in cargo's messages, one JSON object a line.

@@ -1,6 +1,6 @@
 //! The embedded image: the first thing that a newcomer runs.
 
-use dhow_testkit::{Dhow, needs_root};
+use dhow_testkit::{Dhow, need, needs, needs_root};
 
 #[test]
 fn hello_needs_no_registry_and_says_what_a_container_is() {
@@ -25,6 +25,7 @@ fn hello_needs_no_registry_and_says_what_a_container_is() {
 #[test]
 fn the_limits_that_hello_sees_are_those_that_were_set() {
     needs_root!();
+    needs!(need::processors() > 1, "two processors");
     let dhow = Dhow::new();
 
     let outcome = dhow.run(&[

@@ -13,6 +13,7 @@ mod errors;
 mod exec;
 mod hooks;
 mod identity;
+mod labels;
 mod mounts;
 mod namespaces;
 mod net_devices;

@@ -6,7 +6,7 @@ use dhow_spec::{
     mount::OverlayUpper,
     runtime::{IdMapping, MountPoint},
 };
-use dhow_testkit::needs_root;
+use dhow_testkit::{need, needs, needs_root};
 use std::path::Path;
 
 pub(crate) fn bind(source: &Path, destination: &str, options: &[&str]) -> MountPoint {
@@ -147,6 +147,7 @@ fn recursive_options_reach_the_mounts_below() {
 #[test]
 fn an_idmapped_mount_shows_mapped_owners() {
     needs_root!();
+    needs!(need::kernel(6, 3), "a tmpfs that can be mapped (Linux 6.3)");
     let mut bundle = Bundle::new();
     let source = bundle.directory().join("mapped");
     std::fs::create_dir(&source).unwrap();

@@ -1,0 +1,412 @@
+//! `lab`: what this machine's kernel or cgroup layout cannot show, on a kernel of Debian's.
+//!
+//! ```text
+//!   Kernel::prepare ──▶ cpio tree: busybox, dhow, the built test programs ──▶ QEMU ──▶ lines read
+//! ```
+//!
+//! Each boot is a machine of its own, with cgroups of version 2 alone, and runs the project's own
+//! test programs where they find what they need: the same tests, another kernel. A test that misses
+//! something skips aloud there as everywhere. Nothing is installed and no service is started.
+
+mod cpio;
+mod emulator;
+mod kernel;
+
+use crate::{
+    machine::{self, Install},
+    say,
+    suite::{self, Tally},
+    workspace::Workspace,
+};
+use cpio::Tree;
+use dhow_base::{
+    Doing, Error, Kind, Result,
+    file::{self, Durability},
+};
+use dhow_testkit::need;
+use emulator::Machine;
+use kernel::{Kernel, said};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+/// How long a boot may take. All instructions are emulated, and a busy machine halves that again.
+const LIMIT: Duration = Duration::from_secs(900);
+/// What the kernel's modules give to the tests.
+const MODULES: [&str; 3] = ["overlay", "veth", "dummy"];
+/// Programs of the host's that tests call, besides busybox's.
+const TOOLS: [&str; 3] = ["setpriv", "newuidmap", "newgidmap"];
+/// What the features of AppArmor are that a profile is compiled for: the parser's own list, which
+/// is older than every kernel of the lab.
+const APPARMOR_FEATURES: &str = "/usr/share/apparmor-features/features";
+
+/// Arguments of `cargo xtask lab`
+#[derive(clap::Args, Debug)]
+pub(crate) struct LabArgs {
+    /// Boot only these: v2, apparmor, selinux
+    boots: Vec<String>,
+
+    /// Print everything that the machine prints
+    #[arg(long)]
+    verbose: bool,
+
+    /// Run only the tests whose name holds this text
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+}
+
+/// A machine to boot, and which tests it runs.
+#[derive(Debug)]
+struct Boot {
+    name: &'static str,
+    /// Words for the kernel.
+    words: &'static str,
+    /// What is loaded into the kernel before the tests.
+    policy: Option<Policy>,
+    /// Packages whose test programs run, each with filters of test names (none: all tests).
+    tests: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Rules of a security module.
+#[derive(Clone, Copy, Debug)]
+enum Policy {
+    AppArmor,
+    SeLinux,
+}
+
+const BOOTS: [Boot; 3] = [
+    Boot {
+        name: "v2",
+        words: "cgroup_no_v1=all",
+        policy: None,
+        tests: &[("dhow-cgroup", &[]), ("dhow-runtime", &[]), ("dhow-cli", &["hello::"])],
+    },
+    Boot {
+        name: "apparmor",
+        words: "cgroup_no_v1=all lsm=apparmor apparmor=1",
+        policy: Some(Policy::AppArmor),
+        tests: &[("dhow-runtime", &["labels::"])],
+    },
+    Boot {
+        name: "selinux",
+        words: "cgroup_no_v1=all lsm=selinux selinux=1 enforcing=0",
+        policy: Some(Policy::SeLinux),
+        tests: &[("dhow-runtime", &["labels::"])],
+    },
+];
+
+/// Boots what was asked for; fails where a test of it did.
+pub(crate) fn run(args: &LabArgs, workspace: &Workspace) -> Result<ExitCode> {
+    machine::prepare(Install::Allowed)?;
+    let known = |name: &&String| BOOTS.iter().all(|boot| boot.name != name.as_str());
+    if let Some(unknown) = args.boots.iter().find(known) {
+        let names = BOOTS.map(|boot| boot.name).join(", ");
+        return Err(Error::new(Kind::NotFound, format!("boot {unknown:?}")).hint(names));
+    }
+    let tally = boot_all(workspace, args)?;
+    say(&tally.line())?;
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The lab as a part of all tests, each boot with a line of its own.
+pub(crate) fn as_tests(workspace: &Workspace) -> Result<Tally> {
+    let tools = ["qemu-system-x86_64", "busybox", "dpkg-deb", "depmod"];
+    if let Some(missing) = tools.iter().find(|tool| need::tool(tool).is_none()) {
+        say(&format!("skipped: the lab needs {missing}"))?;
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
+    boot_all(workspace, &LabArgs { boots: Vec::new(), verbose: false, filter: None })
+}
+
+fn boot_all(workspace: &Workspace, args: &LabArgs) -> Result<Tally> {
+    let target = suite::target_directory(&workspace.root)?;
+    let kernel = Kernel::prepare(&target)?;
+    let programs = Programs::build(&workspace.root)?;
+    let asked = |boot: &&Boot| args.boots.is_empty() || args.boots.iter().any(|a| a == boot.name);
+    let mut all = Tally::default();
+    for boot in BOOTS.iter().filter(asked) {
+        let tally = boot.run(&kernel, &programs, &workspace.root, args)?;
+        say(&format!("lab {}: {}", boot.name, tally.line()))?;
+        all.add(tally);
+    }
+    Ok(all)
+}
+
+impl Boot {
+    /// Boots it, and counts what became of its tests.
+    fn run(
+        &self,
+        kernel: &Kernel,
+        programs: &Programs,
+        root: &Path,
+        args: &LabArgs,
+    ) -> Result<Tally> {
+        let doing = || format!("boot {} in the lab", self.name);
+        let own = tempfile::tempdir().doing(doing)?;
+        let tree = self.tree(kernel, programs, root, args.filter.as_deref()).doing(doing)?;
+        let files = own.path().join("files.cpio");
+        file::write_new(&files, &tree.archive(), 0o600, Durability::Cached).doing(doing)?;
+        let machine = Machine {
+            kernel: &kernel.image,
+            files: &files,
+            words: self.words,
+            memory_mib: 3072,
+            limit: LIMIT,
+        };
+        let mut transcript = Transcript::new(args.verbose);
+        machine.run(&mut |line| transcript.hear(line)).or_else(|error| transcript.fail(&error))?;
+        transcript.close(self.name)
+    }
+
+    fn tree(
+        &self,
+        kernel: &Kernel,
+        programs: &Programs,
+        root: &Path,
+        filter: Option<&str>,
+    ) -> Result<Tree> {
+        let mut tree = Tree::default();
+        let busybox = need::tool("busybox").unwrap_or_default();
+        tree.copy("bin/busybox", &busybox)?;
+        tree.add("init", include_bytes!("lab/guest/init.sh").to_vec());
+        tree.copy("lab/dhow", &programs.product)?;
+        put_modules(&mut tree, kernel)?;
+        for tool in TOOLS.iter().filter_map(|name| need::tool(name)) {
+            put_tool(&mut tree, &tool)?;
+        }
+        let mut script = self.put_policy(&mut tree, root)?;
+        for (package, filters) in self.tests {
+            for program in programs.of(package) {
+                tree.copy(&program.place(), &program.path)?;
+                if program.is_test {
+                    let filters = filter.map_or_else(|| filters.to_vec(), |one| vec![one]);
+                    script.push_str(&program.command(&filters));
+                }
+            }
+        }
+        tree.add("lab/boot.sh", script.into_bytes());
+        Ok(tree)
+    }
+
+    /// Compiles the rules and returns what loads them.
+    fn put_policy(&self, tree: &mut Tree, root: &Path) -> Result<String> {
+        let own = tempfile::tempdir().doing(|| "make a directory for compiled rules")?;
+        let out = own.path().join("out");
+        let guest = root.join("crates/xtask/src/lab/guest");
+        match self.policy {
+            None => Ok(String::new()),
+            Some(Policy::AppArmor) => {
+                said(
+                    Command::new("apparmor_parser")
+                        .args(["--skip-cache", "--skip-kernel-load"])
+                        .args(["--kernel-features", APPARMOR_FEATURES])
+                        .args(["--policy-features", APPARMOR_FEATURES, "--ofile"])
+                        .arg(&out)
+                        .arg(guest.join("profile.apparmor")),
+                )?;
+                tree.copy("lab/profile", &out)?;
+                Ok(include_str!("lab/guest/apparmor.sh").to_owned())
+            }
+            Some(Policy::SeLinux) => {
+                said(
+                    Command::new("secilc")
+                        .arg("--output")
+                        .arg(&out)
+                        .args(["--filecontext", "/dev/null"])
+                        .arg(guest.join("policy.cil")),
+                )?;
+                tree.copy("lab/policy", &out)?;
+                Ok(include_str!("lab/guest/selinux.sh").to_owned())
+            }
+        }
+    }
+}
+
+fn put_modules(tree: &mut Tree, kernel: &Kernel) -> Result<()> {
+    let mut order = String::new();
+    for name in MODULES {
+        for path in kernel.module(name)? {
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            tree.copy(&format!("lab/modules/{file}"), &path)?;
+            order.push_str(&format!("{file}\n"));
+        }
+    }
+    tree.add("lab/modules/order", order.into_bytes());
+    Ok(())
+}
+
+/// A program with the libraries that it is linked to, as the host has them.
+fn put_tool(tree: &mut Tree, program: &Path) -> Result<()> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    tree.copy(&format!("tools/{name}"), program)?;
+    let listed = said(Command::new("ldd").arg(program))?;
+    let paths = listed.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in paths {
+        tree.copy(path.trim_start_matches('/'), Path::new(path))?;
+    }
+    Ok(())
+}
+
+/// What cargo has built: the product, and every test program and example of the workspace.
+#[derive(Debug)]
+struct Programs {
+    product: PathBuf,
+    all: Vec<Program>,
+}
+
+/// A test program, or an example that one calls.
+#[derive(Debug)]
+struct Program {
+    package: String,
+    name: String,
+    is_test: bool,
+    path: PathBuf,
+}
+
+impl Programs {
+    fn build(root: &Path) -> Result<Self> {
+        let product = suite::build(root)?;
+        let output = Command::new("cargo")
+            .args(["build", "--quiet", "--release", "--workspace", "--tests", "--examples"])
+            .args(["--message-format", "json-render-diagnostics"])
+            .current_dir(root)
+            .stderr(Stdio::inherit())
+            .output()
+            .doing(|| "build the tests for the lab")?;
+        if !output.status.success() {
+            return Err(Error::new(Kind::Invalid, "build the tests for the lab"));
+        }
+        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(Self { product, all: messages.lines().filter_map(Program::of_message).collect() })
+    }
+
+    fn of<'a>(&'a self, package: &'a str) -> impl Iterator<Item = &'a Program> {
+        self.all.iter().filter(move |program| program.package == package)
+    }
+}
+
+impl Program {
+    /// The integration test or example that one of cargo's messages tells of.
+    fn of_message(line: &str) -> Option<Self> {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let path = PathBuf::from(message["executable"].as_str()?);
+        let kinds = message["target"]["kind"].as_array()?;
+        let is = |word: &str| kinds.iter().any(|kind| kind == word);
+        // An example has a test program of its own, with no test in it, besides the program.
+        if !is("test") && (!is("example") || message["profile"]["test"] == true) {
+            return None;
+        }
+        // `path+file:///…/crates/cgroup#dhow-cgroup@0.1.0`
+        let (_, tail) = message["package_id"].as_str()?.split_once('#')?;
+        let package = tail.split('@').next()?.to_owned();
+        let name = message["target"]["name"].as_str()?.to_owned();
+        Some(Self { package, name, is_test: is("test"), path })
+    }
+
+    /// Where it lies in the machine: examples beside tests, as cargo has it.
+    fn place(&self) -> String {
+        let folder = if self.is_test { "deps" } else { "examples" };
+        format!("lab/{}/{folder}/{}", self.package, self.name)
+    }
+
+    fn command(&self, filters: &[&str]) -> String {
+        format!(
+            "echo; echo '@@ begin {}: {}'\n/{} --test-threads 2 {} 2>&1; code=$?\n\
+             echo; echo \"@@ ended with $code\"\n",
+            self.package,
+            self.name,
+            self.place(),
+            filters.join(" ")
+        )
+    }
+}
+
+/// What a machine says, and what it means.
+#[derive(Debug)]
+struct Transcript {
+    verbose: bool,
+    lines: Vec<String>,
+    tally: Tally,
+    /// Programs that have begun and not ended.
+    open: u32,
+    has_ended: bool,
+}
+
+impl Transcript {
+    fn new(verbose: bool) -> Self {
+        Self { verbose, lines: Vec::new(), tally: Tally::default(), open: 0, has_ended: false }
+    }
+
+    fn hear(&mut self, line: &str) {
+        if self.verbose {
+            // Whoever does not listen any more still gets the result.
+            let _heard = say(line);
+        }
+        match line.strip_prefix("@@ ") {
+            Some("end") => self.has_ended = true,
+            Some(rest) if rest.starts_with("begin ") => self.open += 1,
+            Some(rest) if rest.starts_with("ended ") => self.open = self.open.saturating_sub(1),
+            Some(rest) if rest.starts_with("trouble: ") => self.tally.failed += 1,
+            _ => {
+                self.tally.add(suite::count_of_cargo(line));
+                if line.starts_with("skipped: ") {
+                    // The test passed for its runner, which cannot know better.
+                    self.tally.passed = self.tally.passed.wrapping_sub(1);
+                    self.tally.skipped += 1;
+                }
+            }
+        }
+        self.lines.push(line.to_owned());
+    }
+
+    /// A machine that did not end in time has failed, and its last words tell where.
+    fn fail(&mut self, error: &Error) -> Result<()> {
+        self.lines.push(error.one_line());
+        self.has_ended = false;
+        Ok(())
+    }
+
+    /// Prints what went wrong; the count.
+    fn close(mut self, name: &str) -> Result<Tally> {
+        if !self.has_ended || self.open > 0 {
+            self.tally.failed += 1;
+            self.lines.push(format!("lab {name}: the machine ended before its tests"));
+        }
+        if self.tally.failed > 0 && !self.verbose {
+            for line in self.lines.iter().filter(|line| !line.ends_with(" ... ok")) {
+                say(line)?;
+            }
+        }
+        Ok(self.tally)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_dies_early_has_failed() {
+        let mut transcript = Transcript::new(true);
+        transcript.hear("@@ begin dhow-cgroup: kernel");
+        transcript.hear("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured");
+
+        let tally = transcript.close("v2").expect("printing");
+
+        assert_eq!((tally.passed, tally.failed), (3, 1));
+    }
+
+    #[test]
+    fn programs_are_found_in_cargos_messages() {
+        let line = r##"{"reason":"compiler-artifact","package_id":"path+file:///x/crates/cgroup#dhow-cgroup@0.1.0",
+            "target":{"name":"kernel","kind":["test"]},"executable":"/t/deps/kernel-12"}"##;
+
+        let program = Program::of_message(line).expect("a program");
+
+        assert_eq!(program.place(), "lab/dhow-cgroup/deps/kernel");
+        assert!(program.is_test);
+        assert!(Program::of_message(&line.replace("[\"test\"]", "[\"lib\"]")).is_none());
+    }
+}
