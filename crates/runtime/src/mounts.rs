@@ -478,10 +478,11 @@ impl Filesystem {
             data.push(format!("mode={:o}", status.st_mode & 0o7777));
         }
         let is_read_only = options.attributes_of_new().contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
-        if options.copy_up || is_tmpfs && is_read_only || !options.propagation.is_empty() {
+        let is_late = is_tmpfs && is_read_only || self.root_label().is_some();
+        if options.copy_up || is_late || !options.propagation.is_empty() {
             return self.mount_by_steps(options, &data, destination, unfinished);
         }
-        let text = words(&data, self.label.as_deref())?;
+        let text = words(&data, self.option_label())?;
         let mounted = mount_onto(
             destination.as_fd(),
             &self.source,
@@ -497,6 +498,17 @@ impl Filesystem {
         }
     }
 
+    /// The label that all its files get by a mount option.
+    fn option_label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|_| self.kind != "mqueue")
+    }
+
+    /// The label of the root of a filesystem that is there before it is mounted, and takes no option
+    /// any more: the message queues of an IPC namespace.
+    fn root_label(&self) -> Option<&str> {
+        self.label.as_deref().filter(|_| self.kind == "mqueue")
+    }
+
     /// Mounts a filesystem whose mount is still needed: to fill it, to make it read-only later, or
     /// to change how it propagates.
     fn mount_by_steps(
@@ -510,6 +522,9 @@ impl Filesystem {
         if options.copy_up {
             copy_up::copy(destination.as_fd(), mount.as_fd())
                 .doing(|| "copy what the tmpfs hides into it")?;
+        }
+        if let Some(label) = self.root_label() {
+            label_root(mount.as_fd(), label).doing(|| format!("give it the label {label}"))?;
         }
         move_onto(mount.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
         propagate(mount.as_fd(), &options.propagation)
@@ -529,7 +544,7 @@ impl Filesystem {
         rustix::mount::fsconfig_set_string(context, "source", &self.source)
             .doing(|| format!("use the source {}", self.source.display()))?;
         let own = options.filesystem_words().map(str::to_owned);
-        let label = self.label.iter().map(|label| format!("context={label}"));
+        let label = self.option_label().map(|label| format!("context={label}"));
         for word in data.iter().cloned().chain(own).chain(label) {
             match word.split_once('=') {
                 Some((key, value)) => rustix::mount::fsconfig_set_string(context, key, value),
@@ -542,6 +557,14 @@ impl Filesystem {
         rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
             .doing(|| format!("mount filesystem {kind}"))
     }
+}
+
+/// Labels the root directory of a detached mount.
+fn label_root(mount: BorrowedFd<'_>, label: &str) -> std::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(mount, ".", flags, Mode::empty())?;
+    let (name, value) = ("security.selinux", label.as_bytes());
+    Ok(rustix::fs::fsetxattr(&root, name, value, rustix::fs::XattrFlags::empty())?)
 }
 
 /// Binds what the host has, with all below it, protected as the options ask.
