@@ -150,7 +150,7 @@ fn has_nextest() -> bool {
 fn nextest(args: &TestArgs) -> Command {
     let mut command = Command::new("cargo");
     command.args(["nextest", "run", "--cargo-quiet", "--release", "--workspace", "--no-fail-fast"]);
-    command.args(["--status-level", "fail", "--final-status-level", "fail"]);
+    command.args(["--status-level", "retry", "--final-status-level", "flaky"]);
     command.args(&args.filter);
     command
 }
