@@ -22,7 +22,7 @@ use std::{
     fs::{self, OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -30,6 +30,9 @@ use tempfile::TempDir;
 
 /// How long a command of a runtime may take. Two cores may be shared by many.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long what is being cleaned up may stay.
+const SETTLING: Duration = Duration::from_secs(8);
 
 /// How long to wait for what comes soon.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -45,6 +48,8 @@ pub struct Bundle<'a> {
     pub config: Value,
     /// A shell script that runs before each of the runtime's commands, in their mount namespace.
     pub before: String,
+    /// More namespaces of which those commands get new ones, as options of unshare(1).
+    pub apart: Vec<&'static str>,
 }
 
 impl<'a> Bundle<'a> {
@@ -60,7 +65,7 @@ impl<'a> Bundle<'a> {
         config["root"]["path"] = json!(root.path());
         let id = format!("conformance-{}", random_hex(6).expect("random bytes"));
         config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
-        Self { runtime, home, root, id, config, before: String::new() }
+        Self { runtime, home, root, id, config, before: String::new(), apart: Vec::new() }
     }
 
     /// The container's id.
@@ -175,9 +180,9 @@ impl<'a> Bundle<'a> {
             options.read(true).append(true).create(true).mode(0o666);
             options.open(self.home.path().join(name)).expect("a file for a stream")
         };
-        let command = self.runtime.command(&self.records(), &self.before, words);
+        let command = self.command(words);
         // The runner hands pipes to what it starts; the shell in between puts files there.
-        let mut shell = std::process::Command::new("sh");
+        let mut shell = Command::new("sh");
         shell
             .args(["-c", "exec \"$@\" <in >out 2>err", "sh"])
             .arg(command.get_program())
@@ -204,14 +209,27 @@ impl<'a> Bundle<'a> {
 
     /// Runs a command of the runtime to its end.
     pub fn call(&self, words: &[&str]) -> Outcome {
-        let mut command = self.runtime.command(&self.records(), &self.before, words);
+        let mut command = self.command(words);
         command.current_dir(self.home.path()).stdin(Stdio::piped());
         run(&mut command)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        self.runtime.command_apart(&self.records(), &self.before, &self.apart, words)
     }
 
     /// What `state` says.
     pub fn state(&self) -> Value {
         parse(&self.call(&["state", &self.id]).ok().stdout)
+    }
+
+    /// Panics unless the runtime refuses to make this container, and leaves nothing of it.
+    pub fn refused(&self) -> Outcome {
+        let outcome = self.run();
+        assert_ne!(outcome.code, 0, "it was not refused: {outcome}");
+        assert_ne!(outcome.stderr.trim(), "", "nothing was said: {outcome}");
+        self.assert_clean();
+        outcome
     }
 
     /// Waits until the state is this one.
@@ -257,7 +275,7 @@ impl<'a> Bundle<'a> {
 
     /// Panics unless nothing of the container is there, or goes within a moment.
     pub fn assert_clean(&self) {
-        let clean = need::eventually(SOON, || self.leftovers().is_empty().then_some(()));
+        let clean = need::eventually(SETTLING, || self.leftovers().is_empty().then_some(()));
         assert!(clean.is_some(), "left behind: {:?}", self.leftovers());
     }
 
@@ -320,7 +338,7 @@ impl Drop for Bundle<'_> {
     }
 }
 
-fn run(command: &mut std::process::Command) -> Outcome {
+fn run(command: &mut Command) -> Outcome {
     let outcome = outcome::run(command, b"", LIMIT);
     let outcome = outcome.unwrap_or_else(|error| panic!("{}", error.one_line()));
     assert_ne!(outcome.code, 99, "the place for the command could not be made: {outcome}");

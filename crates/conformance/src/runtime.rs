@@ -1,7 +1,8 @@
 //! The runtime that is tried: which program, which version, and where it runs.
 //!
 //! Every command runs in a mount namespace of its own, whose mounts are private, so that whatever a
-//! test mounts for it is gone with it. crun and runc refuse a hybrid layout of cgroups in which the
+//! test mounts for it is gone with it; and in a UTS namespace of its own, so that a runtime that
+//! takes a configuration it should refuse does not rename the machine. crun and runc refuse a hybrid layout of cgroups in which the
 //! controllers are on the first version; for them `/sys/fs/cgroup/unified` is unmounted there.
 
 use dhow_testkit::{dhow, need};
@@ -122,6 +123,17 @@ impl Runtime {
     /// A command of it with these words, after `before`, a shell script that mounts what the test
     /// wants mounted. It ends with 99 where that fails.
     pub fn command(&self, records: &Path, before: &str, words: &[&str]) -> Command {
+        self.command_apart(records, before, &[], words)
+    }
+
+    /// The same in more new namespaces, which options of unshare(1) name.
+    pub fn command_apart(
+        &self,
+        records: &Path,
+        before: &str,
+        apart: &[&str],
+        words: &[&str],
+    ) -> Command {
         let hide = match self.layout {
             Layout::AsItIs => "",
             Layout::FirstOnly => {
@@ -131,7 +143,9 @@ impl Runtime {
         let script = format!("set -e\n{hide}(:\n{before}\n) || exit 99\nexec \"$@\"");
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
+            .args(["--mount", "--propagation", "private", "--uts"])
+            .args(apart)
+            .args(["sh", "-c", &script, "sh"])
             .arg(&self.program)
             .arg("--root")
             .arg(records)

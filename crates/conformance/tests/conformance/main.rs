@@ -3,7 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
+mod cgroups;
+mod devices;
+mod exec;
+mod features;
+mod hooks;
+mod lifecycle;
+mod mounts;
+mod namespaces;
 mod process;
+mod root;
+mod seccomp;
+mod terminal;
+mod user;
 
 use dhow_conformance::{Bundle, Runtime, difference};
 use std::{collections::BTreeSet, process::Command};

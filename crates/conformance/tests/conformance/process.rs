@@ -48,10 +48,7 @@ conformance! {
         let mut bundle = bundle(runtime);
         bundle.set("/process/cwd", json!("var"));
 
-        let outcome = bundle.run();
-
-        assert_ne!(outcome.code, 0, "{outcome}");
-        bundle.assert_clean();
+        drop(bundle.refused());
     }
 
     /// runc makes a working directory that the image lacks, and images rely on it.
@@ -84,10 +81,7 @@ conformance! {
         let limit = |soft: u32| json!({"type": "RLIMIT_NOFILE", "soft": soft, "hard": 200});
         bundle.set("/process/rlimits", json!([limit(100), limit(150)]));
 
-        let outcome = bundle.run();
-
-        assert_ne!(outcome.code, 0, "{outcome}");
-        bundle.assert_clean();
+        drop(bundle.refused());
     }
 
     /// "The runtime MUST generate an error for any values which cannot be mapped to a relevant
@@ -96,10 +90,7 @@ conformance! {
         let mut bundle = bundle(runtime);
         bundle.set("/process/rlimits", json!([{"type": "RLIMIT_PATIENCE", "soft": 1, "hard": 1}]));
 
-        let outcome = bundle.run();
-
-        assert_ne!(outcome.code, 0, "{outcome}");
-        bundle.assert_clean();
+        drop(bundle.refused());
     }
 
     /// "oomScoreAdj (int, OPTIONAL) adjusts the oom-killer score".
