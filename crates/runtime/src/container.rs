@@ -9,6 +9,7 @@ use crate::{
     namespaces::Namespaces,
     net_devices::{self, Moved},
     request::{Hold, Init},
+    resctrl::Group,
     sysctl::Parameters,
     task::Task,
 };
@@ -72,8 +73,18 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
     let none = Linux::default();
     let linux = request.spec.linux.as_ref().unwrap_or(&none);
     let mut birth = prepare(request, linux)?;
-    let cgroup = make_cgroup(request, linux)?;
-    match bear(&mut birth, cgroup.as_ref()) {
+    let group = Group::make(request.id, linux.intel_rdt.as_ref())?;
+    let created = create_in(&mut birth, group.as_ref());
+    if let (Err(_), Some(group)) = (&created, &group) {
+        group.undo();
+    }
+    created
+}
+
+/// The rest of the creation, in its share of the caches, where it has one.
+fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
+    let cgroup = make_cgroup(birth.request, birth.linux)?;
+    match bear(birth, cgroup.as_ref(), group) {
         Ok(container) => Ok(container),
         Err(error) => {
             // The child is gone; what it may have started dies with its PID namespace or here.
@@ -149,10 +160,7 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
 
 /// What a configuration may ask and this runtime does not do, it says so and does not guess.
 fn refuse_unsupported(linux: &Linux) -> Result<()> {
-    let asked = [
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-    ];
+    let asked = [("linux.memoryPolicy", linux.memory_policy.is_some())];
     match asked.iter().find(|(_, is_asked)| *is_asked) {
         None => Ok(()),
         Some((name, _)) => {
@@ -167,7 +175,11 @@ fn location(id: &str, spec: &Spec) -> Result<Location> {
 }
 
 /// Starts the first process and brings it to where the request holds it.
-fn bear(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>) -> Result<Container> {
+fn bear(
+    birth: &mut Birth<'_>,
+    cgroup: Option<&Cgroup>,
+    group: Option<&Group>,
+) -> Result<Container> {
     let (parent, child) = line::pair()?;
     let side = birth
         .namespaces
@@ -185,7 +197,8 @@ fn bear(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>) -> Result<Container> {
             drop(child);
             let newborn = Newborn { pid, pidfd };
             let mut moved = None;
-            match accompany(birth, cgroup, &newborn, parent, &mut moved) {
+            let grouped = group.map_or(Ok(()), |group| group.add(pid));
+            match grouped.and_then(|()| accompany(birth, cgroup, &newborn, parent, &mut moved)) {
                 Ok((terminal, waiting)) => {
                     newborn.into_container(terminal, waiting, birth.request.hold)
                 }
@@ -386,7 +399,9 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
     };
     let poststop = hooks(leftovers.spec, |hooks| &hooks.poststop);
     let hooks = subject.run("poststop", poststop, Status::Stopped, Who::Nobody);
-    cgroup.and(hooks)
+    let linux = leftovers.spec.linux.as_ref();
+    let group = Group::remove(leftovers.id, linux.and_then(|linux| linux.intel_rdt.as_ref()));
+    cgroup.and(hooks).and(group)
 }
 
 fn delete_cgroup(id: &str, spec: &Spec) -> Result<()> {

@@ -8,6 +8,7 @@ use crate::{
     mappings,
     namespaces::{born_in, flag},
     request::Init,
+    resctrl::Group,
     task::Task,
 };
 use dhow_base::{Doing, Error, Kind, Result};
@@ -71,6 +72,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
         Err(error) => return Err(error),
     };
     refuse_frozen(request.id, cgroup.as_ref())?;
+    let group = Group::open(request.id, linux.intel_rdt.as_ref())?;
     let (parent, child) = line::pair()?;
     let joins_pid = visit.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
     let targets = joins_pid.then(|| (NamespaceKind::Pid, visit.target.as_fd()));
@@ -89,7 +91,11 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
         Side::Parent { pid, pidfd } => {
             drop(child);
             let newborn = Newborn { pid, pidfd };
-            match accompany(parent).and_then(|terminal| running(pid).map(|_| terminal)) {
+            let grouped = group.map_or(Ok(()), |group| group.add(pid));
+            match grouped
+                .and_then(|()| accompany(parent))
+                .and_then(|terminal| running(pid).map(|_| terminal))
+            {
                 Ok(terminal) => Ok(Executed { pid, pidfd: newborn.pidfd, terminal }),
                 Err(error) => {
                     newborn.end();

@@ -30,6 +30,7 @@ mod net_devices;
 mod options;
 mod program;
 mod request;
+mod resctrl;
 mod rootfs;
 pub mod shelf;
 mod sysctl;

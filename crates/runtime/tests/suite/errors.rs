@@ -134,3 +134,18 @@ fn a_filter_against_exec_is_told_from_a_program_that_ran() {
 
     drop(bundle.run(&["true"]).exits(125).says("the process died before it"));
 }
+
+/// config-linux.md, "IntelRdt": "If resctrl is not mounted, the runtime MUST generate an error."
+#[test]
+fn shares_of_caches_are_refused_by_name_where_the_kernel_has_none() {
+    needs_root!();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    dhow_testkit::needs!(!mounts.contains(" - resctrl "), "a machine without resctrl");
+    let mut bundle = Bundle::new();
+    bundle.spec.linux.as_mut().unwrap().intel_rdt = Some(dhow_spec::runtime::IntelRdt {
+        l3_cache_schema: Some("L3:0=f".to_owned()),
+        ..Default::default()
+    });
+
+    drop(bundle.run(&["true"]).exits(125).says("no resctrl filesystem is mounted"));
+}

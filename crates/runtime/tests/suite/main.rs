@@ -8,12 +8,14 @@
 mod attacks;
 mod bundle;
 mod copy_up;
+mod devices;
 mod environment;
 mod errors;
 mod exec;
 mod hooks;
 mod identity;
 mod labels;
+mod mapped_mounts;
 mod mounts;
 mod namespaces;
 mod net_devices;
