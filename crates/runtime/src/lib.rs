@@ -38,5 +38,6 @@ mod task;
 
 pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
 pub use exec::{ExecRequest, Executed, exec};
+pub use mappings::is_ordinary_user;
 pub use options::mount_options;
 pub use request::{Hold, Init, Keyring, Request, Stdio};

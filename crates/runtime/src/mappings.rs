@@ -86,7 +86,7 @@ impl Unmapped<'_> {
 }
 
 /// Whether the caller is nobody special to the host: no root, or the root of a user namespace.
-pub(crate) fn is_ordinary_user() -> bool {
+pub fn is_ordinary_user() -> bool {
     // The namespace that everything began in maps every id to itself.
     let is_initial = || {
         let map = Procfs::of_host().and_then(|host| host.read("self/uid_map"));

@@ -11,7 +11,7 @@
 //!                 rest, and bears its sibling, our child, into the new ones
 //! ```
 
-use crate::{container::Newborn, line};
+use crate::{container::Newborn, line, mappings};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{Linux, NamespaceKind, TimeOffset};
 use dhow_sys::{
@@ -26,6 +26,7 @@ use rustix::{
 };
 use std::{
     collections::BTreeMap,
+    io::ErrorKind,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -291,8 +292,15 @@ pub(crate) fn visit<T>(
         return done;
     }
     for (kind, fd) in &own {
-        dhow_sys::namespace::join(fd.as_fd(), flag(*kind))
-            .doing(|| format!("come back to the own {} namespace", kind.proc_name()))?;
+        match dhow_sys::namespace::join(fd.as_fd(), flag(*kind)) {
+            // The own one belongs to the host, to which the root of a user namespace has no right.
+            // What it bears later is born in the target's; only hooks would be.
+            Err(error)
+                if error.kind() == ErrorKind::PermissionDenied && mappings::is_ordinary_user() => {}
+            result => {
+                result.doing(|| format!("come back to the own {} namespace", kind.proc_name()))?;
+            }
+        }
     }
     done
 }

@@ -148,7 +148,8 @@ impl Line {
     fn root(&self, environment: &Environment) -> PathBuf {
         let usual = || {
             let below = match &environment.runtime_dir {
-                Some(directory) if !rustix::process::geteuid().is_root() => directory.as_path(),
+                // Podman without root calls us as the root of its user namespace.
+                Some(directory) if dhow_runtime::is_ordinary_user() => directory.as_path(),
                 _ => Path::new("/run"),
             };
             below.join(NAME)

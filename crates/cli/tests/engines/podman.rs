@@ -40,6 +40,7 @@ const NO_GROUP: &str = "a container without a group of its own";
 fn podman_runs_its_containers_with_dhow() {
     needs_root!();
     needs_tool!("podman", "conmon", "docker-init", "unshare", "nsenter", "ip", "busybox");
+    needs_tool!("newuidmap", "setpriv");
     let world = World::new();
     let subject = Subject::choose(world.shared());
     let configuration = world.shared().join("containers.conf");
@@ -70,6 +71,7 @@ fn podman_runs_its_containers_with_dhow() {
 
     podman.shared_steps(&mut steps);
     own_steps(&podman, &mut steps);
+    as_ordinary_user(&world, &subject, &mut steps);
     steps.step("nothing stays", || {
         // Podman removes the group of a pod where there is a controller, and nowhere else.
         podman.assert_clean(|line| line.contains("/systemd/") && !line.contains("/libpod-"));
@@ -143,4 +145,79 @@ fn own_steps(podman: &Engine<'_>, steps: &mut Steps) {
         assert_eq!(podman.run(&running).ok().stdout, "listed\n");
         podman.remove(&["listed"]);
     });
+}
+
+/// Makes a user with ids to map, whose home has the runtime and the image. `/etc` of the world alone
+/// is changed.
+const MAKE_USER: &str = r#"
+set -e
+for file in passwd group subuid subgid; do cp /etc/$file /run/$file; done
+echo pat:x:5000:5000::/run/pat:/bin/sh >>/run/passwd
+echo pat:x:5000: >>/run/group
+for file in subuid subgid; do echo pat:200000:65536 >/run/$file; done
+for file in passwd group subuid subgid; do mount --bind /run/$file /etc/$file; done
+mkdir /run/pat /run/user /run/user/5000
+cp -L "$1" /run/pat/"$2"
+sed "s|$1|/run/pat/$2|" <"$3" >/run/pat/containers.conf
+cp "$4" /run/pat/image.tar
+chown -R 5000:5000 /run/pat /run/user/5000
+"#;
+
+/// Podman without root: its own user namespace, no cgroups of version 1.
+fn as_ordinary_user(world: &World, subject: &Subject, steps: &mut Steps) {
+    let configuration = world.shared().join("containers.conf").display().to_string();
+    let (path, image) = (subject.shown(), archive(world, BOX, &["sh"]));
+    let words = ["sh", "-c", MAKE_USER, "make", &path, subject.name(), &configuration, &image];
+    drop(world.run(&words).ok());
+    let podman = Engine::new(
+        world,
+        &[
+            "env",
+            "HOME=/run/pat",
+            "XDG_RUNTIME_DIR=/run/user/5000",
+            "CONTAINERS_CONF=/run/pat/containers.conf",
+            "setpriv",
+            "--reuid",
+            "5000",
+            "--regid",
+            "5000",
+            "--clear-groups",
+            "podman",
+            "--storage-driver",
+            "overlay",
+        ],
+        &["rm", "-f", "-t", "0"],
+    );
+    steps.step("without root: run, in a user namespace", || {
+        drop(podman.run(&["load", "-q", "-i", "/run/pat/image.tar"]).ok());
+        let script = "id -u; cat /proc/self/uid_map; touch /x && stat -c %u /x; exit 7";
+        let said = podman.once(&[BOX, "sh", "-c", script]).exits(7).stdout;
+        let words: Vec<&str> = said.split_whitespace().collect();
+        assert_eq!(words, ["0", "0", "5000", "1", "1", "200000", "65536", "0"]);
+        let said = podman.prints(&["--userns", "keep-id", BOX, "id", "-u"]);
+        assert_eq!(said, "5000\n");
+        drop(podman.once(&[BOX, "nothere"]).exits(127));
+        let said = podman.once(&["--read-only", BOX, "touch", "/x"]).exits(1);
+        drop(said.says("Read-only file system"));
+    });
+    steps.step("without root: exec, logs, top, kill, restart", || {
+        podman.start("long", &[BOX, "sh", "-c", "echo up; sleep 1000"]);
+        podman.wait_for_log("long", "up");
+        let said = podman.run(&["exec", "-u", "1000", "long", "id", "-u"]).ok();
+        assert_eq!(said.stdout, "1000\n");
+        drop(podman.run(&["exec", "long", "nothere"]).exits(127));
+        let mut terminal = podman.terminal(&["exec", "-it", "long", "sh"]);
+        terminal.expect("# ");
+        terminal.send("tty; exit 6\r");
+        terminal.expect("/dev/pts/");
+        assert_eq!(terminal.end(), 6, "{}", terminal.transcript());
+        assert!(podman.run(&["top", "long"]).ok().stdout.contains("sleep 1000"));
+        drop(podman.run(&["kill", "-s", "KILL", "long"]).ok());
+        podman.wait_for("long", ".State.ExitCode", "137");
+        drop(podman.run(&["start", "long"]).ok());
+        podman.wait_for("long", ".State.Status", "running");
+        podman.remove(&["long"]);
+    });
+    // Podman's own process that keeps its user namespace.
+    drop(podman.run(&["system", "migrate"]));
 }
