@@ -6,7 +6,7 @@ use crate::{
     container::{Newborn, cgroup, running},
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
     mappings,
-    namespaces::{born_in, flag},
+    namespaces::{become_root, born_beyond, born_in, flag},
     request::Init,
     resctrl::Group,
     task::Task,
@@ -20,9 +20,9 @@ use dhow_sys::{
     root::Root,
 };
 use rustix::{
-    fs::{Gid, Mode, OFlags, Uid},
+    fs::{Mode, OFlags},
     process::{DumpableBehavior, Pid, PidfdFlags},
-    thread::ThreadNameSpaceType,
+    thread::{CapabilitySet, ThreadNameSpaceType},
 };
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -64,7 +64,9 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let none = Linux::default();
     let linux = request.spec.linux.as_ref().unwrap_or(&none);
     let task = Task::prepare(request.process, linux.seccomp.as_ref(), request.stdio)?;
-    let visit = Visit { request, task, target: target(request)?, kinds: own_kinds(linux) };
+    let kinds = own_kinds(linux);
+    let way = Way::of(kinds)?;
+    let visit = Visit { request, task, target: target(request)?, kinds, way };
     let cgroup = match cgroup(request.id, request.spec) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
@@ -74,12 +76,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     refuse_frozen(request.id, cgroup.as_ref())?;
     let group = Group::open(request.id, linux.intel_rdt.as_ref())?;
     let (parent, child) = line::pair()?;
-    let joins_pid = visit.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
-    let targets = joins_pid.then(|| (NamespaceKind::Pid, visit.target.as_fd()));
-    let side = born_in(targets.as_slice(), || {
-        clone3(ThreadNameSpaceType::empty(), cgroup.as_ref().and_then(Cgroup::fd_for_clone))
-            .doing(|| format!("start a process in container {}", request.id))
-    })?;
+    let side = visit.bear(cgroup.as_ref())?;
     match side {
         Side::Child => {
             drop(parent);
@@ -160,9 +157,68 @@ struct Visit<'a> {
     task: Task<'a>,
     target: OwnedFd,
     kinds: ThreadNameSpaceType,
+    way: Way,
+}
+
+/// How a process comes into a container's namespaces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Way {
+    /// It joins them itself; the caller has the right to bear it in the PID namespace.
+    Direct,
+    /// The rights over the others are those of the user namespace's root: a helper becomes that, and
+    /// bears the process there.
+    ThroughUser,
+}
+
+impl Way {
+    fn of(kinds: ThreadNameSpaceType) -> Result<Self> {
+        if !kinds.contains(ThreadNameSpaceType::USER) {
+            return Ok(Self::Direct);
+        }
+        let own = rustix::thread::capabilities(None).doing(|| "read the own capabilities")?;
+        let may_join = own.effective.contains(CapabilitySet::SYS_ADMIN);
+        Ok(if may_join { Self::Direct } else { Self::ThroughUser })
+    }
 }
 
 impl Visit<'_> {
+    fn bear(&self, cgroup: Option<&Cgroup>) -> Result<Side> {
+        if self.way == Way::ThroughUser {
+            let enter = || {
+                self.prepare_outside(cgroup)?;
+                // The mount namespace hides the host's procfs, so it is left to the process.
+                self.join(self.kinds - ThreadNameSpaceType::MOUNT)?;
+                become_root()
+            };
+            return born_beyond(enter, ThreadNameSpaceType::empty());
+        }
+        let joins_pid = self.kinds.contains(ThreadNameSpaceType::PROCESS_ID);
+        let targets = joins_pid.then(|| (NamespaceKind::Pid, self.target.as_fd()));
+        born_in(targets.as_slice(), || {
+            clone3(ThreadNameSpaceType::empty(), cgroup.and_then(Cgroup::fd_for_clone))
+                .doing(|| format!("start a process in container {}", self.request.id))
+        })
+    }
+
+    /// What needs the caller's place in the host.
+    fn prepare_outside(&self, cgroup: Option<&Cgroup>) -> Result<()> {
+        if let Some(cgroup) = cgroup {
+            cgroup.join()?;
+        }
+        self.task.set_oom_score()?;
+        // Before the container's processes can see this one.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .doing(|| "keep others from looking into the process")
+    }
+
+    fn join(&self, kinds: ThreadNameSpaceType) -> Result<()> {
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        dhow_sys::namespace::join(self.target.as_fd(), kinds)
+            .doing(|| format!("join the namespaces of container {}", self.request.id))
+    }
+
     /// Lives the process's life up to its program. Comes back only to end.
     fn live(&self, cgroup: Option<&Cgroup>, line: &ChildEnd) {
         let error = match self.enter(cgroup) {
@@ -177,19 +233,15 @@ impl Visit<'_> {
         let first = self.request.preserve_fds.saturating_add(3);
         dhow_sys::fds::close_at_exec_from(first).doing(|| "mark fds to be closed")?;
         rustix::process::setsid().doing(|| "start a session")?;
-        if let Some(cgroup) = cgroup {
-            cgroup.join()?;
-        }
-        self.task.set_oom_score()?;
-        // Before the container's processes can see this one.
-        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-            .doing(|| "keep others from looking into the process")?;
-        let kinds = self.kinds - ThreadNameSpaceType::PROCESS_ID;
-        dhow_sys::namespace::join(self.target.as_fd(), kinds)
-            .doing(|| format!("join the namespaces of container {}", self.request.id))?;
-        if self.joins_user() {
-            dhow_sys::process::become_user(Uid::ROOT, Gid::ROOT, None)
-                .doing(|| "become the root of the user namespace")?;
+        match self.way {
+            Way::Direct => {
+                self.prepare_outside(cgroup)?;
+                self.join(self.kinds - ThreadNameSpaceType::PROCESS_ID)?;
+                if self.joins_user() {
+                    become_root()?;
+                }
+            }
+            Way::ThroughUser => self.join(self.kinds & ThreadNameSpaceType::MOUNT)?,
         }
         let procfs = self.task.procfs_for_labels()?;
         Ok((self.make_console()?, procfs))

@@ -95,7 +95,8 @@ impl Namespaces {
         before: impl FnOnce() -> Result<()>,
     ) -> Result<Side> {
         if self.joined(NamespaceKind::User).is_some() {
-            return self.bear_by_helper(before);
+            let enter = || before().and_then(|()| self.enter_user());
+            return born_beyond(enter, self.at_birth());
         }
         let targets: Vec<_> = self
             .joined
@@ -106,35 +107,6 @@ impl Namespaces {
         born_in(&targets, || {
             clone3(self.at_birth(), cgroup).doing(|| "start the container's process")
         })
-    }
-
-    /// Nobody comes back from a user namespace, so a helper enters it.
-    fn bear_by_helper(&self, before: impl FnOnce() -> Result<()>) -> Result<Side> {
-        let (parent, child) = line::pair()?;
-        match clone3(ThreadNameSpaceType::empty(), None).doing(|| "start a helper")? {
-            Side::Child => {
-                drop(parent);
-                let born = before().and_then(|()| self.enter_user()).and_then(|()| {
-                    clone3_sibling(self.at_birth()).doing(|| "start the container's process")
-                });
-                let told = match born {
-                    Ok(Side::Child) => return Ok(Side::Child),
-                    Ok(Side::Parent { pid, pidfd }) => child.introduce(pid, pidfd.as_fd()),
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = told {
-                    child.fail(&error);
-                }
-                dhow_sys::process::leave(0)
-            }
-            Side::Parent { pid, pidfd } => {
-                drop(child);
-                let heard = parent.hear_of_child();
-                Newborn { pid, pidfd }.end();
-                let (pid, pidfd) = heard?;
-                Ok(Side::Parent { pid, pidfd })
-            }
-        }
     }
 
     /// In the helper: first what the caller's rights are good for, then the user namespace, then
@@ -260,6 +232,38 @@ pub(crate) fn become_root() -> Result<()> {
     match dhow_sys::process::become_user(Uid::ROOT, Gid::ROOT, None) {
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
         result => result.doing(|| "become the root of the user namespace"),
+    }
+}
+
+/// Bears a child where `enter` leads, into new namespaces of the given kinds. Nobody comes back from
+/// a user namespace, so a helper enters, and the child is its sibling.
+pub(crate) fn born_beyond(
+    enter: impl FnOnce() -> Result<()>,
+    kinds: ThreadNameSpaceType,
+) -> Result<Side> {
+    let (parent, child) = line::pair()?;
+    match clone3(ThreadNameSpaceType::empty(), None).doing(|| "start a helper")? {
+        Side::Child => {
+            drop(parent);
+            let born = enter()
+                .and_then(|()| clone3_sibling(kinds).doing(|| "start the container's process"));
+            let told = match born {
+                Ok(Side::Child) => return Ok(Side::Child),
+                Ok(Side::Parent { pid, pidfd }) => child.introduce(pid, pidfd.as_fd()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = told {
+                child.fail(&error);
+            }
+            dhow_sys::process::leave(0)
+        }
+        Side::Parent { pid, pidfd } => {
+            drop(child);
+            let heard = parent.hear_of_child();
+            Newborn { pid, pidfd }.end();
+            let (pid, pidfd) = heard?;
+            Ok(Side::Parent { pid, pidfd })
+        }
     }
 }
 

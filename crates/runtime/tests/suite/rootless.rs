@@ -212,3 +212,34 @@ fn a_bind_mount_keeps_what_the_host_has_locked() {
     assert_eq!(added.line(), "ro,nosuid,nodev,noexec,noatime");
     drop(refused.says("set the options of").says("Operation not permitted"));
 }
+
+/// A user without rights in the host enters by the rights over their own user namespace.
+#[test]
+fn one_more_process_runs_in_an_ordinary_user_s_container() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare", "newuidmap", "newgidmap");
+    let ids = [range(0, UID, 1), range(1, 200_000, 500)];
+    let gids = [range(0, UID, 1), range(1, 300_000, 500)];
+    let mut bundle = bundle(&ids, &gids);
+    // Both processes look the same from inside, but for their numbers.
+    let setup = AS_USER.replace("exec setpriv", "user='setpriv").replace(" \"$@\"", "'")
+        + r#"
+        mkfifo in; chmod 666 in; driver=$1; id=$3; at=$4; : "$@"
+        $user $driver hold $id $at < in > out 2> errors &
+        exec 3> in
+        until grep -q created out; do kill -0 $! || { cat errors >&2; exit 1; }; sleep 0.02; done
+        pid=$(cut -d' ' -f2 out)
+        echo go >&3
+        $user $driver sealed exec $id $at $pid sh -c 'id -u; tr -s " " < /proc/self/uid_map
+            for k in user mnt net ipc uts cgroup pid; do
+                [ $(readlink /proc/self/ns/$k) = $(readlink /proc/1/ns/$k) ] && echo $k
+            done; touch /tmp/by-exec; exit 7' || echo code $?
+        kill -9 $pid; exec 3>&-; wait || true"#;
+
+    let outcome = bundle.sh_within(&setup, "sleep 60").ok();
+
+    let namespaces = "user\nmnt\nnet\nipc\nuts\ncgroup\npid\n";
+    let expected = format!("0\n 0 {UID} 1\n 1 200000 500\n{namespaces}code 7\n");
+    assert_eq!(outcome.stdout, expected, "{outcome}");
+    assert_eq!(bundle.root().join("tmp/by-exec").metadata().unwrap().uid(), UID);
+}
