@@ -99,8 +99,11 @@ fn mount_version_2(
 ) -> Result<()> {
     if is_own_view {
         rustix::process::fchdir(destination).doing(|| "enter the destination")?;
-        return rustix::mount::mount("cgroup2", ".", "cgroup2", options.mount_flags(), None)
-            .doing(|| "mount filesystem cgroup2");
+        let mounted = rustix::mount::mount("cgroup2", ".", "cgroup2", options.mount_flags(), None);
+        if mounted != Err(Errno::PERM) {
+            return mounted.doing(|| "mount filesystem cgroup2");
+        }
+        // The view is another user namespace's, which alone may mount it.
     }
     bind(&host_path("", path), destination, options)
 }
@@ -125,10 +128,15 @@ fn mount_hierarchy(
 ) -> Result<()> {
     let name = membership.directory();
     rustix::fs::mkdirat(tmpfs, name, Mode::from_raw_mode(0o755)).doing(|| "make its directory")?;
-    if is_own_view {
-        let flags = options.mount_flags();
-        mount_version(membership, name, flags).doing(|| "mount it")?;
+    let mounted = if is_own_view {
+        match mount_version(membership, name, options.mount_flags()) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => false,
+            result => result.map(|()| true).doing(|| "mount it")?,
+        }
     } else {
+        false
+    };
+    if !mounted {
         let place = place_in(tmpfs, OsStr::new(name)).doing(|| "open its directory")?;
         bind(&host_path(name, &membership.path), place.as_fd(), options)?;
     }

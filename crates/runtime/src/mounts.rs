@@ -23,6 +23,7 @@ use dhow_spec::runtime::{MountPoint, NamespaceKind, Spec};
 use dhow_sys::{
     fds::leave_to_exec,
     mount::{Attributes, Propagation, Reach},
+    procfs::Procfs,
     root::{Last, Root},
 };
 use rustix::{
@@ -85,6 +86,7 @@ pub(crate) fn prepare(
     namespaces: &Namespaces,
 ) -> Result<Vec<Prepared>> {
     let preparation = Preparation { spec, bundle, namespaces };
+    refuse_label_without_selinux(spec)?;
     spec.mounts
         .iter()
         .map(|mount| {
@@ -93,6 +95,19 @@ pub(crate) fn prepare(
                 .doing(|| format!("prepare the mount at {}", mount.destination.display()))
         })
         .collect()
+}
+
+/// Without SELinux a label is no option that a filesystem understands, and whoever asks for one
+/// relies on it.
+fn refuse_label_without_selinux(spec: &Spec) -> Result<()> {
+    let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
+    let Some(label) = label.filter(|label| !label.is_empty()) else { return Ok(()) };
+    let doing = || format!("use linux.mountLabel {label:?}");
+    let host = Procfs::of_host().doing(doing)?;
+    if host.read("filesystems").doing(doing)?.contains("selinuxfs") {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Unsupported, format!("{}: this kernel runs no SELinux", doing())))
 }
 
 /// What a mount's meaning depends on.
@@ -494,8 +509,16 @@ impl Filesystem {
             (Err(error), Some(host)) if error.kind() == Kind::Denied => {
                 bind_instead(host, options, destination).map_err(|_unbindable| error)
             }
-            (result, _) => result,
+            (result, _) => result.map_err(|error| self.hinted(error)),
         }
+    }
+
+    fn hinted(&self, error: Error) -> Error {
+        let is_invalid = error.errno() == Some(Errno::INVAL.raw_os_error());
+        if is_invalid && matches!(self.kind.as_str(), "devpts" | "tmpfs") {
+            return error.hint("in a user namespace the ids of uid= and gid= must be mapped");
+        }
+        error
     }
 
     /// The label that all its files get by a mount option.

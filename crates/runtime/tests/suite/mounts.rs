@@ -4,7 +4,7 @@ use crate::bundle::Bundle;
 use dhow_spec::{
     Mount,
     mount::OverlayUpper,
-    runtime::{IdMapping, MountPoint},
+    runtime::{IdMapping, MountPoint, Namespace, NamespaceKind},
 };
 use dhow_testkit::{need, needs, needs_root};
 use std::path::Path;
@@ -163,6 +163,92 @@ fn an_idmapped_mount_shows_mapped_owners() {
 
     assert!(outcome.stdout.starts_with("1005:1006\n"), "{outcome}");
     assert!(outcome.stdout.contains("idmapped"), "{outcome}");
+}
+
+#[test]
+fn options_of_the_kernel_s_own_filesystems_reach_them() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    for mount in &mut bundle.spec.mounts {
+        match mount.kind.as_deref() {
+            Some("proc") => mount.options.push("hidepid=2".to_owned()),
+            Some("devpts") => mount.options.push("max=7".to_owned()),
+            _ => {}
+        }
+    }
+    let mut pids = tmpfs("/pids", &["subset=pid", "ro"]);
+    pids.kind = Some("proc".to_owned());
+    bundle.spec.mounts.push(pids);
+
+    let outcome = bundle
+        .sh("cat /proc/self/mountinfo; ls /pids | grep -c -v '^[0-9]'; test -e /dev/mqueue && echo queues
+             stat -c '%a %g' /dev/pts/ptmx; stat -c %t:%T /dev/ptmx -L")
+        .ok();
+
+    let of_filesystem = |path: &str, word: &str| {
+        let line =
+            outcome.stdout.lines().find(|line| line.split(' ').nth(4) == Some(path)).unwrap();
+        line.rsplit(' ').next().unwrap().contains(word)
+    };
+    assert!(of_filesystem("/proc", "hidepid=invisible"), "{outcome}");
+    assert!(of_filesystem("/pids", "subset=pid"), "{outcome}");
+    assert!(of_filesystem("/dev/pts", "max=7"), "{outcome}");
+    assert!(of_filesystem("/dev/pts", "ptmxmode=666"), "{outcome}");
+    assert!(outcome.stdout.ends_with("2\nqueues\n666 0\n5:2\n"), "{outcome}");
+}
+
+#[test]
+fn a_label_without_selinux_is_refused_by_name() {
+    needs_root!();
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap();
+    dhow_testkit::needs!(!known.contains("selinuxfs"), "a kernel without SELinux");
+    let mut bundle = Bundle::new();
+    let label = "system_u:object_r:container_file_t:s0";
+    bundle.spec.linux.as_mut().unwrap().mount_label = Some(label.to_owned());
+
+    drop(bundle.run(&["true"]).exits(125).says("this kernel runs no SELinux"));
+
+    bundle.spec.linux.as_mut().unwrap().mount_label = Some(String::new());
+    drop(bundle.run(&["true"]).ok());
+}
+
+/// In a cgroup namespace of its own a container is at the root of what it sees; without one it sees
+/// its cgroup's directory, and nothing above it.
+#[test]
+fn the_cgroups_show_the_container_s_own_and_no_other() {
+    needs_root!();
+    dhow_testkit::needs!(Path::new("/sys/fs/cgroup/memory/cgroup.procs").exists(), "cgroup v1");
+    for (own_view, own_user) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut bundle = Bundle::new();
+        let linux = bundle.spec.linux.as_mut().unwrap();
+        if !own_view {
+            linux.namespaces.retain(|entry| entry.kind != NamespaceKind::Cgroup);
+        }
+        if own_user {
+            linux.namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
+            linux.uid_mappings =
+                vec![IdMapping { container_id: 0, host_id: 100_000, size: 65_536 }];
+            linux.gid_mappings = linux.uid_mappings.clone();
+            bundle.give_to(100_000);
+        }
+
+        let outcome = bundle
+            .sh("grep :memory: /proc/self/cgroup | cut -d: -f3; cat /sys/fs/cgroup/memory/cgroup.procs
+                 grep ' /sys/fs/cgroup/memory ' /proc/self/mountinfo | cut -d' ' -f4,6
+                 mkdir /sys/fs/cgroup/memory/x || echo closed; readlink /sys/fs/cgroup/cpu
+                 cat /sys/fs/cgroup/memory/../memory/memory.limit_in_bytes | wc -l")
+            .ok();
+
+        let inside = format!("/dhow/{}", bundle.id);
+        let (path, root) = if own_view { ("/", "/") } else { (inside.as_str(), inside.as_str()) };
+        let mut lines = outcome.stdout.lines();
+        assert_eq!(lines.next(), Some(path), "{own_view} {own_user}: {outcome}");
+        assert_eq!(lines.next(), Some("1"), "{own_view} {own_user}: {outcome}");
+        let mount = lines.by_ref().find(|line| line.contains(" ro")).unwrap();
+        let options = "ro,nosuid,nodev,noexec,relatime";
+        assert_eq!(mount, format!("{root} {options}"), "{own_view} {own_user}: {outcome}");
+        assert_eq!(lines.next(), Some("closed"), "{own_view} {own_user}: {outcome}");
+    }
 }
 
 /// An image's `/etc/resolv.conf` is often a link to what only a running system has.

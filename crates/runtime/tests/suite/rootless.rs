@@ -156,6 +156,58 @@ fn the_root_of_a_user_namespace_needs_none_of_its_own() {
 }
 
 #[test]
+fn an_ordinary_user_has_a_terminal() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let one = [range(0, UID, 1)];
+    let mut bundle = bundle(&one, &one);
+    without_groups(&mut bundle);
+    bundle.process().terminal = true;
+
+    let outcome = bundle.sh_within(AS_USER, "tty; stat -c '%t:%T %u' /dev/console /dev/pts/0").ok();
+
+    assert_eq!(outcome.stdout.replace('\r', ""), "/dev/pts/0\n88:0 0\n88:0 0\n");
+}
+
+#[test]
+fn a_group_that_is_not_mapped_is_an_error_with_a_hint() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare");
+    let one = [range(0, UID, 1)];
+    let mut bundle = bundle(&one, &one);
+
+    drop(
+        bundle
+            .sh_within(AS_USER, "true")
+            .exits(125)
+            .says("mount /dev/pts: mount filesystem devpts"),
+    );
+}
+
+/// By the runtime's own records: each command is a process of its own.
+#[test]
+fn an_ordinary_user_creates_starts_and_deletes() {
+    needs_root!();
+    needs_tool!("setpriv", "unshare", "newuidmap", "newgidmap");
+    let ids = [range(0, UID, 1), range(1, 200_000, 500)];
+    let gids = [range(0, UID, 1), range(1, 300_000, 500)];
+    let mut bundle = bundle(&ids, &gids);
+    let setup = AS_USER.replace("exec setpriv", "user='setpriv").replace(" \"$@\"", "'")
+        + r#"
+        driver=$1; id=$3; at=$4; : "$@"; mkdir shelf; chown 4321 shelf
+        shelf() { $user $driver shelf $at/shelf "$@"; }
+        $user $driver sealed shelf $at/shelf create $id $at > said < /dev/null; shelf state $id
+        shelf start $id; until [ -e $1/tmp/ran ]; do sleep 0.02; done
+        shelf kill $id; until [ "$(shelf state $id)" = stopped ]; do sleep 0.02; done
+        shelf state $id; shelf delete $id; shelf list; ls shelf; cat said"#;
+    let setup = setup.replace("$1/tmp", &format!("{}/tmp", bundle.root().display()));
+
+    let outcome = bundle.sh_within(&setup, "id -u; touch /tmp/ran; exec sleep 60").ok();
+
+    assert_eq!(outcome.stdout, "created\nstopped\n0\n", "{outcome}");
+}
+
+#[test]
 fn an_ordinary_user_joins_their_own_user_namespace() {
     needs_root!();
     needs_tool!("setpriv", "unshare");
