@@ -188,6 +188,12 @@ fn a_joined_user_namespace_owns_the_new_namespaces_and_has_the_same_ids() {
         .ok();
 
     let expected = links(held.pid, &["net", "user"]);
+    let mut third = second.hold(&["sleep", "60"]);
+    third.start();
+    let visitor = second.exec(third.pid, &["sh", "-c", "id -u; readlink /proc/self/ns/user"]).ok();
+    third.kill();
+    assert_eq!(third.end().0, 137);
+    assert_eq!(visitor.stdout, format!("0\n{}", links(held.pid, &["user"])));
     assert_eq!(outcome.stdout, format!("{expected}1\n0\n 0 100000 65536\n0\nnull\n1\n"));
     let made = second.root().join("mine").metadata().unwrap();
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&made), 100_000);

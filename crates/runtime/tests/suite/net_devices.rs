@@ -3,7 +3,6 @@
 use crate::bundle::Bundle;
 use dhow_spec::runtime::{Hook, Hooks, Namespace, NamespaceKind, NetDevice};
 use dhow_testkit::{needs, needs_root, needs_tool, outcome::Outcome};
-use std::path::PathBuf;
 
 /// A host with a pair of devices, of which `here` has addresses of all sorts, and a tap device.
 const HOST: &str = "ip link set lo up
@@ -80,15 +79,13 @@ fn a_device_moves_into_a_namespace_that_is_joined() {
     needs_tool!("ip", "unshare");
     needs!(can_make_devices(), "veth and tap devices");
     let mut bundle = Bundle::new();
-    let path = PathBuf::from("/tmp/dhow-joined/net");
+    let path = bundle.directory().join("namespace");
     let namespaces = &mut bundle.spec.linux.as_mut().unwrap().namespaces;
     namespaces.retain(|entry| entry.kind != NamespaceKind::Network);
     namespaces.push(Namespace { kind: NamespaceKind::Network, path: Some(path) });
     ask(&mut bundle, &[("here", "moved")]);
     // The namespace has a device of the old name already.
-    let more = "mkdir -p /tmp/dhow-joined; mount -t tmpfs none /tmp/dhow-joined
-        touch /tmp/dhow-joined/net; mount --make-rprivate /
-        unshare --net=/tmp/dhow-joined/net ip link add here type bridge";
+    let more = "touch namespace; unshare --net=namespace ip link add here type bridge";
 
     let outcome = run(&mut bundle, more, "ls /sys/class/net; ip -o address show dev moved");
 

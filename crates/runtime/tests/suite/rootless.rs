@@ -217,18 +217,17 @@ fn an_ordinary_user_joins_their_own_user_namespace() {
     linux(&mut bundle).uid_mappings.clear();
     linux(&mut bundle).gid_mappings.clear();
     // Both namespaces are the sleeper's, which is the user's own.
+    let joined = bundle.directory().join("joined");
     for namespace in &mut linux(&mut bundle).namespaces {
         if matches!(namespace.kind, NamespaceKind::User | NamespaceKind::Uts) {
-            let name = namespace.kind.proc_name();
-            namespace.path = Some(bundle_path(name).into());
+            namespace.path = Some(joined.join(namespace.kind.proc_name()));
         }
     }
-    let setup = "mkdir -p /tmp/dhow-joined; mount -t tmpfs none /tmp/dhow-joined
-        setpriv --reuid=4321 --regid=4321 --clear-groups unshare -Ur --uts sh -c \\
-            'hostname joined; echo > /tmp/dhow-joined/ready; exec sleep 30' &
-        chmod 777 /tmp/dhow-joined
-        until [ -e /tmp/dhow-joined/ready ]; do sleep 0.02; done
-        for kind in user uts; do ln -s /proc/$!/ns/$kind /tmp/dhow-joined/$kind; done
+    let setup = "mkdir joined; chmod 777 joined
+        setpriv --reuid=4321 --regid=4321 --clear-groups unshare -Ur --uts sh -c \
+            'hostname joined; echo > joined/ready; exec sleep 30' &
+        until [ -e joined/ready ]; do sleep 0.02; done
+        for kind in user uts; do ln -s /proc/$!/ns/$kind joined/$kind; done
         setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"; code=$?
         kill $!; exit $code";
     bundle.spec.hostname = None;
@@ -236,10 +235,6 @@ fn an_ordinary_user_joins_their_own_user_namespace() {
     let outcome = bundle.sh_within(setup, "hostname; id -u; tr -s ' ' < /proc/self/uid_map").ok();
 
     assert_eq!(outcome.stdout, "joined\n0\n 0 4321 1\n", "{outcome}");
-}
-
-fn bundle_path(name: &str) -> String {
-    format!("/tmp/dhow-joined/{name}")
 }
 
 #[test]
