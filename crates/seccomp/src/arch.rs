@@ -92,10 +92,31 @@ impl Arch {
         }
     }
 
+    /// How much of an argument the kernel looks at.
+    pub(crate) fn width(self) -> Width {
+        match self {
+            Self::X86 | Self::Arm => Width::Half,
+            Self::X86_64 | Self::X32 | Self::Aarch64 => Width::Whole,
+        }
+    }
+
     /// The bit that marks this convention's calls where it shares its audit number.
     pub(crate) fn marker(self) -> u32 {
         if self == Self::X32 { X32_BIT } else { 0 }
     }
+}
+
+/// How much of an argument counts.
+///
+/// A 64-bit program that makes a 32-bit call (`int 0x80`) hands the filter its whole registers,
+/// while the call takes the lower halves: a filter that compared more would take
+/// `socket(2^32 + AF_VSOCK)` for another family than the kernel does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Width {
+    /// The lower 32 bits.
+    Half,
+    /// All 64 bits.
+    Whole,
 }
 
 /// `__X32_SYSCALL_BIT`.

@@ -13,6 +13,7 @@
 //! * a rule without conditions wins over those with conditions, and the first such rule over later
 //!   ones; of several that match, the strictest wins (libseccomp leaves that open);
 //! * a rule with two conditions on one argument stands for one rule a condition;
+//! * where registers have 32 bits, 32 bits are compared, of the argument and of the rule's value;
 //! * where the default action refuses, calls newer than the newest that the profile names fail with
 //!   ENOSYS, so that programs fall back to older calls instead of giving up;
 //! * on 32-bit x86, a rule for `socket`, `semop` and the like also holds for the same call made
@@ -21,7 +22,7 @@
 
 use crate::{
     Arch,
-    arch::{Call, X32_BIT},
+    arch::{Call, Width, X32_BIT},
     assembler::{Assembler, Target, Test},
     multiplex,
 };
@@ -413,7 +414,7 @@ fn assemble(rules: &Rules<'_>, arches: &[Arch]) -> Vec<Instruction> {
             Arch::X86_64 => x86_64(rules, arches.contains(&Arch::X32)),
             arch => rules.ranges(*arch, 0, u32::MAX),
         };
-        let search = search(&mut code, &pieces, rules.default);
+        let search = search(&mut code, &pieces, rules.default, arch.width());
         let section = code.load(NUMBER, search);
         entry = code.branch(Test::Equal, arch.audit(), section, entry);
     }
@@ -439,55 +440,70 @@ fn x86_64<'a>(rules: &'a Rules<'_>, with_x32: bool) -> Vec<Piece<'a>> {
 }
 
 /// A binary search for the call number, which is in the accumulator.
-fn search(code: &mut Assembler, pieces: &[Piece<'_>], default: u32) -> Target {
+fn search(code: &mut Assembler, pieces: &[Piece<'_>], default: u32, width: Width) -> Target {
     match pieces {
         [] => Target::Return(default),
         [piece] => match &piece.verdict {
             Verdict::Always(value) => Target::Return(*value),
-            Verdict::Depends(list) => alternatives(code, list, default),
+            Verdict::Depends(list) => alternatives(code, list, default, width),
         },
         _ => {
             let (low, high) = pieces.split_at(pieces.len() / 2);
-            let above = search(code, high, default);
-            let below = search(code, low, default);
+            let above = search(code, high, default, width);
+            let below = search(code, low, default, width);
             code.branch(Test::GreaterOrEqual, high[0].first, above, below)
         }
     }
 }
 
 /// Tries the alternatives in their order.
-fn alternatives(code: &mut Assembler, list: &[(u32, &[Arg])], default: u32) -> Target {
+fn alternatives(
+    code: &mut Assembler,
+    list: &[(u32, &[Arg])],
+    default: u32,
+    width: Width,
+) -> Target {
     list.iter().rev().fold(Target::Return(default), |otherwise, (value, conditions)| {
-        conditions
-            .iter()
-            .rev()
-            .fold(Target::Return(*value), |then, arg| condition(code, *arg, then, otherwise))
+        conditions.iter().rev().fold(Target::Return(*value), |then, arg| {
+            condition(code, *arg, width, (then, otherwise))
+        })
     })
 }
 
-/// A comparison of 64 bits, the high word first.
-fn condition(code: &mut Assembler, arg: Arg, yes: Target, no: Target) -> Target {
+/// A comparison of one argument.
+fn condition(code: &mut Assembler, arg: Arg, width: Width, (yes, no): (Target, Target)) -> Target {
+    let word = Word { offset: offset(arg), width };
     match arg.op {
-        Operator::Equal => masked(code, arg, u64::MAX, arg.value, (yes, no)),
-        Operator::NotEqual => masked(code, arg, u64::MAX, arg.value, (no, yes)),
-        Operator::MaskedEqual => masked(code, arg, arg.value, arg.value_two, (yes, no)),
-        Operator::GreaterOrEqual => above(code, arg, Test::GreaterOrEqual, (yes, no)),
-        Operator::Greater => above(code, arg, Test::Greater, (yes, no)),
-        Operator::Less => above(code, arg, Test::GreaterOrEqual, (no, yes)),
-        Operator::LessOrEqual => above(code, arg, Test::Greater, (no, yes)),
+        Operator::Equal => masked(code, word, u64::MAX, arg.value, (yes, no)),
+        Operator::NotEqual => masked(code, word, u64::MAX, arg.value, (no, yes)),
+        Operator::MaskedEqual => masked(code, word, arg.value, arg.value_two, (yes, no)),
+        Operator::GreaterOrEqual => above(code, word, Test::GreaterOrEqual, arg.value, (yes, no)),
+        Operator::Greater => above(code, word, Test::Greater, arg.value, (yes, no)),
+        Operator::Less => above(code, word, Test::GreaterOrEqual, arg.value, (no, yes)),
+        Operator::LessOrEqual => above(code, word, Test::Greater, arg.value, (no, yes)),
     }
+}
+
+/// Where an argument lies, and how much of it the kernel looks at.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    offset: u32,
+    width: Width,
 }
 
 fn masked(
     code: &mut Assembler,
-    arg: Arg,
+    word: Word,
     mask: u64,
     wanted: u64,
     (yes, no): (Target, Target),
 ) -> Target {
     let ((mask_high, mask_low), (high, low)) = (halves(mask), halves(wanted));
-    let then = masked_word(code, offset(arg), mask_low, low, (yes, no));
-    masked_word(code, offset(arg) + 4, mask_high, high, (then, no))
+    let then = masked_word(code, word.offset, mask_low, low, (yes, no));
+    match word.width {
+        Width::Half => then,
+        Width::Whole => masked_word(code, word.offset + 4, mask_high, high, (then, no)),
+    }
 }
 
 fn masked_word(
@@ -508,13 +524,23 @@ fn masked_word(
     code.load(offset, then)
 }
 
-fn above(code: &mut Assembler, arg: Arg, test: Test, (yes, no): (Target, Target)) -> Target {
-    let (high, low) = halves(arg.value);
+/// The high word first, where there is one.
+fn above(
+    code: &mut Assembler,
+    word: Word,
+    test: Test,
+    bound: u64,
+    (yes, no): (Target, Target),
+) -> Target {
+    let (high, low) = halves(bound);
     let low = code.branch(test, low, yes, no);
-    let low = code.load(offset(arg), low);
+    let low = code.load(word.offset, low);
+    if word.width == Width::Half {
+        return low;
+    }
     let equal = code.branch(Test::Equal, high, low, no);
     let greater = code.branch(Test::Greater, high, yes, equal);
-    code.load(offset(arg) + 4, greater)
+    code.load(word.offset + 4, greater)
 }
 
 /// Where the low word of an argument lies; both supported families are little-endian.
@@ -566,7 +592,7 @@ fn linear_section(code: &mut Assembler, rules: &Rules<'_>, arch: Arch) -> Target
         let group: Vec<_> = entries.iter().filter(|entry| entry.0 == number).copied().collect();
         let verdict = match Verdict::decide(&group) {
             Verdict::Always(value) => Target::Return(value),
-            Verdict::Depends(list) => alternatives(code, &list, rules.default),
+            Verdict::Depends(list) => alternatives(code, &list, rules.default, arch.width()),
         };
         section = code.branch(Test::Equal, number, verdict, section);
     }

@@ -36,7 +36,7 @@ fn the_default_profile_refuses_what_attacks_use() {
     let program = compile_for(&default_profile::<&str>(Arch::X86_64, &[]), Arch::X86_64).unwrap();
     let program = program.instructions();
     let high = 1 << 32;
-    let cases: [(Arch, &str, &[u64], u32); 35] = [
+    let cases: [(Arch, &str, &[u64], u32); 37] = [
         (Arch::X86_64, "read", &[], ALLOW),
         (Arch::X86_64, "execve", &[], ALLOW),
         (Arch::X86, "execve", &[], ALLOW),
@@ -48,7 +48,9 @@ fn the_default_profile_refuses_what_attacks_use() {
         (Arch::X86_64, "socket", &[38 | high], EPERM),
         (Arch::X86_64, "socket", &[40 | high], EPERM),
         (Arch::X86, "socket", &[38], EPERM),
+        (Arch::X86, "socket", &[40 | high], EPERM),
         (Arch::X86, "socketcall", &[1], EPERM),
+        (Arch::X86, "socketcall", &[1 | high], EPERM),
         (Arch::X86, "socketcall", &[3], ALLOW),
         (Arch::X86_64, "clone", &[0x11], ALLOW),
         (Arch::X86_64, "clone", &[0x1000_0011], EPERM),
@@ -209,6 +211,41 @@ fn a_refused_call_is_refused_through_socketcall_and_ipc_too() {
     assert_eq!(ask("ipc", &[1]), EPERM);
     assert_eq!(ask("ipc", &[0x1_0001]), EPERM);
     assert_eq!(ask("ipc", &[2]), ALLOW);
+}
+
+/// A 64-bit program that makes a 32-bit call hands over registers of 64 bits.
+#[test]
+fn the_upper_half_of_a_register_hides_nothing_from_a_32_bit_filter() {
+    let profile = seccomp(
+        r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86","SCMP_ARCH_ARM"],
+        "syscalls":[
+        {"names":["socket"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":40,
+        "op":"SCMP_CMP_EQ"}]},
+        {"names":["personality"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":8,
+        "op":"SCMP_CMP_LT"}]},
+        {"names":["kill"],"action":"SCMP_ACT_ERRNO","args":[{"index":1,"value":9,
+        "op":"SCMP_CMP_NE"}]},
+        {"names":["clone"],"action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":268435456,
+        "valueTwo":268435456,"op":"SCMP_CMP_MASKED_EQ"}]},
+        {"names":["semop"],"action":"SCMP_ACT_ERRNO"}]}"#,
+    );
+    let program = compile_for(&profile, Arch::X86_64).unwrap();
+    let high = 1 << 32;
+    let cases: [(&str, &[u64], u32); 9] = [
+        ("socket", &[40 | high], EPERM),
+        ("socket", &[2 | high], ALLOW),
+        ("socketcall", &[1 | high], EPERM),
+        ("socketcall", &[2 | high], ALLOW),
+        ("ipc", &[1 | high], EPERM),
+        ("personality", &[7 | high], EPERM),
+        ("personality", &[8 | high], ALLOW),
+        ("kill", &[1, 9 | high], ALLOW),
+        ("clone", &[0x1000_0000 | high], EPERM),
+    ];
+    for (name, args, wanted) in cases {
+        let got = ask(program.instructions(), Arch::X86, name, args);
+        assert_eq!(got, wanted, "{name} with {args:x?} gives {got:#x}");
+    }
 }
 
 #[test]
