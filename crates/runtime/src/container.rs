@@ -130,7 +130,6 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     if !request.bundle.is_absolute() {
         return Err(invalid("the bundle's path is not absolute"));
     }
-    refuse_unsupported(linux)?;
     let process = request.spec.process.as_ref().ok_or_else(|| invalid("there is no process"))?;
     let namespaces = Namespaces::prepare(linux)?;
     if !namespaces.is_own(NamespaceKind::Mount) {
@@ -148,7 +147,7 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
         return Err(invalid("linux.netDevices need a network namespace of the container's own"));
     }
     let parameters = Parameters::prepare(&linux.sysctl, &namespaces)?;
-    let task = Task::prepare(process, linux.seccomp.as_ref(), request.stdio)?;
+    let task = Task::prepare(request.spec, process, request.stdio)?;
     // An ordinary user may mount in a user namespace only, so there the child opens these.
     let early = namespaces.is_new(NamespaceKind::Mount) && rustix::process::geteuid().is_root();
     let filesystem = match early.then(|| Filesystem::open(request, &namespaces)).transpose() {
@@ -156,17 +155,6 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
         result => result?,
     };
     Ok(Birth { request, linux, namespaces, parameters, task, filesystem })
-}
-
-/// What a configuration may ask and this runtime does not do, it says so and does not guess.
-fn refuse_unsupported(linux: &Linux) -> Result<()> {
-    let asked = [("linux.memoryPolicy", linux.memory_policy.is_some())];
-    match asked.iter().find(|(_, is_asked)| *is_asked) {
-        None => Ok(()),
-        Some((name, _)) => {
-            Err(Error::new(Kind::Unsupported, format!("use {name} of the configuration")))
-        }
-    }
 }
 
 fn location(id: &str, spec: &Spec) -> Result<Location> {

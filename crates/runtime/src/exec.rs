@@ -2,6 +2,7 @@
 
 use crate::{
     Stdio,
+    affinity::{self, Affinity},
     console::Console,
     container::{Newborn, cgroup, running},
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
@@ -63,10 +64,11 @@ pub struct Executed {
 pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let none = Linux::default();
     let linux = request.spec.linux.as_ref().unwrap_or(&none);
-    let task = Task::prepare(request.process, linux.seccomp.as_ref(), request.stdio)?;
+    let task = Task::prepare(request.spec, request.process, request.stdio)?;
+    let affinity = affinity(request)?;
     let kinds = own_kinds(linux);
     let way = Way::of(kinds)?;
-    let visit = Visit { request, task, target: target(request)?, kinds, way };
+    let visit = Visit { request, task, affinity, target: target(request)?, kinds, way };
     let cgroup = match cgroup(request.id, request.spec) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
@@ -76,6 +78,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     refuse_frozen(request.id, cgroup.as_ref())?;
     let group = Group::open(request.id, linux.intel_rdt.as_ref())?;
     let (parent, child) = line::pair()?;
+    let elsewhere = visit.affinity.as_ref().map(Affinity::begin).transpose()?;
     let side = visit.bear(cgroup.as_ref())?;
     match side {
         Side::Child => {
@@ -87,6 +90,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
         }
         Side::Parent { pid, pidfd } => {
             drop(child);
+            drop(elsewhere);
             let newborn = Newborn { pid, pidfd };
             let grouped = group.map_or(Ok(()), |group| group.add(pid));
             match grouped
@@ -101,6 +105,12 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
             }
         }
     }
+}
+
+/// The processors for the process: its own word, else the container's.
+fn affinity(request: &ExecRequest<'_>) -> Result<Option<Affinity>> {
+    let own = request.spec.process.as_ref().and_then(|own| own.exec_cpu_affinity.as_ref());
+    request.process.exec_cpu_affinity.as_ref().or(own).map(Affinity::parse).transpose()
 }
 
 /// A handle on the container's first process, proven to be that one and no later one with its
@@ -155,6 +165,7 @@ fn accompany(mut line: ParentEnd) -> Result<Option<OwnedFd>> {
 struct Visit<'a> {
     request: &'a ExecRequest<'a>,
     task: Task<'a>,
+    affinity: Option<Affinity>,
     target: OwnedFd,
     kinds: ThreadNameSpaceType,
     way: Way,
@@ -204,6 +215,10 @@ impl Visit<'_> {
     fn prepare_outside(&self, cgroup: Option<&Cgroup>) -> Result<()> {
         if let Some(cgroup) = cgroup {
             cgroup.join()?;
+        }
+        match &self.affinity {
+            Some(affinity) => affinity.settle()?,
+            None => affinity::reset(),
         }
         self.task.set_oom_score()?;
         // Before the container's processes can see this one.

@@ -5,7 +5,7 @@
 //! is the container's.
 
 use crate::{
-    Hold, Keyring, Request,
+    Hold, Keyring, Request, affinity,
     console::Console,
     devices,
     hooks::{Subject, Who},
@@ -124,7 +124,6 @@ fn prepare(
     if birth.namespaces.is_new(NamespaceKind::Network) {
         dhow_sys::loopback::bring_up().doing(|| "bring up the loopback interface")?;
     }
-    set_personality(birth.linux)?;
     if birth.request.keyring == Keyring::New {
         join_keyring(birth.request.id);
     }
@@ -164,6 +163,7 @@ fn enter_namespaces(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>, line: &Child
         }
         birth.task.set_oom_score()?;
     }
+    affinity::reset();
     birth.namespaces.join()?;
     birth.namespaces.make_late(birth.linux)?;
     // Processes of joined namespaces must not trace us or look at our fds.
@@ -181,18 +181,6 @@ fn name_host(spec: &Spec) -> Result<()> {
             .doing(|| format!("set the domain name {name}"))?;
     }
     Ok(())
-}
-
-fn set_personality(linux: &Linux) -> Result<()> {
-    let Some(personality) = &linux.personality else { return Ok(()) };
-    let domain = match personality.domain.as_str() {
-        "LINUX" => 0,
-        "LINUX32" => 8,
-        other => {
-            return Err(Error::new(Kind::Invalid, format!("use execution domain {other:?}")));
-        }
-    };
-    dhow_sys::process::set_personality(domain).doing(|| "set the execution domain")
 }
 
 /// A container without keys of its own is no danger, so a kernel that refuses (no keyrings, a full

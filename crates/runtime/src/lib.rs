@@ -10,6 +10,7 @@
 //! container's namespaces before its program does is here too (`init`). The runtime knows nothing
 //! of images, networks, logs or restarts; who waits for the process is the caller, its parent.
 
+mod affinity;
 pub mod attend;
 mod capabilities;
 mod cgroupfs;
@@ -20,18 +21,23 @@ mod devices;
 mod exec;
 mod hooks;
 mod init;
+mod io_priority;
 mod limits;
 mod line;
 mod mappings;
 mod masks;
+mod memory_policy;
 mod mounts;
 mod namespaces;
 mod net_devices;
+mod numbers;
 mod options;
+mod personality;
 mod program;
 mod request;
 mod resctrl;
 mod rootfs;
+mod scheduler;
 pub mod shelf;
 mod sysctl;
 mod task;

@@ -12,10 +12,11 @@
 //! need not allow what `settle` does).
 
 use crate::{
-    Stdio, capabilities::Sets, console::Console, limits::Limits, mappings, program::Program,
+    Stdio, capabilities::Sets, console::Console, io_priority::Urgency, limits::Limits, mappings,
+    memory_policy::Placement, personality::Domain, program::Program, scheduler::Policy,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::{ConsoleSize, Process, Seccomp};
+use dhow_spec::runtime::{ConsoleSize, Process, Seccomp, Spec};
 use dhow_sys::{
     fds::leave_to_exec,
     filter::Instruction,
@@ -37,6 +38,10 @@ pub(crate) struct Task<'a> {
     capabilities: Sets,
     limits: Limits,
     groups: Vec<Gid>,
+    scheduler: Option<Policy<'a>>,
+    urgency: Option<Urgency>,
+    domain: Option<Domain>,
+    placement: Option<Placement<'a>>,
     filter: Option<Filter>,
     ignored_signals: u64,
 }
@@ -48,17 +53,21 @@ struct Filter {
 }
 
 impl<'a> Task<'a> {
-    /// Parses everything, so that a bad word is found before anything is made.
-    pub(crate) fn prepare(
-        process: &'a Process,
-        seccomp: Option<&Seccomp>,
-        stdio: Stdio<'a>,
-    ) -> Result<Self> {
-        refuse_unsupported(process)?;
+    /// Parses everything, so that a bad word is found before anything is made. What a joining
+    /// process does not say of its scheduling is as the container's own process has it.
+    pub(crate) fn prepare(spec: &'a Spec, process: &'a Process, stdio: Stdio<'a>) -> Result<Self> {
         if !Path::new(&process.cwd).is_absolute() {
             let text = format!("use working directory {:?}: it is not absolute", process.cwd);
             return Err(Error::new(Kind::Invalid, text));
         }
+        let linux = spec.linux.as_ref();
+        let own = spec.process.as_ref();
+        let scheduler = process.scheduler.as_ref().or(own.and_then(|own| own.scheduler.as_ref()));
+        let io_priority =
+            process.io_priority.as_ref().or(own.and_then(|own| own.io_priority.as_ref()));
+        let personality = linux.and_then(|linux| linux.personality.as_ref());
+        let memory_policy = linux.and_then(|linux| linux.memory_policy.as_ref());
+        let seccomp = linux.and_then(|linux| linux.seccomp.as_ref());
         Ok(Self {
             process,
             stdio,
@@ -66,6 +75,10 @@ impl<'a> Task<'a> {
             capabilities: Sets::parse(process.capabilities.as_ref())?,
             limits: Limits::parse(&process.rlimits)?,
             groups: process.user.additional_gids.iter().map(|&gid| Gid::from_raw(gid)).collect(),
+            scheduler: scheduler.map(Policy::parse).transpose()?,
+            urgency: io_priority.map(Urgency::parse).transpose()?,
+            domain: personality.map(Domain::parse).transpose()?,
+            placement: memory_policy.map(Placement::parse).transpose()?,
             filter: seccomp.map(Filter::compile).transpose()?,
             ignored_signals: dhow_sys::signal::ignored().doing(|| "read the ignored signals")?,
         })
@@ -118,6 +131,7 @@ impl<'a> Task<'a> {
             self.take_streams()?;
         }
         self.limits.apply()?;
+        self.take_its_share()?;
         if !self.process.no_new_privileges {
             self.load_filter()?;
         }
@@ -133,6 +147,14 @@ impl<'a> Task<'a> {
         }
         rustix::process::umask(Mode::from_raw_mode(user.umask.unwrap_or(0o022)));
         Ok(())
+    }
+
+    /// How the kernel treats it beside others: needs rights, and the cgroup.
+    fn take_its_share(&self) -> Result<()> {
+        self.scheduler.as_ref().map_or(Ok(()), Policy::apply)?;
+        self.urgency.map_or(Ok(()), Urgency::apply)?;
+        self.domain.map_or(Ok(()), Domain::apply)?;
+        self.placement.as_ref().map_or(Ok(()), Placement::apply)
     }
 
     /// Finds the program without running it.
@@ -255,20 +277,5 @@ impl Filter {
             .map(|own| Instruction { code: own.code, jt: own.jt, jf: own.jf, k: own.k })
             .collect();
         Ok(Self { instructions, flags: program.flags().bits() })
-    }
-}
-
-/// What a configuration may ask and this runtime does not do, it says so and does not guess.
-fn refuse_unsupported(process: &Process) -> Result<()> {
-    let asked = [
-        ("process.scheduler", process.scheduler.is_some()),
-        ("process.ioPriority", process.io_priority.is_some()),
-        ("process.execCPUAffinity", process.exec_cpu_affinity.is_some()),
-    ];
-    match asked.iter().find(|(_, is_asked)| *is_asked) {
-        None => Ok(()),
-        Some((name, _)) => {
-            Err(Error::new(Kind::Unsupported, format!("use {name} of the configuration")))
-        }
     }
 }

@@ -22,5 +22,6 @@ mod net_devices;
 mod options;
 mod propagation;
 mod rootless;
+mod share;
 mod shelf;
 mod terminal;
