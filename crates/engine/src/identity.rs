@@ -1,23 +1,15 @@
 //! Who a process runs as: `user[:group]` and the container's own `/etc/passwd` and `/etc/group`.
 //!
 //! The files come from strangers. They are opened below the container's root only, must be regular
-//! (a FIFO would hang, a device would do worse), are read up to a limit and parsed here: no code
-//! of the image's and no name service of the host's is asked (CVE-2024-9676, CVE-2026-47262).
-//!
-//! A word of digits is a number and never looked up as a name; anything else is a name and never
-//! read as a number (CVE-2026-46680).
+//! and are read up to a limit: no code of the image's and no name service of the host's is asked.
 
-use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_spec::runtime::User;
-use dhow_sys::root::{Last, Root};
-use rustix::fs::{FileType, OFlags};
-use std::{
-    os::fd::{BorrowedFd, OwnedFd},
-    path::Path,
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_spec::{
+    accounts::{self, Account, LIMIT_BYTES, accounts, parse_id},
+    runtime::User,
 };
-
-/// The largest account file that is read. Real ones have a few KiB.
-const ACCOUNTS_LIMIT_BYTES: u64 = 4 << 20;
+use dhow_sys::{regular, root::Root};
+use std::{io, os::fd::BorrowedFd, path::Path};
 
 /// An identity and what follows from it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,8 +55,9 @@ fn resolve_in(wanted: &str, groups: &[String], passwd: &[u8], group: &[u8]) -> R
     let mut additional_gids = Vec::new();
     // An explicit group replaces the account's own, the supplementary ones too, as in docker.
     if primary.is_none() && !account.name.is_empty() {
-        let member = |entry: &Group<'_>| entry.members().any(|member| member == account.name);
-        additional_gids.extend(group_entries(group).filter(member).map(|entry| entry.gid));
+        let member =
+            |entry: &accounts::Group<'_>| entry.members().any(|member| member == account.name);
+        additional_gids.extend(accounts::groups(group).filter(member).map(|entry| entry.gid));
     }
     for wanted in groups {
         additional_gids.push(group_id(wanted, group)?);
@@ -83,7 +76,7 @@ fn group_id(wanted: &str, group: &[u8]) -> Result<u32> {
     if let Some(gid) = parse_id(wanted)? {
         return Ok(gid);
     }
-    group_entries(group)
+    accounts::groups(group)
         .find(|entry| entry.name == wanted.as_bytes())
         .map(|entry| entry.gid)
         .ok_or_else(|| {
@@ -92,80 +85,15 @@ fn group_id(wanted: &str, group: &[u8]) -> Result<u32> {
         })
 }
 
-/// A word of ASCII digits is an id, at most 2^31-1 as in docker and the kernel's own tools.
-fn parse_id(text: &str) -> Result<Option<u32>> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(None);
-    }
-    match text.parse::<u32>() {
-        Ok(id) if i32::try_from(id).is_ok() => Ok(Some(id)),
-        _ => Err(Error::new(Kind::Invalid, format!("the id {text} is not in 0 to 2147483647"))),
-    }
-}
-
-struct Account<'a> {
-    name: &'a [u8],
-    uid: u32,
-    gid: u32,
-    home: &'a [u8],
-}
-
-struct Group<'a> {
-    name: &'a [u8],
-    gid: u32,
-    members: &'a [u8],
-}
-
-impl<'a> Group<'a> {
-    fn members(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.members.split(|&byte| byte == b',')
-    }
-}
-
-// Lines that are not well-formed are passed over, as every reader of these files does.
-fn accounts(passwd: &[u8]) -> impl Iterator<Item = Account<'_>> {
-    lines(passwd).filter_map(|line| {
-        let mut fields = line.split(|&byte| byte == b':');
-        let name = fields.next()?;
-        let uid = number(fields.nth(1)?)?;
-        let gid = number(fields.next()?)?;
-        let home = fields.nth(1).unwrap_or(b"/");
-        Some(Account { name, uid, gid, home })
-    })
-}
-
-fn group_entries(group: &[u8]) -> impl Iterator<Item = Group<'_>> {
-    lines(group).filter_map(|line| {
-        let mut fields = line.split(|&byte| byte == b':');
-        let name = fields.next()?;
-        let gid = number(fields.nth(1)?)?;
-        let members = fields.next().unwrap_or(b"");
-        Some(Group { name, gid, members })
-    })
-}
-
-fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    file.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#')
-}
-
-fn number(field: &[u8]) -> Option<u32> {
-    std::str::from_utf8(field).ok().and_then(|text| parse_id(text).ok().flatten())
-}
-
 /// The content of an account file; nothing where there is none.
 fn read_accounts(root: BorrowedFd<'_>, path: &str) -> Result<Vec<u8>> {
-    // Non-blocking, so that a FIFO opens at once and is then seen for what it is.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd: OwnedFd = match Root::new(root).open(Path::new(path), flags, Last::Followed) {
-        Ok(fd) => fd,
-        Err(error) if missing(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(error).doing(|| format!("open /{path}")),
-    };
-    let status = rustix::fs::fstat(&fd).doing(|| format!("look at /{path}"))?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err(Error::new(Kind::Invalid, format!("/{path} is not a regular file")));
+    match regular::read(Root::new(root), Path::new(path), LIMIT_BYTES) {
+        Err(error) if missing(&error) => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            Err(Error::new(Kind::Invalid, format!("/{path} is not a regular file")))
+        }
+        result => result.doing(|| format!("read /{path}")),
     }
-    file::read_fd_limited(fd, ACCOUNTS_LIMIT_BYTES).doing(|| format!("read /{path}"))
 }
 
 /// A root without accounts is fine, also one where a link or a file stands in the way.
@@ -180,6 +108,7 @@ fn missing(error: &std::io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::FileType;
     use std::os::fd::AsFd;
 
     const PASSWD: &[u8] =

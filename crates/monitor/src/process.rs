@@ -94,6 +94,7 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         id: exec.id.as_str(),
         init: Init { pid: exec.pid, started: exec.start_time },
         spec: &spec,
+        bundle: &exec.bundle,
         process: &exec.process,
         stdio: streams.stdio(),
         preserve_fds: 0,

@@ -173,6 +173,7 @@ impl Bundle {
             id: &self.id,
             init: Init::of_pid(pid.parse().expect("a process id"))?,
             spec: &self.spec,
+            bundle: &self.path,
             process: &process,
             stdio: Stdio::Inherit,
             preserve_fds: 0,

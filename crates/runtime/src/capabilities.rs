@@ -1,7 +1,7 @@
 //! Capabilities by name, and the five sets of a process.
 
-use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::Capabilities;
+use dhow_base::{Doing, Result};
+use dhow_spec::runtime::{Capabilities, NamespaceKind, Process, Spec};
 use rustix::{
     io::Errno,
     thread::{CapabilitySet, CapabilitySets},
@@ -63,17 +63,18 @@ pub(crate) struct Sets {
 }
 
 impl Sets {
-    /// Reads the names. Without any word of capabilities there are none.
-    pub(crate) fn parse(capabilities: Option<&Capabilities>) -> Result<Self> {
+    /// Reads the names. Without any word of capabilities there are none; one that is not known is
+    /// passed over ([`ungrantable`] tells of it).
+    pub(crate) fn read(capabilities: Option<&Capabilities>) -> Self {
         let none = Capabilities::default();
         let capabilities = capabilities.unwrap_or(&none);
-        Ok(Self {
-            bounding: set_of(&capabilities.bounding)?,
-            effective: set_of(&capabilities.effective)?,
-            inheritable: set_of(&capabilities.inheritable)?,
-            permitted: set_of(&capabilities.permitted)?,
-            ambient: set_of(&capabilities.ambient)?,
-        })
+        Self {
+            bounding: set_of(&capabilities.bounding),
+            effective: set_of(&capabilities.effective),
+            inheritable: set_of(&capabilities.inheritable),
+            permitted: set_of(&capabilities.permitted),
+            ambient: set_of(&capabilities.ambient),
+        }
     }
 
     /// Lowers the bound. Needs CAP_SETPCAP, so it comes before the process becomes its user.
@@ -122,29 +123,72 @@ fn name(number: usize) -> String {
     NAMES.get(number).map_or_else(|| number.to_string(), |name| format!("CAP_{name}"))
 }
 
-fn set_of(names: &[String]) -> Result<CapabilitySet> {
-    let mut bits = 0_u64;
-    for name in names {
-        let plain = name.strip_prefix("CAP_").unwrap_or(name);
-        let number = NAMES.iter().position(|known| *known == plain);
-        let number = number.ok_or_else(|| {
-            Error::new(Kind::Invalid, format!("use capability {name:?}: no such capability"))
-        })?;
-        bits |= 1 << number;
+/// The capabilities that a process asks for and will not have: those that nobody knows, and those
+/// that this process does not have itself and so cannot hand on. The specification wants a warning
+/// of each, and no failure.
+pub fn ungrantable(spec: &Spec, process: &Process) -> Result<Vec<String>> {
+    let Some(asked) = &process.capabilities else { return Ok(Vec::new()) };
+    // In a user namespace of its own a process has them all.
+    let user = spec.linux.as_ref().and_then(|linux| linux.namespace(NamespaceKind::User));
+    let available = match user {
+        Some(_) => CapabilitySet::from_bits_retain((1 << NAMES.len()) - 1),
+        None => rustix::thread::capabilities(None).doing(|| "read the own capabilities")?.permitted,
+    };
+    let sets =
+        [&asked.bounding, &asked.effective, &asked.inheritable, &asked.permitted, &asked.ambient];
+    let mut missing: Vec<String> = Vec::new();
+    for name in sets.into_iter().flatten() {
+        if !number_of(name).is_some_and(|one| available.contains(one)) && !missing.contains(name) {
+            missing.push(name.clone());
+        }
     }
-    Ok(CapabilitySet::from_bits_retain(bits))
+    Ok(missing)
+}
+
+/// All capabilities that are known here, as profiles write them.
+pub fn names() -> impl Iterator<Item = String> {
+    (0..NAMES.len()).map(name)
+}
+
+fn number_of(name: &str) -> Option<CapabilitySet> {
+    let plain = name.strip_prefix("CAP_").unwrap_or(name);
+    let number = NAMES.iter().position(|known| *known == plain)?;
+    Some(CapabilitySet::from_bits_retain(1 << number))
+}
+
+fn set_of(names: &[String]) -> CapabilitySet {
+    let known = names.iter().filter_map(|name| number_of(name));
+    known.fold(CapabilitySet::empty(), |all, one| all | one)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dhow_spec::runtime::{Linux, Namespace};
 
     #[test]
     fn names_have_the_kernel_s_numbers() {
-        let set = set_of(&["CAP_CHOWN".into(), "CAP_CHECKPOINT_RESTORE".into()]).unwrap();
+        let set = set_of(&["CAP_CHOWN".into(), "CAP_FLY".into(), "CAP_CHECKPOINT_RESTORE".into()]);
 
         assert_eq!(set, CapabilitySet::CHOWN | CapabilitySet::CHECKPOINT_RESTORE);
-        assert_eq!(set_of(&["CAP_SYS_ADMIN".into()]).unwrap(), CapabilitySet::SYS_ADMIN);
-        assert!(set_of(&["CAP_FLY".into()]).is_err());
+        assert_eq!(set_of(&["CAP_SYS_ADMIN".into()]), CapabilitySet::SYS_ADMIN);
+        assert_eq!(names().last().as_deref(), Some("CAP_CHECKPOINT_RESTORE"));
+    }
+
+    #[test]
+    fn what_cannot_be_granted_is_named_once() {
+        let name = |text: &str| text.to_owned();
+        let capabilities = Capabilities {
+            bounding: vec![name("CAP_FLY"), name("CAP_CHOWN")],
+            effective: vec![name("CAP_FLY"), name("CAP_SWIM")],
+            ..Capabilities::default()
+        };
+        let process = Process { capabilities: Some(capabilities), ..Process::default() };
+        let namespaces = vec![Namespace { kind: NamespaceKind::User, path: None }];
+        let linux = Linux { namespaces, ..Linux::default() };
+        let spec = Spec { linux: Some(linux), ..Spec::default() };
+
+        assert_eq!(ungrantable(&spec, &process).unwrap(), ["CAP_FLY", "CAP_SWIM"]);
+        assert!(ungrantable(&spec, &Process::default()).unwrap().is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Request,
-    hooks::{Subject, Who},
+    hooks::{self as hook, Round, Subject, Who},
     init::{self, Birth, Filesystem, hooks, subject},
     line::{self, Ask, Heard, ParentEnd},
     mappings,
@@ -92,6 +92,9 @@ fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> 
                 let _left = cgroup.kill_all();
                 let _kept = cgroup.delete();
             }
+            // They clean up after the hooks that have run, and must bear that some have not. What
+            // brought us here is the error to tell.
+            let _warnings = run_poststop(&subject(birth.request), birth.request.spec);
             Err(error)
         }
     }
@@ -130,6 +133,7 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     if !request.bundle.is_absolute() {
         return Err(invalid("the bundle's path is not absolute"));
     }
+    request.spec.hooks.as_ref().map_or(Ok(()), hook::check)?;
     let process = request.spec.process.as_ref().ok_or_else(|| invalid("there is no process"))?;
     let namespaces = Namespaces::prepare(linux)?;
     if !namespaces.is_own(NamespaceKind::Mount) {
@@ -171,7 +175,7 @@ fn bear(
     let (parent, child) = line::pair()?;
     let side = birth
         .namespaces
-        .bear(cgroup.and_then(Cgroup::fd_for_clone), || birth.task.set_oom_score())?;
+        .bear(cgroup.and_then(Cgroup::fd_for_clone), || birth.task.grant_itself())?;
     match side {
         Side::Child => {
             drop(parent);
@@ -282,6 +286,7 @@ fn accompany(
                     cgroup.add(pid)?;
                 }
                 if birth.namespaces.is_new(NamespaceKind::User) {
+                    birth.task.grant(pid)?;
                     mappings::write(newborn.pid, birth.linux)?;
                 }
                 line.go()?;
@@ -292,6 +297,13 @@ fn accompany(
             }
             Heard::Asked(Ask::RunHooks, _) => {
                 run_hooks(birth.request, newborn.pid)?;
+                line.go()?;
+            }
+            Heard::Asked(Ask::Listener, listener) => {
+                let listener = listener.ok_or_else(without_listener)?;
+                let who = Who::Process(newborn.pid);
+                let state = subject(birth.request).state(Status::Creating, who);
+                birth.task.introduce(listener.as_fd(), newborn.pid, state)?;
                 line.go()?;
             }
             Heard::Asked(Ask::Ready, master) => {
@@ -307,7 +319,8 @@ fn accompany(
             Heard::Closed => {
                 return match birth.request.hold {
                     Hold::Not => {
-                        run_poststart(birth.request, newborn.pid)?;
+                        let hooks = hooks(birth.request.spec, |hooks| &hooks.poststart);
+                        run_poststart(&subject(birth.request), hooks, newborn.pid)?;
                         Ok((terminal, None))
                     }
                     _ => Err(Error::new(Kind::Internal, "hear the container's process: it died")),
@@ -317,17 +330,33 @@ fn accompany(
     }
 }
 
-fn run_hooks(request: &Request<'_>, pid: i32) -> Result<()> {
-    let subject = subject(request);
-    let prestart = hooks(request.spec, |hooks| &hooks.prestart);
-    let create_runtime = hooks(request.spec, |hooks| &hooks.create_runtime);
-    subject.run("prestart", prestart, Status::Creating, Who::Process(pid))?;
-    subject.run("createRuntime", create_runtime, Status::Creating, Who::Process(pid))
+pub(crate) fn without_listener() -> Error {
+    Error::new(Kind::Internal, "hear the container's process: it sends no listener")
 }
 
-fn run_poststart(request: &Request<'_>, pid: i32) -> Result<()> {
-    let poststart = hooks(request.spec, |hooks| &hooks.poststart);
-    subject(request).run("poststart", poststart, Status::Running, Who::Process(pid))
+fn run_hooks(request: &Request<'_>, pid: i32) -> Result<()> {
+    let (subject, bundle) = (subject(request), Some(request.bundle));
+    let prestart = hooks(request.spec, |hooks| &hooks.prestart);
+    let create_runtime = hooks(request.spec, |hooks| &hooks.create_runtime);
+    for round in [
+        Round::new("prestart", prestart, bundle),
+        Round::new("createRuntime", create_runtime, bundle),
+    ] {
+        subject.run(&round, Status::Creating, Who::Process(pid))?;
+    }
+    Ok(())
+}
+
+fn run_poststart(subject: &Subject<'_>, hooks: &[Hook], pid: i32) -> Result<()> {
+    let round = Round::new("poststart", hooks, Some(subject.bundle));
+    subject.run(&round, Status::Running, Who::Process(pid))
+}
+
+/// What the hooks do wrong is to be warned of; nothing depends on it any more.
+fn run_poststop(subject: &Subject<'_>, spec: &Spec) -> Vec<Error> {
+    let hooks = hooks(spec, |hooks| &hooks.poststop);
+    let round = Round::new("poststop", hooks, Some(subject.bundle));
+    subject.run_all(&round, Status::Stopped, Who::Nobody)
 }
 
 impl Container {
@@ -339,7 +368,7 @@ impl Container {
         running(self.init.pid)?;
         let Waiting { id, bundle, annotations, poststart, .. } = &waiting;
         let subject = Subject { id, bundle, annotations };
-        subject.run("poststart", poststart, Status::Running, Who::Process(self.init.pid))
+        run_poststart(&subject, poststart, self.init.pid)
     }
 
     /// Kills the first process and takes it from the process table, for a caller who changed its
@@ -385,11 +414,10 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
         bundle: leftovers.bundle,
         annotations: &leftovers.spec.annotations,
     };
-    let poststop = hooks(leftovers.spec, |hooks| &hooks.poststop);
-    let hooks = subject.run("poststop", poststop, Status::Stopped, Who::Nobody);
+    let warnings = run_poststop(&subject, leftovers.spec);
     let linux = leftovers.spec.linux.as_ref();
     let group = Group::remove(leftovers.id, linux.and_then(|linux| linux.intel_rdt.as_ref()));
-    cgroup.and(hooks).and(group)
+    cgroup.and(group).and(warnings.into_iter().next().map_or(Ok(()), Err))
 }
 
 fn delete_cgroup(id: &str, spec: &Spec) -> Result<()> {

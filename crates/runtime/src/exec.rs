@@ -4,7 +4,8 @@ use crate::{
     Stdio,
     affinity::{self, Affinity},
     console::Console,
-    container::{Newborn, cgroup, running},
+    container::{Newborn, cgroup, running, without_listener},
+    hooks::{Subject, Who},
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
     mappings,
     namespaces::{become_root, born_beyond, born_in, flag},
@@ -14,7 +15,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_cgroup::Cgroup;
-use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec};
+use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec, State, Status};
 use dhow_sys::{
     clone::{Side, clone3},
     procfs::Procfs,
@@ -28,6 +29,7 @@ use rustix::{
 use std::{
     os::fd::{AsFd, OwnedFd},
     panic::AssertUnwindSafe,
+    path::Path,
 };
 
 /// A process to run in a container.
@@ -39,6 +41,8 @@ pub struct ExecRequest<'a> {
     pub init: Init,
     /// Its `config.json`: names the cgroup, the seccomp filter, the namespaces.
     pub spec: &'a Spec,
+    /// Its bundle, of which a seccomp agent is told.
+    pub bundle: &'a Path,
     /// The process to run.
     pub process: &'a Process,
     /// The standard streams, where the process has no terminal of its own.
@@ -68,7 +72,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let affinity = affinity(request)?;
     let kinds = own_kinds(linux);
     let way = Way::of(kinds)?;
-    let visit = Visit { request, task, affinity, target: target(request)?, kinds, way };
+    let mut visit = Visit { request, task, affinity, target: target(request)?, kinds, way };
     let cgroup = match cgroup(request.id, request.spec) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
@@ -94,7 +98,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
             let newborn = Newborn { pid, pidfd };
             let grouped = group.map_or(Ok(()), |group| group.add(pid));
             match grouped
-                .and_then(|()| accompany(parent))
+                .and_then(|()| accompany(&visit, pid, parent))
                 .and_then(|terminal| running(pid).map(|_| terminal))
             {
                 Ok(terminal) => Ok(Executed { pid, pidfd: newborn.pidfd, terminal }),
@@ -146,11 +150,16 @@ fn own_kinds(linux: &Linux) -> ThreadNameSpaceType {
         .fold(ThreadNameSpaceType::empty(), |kinds, namespace| kinds | flag(namespace.kind))
 }
 
-fn accompany(mut line: ParentEnd) -> Result<Option<OwnedFd>> {
+fn accompany(visit: &Visit<'_>, pid: i32, mut line: ParentEnd) -> Result<Option<OwnedFd>> {
     let mut terminal = None;
     loop {
         match line.hear()? {
             Heard::Asked(Ask::Ready, master) => terminal = master,
+            Heard::Asked(Ask::Listener, listener) => {
+                let listener = listener.ok_or_else(without_listener)?;
+                visit.task.introduce(listener.as_fd(), pid, visit.container())?;
+                line.go()?;
+            }
             Heard::Asked(..) => {
                 let text = "hear the container's process: it asks for what it needs not";
                 return Err(Error::new(Kind::Internal, text));
@@ -220,7 +229,7 @@ impl Visit<'_> {
             Some(affinity) => affinity.settle()?,
             None => affinity::reset(),
         }
-        self.task.set_oom_score()?;
+        self.task.grant_itself()?;
         // Before the container's processes can see this one.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .doing(|| "keep others from looking into the process")
@@ -234,8 +243,15 @@ impl Visit<'_> {
             .doing(|| format!("join the namespaces of container {}", self.request.id))
     }
 
+    /// The state of the container, which runs.
+    fn container(&self) -> State {
+        let ExecRequest { id, bundle, spec, init, .. } = *self.request;
+        let subject = Subject { id, bundle, annotations: &spec.annotations };
+        subject.state(Status::Running, Who::Process(init.pid))
+    }
+
     /// Lives the process's life up to its program. Comes back only to end.
-    fn live(&self, cgroup: Option<&Cgroup>, line: &ChildEnd) {
+    fn live(&mut self, cgroup: Option<&Cgroup>, line: &ChildEnd) {
         let error = match self.enter(cgroup) {
             Ok((console, procfs)) => self.become_program(console.as_ref(), procfs.as_ref(), line),
             Err(error) => error,
@@ -276,12 +292,13 @@ impl Visit<'_> {
     }
 
     fn become_program(
-        &self,
+        &mut self,
         console: Option<&Console>,
         procfs: Option<&Procfs>,
         line: &ChildEnd,
     ) -> Error {
-        let settled = self.task.settle(console, self.joins_user()).and_then(|()| match console {
+        let joins_user = self.joins_user();
+        let settled = self.task.settle(console, joins_user, line).and_then(|()| match console {
             Some(console) => line.tell(Ask::Ready, Some(console.master.as_fd())),
             None => Ok(()),
         });

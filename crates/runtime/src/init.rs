@@ -8,7 +8,7 @@ use crate::{
     Hold, Keyring, Request, affinity,
     console::Console,
     devices,
-    hooks::{Subject, Who},
+    hooks::{Round, Subject, Who},
     line::{Ask, ChildEnd},
     masks,
     mounts::{self, Prepared},
@@ -98,15 +98,20 @@ fn get_ready(
     line: &mut ChildEnd,
 ) -> Result<Option<Procfs>> {
     let (console, procfs) = prepare(birth, cgroup, line)?;
-    birth.task.settle(console.as_ref(), birth.namespaces.is_own(NamespaceKind::User))?;
+    let is_user_own = birth.namespaces.is_own(NamespaceKind::User);
+    birth.task.settle(console.as_ref(), is_user_own, line)?;
     hold(birth, console, procfs.as_ref(), line)?;
-    subject(birth.request).run(
-        "startContainer",
-        hooks(birth.request.spec, |hooks| &hooks.start_container),
-        Status::Created,
-        Who::Caller,
-    )?;
+    run_start_container(birth.request)?;
     Ok(procfs)
+}
+
+/// The hooks that run as the program will. Where they name no environment they have the program's,
+/// as in runc, on which `ldconfig` and the like rely.
+fn run_start_container(request: &Request<'_>) -> Result<()> {
+    let own = request.spec.process.as_ref().map_or(&[][..], |process| &process.env);
+    let hooks = hooks(request.spec, |hooks| &hooks.start_container);
+    let round = Round { environment: own, ..Round::new("startContainer", hooks, None) };
+    subject(request).run(&round, Status::Created, Who::Caller)
 }
 
 /// Everything that needs rights.
@@ -115,7 +120,8 @@ fn prepare(
     cgroup: Option<&Cgroup>,
     line: &ChildEnd,
 ) -> Result<(Option<Console>, Option<Procfs>)> {
-    leave_parent(birth.request)?;
+    let mask = leave_parent(birth.request)?;
+    birth.task.keep_mask(mask);
     enter_namespaces(birth, cgroup, line)?;
     if !birth.linux.net_devices.is_empty() {
         line.ask(Ask::MoveDevices)?;
@@ -138,30 +144,29 @@ fn prepare(
     Ok((console, procfs))
 }
 
-/// Takes nothing along from the parent but its streams and what the caller asked for.
-fn leave_parent(request: &Request<'_>) -> Result<()> {
+/// Takes nothing along from the parent but its streams and what the caller asked for; the mask
+/// that the caller has.
+fn leave_parent(request: &Request<'_>) -> Result<Mode> {
     let first = request.preserve_fds.saturating_add(3);
     dhow_sys::fds::close_at_exec_from(first).doing(|| "mark fds to be closed")?;
     rustix::process::setsid().doing(|| "start a session")?;
     // Modes are what the configuration says, not what the caller's mask leaves of them.
-    rustix::process::umask(Mode::empty());
-    Ok(())
+    Ok(rustix::process::umask(Mode::empty()))
 }
 
 fn enter_namespaces(birth: &mut Birth<'_>, cgroup: Option<&Cgroup>, line: &ChildEnd) -> Result<()> {
     if birth.namespaces.is_own(NamespaceKind::User) {
-        // The parent writes the mappings of a new one and, since we have no rights outside, moves
-        // us into the cgroup.
+        // The parent writes the mappings of a new one and, since we have no rights outside, does
+        // what takes some: it moves us into the cgroup, and raises limits.
         line.ask(Ask::NeedIdMaps)?;
         if birth.namespaces.is_new(NamespaceKind::User) {
-            birth.task.set_oom_score()?;
             namespaces::become_root()?;
         }
     } else {
         if let Some(cgroup) = cgroup {
             cgroup.join()?;
         }
-        birth.task.set_oom_score()?;
+        birth.task.grant_itself()?;
     }
     affinity::reset();
     birth.namespaces.join()?;
@@ -264,12 +269,12 @@ fn run_hooks_before_pivot(birth: &Birth<'_>, line: &ChildEnd) -> Result<()> {
     if of_runtime > 0 {
         line.ask(Ask::RunHooks)?;
     }
-    subject(birth.request).run(
-        "createContainer",
-        hooks(spec, |hooks| &hooks.create_container),
-        Status::Creating,
-        Who::Caller,
-    )
+    // The root is there to be worked on; who joins a mount namespace has it at `/` already.
+    let is_new = birth.namespaces.is_new(NamespaceKind::Mount);
+    let directory = is_new.then_some(birth.request.mountpoint);
+    let hooks = hooks(spec, |hooks| &hooks.create_container);
+    let round = Round::new("createContainer", hooks, directory);
+    subject(birth.request).run(&round, Status::Creating, Who::Caller)
 }
 
 /// Swaps the root: the old one is stacked upon the new one for a moment, and then gone.

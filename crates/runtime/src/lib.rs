@@ -11,6 +11,7 @@
 //! of images, networks, logs or restarts; who waits for the process is the caller, its parent.
 
 mod affinity;
+mod agent;
 pub mod attend;
 mod capabilities;
 mod cgroupfs;
@@ -28,6 +29,8 @@ mod mappings;
 mod masks;
 mod memory_policy;
 mod mounts;
+#[cfg(test)]
+mod mutations;
 mod namespaces;
 mod net_devices;
 mod numbers;
@@ -42,6 +45,7 @@ pub mod shelf;
 mod sysctl;
 mod task;
 
+pub use capabilities::{names as capability_names, ungrantable};
 pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::is_ordinary_user;

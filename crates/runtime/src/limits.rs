@@ -2,7 +2,10 @@
 
 use dhow_base::{Error, Kind, Result};
 use dhow_spec::runtime::Rlimit;
-use rustix::process::Resource;
+use rustix::{
+    io::Errno,
+    process::{Pid, Resource},
+};
 
 const NAMES: [(&str, Resource); 16] = [
     ("RLIMIT_AS", Resource::As),
@@ -52,21 +55,38 @@ impl Limits {
         Ok(Self(parsed))
     }
 
+    /// Raises the hard limits that are too low, of a process or of the calling one: the process
+    /// sets the limits itself, but may have lost the right to raise any by then.
+    pub(crate) fn raise(&self, pid: Option<Pid>) -> Result<()> {
+        for (name, resource, wanted) in &self.0 {
+            let unlimited = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+            let (own, wanted) = (rustix::process::getrlimit(*resource), unlimited(wanted.maximum));
+            if unlimited(own.maximum) >= wanted {
+                continue;
+            }
+            let maximum = (wanted != u64::MAX).then_some(wanted);
+            let raised = rustix::process::Rlimit { maximum, ..own };
+            let result = rustix::process::prlimit(pid, *resource, raised);
+            result.map(drop).map_err(|errno| refused(name, errno))?;
+        }
+        Ok(())
+    }
+
     /// Sets them for the calling process.
     pub(crate) fn apply(&self) -> Result<()> {
         for (name, resource, values) in &self.0 {
-            rustix::process::setrlimit(*resource, *values).map_err(|errno| {
-                let error = Error::new(Kind::Denied, format!("set resource limit {name}"))
-                    .because(std::io::Error::from(errno));
-                match errno {
-                    rustix::io::Errno::PERM => {
-                        error.hint("raising a hard limit needs CAP_SYS_RESOURCE")
-                    }
-                    _ => error,
-                }
-            })?;
+            rustix::process::setrlimit(*resource, *values).map_err(|errno| refused(name, errno))?;
         }
         Ok(())
+    }
+}
+
+fn refused(name: &str, errno: Errno) -> Error {
+    let error = Error::new(Kind::Denied, format!("set resource limit {name}"))
+        .because(std::io::Error::from(errno));
+    match errno {
+        Errno::PERM => error.hint("raising a hard limit needs CAP_SYS_RESOURCE"),
+        _ => error,
     }
 }
 

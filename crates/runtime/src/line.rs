@@ -9,6 +9,8 @@
 //!     │  Go ───────────────────────────────▶│
 //!     │◀───────────────────────── RunHooks ─│  mounts done, root not yet pivoted
 //!     │  Go ───────────────────────────────▶│
+//!     │◀────────────── Listener (and fd) ───│  a filter asks an agent; a courier says it
+//!     │  Go ───────────────────────────────▶│
 //!     │◀──────────── Ready (and terminal) ──│  is the container's user, waits
 //!     │  Go ───────────────────────────────▶│
 //!     │◀──────────────────── end of file ───│  exec closed the line: the program runs
@@ -45,15 +47,18 @@ pub(crate) enum Ask {
     MoveDevices,
     /// The mounts are done; the runtime's hooks are due.
     RunHooks,
+    /// A filter is loaded that asks an agent, who needs this fd.
+    Listener,
     /// Everything is done but the exec.
     Ready,
 }
 
 impl Ask {
-    const ALL: [(Self, u8); 4] = [
+    const ALL: [(Self, u8); 5] = [
         (Self::NeedIdMaps, b'M'),
         (Self::MoveDevices, b'D'),
         (Self::RunHooks, b'H'),
+        (Self::Listener, b'L'),
         (Self::Ready, b'R'),
     ];
 
@@ -106,7 +111,7 @@ pub(crate) struct ParentEnd {
 /// What the parent hears.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// A request; with a terminal's master, where `Ready` brings one.
+    /// A request; with a terminal's master, where `Ready` brings one, and with the listener.
     Asked(Ask, Option<OwnedFd>),
     /// The line is closed: the program runs, or the child is dead.
     Closed,
@@ -153,6 +158,11 @@ impl ChildEnd {
     pub(crate) fn ask(&self, ask: Ask) -> Result<()> {
         self.tell(ask, None)?;
         self.wait_for_go()
+    }
+
+    /// Hands the listener of a filter over; whether it has been taken.
+    pub(crate) fn deliver(&self, listener: BorrowedFd<'_>) -> bool {
+        self.tell(Ask::Listener, Some(listener)).and_then(|()| self.wait_for_go()).is_ok()
     }
 
     /// Waits for the other side. A closed line means that nobody wants this process any more.
@@ -228,6 +238,15 @@ pub(crate) fn send(
     bytes: &[u8],
     fd: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
+    send_some(socket, bytes, fd).map(drop)
+}
+
+/// As [`send`], on a socket that may take less at once; how much it took.
+pub(crate) fn send_some(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fd: Option<BorrowedFd<'_>>,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let fds: [BorrowedFd<'_>; 1];
@@ -238,7 +257,7 @@ pub(crate) fn send(
     let slices = [IoSlice::new(bytes)];
     loop {
         match rustix::net::sendmsg(socket, &slices, &mut control, SendFlags::NOSIGNAL) {
-            Ok(_) => return Ok(()),
+            Ok(count) => return Ok(count),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -4,6 +4,7 @@ use crate::numbers;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::MemoryPolicy;
 use dhow_sys::memory_policy::{self, NODES, Nodes};
+use rustix::io::Errno;
 
 /// The kernel's numbers (`linux/mempolicy.h`), and what a mode takes.
 const MODES: [(&str, i32, Takes); 7] = [
@@ -70,8 +71,8 @@ impl<'a> Placement<'a> {
     pub(crate) fn apply(&self) -> Result<()> {
         memory_policy::set(self.mode, &self.nodes)
             .doing(|| format!("set memory policy {}", self.name))
-            .map_err(|error| match error.kind() {
-                Kind::Invalid => {
+            .map_err(|error| match error.errno() {
+                Some(errno) if errno == Errno::INVAL.raw_os_error() => {
                     error.hint("do the nodes exist, and does the kernel know mode and flags?")
                 }
                 _ => error,

@@ -7,7 +7,7 @@ use rustix::{
     fs::{AtFlags, CWD, FileType},
     io::Errno,
 };
-use std::{ffi::CString, io};
+use std::{collections::HashSet, ffi::CString, io};
 
 /// Where programs are looked for when the process's environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,6 +20,7 @@ pub(crate) struct Program {
     candidates: Vec<CString>,
     arguments: Strings,
     environment: Strings,
+    has_home: bool,
 }
 
 impl Program {
@@ -27,15 +28,30 @@ impl Program {
     pub(crate) fn prepare(process: &Process) -> Result<Self> {
         let invalid = |what: &str| Error::new(Kind::Invalid, format!("run a program: {what}"));
         let name = process.args.first().ok_or_else(|| invalid("process.args is empty"))?.clone();
+        let variables = variables(&process.env)?;
         let environment =
-            Strings::new(&process.env).map_err(|_| invalid("the environment has a zero byte"))?;
+            Strings::new(&variables).map_err(|_| invalid("the environment has a zero byte"))?;
         let arguments =
             Strings::new(&process.args).map_err(|_| invalid("an argument has a zero byte"))?;
-        let candidates = candidates(&name, &process.env)
+        let candidates = candidates(&name, &variables)
             .into_iter()
             .map(|path| CString::new(path).map_err(|_| invalid("PATH has a zero byte")))
             .collect::<Result<_>>()?;
-        Ok(Self { name, candidates, arguments, environment })
+        let has_home = variables.iter().any(|variable| variable.starts_with("HOME="));
+        Ok(Self { name, candidates, arguments, environment, has_home })
+    }
+
+    /// Whether the environment does not say where the user is at home.
+    pub(crate) fn lacks_home(&self) -> bool {
+        !self.has_home
+    }
+
+    /// Says where the user is at home.
+    pub(crate) fn set_home(&mut self, home: &str) -> Result<()> {
+        self.has_home = true;
+        self.environment
+            .push(&format!("HOME={home}"))
+            .map_err(|_| Error::new(Kind::Invalid, "set HOME: it has a zero byte"))
     }
 
     /// Finds the program without running it, for a container that is created now and started
@@ -102,8 +118,27 @@ impl Program {
     }
 }
 
+/// The environment as a program reads it: of several values for a name the last counts. An empty
+/// HOME is none, as in runc.
+fn variables(environment: &[String]) -> Result<Vec<&str>> {
+    let mut seen = HashSet::with_capacity(environment.len());
+    let mut kept = Vec::with_capacity(environment.len() + 1);
+    for entry in environment.iter().rev() {
+        let name = entry.split_once('=').map(|(name, _)| name).filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| {
+            let text = format!("use environment variable {entry:?}: it is no NAME=value");
+            Error::new(Kind::Invalid, text)
+        })?;
+        if seen.insert(name) && entry != "HOME=" {
+            kept.push(entry.as_str());
+        }
+    }
+    kept.reverse();
+    Ok(kept)
+}
+
 /// The paths that the name can mean.
-fn candidates(name: &str, environment: &[String]) -> Vec<String> {
+fn candidates(name: &str, environment: &[&str]) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
@@ -143,11 +178,24 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_for_in_the_process_s_own_path() {
-        let environment = ["PATH=/x".to_owned(), "PATH=/a::/b".to_owned()];
+        let environment = ["PATH=/a::/b"];
 
         assert_eq!(candidates("sh", &environment), ["/a/sh", "./sh", "/b/sh"]);
         assert_eq!(candidates("./sh", &environment), ["./sh"]);
         assert_eq!(candidates("sh", &[])[0], "/usr/local/sbin/sh");
         assert!(candidates("", &environment).is_empty());
+    }
+
+    #[test]
+    fn the_last_value_of_a_variable_counts() {
+        let of = |entries: &[&str]| {
+            let entries: Vec<String> = entries.iter().map(|&entry| entry.to_owned()).collect();
+            variables(&entries).map(|kept| kept.join(" ")).ok()
+        };
+
+        assert_eq!(of(&["A=1", "B=", "A=2", "C==x"]).as_deref(), Some("B= A=2 C==x"));
+        assert_eq!(of(&["HOME=/a", "HOME=", "X=1"]).as_deref(), Some("X=1"));
+        assert_eq!(of(&["A"]), None);
+        assert_eq!(of(&["=1"]), None);
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Request, Stdio,
     attend::Attendant,
     container, create, delete, exec,
-    hooks::{Subject, Who},
+    hooks::{Round, Subject, Who},
     init::hooks,
 };
 use dhow_base::{
@@ -190,8 +190,9 @@ impl Shelf {
         }
         file::remove_if_there(&place.join("start")).doing(doing)?;
         let poststart = hooks(&record.spec, |hooks| &hooks.poststart);
+        let round = Round::new("poststart", poststart, Some(&record.bundle));
         let who = record.init.map_or(Who::Nobody, |init| Who::Process(init.pid));
-        subject(&record).run("poststart", poststart, Status::Running, who).doing(doing)
+        subject(&record).run(&round, Status::Running, who).doing(doing)
     }
 
     /// Creates, starts, stays until the end, deletes; the exit code.
@@ -282,6 +283,7 @@ impl Shelf {
             id,
             init,
             spec: &record.spec,
+            bundle: &record.bundle,
             process,
             stdio: Stdio::Inherit,
             preserve_fds,

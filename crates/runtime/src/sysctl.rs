@@ -6,13 +6,15 @@ use dhow_spec::runtime::NamespaceKind;
 use dhow_sys::procfs::Procfs;
 use std::{collections::BTreeMap, path::PathBuf};
 
-const IPC: [&str; 10] = [
+const IPC: [&str; 12] = [
     "kernel/auto_msgmni",
     "kernel/msg_next_id",
     "kernel/msgmax",
     "kernel/msgmnb",
     "kernel/msgmni",
     "kernel/sem",
+    "kernel/sem_next_id",
+    "kernel/shm_next_id",
     "kernel/shm_rmid_forced",
     "kernel/shmall",
     "kernel/shmmax",
@@ -65,15 +67,28 @@ fn checked(name: &str, namespaces: &Namespaces) -> Result<String> {
     let kind = match path.as_str() {
         path if IPC.contains(&path) || path.starts_with("fs/mqueue/") => NamespaceKind::Ipc,
         path if path.starts_with("net/") => NamespaceKind::Network,
-        "kernel/domainname" | "kernel/hostname" => NamespaceKind::Uts,
+        // A name of its own for the host has the configuration, which would contradict it.
+        "kernel/hostname" => return Err(refused("the configuration has the field hostname")),
+        "kernel/domainname" => NamespaceKind::Uts,
         path if path.starts_with("user/") => NamespaceKind::User,
         _ => return Err(refused("it belongs to the whole machine")),
     };
-    if !namespaces.is_own(kind) {
+    if !namespaces.is_own(kind) || is_callers(namespaces, kind)? {
         let text = format!("the container shares the {} namespace", kind.proc_name());
         return Err(refused(&text));
     }
     Ok(format!("sys/{path}"))
+}
+
+/// Whether the namespace of this kind that the container joins is the one that we are in.
+fn is_callers(namespaces: &Namespaces, kind: NamespaceKind) -> Result<bool> {
+    let Some(joined) = namespaces.joined(kind) else { return Ok(false) };
+    let doing = || format!("compare the {} namespace with our own", kind.proc_name());
+    let host = Procfs::of_host().doing(doing)?;
+    let own = host.namespace("self", kind.proc_name()).doing(doing)?;
+    let own = rustix::fs::fstat(&own).doing(doing)?;
+    let joined = rustix::fs::fstat(joined).doing(doing)?;
+    Ok((own.st_dev, own.st_ino) == (joined.st_dev, joined.st_ino))
 }
 
 #[cfg(test)]
@@ -93,6 +108,10 @@ mod tests {
             ("net/ipv4/conf/eth0.1/forwarding", true),
             ("kernel.shmmax", true),
             ("fs.mqueue.msg_max", true),
+            ("kernel.sem_next_id", true),
+            ("kernel.domainname", true),
+            ("kernel.hostname", false),
+            ("kernel/hostname", false),
             ("kernel.core_pattern", false),
             ("kernel/core_pattern", false),
             ("net/../kernel/core_pattern", false),
@@ -105,5 +124,10 @@ mod tests {
             assert_eq!(checked(name, &all).is_ok(), passes, "{name}");
         }
         assert!(checked("net.ipv4.ip_forward", &own(&[NamespaceKind::Ipc])).is_err());
+        let path = Some("/proc/self/ns/net".into());
+        let namespaces = vec![Namespace { kind: NamespaceKind::Network, path }];
+        let ours = Namespaces::prepare(&Linux { namespaces, ..Linux::default() }).unwrap();
+        let error = checked("net.ipv4.ip_forward", &ours).unwrap_err().one_line();
+        assert!(error.contains("shares the net namespace"), "{error}");
     }
 }

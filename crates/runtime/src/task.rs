@@ -12,22 +12,31 @@
 //! need not allow what `settle` does).
 
 use crate::{
-    Stdio, capabilities::Sets, console::Console, io_priority::Urgency, limits::Limits, mappings,
-    memory_policy::Placement, personality::Domain, program::Program, scheduler::Policy,
+    Stdio, agent::Agent, capabilities::Sets, console::Console, io_priority::Urgency,
+    limits::Limits, line::ChildEnd, mappings, memory_policy::Placement, personality::Domain,
+    program::Program, scheduler::Policy,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::{ConsoleSize, Process, Seccomp, Spec};
+use dhow_spec::{
+    accounts,
+    runtime::{ConsoleSize, Process, Seccomp, Spec, State},
+};
 use dhow_sys::{
     fds::leave_to_exec,
     filter::Instruction,
     procfs::Procfs,
+    regular,
     root::{Last, Root},
 };
 use rustix::{
     fs::{CWD, Gid, Mode, OFlags, Uid},
     io::Errno,
+    process::Pid,
 };
-use std::path::Path;
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+};
 
 /// A process, ready to become.
 #[derive(Debug)]
@@ -43,13 +52,16 @@ pub(crate) struct Task<'a> {
     domain: Option<Domain>,
     placement: Option<Placement<'a>>,
     filter: Option<Filter>,
+    agent: Option<Agent<'a>>,
     ignored_signals: u64,
+    inherited_mask: Option<Mode>,
 }
 
 #[derive(Debug)]
 struct Filter {
     instructions: Vec<Instruction>,
     flags: u32,
+    notifies: bool,
 }
 
 impl<'a> Task<'a> {
@@ -68,19 +80,23 @@ impl<'a> Task<'a> {
         let personality = linux.and_then(|linux| linux.personality.as_ref());
         let memory_policy = linux.and_then(|linux| linux.memory_policy.as_ref());
         let seccomp = linux.and_then(|linux| linux.seccomp.as_ref());
+        let filter = seccomp.map(Filter::compile).transpose()?;
+        let asked = seccomp.filter(|_| filter.as_ref().is_some_and(|filter| filter.notifies));
         Ok(Self {
             process,
             stdio,
             program: Program::prepare(process)?,
-            capabilities: Sets::parse(process.capabilities.as_ref())?,
+            capabilities: Sets::read(process.capabilities.as_ref()),
             limits: Limits::parse(&process.rlimits)?,
             groups: process.user.additional_gids.iter().map(|&gid| Gid::from_raw(gid)).collect(),
             scheduler: scheduler.map(Policy::parse).transpose()?,
             urgency: io_priority.map(Urgency::parse).transpose()?,
             domain: personality.map(Domain::parse).transpose()?,
             placement: memory_policy.map(Placement::parse).transpose()?,
-            filter: seccomp.map(Filter::compile).transpose()?,
+            filter,
+            agent: asked.map(Agent::connect).transpose()?,
             ignored_signals: dhow_sys::signal::ignored().doing(|| "read the ignored signals")?,
+            inherited_mask: None,
         })
     }
 
@@ -108,21 +124,55 @@ impl<'a> Task<'a> {
         Procfs::private().map(Some).doing(|| "mount a procfs to set the security label")
     }
 
-    /// How willingly the kernel kills it. Written before the process loses the right to.
-    pub(crate) fn set_oom_score(&self) -> Result<()> {
+    /// Keeps the file mode mask that the caller has, for a process that names none.
+    pub(crate) fn keep_mask(&mut self, mask: Mode) {
+        self.inherited_mask = Some(mask);
+    }
+
+    /// What takes rights outside of a new user namespace, for the process with this number, which
+    /// has just been born into one.
+    pub(crate) fn grant(&self, pid: Pid) -> Result<()> {
+        self.limits.raise(Some(pid))?;
+        self.write_oom_score(&format!("{}/oom_score_adj", pid.as_raw_pid()))
+    }
+
+    /// As [`grant`](Self::grant), by the process itself, before it loses those rights.
+    pub(crate) fn grant_itself(&self) -> Result<()> {
+        self.limits.raise(None)?;
+        self.write_oom_score("self/oom_score_adj")
+    }
+
+    /// How willingly the kernel kills a process. Written before the process loses the right to.
+    fn write_oom_score(&self, file: &str) -> Result<()> {
         let Some(score) = self.process.oom_score_adj else { return Ok(()) };
         let doing = || format!("set oom_score_adj to {score}");
         let host = Procfs::of_host().doing(doing)?;
-        host.write(Path::new("self/oom_score_adj"), score.to_string().as_bytes())
-            .doing(doing)
-            .map_err(|error| match error.kind() {
+        host.write(Path::new(file), score.to_string().as_bytes()).doing(doing).map_err(|error| {
+            match error.kind() {
                 Kind::Denied => error.hint("lowering it needs CAP_SYS_RESOURCE"),
                 _ => error,
-            })
+            }
+        })
+    }
+
+    /// Tells the agent of the filtered process with this number.
+    pub(crate) fn introduce(&self, listener: BorrowedFd<'_>, pid: i32, state: State) -> Result<()> {
+        match &self.agent {
+            Some(agent) => agent.introduce(listener, pid, state),
+            None => Err(Error::new(Kind::Internal, "take a listener that no filter asks for")),
+        }
     }
 
     /// Becomes the container's process in all but the program.
-    pub(crate) fn settle(&self, console: Option<&Console>, is_user_own: bool) -> Result<()> {
+    pub(crate) fn settle(
+        &mut self,
+        console: Option<&Console>,
+        is_user_own: bool,
+        line: &ChildEnd,
+    ) -> Result<()> {
+        if self.program.lacks_home() {
+            self.program.set_home(&home(self.process.user.uid))?;
+        }
         let user = &self.process.user;
         if let Some(console) = console {
             console.give_to(user.uid)?;
@@ -133,7 +183,7 @@ impl<'a> Task<'a> {
         self.limits.apply()?;
         self.take_its_share()?;
         if !self.process.no_new_privileges {
-            self.load_filter()?;
+            self.load_filter(line)?;
         }
         self.capabilities.limit()?;
         if user.uid != 0 {
@@ -145,7 +195,13 @@ impl<'a> Task<'a> {
         if self.process.no_new_privileges {
             rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges")?;
         }
-        rustix::process::umask(Mode::from_raw_mode(user.umask.unwrap_or(0o022)));
+        if let Some(mask) = user.umask.map(Mode::from_raw_mode).or(self.inherited_mask) {
+            rustix::process::umask(mask);
+        }
+        // The agent must be there when the container is created, not when it is started.
+        if self.process.no_new_privileges && self.agent.is_some() {
+            self.load_filter(line)?;
+        }
         Ok(())
     }
 
@@ -175,10 +231,10 @@ impl<'a> Task<'a> {
             self.set_label(procfs)?;
         }
         dhow_sys::signal::reset(self.ignored_signals).doing(|| "reset the signals")?;
-        if self.process.no_new_privileges {
-            self.load_filter()?;
+        match &self.filter {
+            Some(filter) if self.process.no_new_privileges && !filter.notifies => filter.load(),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn take_streams(&self) -> Result<()> {
@@ -202,7 +258,12 @@ impl<'a> Task<'a> {
             {
                 dhow_sys::process::become_user(uid, gid, None).doing(doing)
             }
-            result => result.doing(doing),
+            result => result.doing(doing).map_err(|error| match error.errno() {
+                Some(errno) if errno == Errno::INVAL.raw_os_error() => {
+                    error.hint("the user namespace does not map these ids")
+                }
+                _ => error,
+            }),
         }
     }
 
@@ -217,7 +278,7 @@ impl<'a> Task<'a> {
         let doing = || format!("enter the working directory {}", path.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::openat(CWD, "/", flags, Mode::empty()).doing(doing)?;
-        let root = Root::new(std::os::fd::AsFd::as_fd(&top));
+        let root = Root::new(top.as_fd());
         let directory = root
             .open(path, OFlags::PATH | OFlags::DIRECTORY, Last::Followed)
             .map_err(|error| Error::new(Kind::Invalid, doing()).because(error))?;
@@ -231,10 +292,12 @@ impl<'a> Task<'a> {
         Ok(())
     }
 
-    fn load_filter(&self) -> Result<()> {
-        let Some(filter) = &self.filter else { return Ok(()) };
-        dhow_sys::filter::load(&filter.instructions, filter.flags)
-            .doing(|| "load the seccomp filter")
+    fn load_filter(&self, line: &ChildEnd) -> Result<()> {
+        match &self.filter {
+            Some(filter) if filter.notifies => filter.load_and_deliver(line),
+            Some(filter) => filter.load(),
+            None => Ok(()),
+        }
     }
 
     fn label(&self) -> Option<(&'static [&'static str], String)> {
@@ -267,15 +330,39 @@ impl<'a> Task<'a> {
 
 impl Filter {
     fn compile(seccomp: &Seccomp) -> Result<Self> {
-        let program = dhow_seccomp::compile(seccomp).doing(|| "compile the seccomp filter")?;
-        if program.notifies() {
-            return Err(Error::new(Kind::Unsupported, "use a seccomp filter that notifies"));
+        let is_set = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if is_set(&seccomp.listener_metadata) && seccomp.listener_path.is_none() {
+            let text = "use linux.seccomp.listenerMetadata: listenerPath is not set";
+            return Err(Error::new(Kind::Invalid, text));
         }
+        let program = dhow_seccomp::compile(seccomp).doing(|| "compile the seccomp filter")?;
         let instructions = program
             .instructions()
             .iter()
             .map(|own| Instruction { code: own.code, jt: own.jt, jf: own.jf, k: own.k })
             .collect();
-        Ok(Self { instructions, flags: program.flags().bits() })
+        Ok(Self { instructions, flags: program.flags().bits(), notifies: program.notifies() })
     }
+
+    fn load(&self) -> Result<()> {
+        dhow_sys::filter::load(&self.instructions, self.flags).doing(|| "load the seccomp filter")
+    }
+
+    fn load_and_deliver(&self, line: &ChildEnd) -> Result<()> {
+        let deliver = |listener: BorrowedFd<'_>| line.deliver(listener);
+        dhow_sys::courier::load_and_deliver(&self.instructions, self.flags, deliver)
+            .doing(|| "load the seccomp filter and hand its listener over")
+    }
+}
+
+/// Where a user is at home in the root that this process has. Accounts that cannot be read say
+/// nothing, and stop nothing.
+fn home(uid: u32) -> String {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let passwd =
+        rustix::fs::openat(CWD, "/", flags, Mode::empty()).map_err(Into::into).and_then(|top| {
+            let root = Root::new(top.as_fd());
+            regular::read(root, Path::new("etc/passwd"), accounts::LIMIT_BYTES)
+        });
+    accounts::home(&passwd.unwrap_or_default(), uid)
 }

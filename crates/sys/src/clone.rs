@@ -5,7 +5,7 @@
 use crate::fds;
 use rustix::{
     fs::{AtFlags, CWD, StatxFlags},
-    thread::ThreadNameSpaceType,
+    thread::{ThreadNameSpaceType, UnshareFlags},
 };
 use std::{
     io,
@@ -13,7 +13,7 @@ use std::{
 };
 
 // Flags beyond 32 bits, which libc's `c_int` constants cut off.
-const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// Which of the two processes returns.
@@ -37,35 +37,63 @@ pub enum Side {
 /// of this thread alone, and every lock that another one holds would stay locked in it.
 /// Linux 5.7 with a cgroup, 5.5 without.
 pub fn clone3(namespaces: ThreadNameSpaceType, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Side> {
-    copy(namespaces, cgroup, Parent::Caller)
+    let flags = CLONE_CLEAR_SIGHAND | u64::from(namespaces.bits());
+    refuse_threads()?;
+    // SAFETY: this process has no other thread (checked above), so the copy misses none.
+    unsafe { copy(flags, cgroup, Parent::Caller) }
 }
 
 /// As [`clone3`], but the child is our parent's: a sibling, whom our parent reaps.
 pub fn clone3_sibling(namespaces: ThreadNameSpaceType) -> io::Result<Side> {
-    copy(namespaces, None, Parent::OfCaller)
+    let flags = CLONE_CLEAR_SIGHAND | u64::from(namespaces.bits());
+    refuse_threads()?;
+    // SAFETY: this process has no other thread (checked above), so the copy misses none.
+    unsafe { copy(flags, None, Parent::OfCaller) }
 }
 
-/// Whose child it is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Parent {
-    Caller,
-    OfCaller,
-}
-
-fn copy(
-    namespaces: ThreadNameSpaceType,
-    cgroup: Option<BorrowedFd<'_>>,
-    parent: Parent,
-) -> io::Result<Side> {
+fn refuse_threads() -> io::Result<()> {
     if thread_count()? != 1 {
         return Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
             "a process with several threads cannot be copied",
         ));
     }
+    Ok(())
+}
+
+/// Whose child it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Parent {
+    Caller,
+    OfCaller,
+}
+
+/// Starts a child that shares this process's fds: what either opens or closes, both have or have
+/// not. Otherwise as [`clone3`], without its look at procfs, which may be another's by now.
+pub fn clone_sharing_fds() -> io::Result<Side> {
+    // Changes nothing, and is refused where there are other threads.
+    let flag = UnshareFlags::from_bits_retain(libc::CLONE_THREAD.unsigned_abs());
+    // SAFETY: no fd table is taken apart: this flag asks for nothing but a thread of its own,
+    // which a process of one thread has.
+    unsafe { rustix::thread::unshare_unsafe(flag) }.map_err(io::Error::from)?;
+    let flags = CLONE_CLEAR_SIGHAND | u64::from(libc::CLONE_FILES.unsigned_abs());
+    // SAFETY: this process has no other thread (checked above), so the copy misses none.
+    unsafe { copy(flags, None, Parent::Caller) }
+}
+
+/// Copies the calling process, without its other threads.
+///
+/// # Safety
+///
+/// Where there are other threads, their locks may be held in the copy for ever. The child may then
+/// take none and allocate nothing: it makes system calls and becomes a program, or ends.
+pub(crate) unsafe fn copy(
+    mut flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    parent: Parent,
+) -> io::Result<Side> {
     let mut pidfd: libc::c_int = -1;
-    let mut flags: u64 = libc::CLONE_PIDFD.unsigned_abs().into();
-    flags |= CLONE_CLEAR_SIGHAND | u64::from(namespaces.bits());
+    flags |= u64::from(libc::CLONE_PIDFD.unsigned_abs());
     // A sibling ends with the signal that we end with; the kernel wants none named.
     let exit_signal = match parent {
         Parent::Caller => libc::SIGCHLD.unsigned_abs().into(),
@@ -95,8 +123,8 @@ fn copy(
     };
     // SAFETY: the kernel reads `size` bytes of `arguments`, which lives on this stack, and writes
     // one int through its `pidfd` field, which does too. Without CLONE_VM and with no stack given
-    // the child goes on here with a copy of this memory, as after fork; this process has no other
-    // thread (checked above), so no lock or allocator state is copied halfway.
+    // the child goes on here with a copy of this memory, as after fork; that it does no more than
+    // the copied state bears, the caller vouches for.
     let result = unsafe {
         libc::syscall(libc::SYS_clone3, &raw mut arguments, std::mem::size_of::<libc::clone_args>())
     };

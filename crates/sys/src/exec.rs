@@ -27,6 +27,17 @@ impl Strings {
         Ok(Self { strings, pointers })
     }
 
+    /// Adds a string at the end.
+    pub fn push(&mut self, string: &str) -> Result<(), NulError> {
+        let string = CString::new(string)?;
+        let end = self.pointers.len() - 1;
+        self.pointers[end] = string.as_ptr();
+        self.pointers.push(ptr::null());
+        // A string's bytes stay where they are when its owner moves.
+        self.strings.push(string);
+        Ok(())
+    }
+
     /// The strings.
     pub fn as_slice(&self) -> &[CString] {
         &self.strings

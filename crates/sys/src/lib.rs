@@ -7,20 +7,24 @@
 
 pub mod bpf;
 pub mod clone;
+pub mod courier;
 pub mod exec;
 pub mod fds;
 pub mod filter;
 pub mod io_priority;
 pub mod keyring;
+pub mod launch;
 pub mod loopback;
 pub mod mask;
 pub mod memory;
 pub mod memory_policy;
 pub mod mount;
 pub mod namespace;
+pub mod notification;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
+pub mod regular;
 pub mod root;
 pub mod route;
 pub mod scheduler;

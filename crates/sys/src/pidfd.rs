@@ -1,11 +1,26 @@
-//! `pidfd_send_signal(2)` with any signal. rustix takes the named ones only, and programs such as
-//! systemd shut down on a real-time signal.
+//! `pidfd_send_signal(2)` with any signal, and waiting for a child's end. rustix takes the named
+//! signals only, and programs such as systemd shut down on a real-time one.
 
+use rustix::{
+    io::Errno,
+    process::{WaitId, WaitIdOptions, WaitIdStatus},
+};
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
 };
+
+/// Waits until the child behind `process` has ended, and takes it from the process table.
+pub fn reap(process: BorrowedFd<'_>) -> io::Result<WaitIdStatus> {
+    loop {
+        match rustix::process::waitid(WaitId::PidFd(process), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
 
 /// Sends a signal to the process behind `process`, and to no other, whatever its number is now.
 /// Linux 5.1.

@@ -32,6 +32,7 @@ pub mod certificate;
 pub mod dhow;
 pub mod disk;
 pub mod image;
+pub mod mutation;
 pub mod need;
 pub mod outcome;
 pub mod registry;

@@ -10,7 +10,7 @@ fn the_environment_is_the_configured_one_and_no_more() {
     let mut bundle = Bundle::new();
     bundle.process().env.push("A=b=c".to_owned());
 
-    assert_eq!(bundle.run(&["env"]).ok().stdout, "PATH=/bin\nA=b=c\n");
+    assert_eq!(bundle.run(&["env"]).ok().stdout, "PATH=/bin\nA=b=c\nHOME=/root\n");
 }
 
 #[test]

@@ -75,8 +75,8 @@ type Change = fn(&mut Bundle);
 fn bad_words_in_the_configuration_are_named() {
     needs_root!();
     let changes: [(&str, Change); 6] = [
-        ("CAP_FLY", |bundle| {
-            bundle.process().capabilities.as_mut().unwrap().bounding.push("CAP_FLY".to_owned());
+        ("environment variable \"odd\"", |bundle| {
+            bundle.process().env.push("odd".to_owned());
         }),
         ("kernel.core_pattern", |bundle| {
             let linux = bundle.spec.linux.as_mut().unwrap();

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
+mod agent;
 mod attacks;
 mod bundle;
 mod copy_up;

@@ -295,7 +295,7 @@ fn a_user_namespace_maps_ids_and_still_has_devices() {
 }
 
 /// The root lies in a directory that only root may enter; the mapped user must reach it.
-fn open_for_all(path: &std::path::Path) {
+pub(crate) fn open_for_all(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
     let parent = path.parent().unwrap();
     std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -58,7 +58,8 @@ fn a_scheduling_flag_reaches_the_kernel() {
         ..Scheduler::default()
     });
 
-    let outcome = bundle.sh("read own < /proc/self/stat; echo \"$own\"; cat /proc/self/stat").ok();
+    let outcome =
+        bundle.sh("read own < /proc/self/stat; echo \"$own\"; cat /proc/self/stat | cat").ok();
 
     let mut lines = outcome.stdout.lines();
     assert_eq!(field(lines.next().unwrap(), NICE), "-3");

@@ -25,7 +25,7 @@ pub use resources::{
     Resources, ThrottleDevice, WeightDevice,
 };
 pub use seccomp::{Action, Arg, Operator, Seccomp, Syscalls};
-pub use state::{State, Status};
+pub use state::{ProcessState, State, Status};
 
 /// The version of the specification that dhow writes into what it makes.
 pub const OCI_VERSION: &str = "1.3.0";

@@ -23,6 +23,25 @@ pub struct State {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// What a seccomp agent is sent with the listener of a filter (config-linux.md, "The Container
+/// Process State").
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessState {
+    /// The version of the specification.
+    pub oci_version: String,
+    /// The names of the fds that come along, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fds: Vec<String>,
+    /// The filtered process, as the host numbers it.
+    pub pid: i32,
+    /// What the configuration wants the agent to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// Its container.
+    pub state: State,
+}
+
 /// Where in its life a container is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
