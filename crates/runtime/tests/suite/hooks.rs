@@ -52,7 +52,8 @@ fn all_six_kinds_run_in_order_and_read_the_state() {
 #[test]
 fn a_hook_that_fails_ends_the_container_and_the_poststop_hooks_run() {
     needs_root!();
-    let kinds: [(&str, fn(&mut Hooks) -> &mut Vec<Hook>); 5] = [
+    type Kind = fn(&mut Hooks) -> &mut Vec<Hook>;
+    let kinds: [(&str, Kind); 5] = [
         ("prestart", |hooks| &mut hooks.prestart),
         ("createRuntime", |hooks| &mut hooks.create_runtime),
         ("createContainer", |hooks| &mut hooks.create_container),
