@@ -2,15 +2,19 @@
 
 use crate::{
     Hierarchies, Layout, Location, OomWatch, Stats, device_program,
-    devices::{self, Table},
+    devices::Table,
     hierarchy::Version,
     legacy, oom,
     place::Place,
     unified,
+    unit::{Placeholder, Unit},
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::{DeviceRule, Resources};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use dhow_spec::runtime::Resources;
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal},
+};
 use std::{
     io::ErrorKind,
     os::fd::{AsFd, BorrowedFd},
@@ -28,6 +32,9 @@ pub struct Cgroup {
     location: Location,
     layout: Layout,
     places: Vec<Place>,
+    /// Keeps systemd's unit alive until the container's own process is in it, which it must be
+    /// before this value goes.
+    placeholder: Option<Placeholder>,
 }
 
 impl Cgroup {
@@ -42,11 +49,20 @@ impl Cgroup {
         location: &Location,
         resources: &Resources,
     ) -> Result<Self> {
-        let mut cgroup =
-            Self { location: location.clone(), layout: hierarchies.layout(), places: Vec::new() };
+        let mut cgroup = Self {
+            location: location.clone(),
+            layout: hierarchies.layout(),
+            places: Vec::new(),
+            placeholder: None,
+        };
         match cgroup.fill(hierarchies, resources) {
             Ok(()) => Ok(cgroup),
             Err(error) => {
+                let started = cgroup.placeholder.take();
+                if let (Some(placeholder), Some(unit)) = (started, location.unit()) {
+                    drop(placeholder);
+                    let _stopped = unit.stop();
+                }
                 cgroup.places.iter().for_each(Place::take_back);
                 Err(error).doing(|| format!("create cgroup {location}"))
             }
@@ -54,13 +70,20 @@ impl Cgroup {
     }
 
     fn fill(&mut self, hierarchies: &Hierarchies, resources: &Resources) -> Result<()> {
+        if let Some(unit) = self.location.unit() {
+            self.placeholder = Some(unit.start(resources, self.layout)?);
+        }
         for hierarchy in &hierarchies.all {
             let place = Place::make(hierarchy, &self.location)?;
             self.places.push(place);
         }
         for place in &self.places {
+            if !place.is_new() && !place.is_ours()? {
+                return Err(Error::new(Kind::Denied, "another user has made it"));
+            }
             if !place.is_new()
-                && let Some(process) = place.processes()?.first()
+                && let Some(process) =
+                    place.processes()?.iter().find(|process| !self.is_placeholder(**process))
             {
                 let text = format!("process {} is in it already", process.as_raw_pid());
                 return Err(
@@ -75,7 +98,7 @@ impl Cgroup {
             }
         }
         self.limit(resources)?;
-        let rules = device_rules(&resources.devices)?;
+        let rules = Table::with_defaults(&resources.devices)?;
         // A new cgroup has its parent's rules. To ask for everything again would fail where the
         // parent does not have it, and change nothing elsewhere.
         if rules.is_unlimited() && self.places.iter().all(Place::is_new) {
@@ -94,10 +117,17 @@ impl Cgroup {
                 Err(error) => return Err(error),
             }
         }
-        if places.is_empty() {
+        // One place tells for all: whoever makes one makes the others too.
+        let is_ours = places.first().map_or(Ok(false), Place::is_ours)?;
+        if !is_ours {
             return Err(Error::new(Kind::NotFound, format!("open cgroup {location}")));
         }
-        Ok(Self { location: location.clone(), layout: hierarchies.layout(), places })
+        let location = location.clone();
+        Ok(Self { location, layout: hierarchies.layout(), places, placeholder: None })
+    }
+
+    fn is_placeholder(&self, process: Pid) -> bool {
+        self.placeholder.as_ref().is_some_and(|own| own.pid == process.as_raw_pid())
     }
 
     /// Where it is.
@@ -109,12 +139,28 @@ impl Cgroup {
     /// rules for them.
     pub fn update(&self, resources: &Resources) -> Result<()> {
         let doing = || format!("update cgroup {}", self.location);
-        self.limit(resources).doing(doing)?;
+        // Version 1's rules change line by line, and systemd's way there leads over "nothing at
+        // all". Who stands still meanwhile does not miss a device.
+        let stands_still = !resources.devices.is_empty()
+            && self.places.iter().any(|place| place.has("devices"))
+            && !self.is_frozen().unwrap_or(true);
+        if stands_still {
+            self.freeze().doing(doing)?;
+        }
+        let changed = self.change(resources).doing(doing);
+        let went_on = if stands_still { self.thaw().doing(doing) } else { Ok(()) };
+        changed.and(went_on)
+    }
+
+    fn change(&self, resources: &Resources) -> Result<()> {
+        if let Some(unit) = self.location.unit() {
+            unit.update(resources, self.layout)?;
+        }
+        self.limit(resources)?;
         if resources.devices.is_empty() {
             return Ok(());
         }
-        let rules = device_rules(&resources.devices).doing(doing)?;
-        self.restrict_devices(&rules).doing(doing)
+        self.restrict_devices(&Table::with_defaults(&resources.devices)?)
     }
 
     fn limit(&self, resources: &Resources) -> Result<()> {
@@ -137,7 +183,7 @@ impl Cgroup {
         {
             // Without rights over the machine no program can be attached. There, no device node
             // can be made either, and those of the container's file systems do not open.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied && has_user_namespace() => {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied && !rules_the_machine() => {
                 Ok(())
             }
             result => result.doing(|| format!("restrict the devices of cgroup {}", self.location)),
@@ -167,12 +213,38 @@ impl Cgroup {
     /// Puts a process into the cgroup, in every hierarchy.
     pub fn add(&self, pid: Pid) -> Result<()> {
         let text = pid.as_raw_pid().to_string();
-        self.places.iter().try_for_each(|place| place.write("cgroup.procs", &text))
+        let added = self.places.iter().try_for_each(|place| place.write("cgroup.procs", &text));
+        match (added, self.location.unit()) {
+            (Err(error), Some(unit)) if error.kind() == Kind::Denied => unit.attach(pid),
+            (added, _) => added.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// Whether a process gets in by [`add`](Self::add) alone. An ordinary user may not move a
+    /// process from where a session begins into what their systemd manages, nor have one born
+    /// there; systemd may.
+    pub fn needs_add(&self) -> bool {
+        self.location.unit().is_some_and(Unit::is_of_user)
+    }
+
+    /// Says what the kernel means where it refuses to let a process in, or to have one born here.
+    pub fn explain(&self, error: Error) -> Error {
+        if error.errno() != Some(Errno::OPNOTSUPP.raw_os_error()) {
+            return error;
+        }
+        let text = format!("enter cgroup {}: it is below a threaded one", self.location);
+        Error::new(Kind::Conflict, text)
+            .because(error)
+            .hint("a threaded cgroup holds threads and no processes: choose another place")
     }
 
     /// The directory of the version 2 tree, for `CLONE_INTO_CGROUP`. The process is then still to
-    /// [`join`](Self::join) the version 1 hierarchies where there are any.
+    /// [`join`](Self::join) the version 1 hierarchies where there are any, or to be added where it
+    /// [`needs_add`](Self::needs_add).
     pub fn fd_for_clone(&self) -> Option<BorrowedFd<'_>> {
+        if self.needs_add() {
+            return None;
+        }
         self.unified().ok().map(|place| place.directory.as_fd())
     }
 
@@ -284,7 +356,8 @@ impl Cgroup {
     /// Removes the cgroup and everything below it in every hierarchy. No process may be left.
     pub fn delete(self) -> Result<()> {
         let deadline = Instant::now() + REMOVAL_PATIENCE;
-        let mut first = Ok(());
+        // Whatever systemd says, what it leaves is removed too.
+        let mut first = self.location.unit().map_or(Ok(()), Unit::stop);
         for place in &self.places {
             let removed = place.remove(deadline);
             if first.is_ok() {
@@ -330,13 +403,9 @@ impl Cgroup {
     }
 }
 
-/// What is given, and what every container has.
-fn device_rules(given: &[DeviceRule]) -> Result<Table> {
-    Table::new(given.iter().chain(&devices::default_rules()))
-}
-
-/// Whether this process is root of a part of the machine's users only.
-fn has_user_namespace() -> bool {
-    std::fs::read_to_string("/proc/self/uid_map")
-        .is_ok_and(|map| map.split_whitespace().ne(["0", "0", "4294967295"]))
+/// Whether this process is root, and not of a part of the machine's users only.
+fn rules_the_machine() -> bool {
+    let whole = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
+    rustix::process::geteuid().is_root()
+        && std::fs::read_to_string("/proc/self/uid_map").is_ok_and(whole)
 }

@@ -92,30 +92,79 @@ mod tests {
     use crate::devices::default_rules;
     use dhow_spec::runtime::DeviceRule;
 
-    /// An interpreter of exactly the operations above.
-    fn run(program: &[Instruction], kind: u32, access: u32, major: u32, minor: u32) -> u32 {
-        let context = [kind | access << 16, major, minor];
-        let mut registers = [0_u32; 11];
-        let mut at = 0;
-        loop {
-            let (code, to, from, offset, number) = program[at].parts();
-            let number = number.cast_unsigned();
-            let (to, from) = (usize::from(to), usize::from(from));
-            let mut jump =
-                |taken: bool| at += if taken { usize::try_from(offset).unwrap() } else { 0 };
-            match code {
-                LOAD_WORD => registers[to] = context[usize::try_from(offset).unwrap() / 4],
-                MOVE_REGISTER => registers[to] = registers[from],
-                MOVE_NUMBER => registers[to] = number,
-                AND_NUMBER => registers[to] &= number,
-                SHIFT_RIGHT => registers[to] >>= number,
-                JUMP_UNEQUAL => jump(registers[to] != number),
-                JUMP_EQUAL => jump(registers[to] == number),
-                EXIT => return registers[0],
-                other => panic!("operation {other:#x}"),
+    /// Runs a program in an interpreter that others wrote.
+    fn run(program: &[Instruction], kind: u32, access: u32, major: u32, minor: u32) -> u64 {
+        let bytes: Vec<u8> = program.iter().flat_map(|instruction| bytes(*instruction)).collect();
+        let machine = rbpf::EbpfVmRaw::new(Some(&bytes)).unwrap();
+        let mut context = [kind | access << 16, major, minor].map(u32::to_ne_bytes).concat();
+        machine.execute_program(&mut context).unwrap()
+    }
+
+    /// An instruction as a little endian machine has it.
+    fn bytes(instruction: Instruction) -> [u8; 8] {
+        let (code, to, from, offset, number) = instruction.parts();
+        let ([offset_low, offset_high], [a, b, c, d]) =
+            (offset.to_le_bytes(), number.to_le_bytes());
+        [code, to | from << 4, offset_low, offset_high, a, b, c, d]
+    }
+
+    /// What rules mean for one kind of access: the last one that speaks of it decides.
+    fn decided(rules: &[DeviceRule], kind: u32, letter: char, major: u32, minor: u32) -> bool {
+        let speaks = |rule: &&DeviceRule| {
+            let number = |rule: Option<i64>, own: u32| {
+                rule.is_none_or(|number| number == -1 || number == i64::from(own))
+            };
+            let sort = match rule.kind.as_deref() {
+                Some("c") => kind == 2,
+                Some("b") => kind == 1,
+                _ => true,
+            };
+            let access = rule.access.as_deref().is_none_or(|access| access.contains(letter));
+            sort && access && number(rule.major, major) && number(rule.minor, minor)
+        };
+        rules.iter().rfind(speaks).is_some_and(|rule| rule.allow)
+    }
+
+    /// Rules of all kinds mixed by chance, with a known begin: the program must decide about every
+    /// single access as the rules do, in the order in which they were given.
+    #[test]
+    fn the_program_means_what_the_rules_mean() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % u64::try_from(below).unwrap()).unwrap()
+        };
+        let (kinds, accesses) = (["a", "b", "c"], ["r", "w", "m", "rw", "rwm", "wm"]);
+        let numbers = [None, Some(-1), Some(1), Some(3), Some(8)];
+        let mut tried = 0;
+        for _ in 0..3000 {
+            let rules: Vec<DeviceRule> = (0..random(7))
+                .map(|_| DeviceRule {
+                    allow: random(2) == 0,
+                    kind: Some(kinds[random(3)].to_owned()),
+                    major: numbers[random(5)],
+                    minor: numbers[random(5)],
+                    access: Some(accesses[random(6)].to_owned()),
+                })
+                .collect();
+            // What the kernel's tables cannot say is refused, which another test shows.
+            let Ok(table) = Table::new(rules.iter()) else { continue };
+            tried += 1;
+            let program = assemble(&table);
+            for kind in [1, 2] {
+                for (letter, bit) in [('m', 1), ('r', 2), ('w', 4)] {
+                    for (major, minor) in [(1, 3), (1, 1), (3, 1), (8, 8), (3, 200), (200, 3)] {
+                        let expected = decided(&rules, kind, letter, major, minor);
+                        let actual = run(&program, kind, bit, major, minor) == 1;
+                        let asked = format!("{kind} {letter} {major}:{minor} of {rules:?}");
+                        assert_eq!(actual, expected, "{asked}");
+                    }
+                }
             }
-            at += 1;
         }
+        assert!(tried > 1000, "{tried}");
     }
 
     /// What a table means, said plainly.

@@ -47,7 +47,7 @@ impl Access {
         })
     }
 
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         let given = Self::LETTERS.iter().filter(|(_, bit)| self.0 & bit != 0);
         given.map(|(letter, _)| letter).collect()
     }
@@ -109,6 +109,11 @@ impl Table {
             table.apply(rule)?;
         }
         Ok(table)
+    }
+
+    /// What is given, and what every container has.
+    pub(crate) fn with_defaults(given: &[DeviceRule]) -> Result<Self> {
+        Self::new(given.iter().chain(&default_rules()))
     }
 
     fn apply(&mut self, rule: &DeviceRule) -> Result<()> {

@@ -5,7 +5,8 @@ use dhow_base::{Error, Kind, Result};
 use dhow_spec::runtime::{BlockIo, Cpu, Memory, Resources, ThrottleDevice};
 
 /// Sets what `resources` names, but for devices. A number that is 0 where 0 makes no sense counts as
-/// absent, as in runc: Go programs write it for what they do not mean. A limit whose controller is nowhere is an error that names both.
+/// absent, as in runc: Go programs write it for what they do not mean. A limit whose controller is
+/// nowhere is an error that names both.
 pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
     let find = |controller: &str, what: &str| {
         places.iter().find(|place| place.has(controller)).ok_or_else(|| missing(what, controller))
@@ -76,17 +77,18 @@ pub(crate) fn file_word(word: &str) -> Result<&str> {
     }
 }
 
+/// What is not named stays as it is.
 pub(crate) fn rdma_line(device: &str, limit: &dhow_spec::runtime::Rdma) -> String {
-    let word =
-        |limit: Option<u32>| limit.map_or_else(|| "max".to_owned(), |limit| limit.to_string());
-    format!(
-        "{device} hca_handle={} hca_object={}",
-        word(limit.hca_handles),
-        word(limit.hca_objects)
-    )
+    let pair = |key: &str, limit: Option<u32>| limit.map(|limit| format!(" {key}={limit}"));
+    let handles = pair("hca_handle", limit.hca_handles).unwrap_or_default();
+    let objects = pair("hca_object", limit.hca_objects).unwrap_or_default();
+    format!("{device}{handles}{objects}")
 }
 
 fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
+    if let Some(is_hierarchical) = memory.use_hierarchy {
+        place.write("memory.use_hierarchy", if is_hierarchical { "1" } else { "0" })?;
+    }
     refuse_below_use(memory, place.number("memory.usage_in_bytes"))?;
     let set = |limit: Option<i64>| limit.filter(|limit| *limit != 0).map(|limit| limit.to_string());
     let limit = set(memory.limit);
@@ -100,10 +102,10 @@ fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
                 set_swap(place, swap)?;
             } else {
                 set_swap(place, swap)?;
-                place.write("memory.limit_in_bytes", limit)?;
+                set_limit(place, limit)?;
             }
         }
-        (Some(limit), None) => place.write("memory.limit_in_bytes", limit)?,
+        (Some(limit), None) => set_limit(place, limit)?,
         (None, Some(swap)) => set_swap(place, swap)?,
         (None, None) => {}
     }
@@ -111,6 +113,10 @@ fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
         place.write("memory.soft_limit_in_bytes", &reservation)?;
     }
     if let Some(swappiness) = memory.swappiness {
+        if swappiness > 100 {
+            let text = format!("set swappiness to {swappiness}: it is 0 to 100");
+            return Err(Error::new(Kind::Invalid, text));
+        }
         place.write("memory.swappiness", &swappiness.to_string())?;
     }
     if let Some(kernel_tcp) = set(memory.kernel_tcp) {
@@ -120,6 +126,21 @@ fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
         place.write("memory.oom_control", if disabled { "1" } else { "0" })?;
     }
     Ok(())
+}
+
+/// The kernel frees what it can, and says that the rest is in use.
+fn set_limit(place: &Place, limit: &str) -> Result<()> {
+    place.write("memory.limit_in_bytes", limit).map_err(|error| {
+        let is_used = error.errno() == Some(rustix::io::Errno::BUSY.raw_os_error());
+        let use_of = |file: &str| place.number(file).unwrap_or(0);
+        let (now, peak) = (use_of("memory.usage_in_bytes"), use_of("memory.max_usage_in_bytes"));
+        if is_used {
+            let text = format!("limit memory to {limit} bytes: {now} are in use, {peak} have been");
+            Error::new(Kind::Conflict, text).because(error)
+        } else {
+            error
+        }
+    })
 }
 
 /// Where the caller asked for it, a limit below what is used is refused instead of enforced.
@@ -150,12 +171,14 @@ fn set_cpu<'p>(cpu: &Cpu, find: &impl Fn(&str, &str) -> Result<&'p Place>) -> Re
         Some(value) => find("cpu", "processors")?.write(file, &value),
         None => Ok(()),
     };
-    number(
-        "cpu.shares",
-        cpu.shares.filter(|shares| *shares != 0).map(|shares| shares.to_string()),
-    )?;
+    if let Some(shares) = cpu.shares.filter(|shares| *shares != 0) {
+        set_shares(find("cpu", "processors")?, shares)?;
+    }
     let period = cpu.period.filter(|period| *period != 0).map(|period| period.to_string());
     let quota = cpu.quota.filter(|quota| *quota != 0).map(|quota| quota.to_string());
+    // A burst is never above its quota, on the way neither: before a smaller quota, after a larger.
+    let burst = cpu.burst.map(|burst| burst.to_string());
+    let burst_waits = quota.is_some() && number("cpu.cfs_burst_us", burst.clone()).is_err();
     // A longer period first when the quota grows, a smaller quota first when the period shrinks.
     if let Err(error) = number("cpu.cfs_period_us", period.clone()) {
         if quota.is_none() {
@@ -164,10 +187,15 @@ fn set_cpu<'p>(cpu: &Cpu, find: &impl Fn(&str, &str) -> Result<&'p Place>) -> Re
         number("cpu.cfs_quota_us", quota.clone())?;
         number("cpu.cfs_period_us", period)?;
     }
+    let keeps_quota = quota.is_none();
     number("cpu.cfs_quota_us", quota)?;
-    number("cpu.cfs_burst_us", cpu.burst.map(|burst| burst.to_string()))?;
-    number("cpu.rt_period_us", cpu.realtime_period.map(|period| period.to_string()))?;
-    number("cpu.rt_runtime_us", cpu.realtime_runtime.map(|runtime| runtime.to_string()))?;
+    if burst_waits || keeps_quota {
+        number("cpu.cfs_burst_us", burst)?;
+    }
+    let given = |number: i64| (number != 0).then(|| number.to_string());
+    let period = cpu.realtime_period.filter(|period| *period != 0);
+    number("cpu.rt_period_us", period.map(|period| period.to_string()))?;
+    number("cpu.rt_runtime_us", cpu.realtime_runtime.and_then(given))?;
     number("cpu.idle", cpu.idle.map(|idle| idle.to_string()))?;
     for (file, value) in [("cpuset.cpus", &cpu.cpus), ("cpuset.mems", &cpu.mems)] {
         if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
@@ -175,6 +203,22 @@ fn set_cpu<'p>(cpu: &Cpu, find: &impl Fn(&str, &str) -> Result<&'p Place>) -> Re
         }
     }
     Ok(())
+}
+
+/// The kernel cuts a number that is out of range, without a word.
+fn set_shares(place: &Place, shares: u64) -> Result<()> {
+    place.write("cpu.shares", &shares.to_string())?;
+    match place.number("cpu.shares") {
+        Some(cut) if cut < shares => {
+            let text = format!("set cpu.shares to {shares}: the most that there is are {cut}");
+            Err(Error::new(Kind::Invalid, text))
+        }
+        Some(raised) if raised > shares => {
+            let text = format!("set cpu.shares to {shares}: the least that there is are {raised}");
+            Err(Error::new(Kind::Invalid, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn set_block_io(place: &Place, block_io: &BlockIo) -> Result<()> {
@@ -195,6 +239,10 @@ fn set_block_io(place: &Place, block_io: &BlockIo) -> Result<()> {
             if !place.write_if_there("blkio.weight_device", &line)? {
                 place.write("blkio.bfq.weight_device", &line)?;
             }
+        }
+        if let Some(weight) = device.leaf_weight {
+            let line = format!("{}:{} {weight}", device.major, device.minor);
+            place.write("blkio.leaf_weight_device", &line)?;
         }
     }
     let files: [(&str, &[ThrottleDevice]); 4] = [

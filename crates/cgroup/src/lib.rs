@@ -13,18 +13,27 @@
 //! of its ancestors that had to be made on the way. It knows nothing of containers.
 
 mod cgroup;
+mod dbus;
+mod delegation;
 mod device_program;
 pub mod devices;
+mod driver;
 mod hierarchy;
 mod legacy;
 mod location;
 mod oom;
 mod place;
+mod properties;
 pub mod stats;
+mod systemd;
 mod unified;
+mod unit;
 
 pub use cgroup::Cgroup;
+pub use delegation::delegated;
+pub use driver::Driver;
 pub use hierarchy::{Hierarchies, Layout};
 pub use location::Location;
 pub use oom::{OomNews, OomWatch};
 pub use stats::Stats;
+pub use systemd::Bus;

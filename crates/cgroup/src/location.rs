@@ -1,12 +1,16 @@
 //! Where a cgroup is: a clean path below the root of every hierarchy.
 
+use crate::unit::Unit;
 use dhow_base::{Error, Kind, Result};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A path below the hierarchies' roots, without `.`, `..` and doubled slashes, never empty.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+///
+/// Where systemd makes cgroups, it is the path of a unit.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Location {
     path: String,
+    unit: Option<Unit>,
 }
 
 impl Location {
@@ -42,7 +46,24 @@ impl Location {
         if wanted.len() > 3500 || parts.len() > 100 {
             return invalid("it is too long");
         }
-        Ok(Self { path: parts.join("/") })
+        Ok(Self { path: parts.join("/"), unit: None })
+    }
+
+    pub(crate) fn with_unit(self, unit: Unit) -> Self {
+        Self { unit: Some(unit), ..self }
+    }
+
+    pub(crate) fn unit(&self) -> Option<&Unit> {
+        self.unit.as_ref()
+    }
+
+    /// Takes the properties of the unit that a container's annotations ask for
+    /// (`org.systemd.property.…`). Without systemd they mean nothing.
+    pub fn with_annotations(mut self, annotations: &BTreeMap<String, String>) -> Result<Self> {
+        if let Some(unit) = &mut self.unit {
+            unit.add_annotations(annotations)?;
+        }
+        Ok(self)
     }
 
     /// The path, relative to a hierarchy's root: no slash in front.

@@ -64,6 +64,17 @@ impl Place {
         Ok(Self { version, controllers, root, directory, path, made: 0 })
     }
 
+    /// Whether its owner is the user that we are, or one that we are root over. An ordinary user who
+    /// was delegated none sees those of root all the same, by the same names.
+    pub(crate) fn is_ours(&self) -> Result<bool> {
+        // What root of a user namespace sees instead of users that it has no numbers for.
+        const NOBODY_KNOWN: u32 = 65_534;
+        let user = rustix::process::geteuid();
+        let status = rustix::fs::fstat(&self.directory)
+            .doing(|| format!("find the owner of cgroup {}", self.name()))?;
+        Ok(status.st_uid == user.as_raw() || (user.is_root() && status.st_uid != NOBODY_KNOWN))
+    }
+
     /// Whether this process made it, so that everything in it is as the kernel begins.
     pub(crate) fn is_new(&self) -> bool {
         self.made > 0
@@ -308,7 +319,11 @@ fn take_back(root: &OwnedFd, path: &str, count: usize) {
 
 /// Opens below a directory of a hierarchy and nowhere else. A kernel before 5.6 has only the
 /// promise that cgroup file systems hold no links.
-fn open_below(directory: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn open_below(
+    directory: &OwnedFd,
+    path: &str,
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOSYS) => rustix::fs::openat(directory, path, flags, Mode::empty()),

@@ -8,6 +8,7 @@
 //! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |
 //! | `CONTAINERS_REGISTRIES_CONF` | where registries.conf is |
 //! | `SSL_CERT_FILE` | which certificates are trusted |
+//! | `DBUS_SESSION_BUS_ADDRESS` | where the user's systemd is reached |
 //! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
 //!
 //! `-e NAME` and `--env-file` may name any variable; they ask [`variable`].
@@ -30,6 +31,7 @@ pub(crate) struct Environment {
     pub(crate) docker_config: Option<PathBuf>,
     pub(crate) registries_conf: Option<PathBuf>,
     pub(crate) certificates: Option<PathBuf>,
+    pub(crate) session_bus: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) term: Option<String>,
     pub(crate) columns: Option<usize>,
@@ -56,6 +58,7 @@ impl Environment {
             docker_config: path("DOCKER_CONFIG"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
             certificates: path("SSL_CERT_FILE"),
+            session_bus: text("DBUS_SESSION_BUS_ADDRESS"),
             no_color: raw("NO_COLOR").is_some(),
             term: text("TERM"),
             columns: text("COLUMNS").and_then(|columns| columns.parse().ok()),

@@ -6,7 +6,7 @@ use dhow_base::{
     id::ContainerId,
     lock::{Lock, Sharing},
 };
-use dhow_runtime::Leftovers;
+use dhow_runtime::{Driver, Leftovers};
 use dhow_spec::runtime::Spec;
 use std::path::Path;
 
@@ -37,6 +37,11 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
         Err(error) => return Err(error),
     };
     let bundle = config.parent().unwrap_or(Path::new("/"));
-    dhow_runtime::delete(&Leftovers { id: id.as_str(), spec: &spec, bundle })
-        .doing(|| format!("clean up after container {}", id.short()))
+    dhow_runtime::delete(&Leftovers {
+        id: id.as_str(),
+        spec: &spec,
+        driver: &Driver::Files,
+        bundle,
+    })
+    .doing(|| format!("clean up after container {}", id.short()))
 }

@@ -2,7 +2,7 @@
 
 use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream};
 use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_runtime::{ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
+use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
 use dhow_spec::runtime::{Linux, Spec};
 use rustix::{
     fs::{Mode, OFlags},
@@ -65,6 +65,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
         spec: &spec,
+        driver: &Driver::Files,
         bundle: &run.bundle,
         rootfs: run.rootfs.as_ref(),
         mountpoint: &run.mountpoint,
@@ -95,6 +96,7 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         init: Init { pid: exec.pid, started: exec.start_time },
         spec: &spec,
         bundle: &exec.bundle,
+        driver: &Driver::Files,
         process: &exec.process,
         stdio: streams.stdio(),
         preserve_fds: 0,
@@ -136,7 +138,7 @@ impl Container {
     /// How many processes of it the kernel has killed because memory ran out. Where that cannot be
     /// read, none.
     fn oom_kills(&self) -> u64 {
-        let cgroup = dhow_runtime::cgroup(&self.id, &self.spec);
+        let cgroup = dhow_runtime::cgroup(&self.id, &self.spec, &Driver::Files);
         cgroup.and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0)
     }
 }
@@ -210,6 +212,7 @@ impl Process {
         dhow_runtime::delete(&Leftovers {
             id: &self.container.id,
             spec: &self.container.spec,
+            driver: &Driver::Files,
             bundle: &self.container.bundle,
         })
     }

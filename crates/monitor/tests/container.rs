@@ -391,7 +391,8 @@ fn a_killed_monitor_can_be_told_from_a_living_one_and_names_its_orphan() {
     signal(u32::try_from(started.pid).unwrap(), "KILL");
     let spec: Spec = default_spec();
     let (id, bundle) = (lab.id.as_str(), lab.directory.path());
-    dhow_runtime::delete(&dhow_runtime::Leftovers { id, spec: &spec, bundle }).unwrap();
+    let driver = &dhow_runtime::Driver::Files;
+    dhow_runtime::delete(&dhow_runtime::Leftovers { id, spec: &spec, driver, bundle }).unwrap();
 }
 
 #[test]

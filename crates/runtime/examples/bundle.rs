@@ -17,7 +17,7 @@
 
 use dhow_base::{Error, Kind, Result};
 use dhow_runtime::shelf::{Creation, Force, Reach, Shelf};
-use dhow_runtime::{ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
+use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_sys::exec::Strings;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -82,6 +82,7 @@ fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
             let creation = Creation {
                 id,
                 bundle: Path::new(bundle),
+                driver: &Driver::Files,
                 console_socket: None,
                 pid_file: None,
                 preserve_fds: 0,
@@ -93,6 +94,7 @@ fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
             let creation = Creation {
                 id,
                 bundle: Path::new(bundle),
+                driver: &Driver::Files,
                 console_socket: None,
                 pid_file: None,
                 preserve_fds: 0,
@@ -134,6 +136,7 @@ impl Bundle {
         Request {
             id: &self.id,
             spec: &self.spec,
+            driver: &Driver::Files,
             bundle: &self.path,
             rootfs: self.rootfs.as_ref(),
             mountpoint: root,
@@ -174,6 +177,7 @@ impl Bundle {
             init: Init::of_pid(pid.parse().expect("a process id"))?,
             spec: &self.spec,
             bundle: &self.path,
+            driver: &Driver::Files,
             process: &process,
             stdio: Stdio::Inherit,
             preserve_fds: 0,
@@ -195,7 +199,12 @@ impl Bundle {
     }
 
     fn delete(&self) -> Result<()> {
-        dhow_runtime::delete(&Leftovers { id: &self.id, spec: &self.spec, bundle: &self.path })
+        dhow_runtime::delete(&Leftovers {
+            id: &self.id,
+            spec: &self.spec,
+            driver: &Driver::Files,
+            bundle: &self.path,
+        })
     }
 }
 

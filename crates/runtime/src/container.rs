@@ -14,7 +14,7 @@ use crate::{
     task::Task,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_cgroup::{Cgroup, Hierarchies, Location};
+use dhow_cgroup::{Cgroup, Driver, Hierarchies, Location};
 use dhow_spec::runtime::{Hook, Linux, NamespaceKind, Resources, Spec, Status};
 use dhow_sys::{clone::Side, procfs::Procfs};
 use rustix::{
@@ -40,6 +40,9 @@ pub struct Container {
     pub pidfd: OwnedFd,
     /// The master of its terminal, where it has one.
     pub terminal: Option<OwnedFd>,
+    /// Where its cgroup is, for `linux.cgroupsPath` of a record, where that says nothing and what
+    /// it means depends on who asks: an ordinary user is given a place near the caller's own.
+    pub cgroups_path: Option<String>,
     waiting: Option<Waiting>,
 }
 
@@ -83,9 +86,14 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
 
 /// The rest of the creation, in its share of the caches, where it has one.
 fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
-    let cgroup = make_cgroup(birth.request, birth.linux)?;
+    let (request, linux) = (birth.request, birth.linux);
+    let cgroup = make_cgroup(request, linux)?;
     match bear(birth, cgroup.as_ref(), group) {
-        Ok(container) => Ok(container),
+        Ok(container) => {
+            let cgroup = cgroup.filter(|_| is_delegated(request, linux));
+            let cgroups_path = cgroup.map(|cgroup| cgroup.location().to_string());
+            Ok(Container { cgroups_path, ..container })
+        }
         Err(error) => {
             // The child is gone; what it may have started dies with its PID namespace or here.
             if let Some(cgroup) = cgroup {
@@ -105,8 +113,17 @@ fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> 
 fn make_cgroup(request: &Request<'_>, linux: &Linux) -> Result<Option<Cgroup>> {
     let unlimited = Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&unlimited);
-    let location = location(request.id, request.spec)?;
-    match Cgroup::create(&Hierarchies::detect()?, &location, resources) {
+    let hierarchies = Hierarchies::detect()?;
+    let delegated = match is_delegated(request, linux) {
+        true => dhow_cgroup::delegated(&hierarchies, CGROUP_PARENT, request.id)?,
+        false => None,
+    };
+    let location = match delegated {
+        Some(location) => location,
+        None => location(request.id, request.spec, request.driver)?
+            .with_annotations(&request.spec.annotations)?,
+    };
+    match Cgroup::create(&hierarchies, &location, resources) {
         Ok(cgroup) => Ok(Some(cgroup)),
         Err(error)
             if error.kind() == Kind::Denied
@@ -118,6 +135,12 @@ fn make_cgroup(request: &Request<'_>, linux: &Linux) -> Result<Option<Cgroup>> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the place is to be looked for below what the user was given.
+fn is_delegated(request: &Request<'_>, linux: &Linux) -> bool {
+    let names_none = linux.cgroups_path.as_ref().is_none_or(String::is_empty);
+    names_none && *request.driver == Driver::Files && mappings::is_ordinary_user()
 }
 
 /// Whether nothing is limited. An ordinary user's container has no devices but those that were
@@ -161,9 +184,9 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     Ok(Birth { request, linux, namespaces, parameters, task, filesystem })
 }
 
-fn location(id: &str, spec: &Spec) -> Result<Location> {
+fn location(id: &str, spec: &Spec, driver: &Driver) -> Result<Location> {
     let path = spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
-    Location::new(path, CGROUP_PARENT, id)
+    driver.locate(path, CGROUP_PARENT, id)
 }
 
 /// Starts the first process and brings it to where the request holds it.
@@ -175,7 +198,11 @@ fn bear(
     let (parent, child) = line::pair()?;
     let side = birth
         .namespaces
-        .bear(cgroup.and_then(Cgroup::fd_for_clone), || birth.task.grant_itself())?;
+        .bear(cgroup.and_then(Cgroup::fd_for_clone), || birth.task.grant_itself())
+        .map_err(|error| match cgroup {
+            Some(cgroup) => cgroup.explain(error),
+            None => error,
+        })?;
     match side {
         Side::Child => {
             drop(parent);
@@ -249,7 +276,10 @@ impl Newborn {
             Hold::UntilStart | Hold::UntilDialled(_) => Init::of_pid(self.pid),
         };
         match looked {
-            Ok(init) => Ok(Container { init, pidfd: self.pidfd, terminal, waiting }),
+            Ok(init) => {
+                let pidfd = self.pidfd;
+                Ok(Container { init, pidfd, terminal, cgroups_path: None, waiting })
+            }
             Err(error) => {
                 self.end();
                 Err(error)
@@ -401,6 +431,8 @@ pub struct Leftovers<'a> {
     pub id: &'a str,
     /// Its `config.json`: names the cgroup and the poststop hooks.
     pub spec: &'a Spec,
+    /// Who made the cgroup.
+    pub driver: &'a Driver,
     /// The bundle, which the hooks are told of.
     pub bundle: &'a Path,
 }
@@ -408,7 +440,7 @@ pub struct Leftovers<'a> {
 /// Kills what is left in the cgroup, removes it, runs the poststop hooks. Done twice it does no
 /// harm. Everything is tried; the first failure is returned.
 pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
-    let cgroup = delete_cgroup(leftovers.id, leftovers.spec);
+    let cgroup = delete_cgroup(leftovers);
     let subject = Subject {
         id: leftovers.id,
         bundle: leftovers.bundle,
@@ -420,8 +452,8 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
     cgroup.and(group).and(warnings.into_iter().next().map_or(Ok(()), Err))
 }
 
-fn delete_cgroup(id: &str, spec: &Spec) -> Result<()> {
-    match Cgroup::open(&Hierarchies::detect()?, &location(id, spec)?) {
+fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {
+    match cgroup(leftovers.id, leftovers.spec, leftovers.driver) {
         Ok(cgroup) => {
             cgroup.kill_all()?;
             cgroup.delete()
@@ -432,6 +464,6 @@ fn delete_cgroup(id: &str, spec: &Spec) -> Result<()> {
 }
 
 /// The container's cgroup, which exists as long as the container does.
-pub fn cgroup(id: &str, spec: &Spec) -> Result<Cgroup> {
-    Cgroup::open(&Hierarchies::detect()?, &location(id, spec)?)
+pub fn cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Cgroup> {
+    Cgroup::open(&Hierarchies::detect()?, &location(id, spec, driver)?)
 }

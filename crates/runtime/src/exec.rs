@@ -14,7 +14,7 @@ use crate::{
     task::Task,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_cgroup::Cgroup;
+use dhow_cgroup::{Cgroup, Driver};
 use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec, State, Status};
 use dhow_sys::{
     clone::{Side, clone3},
@@ -43,6 +43,8 @@ pub struct ExecRequest<'a> {
     pub spec: &'a Spec,
     /// Its bundle, of which a seccomp agent is told.
     pub bundle: &'a Path,
+    /// Who made its cgroup.
+    pub driver: &'a Driver,
     /// The process to run.
     pub process: &'a Process,
     /// The standard streams, where the process has no terminal of its own.
@@ -73,7 +75,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let kinds = own_kinds(linux);
     let way = Way::of(kinds)?;
     let mut visit = Visit { request, task, affinity, target: target(request)?, kinds, way };
-    let cgroup = match cgroup(request.id, request.spec) {
+    let cgroup = match cgroup(request.id, request.spec, request.driver) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
         Err(error) if error.kind() == Kind::NotFound && mappings::is_ordinary_user() => None,
@@ -98,7 +100,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
             let newborn = Newborn { pid, pidfd };
             let grouped = group.map_or(Ok(()), |group| group.add(pid));
             match grouped
-                .and_then(|()| accompany(&visit, pid, parent))
+                .and_then(|()| accompany(&visit, cgroup.as_ref(), pid, parent))
                 .and_then(|terminal| running(pid).map(|_| terminal))
             {
                 Ok(terminal) => Ok(Executed { pid, pidfd: newborn.pidfd, terminal }),
@@ -150,7 +152,12 @@ fn own_kinds(linux: &Linux) -> ThreadNameSpaceType {
         .fold(ThreadNameSpaceType::empty(), |kinds, namespace| kinds | flag(namespace.kind))
 }
 
-fn accompany(visit: &Visit<'_>, pid: i32, mut line: ParentEnd) -> Result<Option<OwnedFd>> {
+fn accompany(
+    visit: &Visit<'_>,
+    cgroup: Option<&Cgroup>,
+    pid: i32,
+    mut line: ParentEnd,
+) -> Result<Option<OwnedFd>> {
     let mut terminal = None;
     loop {
         match line.hear()? {
@@ -158,6 +165,10 @@ fn accompany(visit: &Visit<'_>, pid: i32, mut line: ParentEnd) -> Result<Option<
             Heard::Asked(Ask::Listener, listener) => {
                 let listener = listener.ok_or_else(without_listener)?;
                 visit.task.introduce(listener.as_fd(), pid, visit.container())?;
+                line.go()?;
+            }
+            Heard::Asked(Ask::NeedIdMaps, _) if let Some(cgroup) = cgroup => {
+                cgroup.add(Pid::from_raw(pid).expect("a child's id is not zero"))?;
                 line.go()?;
             }
             Heard::Asked(..) => {
@@ -252,7 +263,7 @@ impl Visit<'_> {
 
     /// Lives the process's life up to its program. Comes back only to end.
     fn live(&mut self, cgroup: Option<&Cgroup>, line: &ChildEnd) {
-        let error = match self.enter(cgroup) {
+        let error = match self.enter(cgroup, line) {
             Ok((console, procfs)) => self.become_program(console.as_ref(), procfs.as_ref(), line),
             Err(error) => error,
         };
@@ -260,7 +271,11 @@ impl Visit<'_> {
     }
 
     /// Everything that needs rights.
-    fn enter(&self, cgroup: Option<&Cgroup>) -> Result<(Option<Console>, Option<Procfs>)> {
+    fn enter(
+        &self,
+        cgroup: Option<&Cgroup>,
+        line: &ChildEnd,
+    ) -> Result<(Option<Console>, Option<Procfs>)> {
         let first = self.request.preserve_fds.saturating_add(3);
         dhow_sys::fds::close_at_exec_from(first).doing(|| "mark fds to be closed")?;
         rustix::process::setsid().doing(|| "start a session")?;
@@ -273,6 +288,12 @@ impl Visit<'_> {
                 }
             }
             Way::ThroughUser => self.join(self.kinds & ThreadNameSpaceType::MOUNT)?,
+        }
+        // Who could not be born in the cgroup is moved there by the parent.
+        if let Some(cgroup) = cgroup
+            && (cgroup.needs_add() || self.way == Way::ThroughUser)
+        {
+            line.ask(Ask::NeedIdMaps)?;
         }
         let procfs = self.task.procfs_for_labels()?;
         Ok((self.make_console()?, procfs))

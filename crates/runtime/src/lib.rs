@@ -46,6 +46,8 @@ mod sysctl;
 mod task;
 
 pub use capabilities::{names as capability_names, ungrantable};
+pub use dhow_cgroup::{Bus, Driver};
+
 pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::is_ordinary_user;

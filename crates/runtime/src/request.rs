@@ -1,6 +1,7 @@
 //! What a caller asks of the runtime, as plain data.
 
 use dhow_base::{Doing, Result};
+use dhow_cgroup::Driver;
 use dhow_spec::{Mount, runtime::Spec};
 use serde::{Deserialize, Serialize};
 use std::{os::fd::BorrowedFd, path::Path};
@@ -12,6 +13,8 @@ pub struct Request<'a> {
     pub id: &'a str,
     /// Its `config.json`.
     pub spec: &'a Spec,
+    /// Who makes its cgroup.
+    pub driver: &'a Driver,
     /// The bundle, absolute: relative paths in the specification start here.
     pub bundle: &'a Path,
     /// The root filesystem; without it, `spec.root.path` is bound.

@@ -22,6 +22,7 @@ use dhow_base::{
     clock::Moment,
     file::{self, Durability},
 };
+use dhow_cgroup::Driver;
 use dhow_spec::runtime::{OCI_VERSION, Process, Spec, State, Status};
 use rustix::{
     fs::{Mode, OFlags},
@@ -48,6 +49,9 @@ pub struct Record {
     pub init: Option<Init>,
     /// The bundle, absolute.
     pub bundle: PathBuf,
+    /// Who made its cgroup.
+    #[serde(default)]
+    pub driver: Driver,
     /// When it was created, RFC 3339.
     pub created: String,
     /// The configuration that it was created with, whatever the bundle holds by now.
@@ -67,6 +71,8 @@ pub struct Creation<'a> {
     pub id: &'a str,
     /// Its bundle, absolute.
     pub bundle: &'a Path,
+    /// Who makes its cgroup.
+    pub driver: &'a Driver,
     /// A unix socket that takes the terminal's master, where the process has a terminal.
     pub console_socket: Option<&'a Path>,
     /// A file for the first process's number.
@@ -129,6 +135,7 @@ impl Shelf {
             id: creation.id.to_owned(),
             init: None,
             bundle: creation.bundle.to_owned(),
+            driver: creation.driver.clone(),
             created: Moment::now().rfc3339(),
             spec,
         };
@@ -139,6 +146,7 @@ impl Shelf {
         let container = create(&Request {
             id: &record.id,
             spec: &record.spec,
+            driver: &record.driver,
             bundle: &record.bundle,
             rootfs: None,
             mountpoint: &mountpoint,
@@ -148,6 +156,10 @@ impl Shelf {
             keyring: creation.keyring,
         })?;
         record.init = Some(container.init);
+        if let Some(path) = &container.cgroups_path {
+            let linux = record.spec.linux.get_or_insert_default();
+            linux.cgroups_path = Some(path.clone());
+        }
         let published = self.publish(&record, container.terminal.as_ref(), creation);
         if let Err(error) = published {
             container.end();
@@ -284,6 +296,7 @@ impl Shelf {
             init,
             spec: &record.spec,
             bundle: &record.bundle,
+            driver: &record.driver,
             process,
             stdio: Stdio::Inherit,
             preserve_fds,
@@ -300,7 +313,7 @@ impl Shelf {
             let text = format!("{verb} container {id}: it is {status}");
             return Err(Error::new(Kind::Conflict, text));
         }
-        let cgroup = container::cgroup(id, &record.spec)?;
+        let cgroup = container::cgroup(id, &record.spec, &record.driver)?;
         if is_frozen { cgroup.freeze() } else { cgroup.thaw() }
     }
 
@@ -345,7 +358,7 @@ impl Shelf {
         if self.root.join(&record.id).join("start").exists() {
             return Status::Created;
         }
-        let cgroup = container::cgroup(&record.id, &record.spec);
+        let cgroup = container::cgroup(&record.id, &record.spec, &record.driver);
         if cgroup.is_ok_and(|cgroup| cgroup.is_frozen().unwrap_or(false)) {
             return Status::Paused;
         }
@@ -383,7 +396,7 @@ fn check_console(spec: &Spec, creation: &Creation<'_>) -> Result<()> {
 }
 
 fn leftovers(record: &Record) -> Leftovers<'_> {
-    Leftovers { id: &record.id, spec: &record.spec, bundle: &record.bundle }
+    Leftovers { id: &record.id, spec: &record.spec, driver: &record.driver, bundle: &record.bundle }
 }
 
 fn subject(record: &Record) -> Subject<'_> {
@@ -402,7 +415,7 @@ fn pidfd_of_child(init: Init) -> Option<OwnedFd> {
 }
 
 fn kill_all(record: &Record, signal: Signal) -> Result<()> {
-    let cgroup = container::cgroup(&record.id, &record.spec)?;
+    let cgroup = container::cgroup(&record.id, &record.spec, &record.driver)?;
     if signal == Signal::KILL {
         return cgroup.kill_all();
     }

@@ -6,6 +6,7 @@ use std::{io, os::fd::AsRawFd};
 
 const PROG_LOAD: libc::c_long = 5;
 const PROG_ATTACH: libc::c_long = 8;
+const PROG_DETACH: libc::c_long = 9;
 const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const PROG_QUERY: libc::c_long = 16;
 const PROG_TYPE_CGROUP_DEVICE: u32 = 15;
@@ -85,11 +86,12 @@ struct ById {
     flags: u32,
 }
 
-/// Loads a device program and attaches it to the cgroup behind `cgroup`, in the place of the one
-/// that is attached there already. Linux 4.15; to replace one, 5.6.
+/// Loads a device program and attaches it to the cgroup behind `cgroup`, in the place of those that
+/// are attached there already. Linux 4.15; to replace one, 5.6.
 ///
 /// Programs of one cgroup add up (all must allow), and the program stays as long as the cgroup
-/// does. `EBUSY` means that there are several already, so that it is not known which is to go.
+/// does. One that is there is replaced at once. Several are taken off after the new one is on, so
+/// that there is no moment at which everything is allowed.
 pub fn set_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::Result<()> {
     let directory = rustix::fs::openat(
         cgroup,
@@ -98,17 +100,21 @@ pub fn set_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::Resu
         rustix::fs::Mode::empty(),
     )?;
     let program = load(program)?;
-    let replaced = match attached(&directory)? {
-        (_, 0) => None,
-        (id, 1) => Some(by_id(id)?),
-        _ => return Err(io::Error::from_raw_os_error(libc::EBUSY)),
-    };
+    let mut old =
+        attached(&directory)?.into_iter().map(by_id).collect::<io::Result<Vec<OwnedFd>>>()?;
+    let replaced = if old.len() == 1 { old.pop() } else { None };
+    attach(&directory, &program, replaced.as_ref())?;
+    old.iter().try_for_each(|old| detach(&directory, old))
+}
+
+/// Puts a program on a cgroup, beside those of its ancestors.
+fn attach(directory: &OwnedFd, program: &OwnedFd, replaced: Option<&OwnedFd>) -> io::Result<()> {
     let attach = Attach {
-        target: number(&directory),
-        program: number(&program),
+        target: number(directory),
+        program: number(program),
         kind: ATTACH_TYPE_CGROUP_DEVICE,
         flags: if replaced.is_some() { ALLOW_MULTI | REPLACE } else { ALLOW_MULTI },
-        replaced: replaced.as_ref().map_or(0, number),
+        replaced: replaced.map_or(0, number),
     };
     // SAFETY: the kernel reads `size` bytes of `attach`, which lives on this stack and has no
     // pointers in it; the fds are open until the call returns.
@@ -118,8 +124,25 @@ pub fn set_device_program(cgroup: &OwnedFd, program: &[Instruction]) -> io::Resu
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The id of a device program of this cgroup itself, and how many there are.
-fn attached(directory: &OwnedFd) -> io::Result<(u32, u32)> {
+/// Takes a program off a cgroup.
+fn detach(directory: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
+    let detach = Attach {
+        target: number(directory),
+        program: number(program),
+        kind: ATTACH_TYPE_CGROUP_DEVICE,
+        flags: 0,
+        replaced: 0,
+    };
+    // SAFETY: the kernel reads `size` bytes of `detach`, which lives on this stack and has no
+    // pointers in it; the fds are open until the call returns.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_DETACH, &raw const detach, std::mem::size_of::<Attach>())
+    };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The ids of the device programs of this cgroup itself.
+fn attached(directory: &OwnedFd) -> io::Result<Vec<u32>> {
     let mut ids = [0_u32; 64];
     let mut query = Query {
         target: number(directory),
@@ -135,7 +158,10 @@ fn attached(directory: &OwnedFd) -> io::Result<(u32, u32)> {
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, PROG_QUERY, &raw mut query, std::mem::size_of::<Query>())
     };
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok((ids[0], query.count)) }
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(ids.into_iter().take(usize::try_from(query.count).unwrap_or(0)).collect())
 }
 
 fn by_id(id: u32) -> io::Result<OwnedFd> {

@@ -37,6 +37,7 @@ pub mod need;
 pub mod outcome;
 pub mod registry;
 pub mod rootfs;
+pub mod systemd;
 pub mod tarball;
 pub mod terminal;
 mod token;

@@ -137,6 +137,19 @@ pub fn debian() -> Result<Rootfs> {
     Ok(Rootfs { path: cached("debian", "1", "", &make_debian)?, _own: None })
 }
 
+/// A Debian with systemd and D-Bus, shared by all tests: do not change it.
+///
+/// Needs what [`debian`] needs.
+pub fn systemd() -> Result<Rootfs> {
+    let packages = "systemd,dbus,dbus-user-session,libpam-systemd";
+    let make = |place: &Path| {
+        let mut command = mmdebstrap();
+        command.args(["--variant=minbase", &format!("--include={packages}"), SUITE]).arg(place);
+        outcome::run_ok(&mut command, Duration::from_secs(900)).map(drop)
+    };
+    Ok(Rootfs { path: cached("systemd", packages, "", &make)?, _own: None })
+}
+
 /// The image of [`debian`]: one gzip layer under the name `debian`.
 pub fn debian_image() -> Result<Layout> {
     let path = cached("debian", "1", ".oci", &|place| {

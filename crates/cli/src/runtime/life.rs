@@ -3,7 +3,7 @@
 use crate::{console::Console, exit::SUCCESS, flags::signal, render::table};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_runtime::{
-    Keyring,
+    Driver, Keyring,
     shelf::{Creation, Force, Reach, Shelf},
 };
 use serde_json::json;
@@ -49,11 +49,16 @@ pub(super) struct Birth {
 
 impl Birth {
     /// Creates the container.
-    pub(super) fn create(&self, shelf: &Shelf) -> Result<dhow_runtime::shelf::Record> {
+    pub(super) fn create(
+        &self,
+        shelf: &Shelf,
+        driver: &Driver,
+    ) -> Result<dhow_runtime::shelf::Record> {
         let bundle = absolute(&self.bundle)?;
         shelf.create(&Creation {
             id: &self.id,
             bundle: &bundle,
+            driver,
             console_socket: self.console_socket.as_deref(),
             pid_file: self.pid_file.as_deref(),
             preserve_fds: self.preserve_fds,
@@ -68,8 +73,8 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 impl Create {
-    pub(super) fn act(&self, shelf: &Shelf) -> Result<u8> {
-        self.birth.create(shelf)?;
+    pub(super) fn act(&self, shelf: &Shelf, driver: &Driver) -> Result<u8> {
+        self.birth.create(shelf, driver)?;
         Ok(SUCCESS)
     }
 }

@@ -8,6 +8,7 @@
 //! Errors go to standard error and, where `--log` names a file, there too: engines show their users
 //! the last line of it. Failures end with 1, as runc's do, so that 125 to 127 stay the engine's.
 
+mod driver;
 mod exec;
 mod life;
 mod run;
@@ -56,6 +57,10 @@ struct Line {
     /// Write the file's lines as text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     log_format: String,
+
+    /// Let systemd make cgroups; cgroupsPath is slice:prefix:name then
+    #[arg(long)]
+    systemd_cgroup: bool,
 
     /// Accepted for runc's sake: there is nothing more to say
     #[arg(long)]
@@ -130,8 +135,9 @@ impl Line {
             seal(arguments)?;
         }
         let shelf = Shelf::new(&self.root(environment));
+        let driver = driver::chosen(self.systemd_cgroup, environment);
         match &self.command {
-            Command::Create(create) => create.act(&shelf),
+            Command::Create(create) => create.act(&shelf, &driver),
             Command::Start(start) => start.act(&shelf),
             Command::State(state) => state.act(&shelf, console),
             Command::Kill(kill) => kill.act(&shelf),
@@ -140,7 +146,7 @@ impl Line {
             Command::Pause(pause) => pause.act(&shelf),
             Command::Resume(resume) => resume.act(&shelf),
             Command::Exec(exec) => exec.act(&shelf),
-            Command::Run(run) => run.act(&shelf),
+            Command::Run(run) => run.act(&shelf, &driver),
             Command::Spec(template) => template.act(console),
         }
     }

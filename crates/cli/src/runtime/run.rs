@@ -3,7 +3,10 @@
 use super::life::Birth;
 use crate::exit::SUCCESS;
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_runtime::shelf::{Force, Shelf};
+use dhow_runtime::{
+    Driver,
+    shelf::{Force, Shelf},
+};
 use dhow_sys::{mask::Blocked, signal};
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -24,8 +27,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn act(&self, shelf: &Shelf) -> Result<u8> {
-        let record = self.birth.create(shelf)?;
+    pub(super) fn act(&self, shelf: &Shelf, driver: &Driver) -> Result<u8> {
+        let record = self.birth.create(shelf, driver)?;
         let id = &self.birth.id;
         let code = self.start_and_wait(shelf, &record);
         if self.detach && code.is_ok() {

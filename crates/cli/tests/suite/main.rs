@@ -20,5 +20,7 @@ mod logs;
 mod run;
 #[cfg(test)]
 mod runtime;
+#[cfg(test)]
+mod runtime_systemd;
 mod stop;
 mod terminal;

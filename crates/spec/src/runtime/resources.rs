@@ -158,6 +158,13 @@ pub struct BlockIo {
     pub throttle_write_iops_device: Vec<ThrottleDevice>,
 }
 
+impl BlockIo {
+    /// The weight; 0 is how Go programs write what they do not mean.
+    pub fn given_weight(&self) -> Option<u16> {
+        self.weight.filter(|weight| *weight != 0)
+    }
+}
+
 /// A device's weight.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
