@@ -17,6 +17,7 @@ mod value;
 
 pub(crate) use message::{Call, Message};
 pub(crate) use text::parse_variant;
+use value::Malformed;
 pub(crate) use value::Value;
 
 use dhow_base::{Doing, Error, Kind, Result};
@@ -105,8 +106,10 @@ impl Connection {
         let deadline = Instant::now() + PATIENCE;
         self.serial += 1;
         let serial = self.serial;
-        let bytes =
-            call.encode(serial).map_err(Error::from).doing(|| format!("call {}", call.member))?;
+        let bytes = call
+            .encode(serial)
+            .map_err(Malformed::into_error)
+            .doing(|| format!("call {}", call.member))?;
         let doing = || format!("call {} over D-Bus", call.member);
         self.send(&bytes, deadline).doing(doing)?;
         loop {
@@ -155,10 +158,11 @@ impl Connection {
     fn message(&mut self, deadline: Instant) -> Result<Message> {
         let mut bytes = vec![0; message::FIXED_BYTES];
         self.receive(&mut bytes, deadline)?;
-        let length = message::length(&bytes).map_err(Error::from).doing(|| "read a message")?;
+        let length =
+            message::length(&bytes).map_err(Malformed::into_error).doing(|| "read a message")?;
         bytes.resize(length, 0);
         self.receive(&mut bytes[message::FIXED_BYTES..], deadline)?;
-        Message::decode(&bytes).map_err(Error::from).doing(|| "read a message")
+        Message::decode(&bytes).map_err(Malformed::into_error).doing(|| "read a message")
     }
 
     fn send(&mut self, bytes: &[u8], deadline: Instant) -> Result<()> {

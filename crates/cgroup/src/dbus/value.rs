@@ -40,9 +40,11 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-impl From<Malformed> for dhow_base::Error {
-    fn from(malformed: Malformed) -> Self {
-        Self::new(dhow_base::Kind::Corrupt, malformed.to_string())
+impl Malformed {
+    /// As the platform's error. No `From`: one more of them, and `?` no longer knows what closures
+    /// of other crates return.
+    pub(crate) fn into_error(self) -> dhow_base::Error {
+        dhow_base::Error::new(dhow_base::Kind::Corrupt, self.to_string())
     }
 }
 
