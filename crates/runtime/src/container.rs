@@ -163,8 +163,13 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
         let text = "run a container in the caller's mount namespace";
         return Err(Error::new(Kind::Unsupported, text));
     }
-    if namespaces.is_new(NamespaceKind::User) && linux.uid_mappings.is_empty() {
+    let lacks_mappings = linux.uid_mappings.is_empty() || linux.gid_mappings.is_empty();
+    if namespaces.is_new(NamespaceKind::User) && lacks_mappings {
         return Err(invalid("a new user namespace needs linux.uidMappings and gidMappings"));
+    }
+    let has_mappings = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+    if !namespaces.is_own(NamespaceKind::User) && has_mappings {
+        return Err(invalid("linux.uidMappings and gidMappings need a user namespace"));
     }
     let names_host = request.spec.hostname.is_some() || request.spec.domainname.is_some();
     if names_host && !namespaces.is_own(NamespaceKind::Uts) {

@@ -14,7 +14,7 @@ use rustix::{
 use std::{
     ffi::OsStr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// A node to make.
@@ -176,8 +176,27 @@ impl<'a> Node<'a> {
         Err(Error::new(Kind::Denied, "use what is there: it is something else"))
     }
 
+    /// The host's node: mostly under the same name, else under the one that the kernel has for it.
+    fn of_host(&self) -> Result<OwnedFd> {
+        let numbers = (self.major, self.minor);
+        host_place(self.path, self.kind, numbers).or_else(|error| match self.host_name() {
+            Some(path) => host_place(&path, self.kind, numbers).map_err(|_worse| error),
+            None => Err(error),
+        })
+    }
+
+    /// What sysfs says that the host's node is called, below `/dev`.
+    fn host_name(&self) -> Option<PathBuf> {
+        let kind = if self.kind == FileType::BlockDevice { "block" } else { "char" };
+        let path = format!("/sys/dev/{kind}/{}:{}/uevent", self.major, self.minor);
+        let text = dhow_base::file::read_limited(Path::new(&path), 4096).ok()?;
+        let text = String::from_utf8(text).ok()?;
+        let name = text.lines().find_map(|line| line.strip_prefix("DEVNAME="))?;
+        Some(Path::new("/dev").join(name))
+    }
+
     fn bind(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
-        let device = host_place(self.path, self.kind, (self.major, self.minor))?;
+        let device = self.of_host()?;
         let attributes = Attributes::propagating(Propagation::Private);
         let device = dhow_sys::mount::copy(device.as_fd(), attributes, Reach::ThisMount)
             .doing(|| "copy the host's")?;

@@ -203,6 +203,10 @@ impl Preparation<'_> {
                     _ => error,
                 })
         };
+        if mount.uid_mappings.is_empty() != mount.gid_mappings.is_empty() {
+            let text = "map the ids of the mount: uidMappings and gidMappings go together";
+            return Err(Error::new(Kind::Invalid, text));
+        }
         if is_mapped {
             return map(mappings::namespace(&mount.uid_mappings, &mount.gid_mappings)?.as_fd());
         }
@@ -506,7 +510,9 @@ impl Filesystem {
             text.as_deref(),
         );
         match (mounted, self.instead) {
-            (Err(error), Some(host)) if error.kind() == Kind::Denied => {
+            (Err(error), Some(host))
+                if error.kind() == Kind::Denied && mappings::is_ordinary_user() =>
+            {
                 bind_instead(host, options, destination).map_err(|_unbindable| error)
             }
             (result, _) => result.map_err(|error| self.hinted(error)),

@@ -117,6 +117,7 @@ fn in_a_user_namespace_the_host_s_devices_are_bound() {
         vec![
             device("b", disk, major.into(), minor.into()),
             Device { uid: Some(7), ..device("p", "/dev/pipe", 0, 0) },
+            device("c", "/dev/other/name", 1, 5),
         ],
     );
     let linux = bundle.spec.linux.as_mut().unwrap();
@@ -126,14 +127,14 @@ fn in_a_user_namespace_the_host_s_devices_are_bound() {
 
     let outcome = bundle
         .sh(&format!(
-            "stat -c '%F %t:%T' {disk} /dev/null; stat -c '%F %u' /dev/pipe; echo x > /dev/null"
+            "stat -c '%F %t:%T' {disk} /dev/other/name; head -c 1 /dev/other/name | wc -c; stat -c '%F %u' /dev/pipe; echo x > /dev/null"
         ))
         .ok();
 
     let expected =
-        format!("block special file {major:x}:{minor:x}\ncharacter special file 1:3\nfifo 7\n");
+        format!("block special file {major:x}:{minor:x}\ncharacter special file 1:5\n1\nfifo 7\n");
     assert_eq!(outcome.stdout, expected, "{outcome}");
-    let wrong = device("b", disk, major.into(), i64::from(minor) + 1);
+    let wrong = device("b", disk, major.into(), 99_999);
     bundle.spec.linux.as_mut().unwrap().devices = vec![wrong];
     drop(bundle.run(&["true"]).exits(125).says("it is not the block device"));
 }

@@ -120,6 +120,9 @@ fn mappings_that_cannot_be_are_refused() {
 
     drop(bundle.run(&["true"]).exits(125).says("neither it nor the container has mappings"));
 
+    bundle.spec.mounts.last_mut().unwrap().uid_mappings = vec![range(0, 1000, 1)];
+    drop(bundle.run(&["true"]).exits(125).says("uidMappings and gidMappings go together"));
+
     bundle.spec.mounts.pop();
     bundle.spec.mounts.push(bind(Path::new("/proc"), "/mapped", &["bind", "idmap"]));
     in_user_namespace(&mut bundle);

@@ -251,6 +251,24 @@ fn without_namespaces_of_its_own_a_user_namespace_sees_the_host_s() {
 }
 
 #[test]
+fn mappings_and_a_user_namespace_go_together() {
+    needs_root!();
+    let mapping = vec![IdMapping { container_id: 0, host_id: 100_000, size: 10 }];
+    let mut bundle = Bundle::new();
+    bundle.spec.linux.as_mut().unwrap().uid_mappings = mapping;
+
+    drop(bundle.run(&["true"]).exits(125).says("need a user namespace"));
+
+    let namespaces = &mut bundle.spec.linux.as_mut().unwrap().namespaces;
+    namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
+    drop(bundle.run(&["true"]).exits(125).says("needs linux.uidMappings and gidMappings"));
+
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    linux.gid_mappings = vec![IdMapping { container_id: 0, host_id: 100_000, size: 0 }];
+    drop(bundle.run(&["true"]).exits(125).says("map the group ids: write gid_map"));
+}
+
+#[test]
 fn clocks_are_shifted_in_a_new_time_namespace_only() {
     needs_root!();
     let offset = TimeOffset { secs: 2_000_000, nanosecs: 5 };
