@@ -6,11 +6,7 @@ use dhow_testkit::{
     image::{Compression, Image, Layout},
     need, rootfs,
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 /// The image that all engines load.
 pub(crate) const BOX: &str = "box.example/box:1";
@@ -48,7 +44,8 @@ impl<'a> Engine<'a> {
         Self { world, prefix, remove }
     }
 
-    fn words<'b>(&'b self, words: &[&'b str]) -> Vec<&'b str> {
+    /// The whole command line of a command.
+    pub(crate) fn words<'b>(&'b self, words: &[&'b str]) -> Vec<&'b str> {
         self.prefix.iter().map(String::as_str).chain(words.iter().copied()).collect()
     }
 
@@ -318,6 +315,14 @@ impl<'a> Engine<'a> {
             assert_eq!(read(pids), "50\n");
             assert!(read(cpu).starts_with("50000"), "{}", read(cpu));
         });
+        steps.step("shares, processors and the score for the out-of-memory killer", || {
+            let options = ["--cpuset-cpus", "0", "--cpu-shares", "512", "--oom-score-adj", "500"];
+            let script = "cat /proc/self/oom_score_adj; cd /sys/fs/cgroup; \
+                          cat cpuset/cpuset.cpus 2>/dev/null || cat cpuset.cpus; \
+                          ! test -d cpu || cat cpu/cpu.shares";
+            let said = self.prints(&[&options[..], &[BOX, "sh", "-c", script]].concat());
+            assert!(["500\n0\n512\n", "500\n0\n"].contains(&said.as_str()), "{said}");
+        });
         steps.step("update changes them", || {
             let options = ["-m", "96m", "--memory-swap", "192m", "--cpus", "0.25"];
             drop(self.run(&[&["update"], &options[..], &["limits"]].concat()).ok());
@@ -408,6 +413,12 @@ impl<'a> Engine<'a> {
             let said = said.ok().says("Read-only file system");
             assert_eq!(said.stdout, "tmpfs\n");
         });
+        steps.step("a tmpfs has the mode and the size that are asked for", || {
+            let option = "/t:mode=700,size=2m,exec";
+            let script = "stat -c %a /t; df -k /t | tail -1; cp /bin/busybox /t/true && /t/true";
+            let said = self.prints(&["--tmpfs", option, BOX, "sh", "-c", script]);
+            assert!(said.starts_with("700\n") && said.contains(" 2048 "), "{said}");
+        });
         steps.step("directories of the host, writable and not", || {
             let (writable, fixed) = (self.shared("writable"), self.shared("fixed"));
             let first = format!("{}:/w", writable.display());
@@ -458,13 +469,10 @@ impl<'a> Engine<'a> {
         });
     }
 
-    fn shared(&self, name: &str) -> PathBuf {
+    /// Makes a directory that is the same inside and outside of the world.
+    pub(crate) fn shared(&self, name: &str) -> PathBuf {
         let path = self.world.shared().join(name);
-        create(&path);
+        fs::create_dir(&path).unwrap();
         path
     }
-}
-
-fn create(path: &Path) {
-    fs::create_dir(path).unwrap();
 }

@@ -6,7 +6,7 @@ use crate::{
     subject::Subject,
     world::World,
 };
-use dhow_testkit::{need, needs_root, needs_tool};
+use dhow_testkit::{need, needs_root, needs_tool, rootfs};
 use std::fs;
 
 /// What would otherwise be read from the machine, or be asked of its systemd.
@@ -135,6 +135,59 @@ fn own_steps(podman: &Engine<'_>, steps: &mut Steps) {
     });
     steps.step(NO_GROUP, || {
         assert_eq!(podman.prints(&["--cgroups", "disabled", BOX, "echo", "hi"]), "hi\n");
+    });
+    steps.step("hooks get the state, at their time", || {
+        let (hooks, told) = (podman.shared("hooks"), podman.shared("told"));
+        let script = format!("cat > {}/$1; echo >> {0}/$1", told.display());
+        for stage in ["prestart", "createRuntime", "poststart", "poststop"] {
+            let hook = serde_json::json!({
+                "version": "1.0.0",
+                "when": {"always": true},
+                "hook": {"path": "/bin/sh", "args": ["sh", "-c", script, "hook", stage]},
+                "stages": [stage],
+            });
+            fs::write(hooks.join(format!("{stage}.json")), hook.to_string()).unwrap();
+        }
+        let hooks = hooks.display().to_string();
+        let run = ["--hooks-dir", &hooks, "run", "--rm", "--network", "none", BOX, "true"];
+        drop(podman.run(&run).ok());
+        let states = [
+            ("prestart", "created"),
+            ("createRuntime", "created"),
+            ("poststart", "running"),
+            ("poststop", "stopped"),
+        ];
+        let told = |stage: &str| fs::read_to_string(told.join(stage)).unwrap_or_default();
+        for (stage, status) in states {
+            let state: serde_json::Value = serde_json::from_str(&told(stage)).unwrap();
+            // The program may have ended before the hook is called; and runc may not have noticed
+            // its start.
+            let late = stage == "poststart" && state["status"] != "creating";
+            let early = stage != "poststart" && state["status"] == "creating";
+            assert!(state["status"] == status || late || early, "{stage}: {state}");
+        }
+    });
+    steps.step("files that are open for the container stay open", || {
+        let words = podman.words(&["run", "--rm", "--network", "none", "--preserve-fds", "1"]);
+        let script = "exec 3</etc/os-release; exec \"$@\"";
+        let command = [BOX, "sh", "-c", "head -1 <&3; ls /proc/self/fd | wc -l"];
+        let said = podman.world.run(&[&["sh", "-c", script, "sh"], &words[..], &command].concat());
+        let said = said.ok().stdout;
+        assert_eq!(said.lines().count(), 2, "{said}");
+        assert!(said.contains("=") && said.ends_with("5\n"), "{said}");
+    });
+    steps.step("a directory is a root", || {
+        let root = rootfs::busybox().unwrap();
+        let words = ["--rootfs", &root.path().display().to_string(), "cat", "/etc/hostname"];
+        drop(podman.once(&words).ok());
+        assert!(root.path().join("bin/busybox").exists());
+    });
+    steps.step("places are unmasked, and others masked", || {
+        let script = "cat /proc/timer_list | wc -l; cat /etc/passwd | wc -l";
+        let masked = ["--security-opt", "mask=/etc/passwd", BOX, "sh", "-c", script];
+        assert!(podman.prints(&masked).ends_with("\n0\n"));
+        let open = ["--security-opt", "unmask=/proc/timer_list", BOX, "sh", "-c", script];
+        assert!(!podman.prints(&open).starts_with("0\n"));
     });
     steps.step("a umask is set", || {
         assert_eq!(podman.prints(&["--umask", "0077", BOX, "sh", "-c", "umask"]), "0077\n");
