@@ -30,14 +30,26 @@ const ATTRIBUTE_BYTES: usize = 64 << 10;
 /// How much one call copies.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Copies what is in the directory `from`, and what the directory itself is, to `to`.
-pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+/// Copies what is in the directory `from`, and what the directory itself is, to `to`, a tmpfs that
+/// was made with `options`. What these say about its root holds.
+pub(crate) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, options: &[String]) -> Result<()> {
     let here = OsStr::new(".");
     let mut copying = Copying { links: HashMap::new(), root: reopen(to, here)? };
     let source = reopen(from, here)?;
     let target = reopen(to, here)?;
     copying.directory(&source, &target, Path::new(""))?;
-    let status = rustix::fs::fstat(&source).doing(|| "look at the directory")?;
+    let mut status = rustix::fs::fstat(&source).doing(|| "look at the directory")?;
+    let made = rustix::fs::fstat(&target).doing(|| "look at the tmpfs")?;
+    let says = |name: &str| options.iter().any(|option| option.starts_with(name));
+    if says("mode=") {
+        status.st_mode = made.st_mode;
+    }
+    if says("uid=") {
+        status.st_uid = made.st_uid;
+    }
+    if says("gid=") {
+        status.st_gid = made.st_gid;
+    }
     dress(&source, &target, &status).doing(|| "dress the directory")
 }
 

@@ -549,7 +549,7 @@ impl Filesystem {
     ) -> Result<()> {
         let mount = self.detached(options, data)?;
         if options.copy_up {
-            copy_up::copy(destination.as_fd(), mount.as_fd())
+            copy_up::copy(destination.as_fd(), mount.as_fd(), data)
                 .doing(|| "copy what the tmpfs hides into it")?;
         }
         if let Some(label) = self.root_label() {

@@ -56,6 +56,18 @@ fn everything_is_there_as_it_was_and_the_image_stays() {
 }
 
 #[test]
+fn what_the_options_say_about_the_root_holds() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    fill(&bundle);
+    bundle.spec.mounts.push(tmpfs("/data", &["tmpcopyup", "mode=700", "gid=9"]));
+
+    let outcome = bundle.sh("stat -c '%n %u:%g %a' /data /data/owned").ok();
+
+    assert_eq!(outcome.stdout, "/data 5:9 700\n/data/owned 12:34 4750\n", "{outcome}");
+}
+
+#[test]
 fn extended_attributes_and_times_come_along() {
     needs_root!();
     let mut bundle = Bundle::new();
