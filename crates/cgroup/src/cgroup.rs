@@ -30,8 +30,8 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Cgroup {
     location: Location,
-    layout: Layout,
-    places: Vec<Place>,
+    pub(crate) layout: Layout,
+    pub(crate) places: Vec<Place>,
     /// Keeps systemd's unit alive until the container's own process is in it, which it must be
     /// before this value goes.
     placeholder: Option<Placeholder>,

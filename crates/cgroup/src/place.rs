@@ -75,6 +75,26 @@ impl Place {
         Ok(status.st_uid == user.as_raw() || (user.is_root() && status.st_uid != NOBODY_KNOWN))
     }
 
+    /// The cgroup at `path` below this one, which is there.
+    pub(crate) fn below(&self, path: &str) -> Result<Self> {
+        let directory = open_below(&self.directory, path.trim_start_matches('/'), DIRECTORY)
+            .doing(|| format!("open cgroup {path} below /{}", self.path))?;
+        Ok(Self {
+            version: self.version,
+            controllers: self.controllers.clone(),
+            root: Arc::clone(&self.root),
+            directory,
+            path: format!("{}/{path}", self.path),
+            made: 0,
+        })
+    }
+
+    /// Whether it is what version 1 calls by this name: a controller, or a hierarchy's own name.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.version == Version::One
+            && self.controllers.iter().any(|own| own.strip_prefix("name=").unwrap_or(own) == name)
+    }
+
     /// Whether this process made it, so that everything in it is as the kernel begins.
     pub(crate) fn is_new(&self) -> bool {
         self.made > 0

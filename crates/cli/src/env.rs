@@ -10,6 +10,7 @@
 //! | `SSL_CERT_FILE` | which certificates are trusted |
 //! | `DBUS_SESSION_BUS_ADDRESS` | where the user's systemd is reached |
 //! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
+//! | `NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID` | what a service manager has for a container |
 //!
 //! `-e NAME` and `--env-file` may name any variable; they ask [`variable`].
 
@@ -35,6 +36,9 @@ pub(crate) struct Environment {
     pub(crate) no_color: bool,
     pub(crate) term: Option<String>,
     pub(crate) columns: Option<usize>,
+    pub(crate) notify_socket: Option<PathBuf>,
+    /// How many sockets are open from 3 on, and for which process.
+    pub(crate) listening: Option<(u32, u32)>,
 }
 
 impl Environment {
@@ -62,7 +66,15 @@ impl Environment {
             no_color: raw("NO_COLOR").is_some(),
             term: text("TERM"),
             columns: text("COLUMNS").and_then(|columns| columns.parse().ok()),
+            notify_socket: path("NOTIFY_SOCKET"),
+            listening: number("LISTEN_FDS").zip(number("LISTEN_PID")),
         }
+    }
+
+    /// How many sockets a service manager has opened for this process, from 3 on. Those of another
+    /// process's are an inheritance that nobody meant.
+    pub(crate) fn listen_fds(&self, own: u32) -> u32 {
+        self.listening.filter(|(_, pid)| *pid == own).map_or(0, |(count, _)| count)
     }
 }
 
@@ -73,6 +85,10 @@ pub(crate) fn variable(name: &str) -> Option<String> {
         return None;
     }
     any(name)?.into_string().ok()
+}
+
+fn number(name: &str) -> Option<u32> {
+    text(name)?.parse().ok()
 }
 
 fn text(name: &str) -> Option<String> {
@@ -91,6 +107,13 @@ fn any(name: &str) -> Option<OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_of_another_process_are_not_ours() {
+        let environment = Environment { listening: Some((2, 7)), ..Environment::default() };
+
+        assert_eq!((environment.listen_fds(7), environment.listen_fds(8)), (2, 0));
+    }
 
     #[test]
     fn names_that_cannot_be_variables_have_no_value() {

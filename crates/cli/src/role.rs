@@ -3,7 +3,7 @@
 //! | started as | role |
 //! |---|---|
 //! | `dhow-monitor` | the process that keeps a container |
-//! | `dhow-runtime`, or `dhow runtime` | the OCI runtime, with runc's command line |
+//! | `dhow-runtime`, `runc`, or `dhow runtime` | the OCI runtime, with runc's command line |
 //! | `hello`, `/hello` | the program of the embedded image |
 //! | anything else | the command line |
 
@@ -29,7 +29,7 @@ impl Role {
         let name = arguments.first().map_or(&b""[..], |name| name.as_bytes());
         match name.rsplit(|byte| *byte == b'/').next().unwrap_or(name) {
             name if name == dhow_monitor::ROLE.as_bytes() => Self::Monitor,
-            name if name == runtime::NAME.as_bytes() => Self::Runtime(0),
+            name if runtime::NAMES.iter().any(|own| own.as_bytes() == name) => Self::Runtime(0),
             b"hello" => Self::Hello,
             _ if arguments.get(1).is_some_and(|word| word == "runtime") => Self::Runtime(1),
             _ => Self::CommandLine,
@@ -43,11 +43,12 @@ mod tests {
 
     #[test]
     fn the_name_decides() {
-        let cases: [(&[&str], Role); 9] = [
+        let cases: [(&[&str], Role); 10] = [
             (&["dhow", "run"], Role::CommandLine),
             (&["/usr/bin/dhow"], Role::CommandLine),
             (&["dhow-monitor"], Role::Monitor),
             (&["/usr/bin/dhow-runtime", "create"], Role::Runtime(0)),
+            (&["/usr/sbin/runc", "create"], Role::Runtime(0)),
             (&["dhow", "runtime", "create"], Role::Runtime(1)),
             (&["dhow", "run", "runtime"], Role::CommandLine),
             (&["/hello", "runtime"], Role::Hello),

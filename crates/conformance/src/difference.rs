@@ -32,67 +32,10 @@ const fn row(
 pub const DIFFERENCES: &[Difference] = &[
     row(
         Name::Dhow,
-        "cgroups::a_paused_container_is_deleted_by_force",
-        "waits for ever",
-        "runc: `delete --force` lets go what is frozen, and kills it",
-    ),
-    row(
-        Name::Dhow,
-        "cgroups::an_update_leaves_the_rest",
-        "has no command `update` yet",
-        "runc: `update`",
-    ),
-    row(
-        Name::Dhow,
-        "cgroups::limits_are_updated_by_options",
-        "has no command `update` yet",
-        "runc: `update`",
-    ),
-    row(
-        Name::Dhow,
-        "cgroups::limits_are_updated_from_a_file",
-        "has no command `update` yet",
-        "runc: `update`",
-    ),
-    row(
-        Name::Dhow,
-        "cgroups::statistics_are_printed",
-        "has no command `events` yet",
-        "runc: `events --stats`",
-    ),
-    row(
-        Name::Dhow,
-        "features::both_versions_are_accepted",
-        "has no command `features` yet",
-        FEATURES,
-    ),
-    row(
-        Name::Dhow,
-        "features::every_mount_option_is_taken",
-        "has no command `features` yet",
-        FEATURES,
-    ),
-    row(Name::Dhow, "features::the_hooks_are_all_six", "has no command `features` yet", FEATURES),
-    row(
-        Name::Dhow,
-        "features::the_linux_part_names_what_the_suite_tries",
-        "has no command `features` yet",
-        FEATURES,
-    ),
-    row(
-        Name::Dhow,
         "hooks::a_failing_poststop_hook_is_a_warning",
         "the deletion fails",
         "runtime.md, Lifecycle: \"If any poststop hook fails, the runtime MUST log a warning, but the remaining hooks and lifecycle continue as if the hook had succeeded.\"",
     ),
-    row(
-        Name::Dhow,
-        "lifecycle::a_version_that_is_none_is_refused",
-        "runs",
-        "config.md, Specification version: \"MUST be in SemVer v2.0.0 format\"",
-    ),
-    row(Name::Dhow, "lifecycle::processes_are_listed", "has no command `ps` yet", "runc: `ps`"),
-    row(Name::Dhow, "lifecycle::the_next_major_version_is_refused", "runs", INVALID),
     row(
         Name::Dhow,
         "seccomp::a_listener_gets_the_filters_fd",

@@ -43,5 +43,6 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
         driver: &Driver::Files,
         bundle,
     })
+    .map(drop)
     .doing(|| format!("clean up after container {}", id.short()))
 }

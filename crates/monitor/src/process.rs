@@ -2,7 +2,7 @@
 
 use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream};
 use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
+use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio};
 use dhow_spec::runtime::{Linux, Spec};
 use rustix::{
     fs::{Mode, OFlags},
@@ -100,6 +100,8 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         process: &exec.process,
         stdio: streams.stdio(),
         preserve_fds: 0,
+        paused: Paused::Refused,
+        subgroups: &[],
     })?;
     let container = Container::new(exec.id.as_str(), &exec.bundle, spec);
     Process {
@@ -209,12 +211,14 @@ impl Process {
         if self.part == Part::Another {
             return Ok(());
         }
-        dhow_runtime::delete(&Leftovers {
+        let warnings = dhow_runtime::delete(&Leftovers {
             id: &self.container.id,
             spec: &self.container.spec,
             driver: &Driver::Files,
             bundle: &self.container.bundle,
-        })
+        })?;
+        // Nobody looks at the monitor but through its last word.
+        warnings.into_iter().next().map_or(Ok(()), Err)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     detach::Scanner,
     frame::{STDIN_WINDOW, Size},
     log::Stream,
+    raw::RawMode,
     sink::Sink,
 };
 use dhow_base::{Doing, Kind, Result};
@@ -26,7 +27,6 @@ use dhow_sys::{mask::Blocked, signal};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::Signal,
-    termios::{OptionalActions, Termios},
 };
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -93,7 +93,10 @@ impl Session<'_> {
         // between can end this process.
         let _blocked = Blocked::new(&caught).doing(|| "block signals")?;
         let signals = signal::Reader::new(&caught).doing(|| "read signals")?;
-        let raw = RawMode::enter_if(self.terminal, self.input)?;
+        let raw = match self.input {
+            Some(input) if self.terminal => RawMode::enter(input)?,
+            _ => None,
+        };
         let keys = if raw.is_some() { self.detach_keys.clone() } else { DetachKeys::none() };
         let mut pump = Pump {
             input: self.input,
@@ -132,7 +135,7 @@ struct Pump<'a> {
     // Until it ends.
     input: Option<BorrowedFd<'a>>,
     scanner: Scanner,
-    raw: Option<RawMode<'a>>,
+    raw: Option<RawMode>,
     signals: signal::Reader,
     // Sent, and not taken by the process yet.
     unread_bytes: usize,
@@ -235,7 +238,7 @@ impl Pump<'_> {
             } else if number == Signal::CONT.as_raw() {
                 // The shell had the terminal in between, and has set it to its own liking.
                 if let Some(raw) = &self.raw {
-                    raw.enter()?;
+                    raw.enter_again()?;
                 }
                 self.resize();
             } else if self.session.signals == Signals::PassOn {
@@ -327,42 +330,6 @@ fn forgive_gone(sent: Result<()>) -> Result<()> {
     match sent {
         Err(error) if error.kind() == Kind::Unavailable => Ok(()),
         sent => sent,
-    }
-}
-
-/// The user's terminal, raw as long as this lives.
-#[derive(Debug)]
-struct RawMode<'a> {
-    terminal: BorrowedFd<'a>,
-    before: Termios,
-}
-
-impl<'a> RawMode<'a> {
-    /// Does nothing where the user types on no terminal, or the process has none.
-    fn enter_if(wanted: bool, input: Option<BorrowedFd<'a>>) -> Result<Option<Self>> {
-        let Some(terminal) = input.filter(|fd| wanted && rustix::termios::isatty(fd)) else {
-            return Ok(None);
-        };
-        let before =
-            rustix::termios::tcgetattr(terminal).doing(|| "read the terminal's settings")?;
-        let raw = Self { terminal, before };
-        raw.enter()?;
-        Ok(Some(raw))
-    }
-
-    fn enter(&self) -> Result<()> {
-        let mut settings = self.before.clone();
-        settings.make_raw();
-        rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &settings)
-            .doing(|| "make the terminal raw")
-    }
-}
-
-impl Drop for RawMode<'_> {
-    fn drop(&mut self) {
-        // If the terminal is gone there is nothing to put back.
-        let _restored =
-            rustix::termios::tcsetattr(self.terminal, OptionalActions::Now, &self.before);
     }
 }
 

@@ -6,7 +6,7 @@
 //!   bundle hold ID DIRECTORY           create, start on a line from standard input
 //!   bundle exec ID DIRECTORY PID ARGS  one more process in a container that runs
 //!   bundle repeat COUNT ID DIRECTORY   create, start, delete, COUNT times; prints microseconds
-//!   bundle shelf ROOT create|run|start|state|kill|delete|list [ID [DIRECTORY]]
+//!   bundle shelf ROOT create|start|state|kill|delete|list [ID [DIRECTORY]]
 //!   bundle sealed …                    the same, from a sealed copy of itself
 //! ```
 //!
@@ -16,8 +16,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what tests read")]
 
 use dhow_base::{Error, Kind, Result};
-use dhow_runtime::shelf::{Creation, Force, Reach, Shelf};
-use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Request, Stdio};
+use dhow_runtime::shelf::{Creation, Force, Message, Reach, Shelf};
+use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio};
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_sys::exec::Strings;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -79,33 +79,12 @@ fn seal() {
 fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
     match words {
         ["create", id, bundle] => {
-            let creation = Creation {
-                id,
-                bundle: Path::new(bundle),
-                driver: &Driver::Files,
-                console_socket: None,
-                pid_file: None,
-                preserve_fds: 0,
-                keyring: Keyring::New,
-            };
-            shelf.create(&creation).map(drop)?;
-        }
-        ["run", id, bundle] => {
-            let creation = Creation {
-                id,
-                bundle: Path::new(bundle),
-                driver: &Driver::Files,
-                console_socket: None,
-                pid_file: None,
-                preserve_fds: 0,
-                keyring: Keyring::New,
-            };
-            return shelf.run(&creation);
+            shelf.create(&Creation::new(id, Path::new(bundle))).map(drop)?;
         }
         ["start", id] => shelf.start(id)?,
-        ["state", id] => println!("{}", shelf.state(id)?.status),
-        ["kill", id] => shelf.kill(id, Signal::KILL, Reach::Init)?,
-        ["delete", id] => shelf.delete(id, Force::Refuse)?,
+        ["state", id] => println!("{}", shelf.state(id)?.1.status),
+        ["kill", id] => shelf.kill(id, Message::Signal(Signal::KILL), Reach::Init)?,
+        ["delete", id] => drop(shelf.delete(id, Force::Refuse)?),
         ["list"] => {
             for (record, state) in shelf.list()? {
                 println!("{} {}", record.id, state.status);
@@ -176,11 +155,13 @@ impl Bundle {
             id: &self.id,
             init: Init::of_pid(pid.parse().expect("a process id"))?,
             spec: &self.spec,
-            bundle: &self.path,
             driver: &Driver::Files,
+            bundle: &self.path,
             process: &process,
             stdio: Stdio::Inherit,
             preserve_fds: 0,
+            paused: Paused::Refused,
+            subgroups: &[],
         })?;
         Ok(wait(&executed.pidfd, executed.terminal.as_ref()))
     }
@@ -199,12 +180,14 @@ impl Bundle {
     }
 
     fn delete(&self) -> Result<()> {
-        dhow_runtime::delete(&Leftovers {
+        let leftovers = Leftovers {
             id: &self.id,
             spec: &self.spec,
             driver: &Driver::Files,
             bundle: &self.path,
-        })
+        };
+        let warnings = dhow_runtime::delete(&leftovers)?;
+        warnings.into_iter().next().map_or(Ok(()), Err)
     }
 }
 

@@ -443,8 +443,9 @@ pub struct Leftovers<'a> {
 }
 
 /// Kills what is left in the cgroup, removes it, runs the poststop hooks. Done twice it does no
-/// harm. Everything is tried; the first failure is returned.
-pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
+/// harm. Everything is tried; the first failure is returned. What hooks do wrong is no failure: it
+/// is returned to be warned of.
+pub fn delete(leftovers: &Leftovers<'_>) -> Result<Vec<Error>> {
     let cgroup = delete_cgroup(leftovers);
     let subject = Subject {
         id: leftovers.id,
@@ -454,7 +455,7 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<()> {
     let warnings = run_poststop(&subject, leftovers.spec);
     let linux = leftovers.spec.linux.as_ref();
     let group = Group::remove(leftovers.id, linux.and_then(|linux| linux.intel_rdt.as_ref()));
-    cgroup.and(group).and(warnings.into_iter().next().map_or(Ok(()), Err))
+    cgroup.and(group).map(|()| warnings)
 }
 
 fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {

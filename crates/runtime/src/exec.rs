@@ -9,12 +9,12 @@ use crate::{
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
     mappings,
     namespaces::{become_root, born_beyond, born_in, flag},
-    request::Init,
+    request::{Init, Paused},
     resctrl::Group,
     task::Task,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_cgroup::{Cgroup, Driver};
+use dhow_cgroup::{Cgroup, Driver, Subgroup};
 use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec, State, Status};
 use dhow_sys::{
     clone::{Side, clone3},
@@ -51,6 +51,10 @@ pub struct ExecRequest<'a> {
     pub stdio: Stdio<'a>,
     /// How many fds, from 3 on, the process keeps.
     pub preserve_fds: u32,
+    /// What becomes of it where the container is paused.
+    pub paused: Paused,
+    /// Where below the container's cgroup it is to be.
+    pub subgroups: &'a [Subgroup],
 }
 
 /// A process that runs. The caller is its parent and reaps it.
@@ -81,7 +85,10 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
         Err(error) if error.kind() == Kind::NotFound && mappings::is_ordinary_user() => None,
         Err(error) => return Err(error),
     };
-    refuse_frozen(request.id, cgroup.as_ref())?;
+    if request.paused == Paused::Refused {
+        refuse_frozen(request.id, cgroup.as_ref())?;
+    }
+    let cgroup = cgroup.map(|cgroup| cgroup.descend(request.subgroups)).transpose()?;
     let group = Group::open(request.id, linux.intel_rdt.as_ref())?;
     let (parent, child) = line::pair()?;
     let elsewhere = visit.affinity.as_ref().map(Affinity::begin).transpose()?;

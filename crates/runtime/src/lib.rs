@@ -12,14 +12,15 @@
 
 mod affinity;
 mod agent;
-pub mod attend;
 mod capabilities;
 mod cgroupfs;
+mod check;
 mod console;
 mod container;
 mod copy_up;
 mod devices;
 mod exec;
+mod handover;
 mod hooks;
 mod init;
 mod io_priority;
@@ -49,7 +50,8 @@ pub use capabilities::{names as capability_names, ungrantable};
 pub use dhow_cgroup::{Bus, Driver};
 
 pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
+pub use dhow_cgroup::Subgroup;
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::is_ordinary_user;
 pub use options::mount_options;
-pub use request::{Hold, Init, Keyring, Request, Stdio};
+pub use request::{Hold, Init, Keyring, Paused, Request, Stdio};

@@ -61,6 +61,15 @@ pub enum Keyring {
     Inherited,
 }
 
+/// What a paused container means to one more process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Paused {
+    /// It is refused.
+    Refused,
+    /// It goes in, and its program runs when the container is resumed.
+    Entered,
+}
+
 /// A container's first process, told apart from a later one with the same number by the time it
 /// started.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]

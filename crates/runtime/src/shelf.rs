@@ -5,15 +5,19 @@
 //! <root>/<id>/           made first, removed last: whoever makes it owns the id
 //!     state.json         the record, replaced as a whole
 //!     start              the socket on which the first process waits for its start
+//!     notify/            where the container finds a socket to say that it is ready, if asked for
 //! ```
 //!
 //! The record says who the first process is; whether it runs is asked of the kernel each time.
 //! Engines that keep records of their own do not need this module.
+//!
+//! What engines look for in an error's text is as runc says it: `container does not exist`,
+//! `container not running` and the like.
 
 use crate::{
-    ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Request, Stdio,
-    attend::Attendant,
+    ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio, Subgroup, check,
     container, create, delete, exec,
+    handover::Handover,
     hooks::{Round, Subject, Who},
     init::hooks,
 };
@@ -22,8 +26,8 @@ use dhow_base::{
     clock::Moment,
     file::{self, Durability},
 };
-use dhow_cgroup::Driver;
-use dhow_spec::runtime::{OCI_VERSION, Process, Spec, State, Status};
+use dhow_cgroup::{Cgroup, Driver};
+use dhow_spec::runtime::{MountPoint, NamespaceKind, Process, Resources, Spec, State, Status};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -39,10 +43,20 @@ use std::{
 /// The longest configuration or record that is read.
 const LIMIT_BYTES: u64 = 16 << 20;
 
+/// The form of the records that this build writes. It reads all before.
+const VERSION: u32 = 1;
+
+/// Where a container finds the socket to say that it is ready, and the name below it.
+const NOTIFY_PLACE: &str = "/run/notify";
+const NOTIFY_NAME: &str = "notify.sock";
+
 /// What the runtime knows of a container.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
+    /// The record's form.
+    #[serde(default)]
+    pub version: u32,
     /// The id.
     pub id: String,
     /// The first process; nothing while the container is being created.
@@ -64,6 +78,17 @@ pub struct Shelf {
     root: PathBuf,
 }
 
+/// A container that was just created. The caller is its first process's parent.
+#[derive(Debug)]
+pub struct Created {
+    /// Its record.
+    pub record: Record,
+    /// A handle on its first process: readable when that has ended.
+    pub pidfd: OwnedFd,
+    /// The master of its terminal, where it has one and nobody else has got it.
+    pub terminal: Option<OwnedFd>,
+}
+
 /// How a container is created.
 #[derive(Clone, Copy, Debug)]
 pub struct Creation<'a> {
@@ -73,14 +98,88 @@ pub struct Creation<'a> {
     pub bundle: &'a Path,
     /// Who makes its cgroup.
     pub driver: &'a Driver,
-    /// A unix socket that takes the terminal's master, where the process has a terminal.
-    pub console_socket: Option<&'a Path>,
+    /// Who gets the master of the process's terminal.
+    pub terminal: TerminalTo<'a>,
+    /// A unix socket that takes a handle on the first process.
+    pub pidfd_socket: Option<&'a Path>,
     /// A file for the first process's number.
     pub pid_file: Option<&'a Path>,
     /// How many fds, from 3 on, the process keeps.
     pub preserve_fds: u32,
+    /// How many of those are sockets that a service manager opened for it.
+    pub listen_fds: u32,
+    /// Whether the process can say that it is ready.
+    pub readiness: Readiness,
     /// Whether the process gets a session keyring of its own.
     pub keyring: Keyring,
+}
+
+impl<'a> Creation<'a> {
+    /// A creation without anything that can be left out.
+    pub fn new(id: &'a str, bundle: &'a Path) -> Self {
+        Self {
+            id,
+            bundle,
+            driver: &Driver::Files,
+            terminal: TerminalTo::Nobody,
+            pidfd_socket: None,
+            pid_file: None,
+            preserve_fds: 0,
+            listen_fds: 0,
+            readiness: Readiness::Unasked,
+            keyring: Keyring::New,
+        }
+    }
+}
+
+/// Who gets the master of a process's terminal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TerminalTo<'a> {
+    /// The caller, who stays with the process.
+    Caller,
+    /// Whoever listens on this unix socket, for a process that nobody stays with.
+    Socket(&'a Path),
+    /// As [`TerminalTo::Socket`], by a caller who stays: there is no sense in that.
+    SocketOf(&'a Path),
+    /// There is nobody, so the process can have no terminal.
+    Nobody,
+}
+
+/// Whether a service manager wants to hear that a container is ready.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Readiness {
+    /// It listens: the container gets a directory with a socket, and its name by NOTIFY_SOCKET.
+    Asked,
+    /// Nobody does.
+    Unasked,
+}
+
+/// How a process is run in a container.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'a> {
+    /// The container.
+    pub id: &'a str,
+    /// Who gets the master of the process's terminal.
+    pub terminal: TerminalTo<'a>,
+    /// A unix socket that takes a handle on the process.
+    pub pidfd_socket: Option<&'a Path>,
+    /// A file for the process's number.
+    pub pid_file: Option<&'a Path>,
+    /// How many fds, from 3 on, the process keeps.
+    pub preserve_fds: u32,
+    /// Whether a paused container is entered.
+    pub paused: Paused,
+    /// Where below the container's cgroup it is to be.
+    pub subgroups: &'a [Subgroup],
+}
+
+/// What is sent to a container's processes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Message {
+    /// A signal.
+    Signal(Signal),
+    /// Nothing: it is only asked whether they are there (signal 0).
+    Nothing,
 }
 
 /// Which processes a signal goes to.
@@ -108,21 +207,28 @@ impl Shelf {
     }
 
     /// Creates a container that waits for [`start`](Self::start). On failure nothing is left.
-    pub fn create(&self, creation: &Creation<'_>) -> Result<Record> {
+    pub fn create(&self, creation: &Creation<'_>) -> Result<Created> {
         let doing = || format!("create container {}", creation.id);
         let place = self.place(creation.id).doing(doing)?;
         let spec = read_spec(creation.bundle).doing(doing)?;
-        check_console(&spec, creation).doing(doing)?;
+        check::configuration(&spec).doing(doing)?;
+        let process = spec.process.as_ref();
+        let sockets = Sockets::dial(
+            process.is_some_and(|process| process.terminal),
+            creation.terminal,
+            creation.pidfd_socket,
+        )
+        .doing(doing)?;
         file::make_directories(&self.root, 0o711).doing(doing)?;
         match rustix::fs::mkdir(&place, Mode::from_raw_mode(0o700)) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
-                let text = format!("create container {}: the id is in use", creation.id);
-                return Err(Error::new(Kind::AlreadyExists, text));
+                let text = "container with given ID already exists";
+                return Err(Error::new(Kind::AlreadyExists, text)).doing(doing);
             }
             Err(errno) => return Err(errno).doing(doing),
         }
-        let created = self.fill(&place, spec, creation).doing(doing);
+        let created = self.fill(&place, spec, creation, &sockets).doing(doing);
         if created.is_err() {
             // The error to report is the one that brought us here.
             let _left = std::fs::remove_dir_all(&place);
@@ -130,8 +236,15 @@ impl Shelf {
         created
     }
 
-    fn fill(&self, place: &Path, spec: Spec, creation: &Creation<'_>) -> Result<Record> {
+    fn fill(
+        &self,
+        place: &Path,
+        spec: Spec,
+        creation: &Creation<'_>,
+        sockets: &Sockets,
+    ) -> Result<Created> {
         let mut record = Record {
+            version: VERSION,
             id: creation.id.to_owned(),
             init: None,
             bundle: creation.bundle.to_owned(),
@@ -140,12 +253,12 @@ impl Shelf {
             spec,
         };
         self.write(&record)?;
+        let changed = serviced(&record.spec, creation, place)?;
         let listener = listen(place)?;
-        let root = record.spec.root.as_ref().map_or(Path::new("rootfs"), |root| &root.path);
-        let mountpoint = record.bundle.join(root);
+        let mountpoint = record.rootfs();
         let container = create(&Request {
             id: &record.id,
-            spec: &record.spec,
+            spec: changed.as_ref().unwrap_or(&record.spec),
             driver: &record.driver,
             bundle: &record.bundle,
             rootfs: None,
@@ -160,39 +273,37 @@ impl Shelf {
             let linux = record.spec.linux.get_or_insert_default();
             linux.cgroups_path = Some(path.clone());
         }
-        let published = self.publish(&record, container.terminal.as_ref(), creation);
-        if let Err(error) = published {
+        if let Err(error) = self.publish(&record, &container, creation.pid_file, sockets) {
             container.end();
             let _left = delete(&leftovers(&record));
             return Err(error);
         }
-        Ok(record)
+        let container::Container { pidfd, terminal, .. } = container;
+        Ok(Created { record, pidfd, terminal: terminal.filter(|_| sockets.terminal.is_none()) })
     }
 
     fn publish(
         &self,
         record: &Record,
-        terminal: Option<&OwnedFd>,
-        creation: &Creation<'_>,
+        container: &container::Container,
+        pid_file: Option<&Path>,
+        sockets: &Sockets,
     ) -> Result<()> {
-        if let (Some(terminal), Some(socket)) = (terminal, creation.console_socket) {
-            hand_out(terminal, socket)?;
-        }
+        sockets.send(container.terminal.as_ref(), &container.pidfd)?;
         self.write(record)?;
-        if let (Some(path), Some(init)) = (creation.pid_file, record.init) {
-            let text = init.pid.to_string();
-            file::write_atomically(path, text.as_bytes(), 0o644, Durability::Cached)?;
-        }
-        Ok(())
+        write_pid(pid_file, container.init.pid)
     }
 
     /// Runs the program of a created container.
     pub fn start(&self, id: &str) -> Result<()> {
         let doing = || format!("start container {id}");
-        let record = self.record(id)?;
-        let status = self.status(&record);
-        if status != Status::Created {
-            return Err(Error::new(Kind::Conflict, format!("{}: it is {status}", doing())));
+        let record = self.record(id).doing(doing)?;
+        let refuse = |text: &str| Err(Error::new(Kind::Conflict, text)).doing(doing);
+        match self.status(&record) {
+            Status::Created => {}
+            Status::Stopped => return refuse("cannot start a container that has stopped"),
+            Status::Running => return refuse("cannot start an already running container"),
+            other => return refuse(&format!("cannot start a container in the {other} state")),
         }
         let place = self.place(id)?;
         let socket = dial(&place).doing(doing)?;
@@ -204,38 +315,23 @@ impl Shelf {
         let poststart = hooks(&record.spec, |hooks| &hooks.poststart);
         let round = Round::new("poststart", poststart, Some(&record.bundle));
         let who = record.init.map_or(Who::Nobody, |init| Who::Process(init.pid));
-        subject(&record).run(&round, Status::Running, who).doing(doing)
+        subject(&record).run(&round, Status::Running, who).doing(doing).inspect_err(|_failed| {
+            // A container without what its hooks do for it must not go on.
+            let _stopped = end(&record);
+        })
     }
 
-    /// Creates, starts, stays until the end, deletes; the exit code.
-    pub fn run(&self, creation: &Creation<'_>) -> Result<u8> {
-        let attendant = Attendant::new()?;
-        let record = self.create(creation)?;
-        let ended = self.start(creation.id).and_then(|()| {
-            let pidfd = record.init.and_then(pidfd_of_child).ok_or_else(|| {
-                Error::new(Kind::Internal, format!("stay with container {}", creation.id))
-            })?;
-            attendant.stay(pidfd.as_fd())
-        });
-        // What went wrong first is what the user must hear of.
-        let deleted = self.delete(creation.id, Force::Kill);
-        let code = ended?;
-        deleted.map(|()| code)
+    /// What the specification's `state` shows, and all else that is known.
+    pub fn state(&self, id: &str) -> Result<(Record, State)> {
+        let record = self.record(id).doing(|| format!("read the state of container {id}"))?;
+        let state = self.state_of(&record);
+        Ok((record, state))
     }
 
-    /// What the specification's `state` shows.
-    pub fn state(&self, id: &str) -> Result<State> {
-        let record = self.record(id)?;
-        Ok(self.state_of(&record))
-    }
-
-    /// All containers, by id.
+    /// All containers, by id; `NotFound` where there is no place for records yet.
     pub fn list(&self) -> Result<Vec<(Record, State)>> {
-        let entries = match std::fs::read_dir(&self.root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).doing(|| format!("read {}", self.root.display())),
-        };
+        let entries =
+            std::fs::read_dir(&self.root).doing(|| format!("open {}", self.root.display()))?;
         let mut listed = Vec::new();
         for entry in entries.filter_map(std::result::Result::ok) {
             // What is no record is not ours; what is being made or removed is not to be listed.
@@ -250,29 +346,62 @@ impl Shelf {
         Ok(listed)
     }
 
-    /// Sends a signal.
-    pub fn kill(&self, id: &str, signal: Signal, reach: Reach) -> Result<()> {
-        let doing = || format!("send signal {} to container {id}", signal.as_raw());
-        let record = self.record(id)?;
-        if reach == Reach::All {
-            return kill_all(&record, signal).doing(doing);
-        }
-        let stopped = || Error::new(Kind::Conflict, format!("{}: it is not running", doing()));
-        let init = record.init.filter(Init::is_alive).ok_or_else(stopped)?;
-        let pidfd = pidfd(init).ok_or_else(stopped)?;
-        rustix::process::pidfd_send_signal(&pidfd, signal).doing(doing)
+    /// Where a container's record lies; whoever owns it owns the container.
+    pub fn directory(&self, id: &str) -> Result<PathBuf> {
+        self.place(id)
     }
 
-    /// Removes a container that does not run, with all that is left of it.
-    pub fn delete(&self, id: &str, force: Force) -> Result<()> {
+    /// Sends a signal. A container whose processes share the machine's PID namespace has nobody
+    /// with whom they end, so there a kill is for all.
+    pub fn kill(&self, id: &str, message: Message, reach: Reach) -> Result<()> {
+        let number = match message {
+            Message::Signal(signal) => signal.as_raw(),
+            Message::Nothing => 0,
+        };
+        let doing = || format!("send signal {number} to container {id}");
+        let record = self.record(id).doing(doing)?;
+        let is_kill = message == Message::Signal(Signal::KILL);
+        if let Message::Signal(signal) = message
+            && (reach == Reach::All || (is_kill && !has_own_pids(&record.spec)))
+        {
+            match container::cgroup(id, &record.spec, &record.driver) {
+                Ok(cgroup) => return kill_all(&cgroup, signal).doing(doing),
+                // An ordinary user's container may have none.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error).doing(doing),
+            }
+        }
+        let Some(pidfd) = record.init.and_then(pidfd) else {
+            return Err(not_running()).doing(doing);
+        };
+        let Message::Signal(signal) = message else { return Ok(()) };
+        match rustix::process::pidfd_send_signal(&pidfd, signal) {
+            Err(Errno::SRCH) => return Err(not_running()).doing(doing),
+            result => result.doing(doing)?,
+        }
+        if is_kill { thaw_dying(&record).doing(doing) } else { Ok(()) }
+    }
+
+    /// Removes a container that does not run, with all that is left of it. What is to be warned of
+    /// is returned.
+    pub fn delete(&self, id: &str, force: Force) -> Result<Vec<Error>> {
         let doing = || format!("delete container {id}");
         let record = match self.record(id) {
-            Err(error) if error.kind() == Kind::NotFound && force == Force::Kill => return Ok(()),
-            result => result?,
+            Err(error) if error.kind() == Kind::NotFound && force == Force::Kill => {
+                // A creation that was cut short before its record was written.
+                let place = self.place(id).doing(doing)?;
+                return match std::fs::remove_dir_all(&place) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        Err(error).doing(|| format!("remove {}", place.display()))
+                    }
+                    _ => Ok(Vec::new()),
+                };
+            }
+            result => result.doing(doing)?,
         };
         let status = self.status(&record);
-        if matches!(status, Status::Running | Status::Paused) && force == Force::Refuse {
-            let text = format!("{}: it is {status}", doing());
+        if !matches!(status, Status::Created | Status::Stopped) && force == Force::Refuse {
+            let text = format!("cannot delete container {id} that is not stopped: {status}");
             return Err(Error::new(Kind::Conflict, text).hint("kill it first, or use --force"));
         }
         end(&record).doing(doing)?;
@@ -280,18 +409,26 @@ impl Shelf {
         let place = self.place(id)?;
         let removed = std::fs::remove_dir_all(&place)
             .doing(|| format!("remove the record {}", place.display()));
-        cleaned.and(removed)
+        cleaned.and_then(|warnings| removed.map(|()| warnings))
     }
 
     /// Runs one more process. The caller reaps it.
-    pub fn exec(&self, id: &str, process: &Process, preserve_fds: u32) -> Result<Executed> {
+    pub fn exec(&self, visit: &Visit<'_>, process: &Process) -> Result<Executed> {
+        let id = visit.id;
         let record = self.record(id)?;
-        let status = self.status(&record);
-        let (Status::Running, Some(init)) = (status, record.init) else {
-            let text = format!("execute in container {id}: it is {status}");
-            return Err(Error::new(Kind::Conflict, text));
+        let refuse = |text: &str| Error::new(Kind::Conflict, text);
+        let init = match self.status(&record) {
+            Status::Paused if visit.paused == Paused::Refused => {
+                let text = "cannot exec in a paused container (use --ignore-paused to override)";
+                return Err(refuse(text));
+            }
+            Status::Created | Status::Running | Status::Paused => record.init,
+            Status::Creating | Status::Stopped => None,
         };
-        exec(&ExecRequest {
+        let init = init.ok_or_else(|| refuse("cannot exec in a stopped container"))?;
+        check::process(process)?;
+        let sockets = Sockets::dial(process.terminal, visit.terminal, visit.pidfd_socket)?;
+        let mut executed = exec(&ExecRequest {
             id,
             init,
             spec: &record.spec,
@@ -299,36 +436,99 @@ impl Shelf {
             driver: &record.driver,
             process,
             stdio: Stdio::Inherit,
-            preserve_fds,
-        })
+            preserve_fds: visit.preserve_fds,
+            paused: visit.paused,
+            subgroups: visit.subgroups,
+        })?;
+        sockets.send(executed.terminal.as_ref(), &executed.pidfd)?;
+        write_pid(visit.pid_file, executed.pid)?;
+        executed.terminal = executed.terminal.filter(|_| sockets.terminal.is_none());
+        Ok(executed)
     }
 
-    /// Stops or continues all processes of a running container.
-    pub fn freeze(&self, id: &str, is_frozen: bool) -> Result<()> {
-        let record = self.record(id)?;
-        let status = self.status(&record);
-        let wanted = if is_frozen { Status::Running } else { Status::Paused };
-        if status != wanted {
-            let verb = if is_frozen { "pause" } else { "resume" };
-            let text = format!("{verb} container {id}: it is {status}");
-            return Err(Error::new(Kind::Conflict, text));
+    /// Stops all processes of a container.
+    pub fn pause(&self, id: &str) -> Result<()> {
+        let doing = || format!("pause container {id}");
+        let record = self.record(id).doing(doing)?;
+        match self.status(&record) {
+            Status::Running | Status::Created => {
+                self.cgroup(&record).and_then(|cgroup| cgroup.freeze()).doing(doing)
+            }
+            Status::Creating | Status::Paused | Status::Stopped => Err(not_running()).doing(doing),
         }
-        let cgroup = container::cgroup(id, &record.spec, &record.driver)?;
-        if is_frozen { cgroup.freeze() } else { cgroup.thaw() }
+    }
+
+    /// Lets all processes of a paused container go on.
+    pub fn resume(&self, id: &str) -> Result<()> {
+        let doing = || format!("resume container {id}");
+        let record = self.record(id).doing(doing)?;
+        if self.status(&record) != Status::Paused {
+            return Err(Error::new(Kind::Conflict, "container not paused")).doing(doing);
+        }
+        self.cgroup(&record).and_then(|cgroup| cgroup.thaw()).doing(doing)
+    }
+
+    /// Changes a container's limits.
+    pub fn update(&self, id: &str, resources: &Resources) -> Result<()> {
+        let doing = || format!("update container {id}");
+        let record = self.record(id).doing(doing)?;
+        match self.status(&record) {
+            Status::Creating | Status::Stopped => Err(not_running()).doing(doing),
+            Status::Created | Status::Running | Status::Paused => {
+                self.cgroup(&record).and_then(|cgroup| cgroup.update(resources)).doing(doing)
+            }
+        }
+    }
+
+    /// The numbers of all processes of a container.
+    pub fn processes(&self, id: &str) -> Result<Vec<i32>> {
+        let doing = || format!("find the processes of container {id}");
+        let record = self.record(id).doing(doing)?;
+        let mut pids = match self.cgroup(&record) {
+            Ok(cgroup) => cgroup.processes().doing(doing)?,
+            // It has ended, and its cgroup with it.
+            Err(error) if error.kind() == Kind::NotFound => Vec::new(),
+            Err(error) => return Err(error).doing(doing),
+        };
+        pids.sort_unstable_by_key(|pid| pid.as_raw_pid());
+        Ok(pids.into_iter().map(Pid::as_raw_pid).collect())
+    }
+
+    /// A handle on the first process of a container that has one.
+    pub fn watch(&self, id: &str) -> Result<OwnedFd> {
+        let doing = || format!("watch container {id}");
+        let record = self.record(id).doing(doing)?;
+        record.init.and_then(pidfd).ok_or_else(not_running).doing(doing)
+    }
+
+    /// The cgroup of a container, to measure it.
+    pub fn measure(&self, id: &str) -> Result<Cgroup> {
+        let doing = || format!("measure container {id}");
+        let record = self.record(id).doing(doing)?;
+        self.cgroup(&record).doing(doing)
+    }
+
+    fn cgroup(&self, record: &Record) -> Result<Cgroup> {
+        container::cgroup(&record.id, &record.spec, &record.driver)
     }
 
     /// The record of a container.
     pub fn record(&self, id: &str) -> Result<Record> {
         let path = self.place(id)?.join("state.json");
-        let missing = || Error::new(Kind::NotFound, format!("container {id} does not exist"));
+        let missing = || Error::new(Kind::NotFound, "container does not exist");
         let bytes = match file::read_limited(&path, LIMIT_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == Kind::NotFound => return Err(missing()),
             Err(error) => return Err(error),
         };
-        serde_json::from_slice(&bytes).map_err(|error| {
+        let record: Record = serde_json::from_slice(&bytes).map_err(|error| {
             Error::new(Kind::Corrupt, format!("parse {}", path.display())).because(error)
-        })
+        })?;
+        if record.version > VERSION {
+            let text = format!("read {}: a newer dhow has made it", path.display());
+            return Err(Error::new(Kind::Unsupported, text));
+        }
+        Ok(record)
     }
 
     fn write(&self, record: &Record) -> Result<()> {
@@ -344,7 +544,7 @@ impl Shelf {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
         if id.is_empty() || id.len() > 1024 || matches!(id, "." | "..") || !id.bytes().all(is_plain)
         {
-            return Err(Error::new(Kind::Invalid, format!("use {id:?} as a container's id"))
+            return Err(Error::new(Kind::Invalid, format!("invalid container ID format: {id:?}"))
                 .hint("an id has letters, digits and _ + - . only"));
         }
         Ok(self.root.join(id))
@@ -355,12 +555,12 @@ impl Shelf {
         if !init.is_alive() {
             return Status::Stopped;
         }
-        if self.root.join(&record.id).join("start").exists() {
-            return Status::Created;
-        }
-        let cgroup = container::cgroup(&record.id, &record.spec, &record.driver);
+        let cgroup = self.cgroup(record);
         if cgroup.is_ok_and(|cgroup| cgroup.is_frozen().unwrap_or(false)) {
             return Status::Paused;
+        }
+        if self.root.join(&record.id).join("start").exists() {
+            return Status::Created;
         }
         Status::Running
     }
@@ -369,7 +569,7 @@ impl Shelf {
         let status = self.status(record);
         let pid = record.init.map(|init| init.pid).filter(|_| status != Status::Stopped);
         State {
-            oci_version: OCI_VERSION.to_owned(),
+            oci_version: record.spec.oci_version.clone(),
             id: record.id.clone(),
             status,
             pid,
@@ -379,20 +579,118 @@ impl Shelf {
     }
 }
 
-fn read_spec(bundle: &Path) -> Result<Spec> {
-    let path = bundle.join("config.json");
-    Spec::parse(&file::read_limited(&path, LIMIT_BYTES)?)
-        .doing(|| format!("read {}", path.display()))
+impl Record {
+    /// The root filesystem, absolute.
+    pub fn rootfs(&self) -> PathBuf {
+        let path = self.spec.root.as_ref().map_or(Path::new("rootfs"), |root| &root.path);
+        self.bundle.join(path)
+    }
 }
 
-fn check_console(spec: &Spec, creation: &Creation<'_>) -> Result<()> {
-    let wants = spec.process.as_ref().is_some_and(|process| process.terminal);
-    let text = match (wants, creation.console_socket) {
-        (true, None) => "give the process its terminal: there is no --console-socket",
-        (false, Some(_)) => "use --console-socket: process.terminal is not set",
-        _ => return Ok(()),
-    };
-    Err(Error::new(Kind::Invalid, text))
+fn read_spec(bundle: &Path) -> Result<Spec> {
+    let path = bundle.join("config.json");
+    let bytes = file::read_limited(&path, LIMIT_BYTES).map_err(|error| match error.kind() {
+        Kind::NotFound => {
+            let text = format!("JSON specification file {} not found", path.display());
+            Error::new(Kind::NotFound, text).because(error)
+        }
+        _ => error,
+    })?;
+    Spec::parse(&bytes).doing(|| format!("read {}", path.display()))
+}
+
+/// The configuration with what a service manager has for the container; nothing where that is
+/// nothing. The record keeps the configuration as it was written.
+fn serviced(spec: &Spec, creation: &Creation<'_>, place: &Path) -> Result<Option<Spec>> {
+    if creation.listen_fds == 0 && creation.readiness == Readiness::Unasked {
+        return Ok(None);
+    }
+    let mut changed = spec.clone();
+    let mut variables = Vec::new();
+    if creation.listen_fds > 0 {
+        variables.push(format!("LISTEN_FDS={}", creation.listen_fds));
+        variables.push("LISTEN_PID=1".to_owned());
+    }
+    if creation.readiness == Readiness::Asked {
+        let directory = place.join("notify");
+        rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o755))
+            .doing(|| format!("make {}", directory.display()))?;
+        changed.mounts.push(MountPoint {
+            destination: NOTIFY_PLACE.into(),
+            source: Some(directory),
+            options: ["bind", "nosuid", "noexec", "nodev", "ro"].map(str::to_owned).to_vec(),
+            ..MountPoint::default()
+        });
+        variables.push(format!("NOTIFY_SOCKET={NOTIFY_PLACE}/{NOTIFY_NAME}"));
+    }
+    if let Some(process) = &mut changed.process {
+        process.env.extend(variables);
+    }
+    Ok(Some(changed))
+}
+
+/// Sockets of the caller's that are connected before anything exists, so that a wrong path costs
+/// nothing.
+#[derive(Debug)]
+struct Sockets {
+    terminal: Option<Handover>,
+    pidfd: Option<Handover>,
+}
+
+impl Sockets {
+    fn dial(wants: bool, terminal: TerminalTo<'_>, pidfd: Option<&Path>) -> Result<Self> {
+        let refuse = |text: &str| Err(Error::new(Kind::Invalid, text));
+        let path = match (wants, terminal) {
+            (true, TerminalTo::Nobody) => {
+                let text = "cannot allocate tty if the runtime will detach without setting console \
+                            socket";
+                return refuse(text);
+            }
+            (_, TerminalTo::SocketOf(_)) | (false, TerminalTo::Socket(_)) => {
+                let text =
+                    "cannot use console socket if the runtime will not detach or allocate tty";
+                return refuse(text);
+            }
+            (true, TerminalTo::Socket(path)) => Some(path),
+            (_, TerminalTo::Caller | TerminalTo::Nobody) => None,
+        };
+        let dial = |path: Option<&Path>| path.map(Handover::dial).transpose();
+        Ok(Self { terminal: dial(path)?, pidfd: dial(pidfd)? })
+    }
+
+    fn send(&self, terminal: Option<&OwnedFd>, pidfd: &OwnedFd) -> Result<()> {
+        if let (Some(socket), Some(terminal)) = (&self.terminal, terminal) {
+            socket.send(b"/dev/pts/ptmx", terminal.as_fd())?;
+        }
+        match &self.pidfd {
+            Some(socket) => socket.send(b"pidfd", pidfd.as_fd()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn write_pid(path: Option<&Path>, pid: i32) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    file::write_atomically(path, pid.to_string().as_bytes(), 0o644, Durability::Cached)
+}
+
+fn not_running() -> Error {
+    Error::new(Kind::Conflict, "container not running")
+}
+
+/// Whether the first process's end is the end of all.
+fn has_own_pids(spec: &Spec) -> bool {
+    let linux = spec.linux.as_ref();
+    let namespace = linux.and_then(|linux| linux.namespace(NamespaceKind::Pid));
+    namespace.is_some_and(|namespace| namespace.path.is_none())
+}
+
+/// By version 1 a frozen process does not even die.
+fn thaw_dying(record: &Record) -> Result<()> {
+    match container::cgroup(&record.id, &record.spec, &record.driver) {
+        Ok(cgroup) if cgroup.is_frozen().unwrap_or(false) => cgroup.thaw(),
+        _ => Ok(()),
+    }
 }
 
 fn leftovers(record: &Record) -> Leftovers<'_> {
@@ -409,13 +707,7 @@ fn pidfd(init: Init) -> Option<OwnedFd> {
     init.is_alive().then_some(pidfd)
 }
 
-/// A handle on our own child, which can have ended but keeps its number until it is reaped.
-fn pidfd_of_child(init: Init) -> Option<OwnedFd> {
-    rustix::process::pidfd_open(Pid::from_raw(init.pid)?, PidfdFlags::empty()).ok()
-}
-
-fn kill_all(record: &Record, signal: Signal) -> Result<()> {
-    let cgroup = container::cgroup(&record.id, &record.spec, &record.driver)?;
+fn kill_all(cgroup: &Cgroup, signal: Signal) -> Result<()> {
     if signal == Signal::KILL {
         return cgroup.kill_all();
     }
@@ -436,7 +728,11 @@ fn ended(error: Error) -> Result<()> {
 /// Kills the first process, where it is alive, and waits until it is gone. Its parent reaps it.
 fn end(record: &Record) -> Result<()> {
     let Some(pidfd) = record.init.and_then(pidfd) else { return Ok(()) };
-    rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).doing(|| "kill its process")?;
+    match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => {}
+        Err(errno) => return Err(errno).doing(|| "kill its process"),
+    }
+    thaw_dying(record)?;
     let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
     loop {
         match rustix::event::poll(&mut polled, None) {
@@ -477,15 +773,4 @@ fn address(place: &Path) -> rustix::io::Result<(OwnedFd, SocketAddrUnix)> {
     let path = format!("/proc/self/fd/{}/start", directory.as_raw_fd());
     let address = SocketAddrUnix::new(path)?;
     Ok((directory, address))
-}
-
-/// Sends the terminal's master to whoever listens (runc's protocol: one message with the fd).
-fn hand_out(terminal: &OwnedFd, path: &Path) -> Result<()> {
-    let doing = || format!("send the terminal to {}", path.display());
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .doing(doing)?;
-    let address = SocketAddrUnix::new(path).doing(doing)?;
-    rustix::net::connect(&socket, &address).doing(doing)?;
-    crate::line::send(socket.as_fd(), b"/dev/pts/ptmx", Some(terminal.as_fd())).doing(doing)
 }

@@ -1,155 +1,147 @@
 //! `exec`: one more process in a container, from flags or from a file with a whole process.
 
-use super::run;
-use crate::{exit::SUCCESS, flags::refuse};
-use dhow_base::{
-    Doing, Error, Kind, Result,
-    file::{self, Durability},
+use super::{
+    Call, Command, Touches,
+    create::{Company, Files, terminal},
+    foreground::{self, Child, Foreground, Orphans, Signals},
+    grammar::{Flag, Stop, Words, bad, misused, switch, value},
 };
-use dhow_runtime::shelf::Shelf;
+use crate::exit::SUCCESS;
+use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_runtime::{Paused, Subgroup, shelf::Visit};
 use dhow_spec::runtime::Process;
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType,
-};
 use std::{
-    io::IoSlice,
-    mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
 /// The largest file that describes a process.
 const LIMIT_BYTES: u64 = 16 << 20;
 
-/// Run one more process in a running container
-#[derive(clap::Args, Debug)]
-pub(super) struct Exec {
-    /// Read the whole process from a JSON file
-    #[arg(short, long, value_name = "FILE")]
-    process: Option<PathBuf>,
+pub(super) const COMMAND: Command = Command {
+    name: "exec",
+    about: "Run one more process in a container",
+    arguments: "ID COMMAND [ARGUMENT...] | --process FILE ID",
+    count: 1..=usize::MAX,
+    flags: &[&FLAGS],
+    stop: Stop::AfterFirst,
+    // So that a failure is told apart from the process's own code.
+    failure: 255,
+    touches: Touches::Container,
+    act,
+};
 
-    /// Give the process a terminal, whose master goes to --console-socket
-    #[arg(short, long)]
-    tty: bool,
+const FLAGS: [Flag; 17] = [
+    value("console-socket", "", "SOCKET", "Send the terminal's master to this unix socket"),
+    value("pidfd-socket", "", "SOCKET", "Send a pidfd of the process to this unix socket"),
+    value("cwd", "", "DIR", "Run in this directory of the container"),
+    value("env", "e", "NAME=VALUE", "Set an environment variable"),
+    switch("tty", "t", "Give the process a terminal"),
+    value("user", "u", "UID[:GID]", "Run as this user, by number"),
+    value("additional-gids", "g", "GID", "Add a group, by number"),
+    value("process", "p", "FILE", "Read the whole process from a JSON file"),
+    switch("detach", "d", "Do not stay"),
+    value("pid-file", "", "FILE", "Write the process's number to this file"),
+    value("process-label", "", "LABEL", "Set the process's SELinux label"),
+    value("apparmor", "", "PROFILE", "Set the process's AppArmor profile"),
+    switch("no-new-privs", "", "Never let the process gain rights"),
+    value("cap", "c", "CAPABILITY", "Add a capability"),
+    value("preserve-fds", "", "NUMBER", "Leave the process so many more files open, from 3 on"),
+    value("cgroup", "", "[CONTROLLER:]PATH", "Run below the container's cgroup, where PATH is"),
+    switch("ignore-paused", "", "Go into a paused container, and run when it is resumed"),
+];
 
-    /// Send the terminal's master to this socket
-    #[arg(long, value_name = "SOCKET")]
-    console_socket: Option<PathBuf>,
-
-    /// Do not stay
-    #[arg(short, long)]
-    detach: bool,
-
-    /// Write the process's number to this file
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-
-    /// Run in this directory of the container
-    #[arg(long, value_name = "DIR")]
-    cwd: Option<String>,
-
-    /// Set an environment variable
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
-
-    /// Run as this user, by number
-    #[arg(short, long, value_name = "UID[:GID]")]
-    user: Option<String>,
-
-    /// Add a group, by number
-    #[arg(short = 'g', long, value_name = "GID")]
-    additional_gids: Vec<u32>,
-
-    /// Add a capability
-    #[arg(short, long, value_name = "CAPABILITY")]
-    cap: Vec<String>,
-
-    /// Never let the process gain rights
-    #[arg(long)]
-    no_new_privs: bool,
-
-    /// Leave the process so many files open, from 3 on
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    preserve_fds: u32,
-
-    /// The container's id, and what to run in it
-    #[arg(
-        required = true,
-        num_args = 1..,
-        trailing_var_arg = true,
-        value_names = ["ID", "COMMAND"]
-    )]
-    id_and_command: Vec<String>,
+fn act(call: &Call<'_>) -> Result<u8> {
+    enter(call).doing(|| "exec failed")
 }
 
-impl Exec {
-    pub(super) fn act(&self, shelf: &Shelf) -> Result<u8> {
-        let (id, command) = self
-            .id_and_command
-            .split_first()
-            .ok_or_else(|| Error::new(Kind::Invalid, "the container's id is missing"))?;
-        let process = self.described(shelf, id, command)?;
-        if process.terminal && self.console_socket.is_none() {
-            return Err(Error::new(Kind::Invalid, "give the process a terminal")
-                .hint("--console-socket takes its master; `dhow exec -it` needs none"));
-        }
-        let executed = shelf.exec(id, &process, self.preserve_fds)?;
-        if let (Some(terminal), Some(socket)) = (&executed.terminal, &self.console_socket) {
-            hand_out(terminal.as_fd(), socket)?;
-        }
-        if let Some(path) = &self.pid_file {
-            let text = executed.pid.to_string();
-            file::write_atomically(path, text.as_bytes(), 0o644, Durability::Cached)?;
-        }
-        if self.detach { Ok(SUCCESS) } else { run::wait(executed.pidfd.as_fd()) }
+fn enter(call: &Call<'_>) -> Result<u8> {
+    let words = &call.words;
+    let id = words.id()?;
+    let files = Files::given(call)?;
+    let mut process = described(call, id)?;
+    let company = if words.is_on("detach") { Company::Leaves } else { Company::Stays };
+    if process.terminal && company == Company::Stays {
+        // It is the image of ours from its first moment on.
+        process.console_size = foreground::own_size().or(process.console_size);
     }
+    let path = |flag: &'static str| words.filled(flag).map(PathBuf::from);
+    let (console_socket, pidfd_socket) = (path("console-socket"), path("pidfd-socket"));
+    let pid_file = path("pid-file");
+    let signals = match company {
+        Company::Stays => Some(Signals::take()?),
+        Company::Leaves => None,
+    };
+    let executed = call.shelf.exec(
+        &Visit {
+            id,
+            terminal: terminal(console_socket.as_deref(), company),
+            pidfd_socket: pidfd_socket.as_deref(),
+            pid_file: pid_file.as_deref(),
+            preserve_fds: files.count,
+            paused: if words.is_on("ignore-paused") { Paused::Entered } else { Paused::Refused },
+            subgroups: &subgroups(words)?,
+        },
+        &process,
+    )?;
+    let Some(signals) = signals else { return Ok(SUCCESS) };
+    let child = Child { pid: executed.pid, pidfd: executed.pidfd.as_fd() };
+    Foreground::new(signals, child, executed.terminal, None, Orphans::Elsewhere)?.stay()
+}
 
-    /// The process of the file, or the container's own changed by flags.
-    fn described(&self, shelf: &Shelf, id: &str, command: &[String]) -> Result<Process> {
-        let mut process = match &self.process {
-            Some(path) => {
-                let doing = || format!("read the process from {}", path.display());
-                let bytes = file::read_limited(path, LIMIT_BYTES).doing(doing)?;
-                serde_json::from_slice(&bytes)
-                    .map_err(|error| Error::new(Kind::Invalid, doing()).because(error))?
-            }
-            None => Process {
-                terminal: false,
-                args: Vec::new(),
-                ..shelf.record(id)?.spec.process.unwrap_or_default()
-            },
-        };
-        if !command.is_empty() {
-            process.args = command.to_vec();
-        }
-        if process.args.is_empty() {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("execute in container {id}: no command is given"),
-            ));
-        }
-        process.terminal |= self.tty;
-        process.no_new_privileges |= self.no_new_privs;
-        process.env.extend(self.env.iter().cloned());
-        process.user.additional_gids.extend(&self.additional_gids);
-        if let Some(cwd) = &self.cwd {
-            process.cwd.clone_from(cwd);
-        }
-        if let Some(text) = &self.user {
-            (process.user.uid, process.user.gid) = user(text, process.user.gid)?;
-        }
-        self.add_capabilities(&mut process);
-        Ok(process)
+/// The process of the file, or the container's own changed by flags.
+fn described(call: &Call<'_>, id: &str) -> Result<Process> {
+    if let Some(path) = call.words.filled("process") {
+        let doing = || format!("read the process from {path}");
+        let bytes = file::read_limited(Path::new(path), LIMIT_BYTES).doing(doing)?;
+        return serde_json::from_slice(&bytes)
+            .map_err(|error| Error::new(Kind::Invalid, doing()).because(error));
     }
+    let mut process = call.shelf.record(id)?.spec.process.unwrap_or_default();
+    process.args = call.words.arguments.get(1..).unwrap_or_default().to_vec();
+    if process.args.is_empty() {
+        return Err(misused("exec args cannot be empty"));
+    }
+    change(&mut process, &call.words)?;
+    Ok(process)
+}
 
-    fn add_capabilities(&self, process: &mut Process) {
-        let sets = process.capabilities.get_or_insert_default();
-        for name in &self.cap {
-            for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
-                if !set.contains(name) {
-                    set.push(name.clone());
-                }
+fn change(process: &mut Process, words: &Words) -> Result<()> {
+    let text = |flag: &'static str| words.filled(flag).map(str::to_owned);
+    // A terminal of the first process's does not make one for this.
+    process.terminal = words.is_on("tty");
+    process.cwd = text("cwd").unwrap_or_else(|| process.cwd.clone());
+    process.apparmor_profile = text("apparmor").or_else(|| process.apparmor_profile.take());
+    process.selinux_label = text("process-label").or_else(|| process.selinux_label.take());
+    process.no_new_privileges = words.switched("no-new-privs").unwrap_or(process.no_new_privileges);
+    process.env.extend(words.texts("env").map(str::to_owned));
+    if let Some(text) = words.filled("user") {
+        (process.user.uid, process.user.gid) = user(text, process.user.gid)?;
+    }
+    for text in words.texts("additional-gids") {
+        let gid = text.parse().map_err(|_| bad("additional-gids", text, "not a number"))?;
+        process.user.additional_gids.push(gid);
+    }
+    add_capabilities(process, words);
+    Ok(())
+}
+
+fn add_capabilities(process: &mut Process, words: &Words) {
+    let mut names = words.texts("cap").peekable();
+    if names.peek().is_none() {
+        return;
+    }
+    let sets = process.capabilities.get_or_insert_default();
+    // An ambient capability must be inheritable, so it is not one where nothing is.
+    let keeps = !sets.inheritable.is_empty();
+    for name in names {
+        let mut given = vec![&mut sets.bounding, &mut sets.effective, &mut sets.permitted];
+        if keeps {
+            given.extend([&mut sets.inheritable, &mut sets.ambient]);
+        }
+        for set in given {
+            if !set.iter().any(|own| own == name) {
+                set.push(name.to_owned());
             }
         }
     }
@@ -157,39 +149,55 @@ impl Exec {
 
 /// Numbers only: names are the engine's business, which knows the container's accounts.
 fn user(text: &str, gid: u32) -> Result<(u32, u32)> {
-    let number = |digits: &str| {
+    let number = |digits: &str, what: &str| {
         digits
             .parse()
-            .map_err(|_| refuse("--user", text, "not numbers").hint("write UID or UID:GID"))
+            .map_err(|_| misused(format!("bad {what}: {digits:?}")).hint("write UID or UID:GID"))
     };
     match text.split_once(':') {
-        Some((uid, gid)) => Ok((number(uid)?, number(gid)?)),
-        None => Ok((number(text)?, gid)),
+        Some((uid, gid)) => Ok((number(uid, "uid")?, number(gid, "gid")?)),
+        None => Ok((number(text, "uid")?, gid)),
     }
 }
 
-/// Sends the terminal's master to whoever listens (runc's protocol: one message with the fd).
-fn hand_out(terminal: BorrowedFd<'_>, path: &Path) -> Result<()> {
-    let doing = || format!("send the terminal to {}", path.display());
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .doing(doing)?;
-    let address = SocketAddrUnix::new(path).doing(doing)?;
-    rustix::net::connect(&socket, &address).doing(doing)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let fds = [terminal];
-    if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(Error::new(Kind::Internal, doing()));
+/// `path` for version 2, `controller[,controller]:path`, any number of them, for version 1.
+fn subgroups(words: &Words) -> Result<Vec<Subgroup>> {
+    let texts: Vec<&str> = words.texts("cgroup").collect();
+    let mut subgroups: Vec<Subgroup> = Vec::new();
+    for text in &texts {
+        let invalid = |why: &str| misused(format!("invalid --cgroup argument: {text} ({why})"));
+        let (controllers, path) = match text.split_once(':') {
+            Some((names, path)) => (names.split(',').map(str::to_owned).collect(), path),
+            None if texts.len() > 1 => return Err(invalid("missing <controller>: prefix")),
+            None => (Vec::new(), *text),
+        };
+        for name in &controllers {
+            if name.is_empty() {
+                return Err(invalid("empty <controller> prefix"));
+            }
+            if subgroups.iter().any(|other| other.controllers.contains(name)) {
+                return Err(invalid(&format!("controller {name} specified multiple times")));
+            }
+        }
+        subgroups.push(Subgroup { controllers, path: path.to_owned() });
     }
-    let name = [IoSlice::new(b"/dev/pts/ptmx")];
-    rustix::net::sendmsg(&socket, &name, &mut control, SendFlags::NOSIGNAL).doing(doing)?;
-    Ok(())
+    Ok(subgroups)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::grammar::{self, Read},
+        *,
+    };
+
+    fn words(typed: &[&str]) -> Words {
+        let typed: Vec<String> = typed.iter().map(|&word| word.to_owned()).collect();
+        match grammar::read(&[&FLAGS], &typed, Stop::AfterFirst).unwrap() {
+            Read::Words(words) => words,
+            Read::Help => panic!("nobody asked for help"),
+        }
+    }
 
     #[test]
     fn users_are_numbers() {
@@ -198,5 +206,46 @@ mod tests {
         for bad in ["", "root", "5:", ":6", "-1", "4294967296"] {
             assert!(user(bad, 0).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn sub_cgroups_are_a_path_or_have_controllers() {
+        let read = |typed: &[&str]| subgroups(&words(typed)).map_err(|error| error.one_line());
+        let group = |controllers: &[&str], path: &str| Subgroup {
+            controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+            path: path.to_owned(),
+        };
+
+        assert_eq!(read(&["--cgroup", "a/b"]).unwrap(), [group(&[], "a/b")]);
+        assert_eq!(
+            read(&["--cgroup=cpu,cpuacct:x", "--cgroup", "memory:y:z"]).unwrap(),
+            [group(&["cpu", "cpuacct"], "x"), group(&["memory"], "y:z")]
+        );
+        for bad in [
+            &["--cgroup", ":x"][..],
+            &["--cgroup=a:x", "--cgroup=a:y"],
+            &["--cgroup=a:x", "--cgroup=y"],
+        ] {
+            assert!(read(bad).unwrap_err().contains("invalid --cgroup"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn flags_change_the_containers_own_process() {
+        let mut process = Process { terminal: true, cwd: "/a".to_owned(), ..Process::default() };
+        process.no_new_privileges = true;
+
+        change(
+            &mut process,
+            &words(&["--no-new-privs=false", "-e", "A=1", "-g", "5", "-c", "CAP_KILL", "-u", "3"]),
+        )
+        .unwrap();
+
+        assert!(!process.terminal && !process.no_new_privileges);
+        assert_eq!((process.user.uid, &process.user.additional_gids[..]), (3, &[5][..]));
+        assert_eq!((process.cwd.as_str(), process.env.as_slice()), ("/a", &["A=1".to_owned()][..]));
+        let sets = process.capabilities.unwrap();
+        assert_eq!(sets.effective, ["CAP_KILL"]);
+        assert!(sets.ambient.is_empty());
     }
 }

@@ -1,93 +1,125 @@
 //! The OCI runtime under its own command line, which is runc's: `dhow runtime …`, or a link to the
-//! binary that is called `dhow-runtime`. Podman, docker, containerd and others drive it by that.
+//! binary that is called `dhow-runtime` (or `runc`). Podman, docker, containerd and others drive it
+//! by that.
 //!
 //! ```text
 //!   dhow runtime create --bundle B ID ─▶ start ID ─▶ kill ID ─▶ delete ID
 //! ```
 //!
-//! Errors go to standard error and, where `--log` names a file, there too: engines show their users
-//! the last line of it. Failures end with 1, as runc's do, so that 125 to 127 stay the engine's.
+//! Failures end with 1, as runc's do, so that 125 to 127 stay the engine's; those of `exec` with
+//! 255. A file a command: its table of flags, and one call of the runtime. Nothing of runc's
+//! command line is left out but `checkpoint` and `restore`.
 
+mod create;
+mod delete;
 mod driver;
+mod events;
 mod exec;
-mod life;
+mod features;
+mod foreground;
+mod grammar;
+mod help;
+mod kill;
+mod list;
+mod log;
+mod notify;
+mod pause;
+mod ps;
 mod run;
+mod spec;
+mod start;
+mod state;
+mod update;
 
 use crate::{
     console::{Colour, Console, Level},
     env::Environment,
     exit::{FAILURE, SUCCESS},
-    usage,
 };
-use clap::{Parser, Subcommand, error::ErrorKind};
-use dhow_base::{Doing, Error, Result, clock::Moment};
+use dhow_base::{Doing, Result};
 use dhow_runtime::shelf::Shelf;
 use dhow_sys::seal;
-use serde_json::json;
+use grammar::{Flag, Read, Stop, Words, misused, switch, value};
+use log::Log;
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
-    io::Write,
+    ops::RangeInclusive,
     os::{fd::AsRawFd, unix::process::CommandExt},
     path::{Path, PathBuf},
     process::{Command as Program, ExitCode},
 };
 
 /// The name under which the binary is the runtime.
-pub(crate) const NAME: &str = "dhow-runtime";
+const NAME: &str = "dhow-runtime";
 
-/// Run containers from OCI bundles
-#[derive(Parser, Debug)]
-#[command(
-    name = NAME,
-    bin_name = NAME,
-    version,
-    disable_version_flag = true,
-    disable_help_subcommand = true
-)]
-struct Line {
-    /// Keep records in this directory
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+/// The names under which it is, that of the runtime whose command line this is among them.
+pub(crate) const NAMES: [&str; 2] = [NAME, "runc"];
 
-    /// Write errors to this file too
-    #[arg(long, value_name = "FILE")]
-    log: Option<PathBuf>,
+/// Flags before the command.
+const GLOBALS: [Flag; 8] = [
+    switch("debug", "", "Accepted for runc's sake: there is nothing more to say"),
+    value("log", "", "FILE", "Write messages to this file"),
+    value("log-format", "", "FORMAT", "Write them as text (the default) or json"),
+    value("root", "", "DIR", "Keep records in this directory, which a reboot should empty"),
+    value("criu", "", "PATH", ""),
+    switch("systemd-cgroup", "", "Let systemd make cgroups; cgroupsPath is slice:prefix:name"),
+    value("rootless", "", "WHEN", "Go without cgroups where there is no right: true, false, auto"),
+    switch("version", "v", "Print the version"),
+];
 
-    /// Write the file's lines as text or json
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
-    log_format: String,
-
-    /// Let systemd make cgroups; cgroupsPath is slice:prefix:name then
-    #[arg(long)]
-    systemd_cgroup: bool,
-
-    /// Accepted for runc's sake: there is nothing more to say
-    #[arg(long)]
-    debug: bool,
-
-    /// Print the version
-    #[arg(short, long, action = clap::ArgAction::Version)]
-    version: (),
-
-    #[command(subcommand)]
-    command: Command,
+/// A command of the table.
+#[derive(Debug)]
+struct Command {
+    name: &'static str,
+    about: &'static str,
+    /// What the help calls the arguments.
+    arguments: &'static str,
+    count: RangeInclusive<usize>,
+    flags: &'static [&'static [Flag]],
+    stop: Stop,
+    /// What a failure ends with.
+    failure: u8,
+    touches: Touches,
+    act: fn(&Call<'_>) -> Result<u8>,
 }
 
-/// What the runtime does.
-#[derive(Subcommand, Debug)]
-enum Command {
-    Create(life::Create),
-    Start(life::Start),
-    State(life::State),
-    Kill(life::Kill),
-    Delete(life::Delete),
-    List(life::List),
-    Pause(life::Pause),
-    Resume(life::Resume),
-    Exec(exec::Exec),
-    Run(run::Run),
-    Spec(life::Template),
+/// Whether a command's process gets into a container's sight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Touches {
+    Container,
+    Nothing,
+}
+
+/// All of them, in the order of the help.
+const COMMANDS: [&Command; 15] = [
+    &create::COMMAND,
+    &start::COMMAND,
+    &run::COMMAND,
+    &exec::COMMAND,
+    &kill::COMMAND,
+    &delete::COMMAND,
+    &state::COMMAND,
+    &list::COMMAND,
+    &ps::COMMAND,
+    &events::COMMAND,
+    &pause::PAUSE,
+    &pause::RESUME,
+    &update::COMMAND,
+    &spec::COMMAND,
+    &features::COMMAND,
+];
+
+/// What a command is given.
+#[derive(Debug)]
+struct Call<'a> {
+    /// The command's name.
+    command: &'static str,
+    words: Words,
+    globals: &'a Words,
+    environment: &'a Environment,
+    shelf: Shelf,
+    console: Console,
+    log: &'a Log,
 }
 
 /// Does what the arguments say; the first is the name.
@@ -95,99 +127,136 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let environment = Environment::read();
     let console =
         Console::new(Colour::Auto, Level::Info, environment.no_color, environment.term.as_deref());
-    let line = match Line::try_parse_from(arguments) {
-        Ok(line) => line,
-        Err(error) => return misused(&error, console),
+    let read = texts(arguments).and_then(|words| {
+        let read =
+            grammar::read(&[&GLOBALS], words.get(1..).unwrap_or_default(), Stop::AfterFirst)?;
+        Ok((words, read))
+    });
+    let (name, globals) = match read {
+        Ok((words, Read::Words(globals))) => (own_name(&words), globals),
+        Ok((words, Read::Help)) => return printed(console, &help::of_all(own_name(&words))),
+        Err(error) => {
+            Log::plain(console).error(&error);
+            return ExitCode::from(FAILURE);
+        }
     };
-    match line.act(arguments, &environment, console) {
+    if globals.is_on("version") {
+        return printed(console, &help::version(name));
+    }
+    let Some((word, rest)) = globals.arguments.split_first() else {
+        return printed(console, &help::of_all(name));
+    };
+    let command = COMMANDS.into_iter().find(|command| command.name == word);
+    let log = match Log::of(&globals, console) {
+        Ok(log) => log,
+        Err(error) => {
+            Log::plain(console).error(&error);
+            return ExitCode::from(FAILURE);
+        }
+    };
+    let done = match command {
+        Some(command) => obey(command, name, rest, arguments, &globals, &environment, &log),
+        None if word == "help" => console.print(help::of_all(name)).map(|()| SUCCESS),
+        None => Err(misused(format!("{name}: there is no command {word:?}"))),
+    };
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            console.error(&error);
-            line.write_log(&error);
-            ExitCode::from(FAILURE)
+            log.error(&error);
+            ExitCode::from(command.map_or(FAILURE, |command| command.failure))
         }
     }
 }
 
-fn misused(error: &clap::Error, console: Console) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let printed = error.print();
-            ExitCode::from(if printed.is_ok() { SUCCESS } else { FAILURE })
-        }
-        _ => {
-            console.error(&usage::explain(error, "runtime").error);
-            ExitCode::from(FAILURE)
-        }
-    }
+fn printed(console: Console, text: &str) -> ExitCode {
+    ExitCode::from(console.print(text).map_or(FAILURE, |()| SUCCESS))
 }
 
-impl Line {
-    fn act(
-        &self,
-        arguments: &[OsString],
-        environment: &Environment,
-        console: Console,
-    ) -> Result<u8> {
-        if matches!(self.command, Command::Create(_) | Command::Exec(_) | Command::Run(_)) {
-            seal(arguments)?;
-        }
-        let shelf = Shelf::new(&self.root(environment));
-        let driver = driver::chosen(self.systemd_cgroup, environment);
-        match &self.command {
-            Command::Create(create) => create.act(&shelf, &driver),
-            Command::Start(start) => start.act(&shelf),
-            Command::State(state) => state.act(&shelf, console),
-            Command::Kill(kill) => kill.act(&shelf),
-            Command::Delete(delete) => delete.act(&shelf),
-            Command::List(list) => list.act(&shelf, console),
-            Command::Pause(pause) => pause.act(&shelf),
-            Command::Resume(resume) => resume.act(&shelf),
-            Command::Exec(exec) => exec.act(&shelf),
-            Command::Run(run) => run.act(&shelf, &driver),
-            Command::Spec(template) => template.act(console),
-        }
-    }
+/// Records and programs are JSON, so what is no text cannot be meant.
+fn texts(arguments: &[OsString]) -> Result<Vec<String>> {
+    let text = |word: &OsString| {
+        word.to_str().map(str::to_owned).ok_or_else(|| misused(format!("{word:?} is not UTF-8")))
+    };
+    arguments.iter().map(text).collect()
+}
 
-    fn root(&self, environment: &Environment) -> PathBuf {
-        let usual = || {
-            let below = match &environment.runtime_dir {
-                // Podman without root calls us as the root of its user namespace.
-                Some(directory) if dhow_runtime::is_ordinary_user() => directory.as_path(),
-                _ => Path::new("/run"),
-            };
-            below.join(NAME)
-        };
-        self.root.clone().unwrap_or_else(usual)
-    }
+/// What the runtime calls itself: what it was called, where that was one of its names.
+fn own_name(words: &[String]) -> &'static str {
+    let called = words.first().map(Path::new).and_then(Path::file_name);
+    NAMES.into_iter().find(|own| called.is_some_and(|called| called == *own)).unwrap_or(NAME)
+}
 
-    /// The log is for the engine above; where it cannot be written, standard error has said it all.
-    fn write_log(&self, error: &Error) {
-        let Some(path) = &self.log else { return };
-        let text = error.one_line();
-        let line = if self.log_format == "json" {
-            json!({"level": "error", "msg": text, "time": Moment::now().rfc3339()}).to_string()
-        } else {
-            format!("time={:?} level=error msg={text:?}", Moment::now().rfc3339())
-        };
-        let opened = OpenOptions::new().append(true).create(true).open(path);
-        let _written = opened.and_then(|mut log| log.write_all(format!("{line}\n").as_bytes()));
+fn obey(
+    command: &Command,
+    name: &'static str,
+    words: &[String],
+    arguments: &[OsString],
+    globals: &Words,
+    environment: &Environment,
+    log: &Log,
+) -> Result<u8> {
+    let console = log.console();
+    let words = match grammar::read(command.flags, words, command.stop)? {
+        Read::Words(words) => words,
+        Read::Help => return console.print(help::of(name, command)).map(|()| SUCCESS),
+    };
+    check_count(name, command, words.arguments.len())?;
+    if command.touches == Touches::Container {
+        seal(name, arguments)?;
     }
+    check_globals(globals)?;
+    let shelf = Shelf::new(&root(globals, environment)?);
+    (command.act)(&Call { command: command.name, words, globals, environment, shelf, console, log })
+}
+
+fn check_count(name: &str, command: &Command, count: usize) -> Result<()> {
+    if command.count.contains(&count) {
+        return Ok(());
+    }
+    let (least, most) = (command.count.start(), command.count.end());
+    let wanted = match () {
+        () if least == most => format!("exactly {least}"),
+        () if count < *least => format!("a minimum of {least}"),
+        () => format!("a maximum of {most}"),
+    };
+    Err(misused(format!("{name}: {:?} requires {wanted} argument(s)", command.name)))
+}
+
+fn check_globals(globals: &Words) -> Result<()> {
+    if let Some(text) = globals.filled("rootless")
+        && !matches!(text, "auto" | "true" | "false" | "1" | "0")
+    {
+        return Err(grammar::bad("rootless", text, "not true, false or auto"));
+    }
+    Ok(())
+}
+
+/// Where records are: as the user says, or where the machine's running things are.
+fn root(globals: &Words, environment: &Environment) -> Result<PathBuf> {
+    let usual = || match &environment.runtime_dir {
+        // Podman without root calls us as the root of its user namespace.
+        Some(directory) if dhow_runtime::is_ordinary_user() => directory.join(NAME),
+        _ => Path::new("/run").join(NAME),
+    };
+    absolute(&globals.filled("root").map_or_else(usual, PathBuf::from))
+}
+
+/// Other processes read the path later, from elsewhere.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).doing(|| format!("find the directory {}", path.display()))
 }
 
 /// Goes on as a copy of this binary that no container can write to, unless this is one.
 ///
 /// A process in a container sees the program of the runtime that is about to become it
 /// (CVE-2019-5736).
-fn seal(arguments: &[OsString]) -> Result<()> {
+fn seal(name: &str, arguments: &[OsString]) -> Result<()> {
     let doing = || "seal our own binary";
     if seal::is_sealed().doing(doing)? {
         return Ok(());
     }
     let sealed = seal::read_only_mount().or_else(|_| seal::sealed_copy()).doing(doing)?;
     let path = format!("/proc/self/fd/{}", sealed.as_raw_fd());
-    let error = Program::new(path).arg0(NAME).args(arguments.iter().skip(1)).exec();
+    let error = Program::new(path).arg0(name).args(arguments.iter().skip(1)).exec();
     Err(error).doing(|| "run our own sealed binary")
 }

@@ -4,6 +4,8 @@
 //! private directories, and fails if it leaves anything behind.
 
 mod bad_input;
+#[cfg(test)]
+mod bundle;
 mod crash;
 mod exec;
 mod exit_codes;
@@ -18,9 +20,14 @@ mod journey;
 mod lists;
 mod logs;
 mod run;
-#[cfg(test)]
-mod runtime;
+mod runtime_errors;
+mod runtime_exec;
+mod runtime_life;
+mod runtime_limits;
+mod runtime_sockets;
+mod runtime_spec;
 #[cfg(test)]
 mod runtime_systemd;
+mod runtime_terminal;
 mod stop;
 mod terminal;

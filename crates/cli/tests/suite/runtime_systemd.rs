@@ -68,7 +68,7 @@ impl Ground {
 
     fn configure(&self, change: impl FnOnce(&mut Value)) {
         let mut spec: Value =
-            serde_json::from_str(&self.script("dhow spec || cat config.json").stdout)
+            serde_json::from_str(&self.script("dhow spec 2>/dev/null; cat config.json").stdout)
                 .or_else(|_| {
                     serde_json::from_slice(&fs::read(self.path("bundle/config.json")).unwrap())
                 })

@@ -1,0 +1,48 @@
+//! A cgroup below another one, for a process that joins a container in a part of it.
+
+use crate::{Cgroup, Layout};
+use dhow_base::{Error, Kind, Result};
+
+/// A place below a cgroup.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Subgroup {
+    /// The version 1 controllers whose hierarchies are meant; none for the one tree of version 2.
+    pub controllers: Vec<String>,
+    /// The path below the cgroup, which must be there.
+    pub path: String,
+}
+
+impl Cgroup {
+    /// The same cgroup, in the hierarchies that `subgroups` name at a place below. No path leads
+    /// out of it.
+    pub fn descend(mut self, subgroups: &[Subgroup]) -> Result<Self> {
+        for Subgroup { controllers, path } in subgroups {
+            if controllers.is_empty() {
+                if self.layout != Layout::Unified {
+                    let text = format!("enter sub-cgroup {path}: name its controllers as well");
+                    return Err(Error::new(Kind::Invalid, text).hint("write CONTROLLER:PATH"));
+                }
+                self.replace(path, |_| true)?;
+            }
+            for controller in controllers {
+                let text = || format!("enter sub-cgroup {path}: unknown controller {controller}");
+                if !self.places.iter().any(|place| place.is_called(controller)) {
+                    return Err(Error::new(Kind::Invalid, text()));
+                }
+                self.replace(path, |place| place.is_called(controller))?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn replace(
+        &mut self,
+        path: &str,
+        is_meant: impl Fn(&crate::place::Place) -> bool,
+    ) -> Result<()> {
+        for place in self.places.iter_mut().filter(|place| is_meant(place)) {
+            *place = place.below(path)?;
+        }
+        Ok(())
+    }
+}

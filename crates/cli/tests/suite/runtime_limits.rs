@@ -1,0 +1,151 @@
+//! The OCI runtime's `update` and `events`.
+
+use crate::{bundle::Bundle, fixture::SOON};
+use dhow_testkit::{need, needs, needs_root, outcome};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::Stdio,
+};
+
+/// A file of the container's cgroup, of version 1.
+fn file(bundle: &Bundle, controller: &str, name: &str) -> PathBuf {
+    PathBuf::from("/sys/fs/cgroup").join(controller).join("dhow").join(&bundle.id).join(name)
+}
+
+fn limit(bundle: &Bundle, controller: &str, name: &str) -> String {
+    fs::read_to_string(file(bundle, controller, name)).unwrap().trim().to_owned()
+}
+
+fn sleeper() -> Bundle {
+    let bundle = Bundle::new(&["sleep", "100"]);
+    bundle.start();
+    bundle
+}
+
+fn has_legacy() -> bool {
+    fs::exists("/sys/fs/cgroup/memory/memory.limit_in_bytes").unwrap_or(false)
+}
+
+#[test]
+fn limits_change_by_flags() {
+    needs_root!();
+    needs!(has_legacy(), "version 1's controllers");
+    let bundle = sleeper();
+    needs!(bundle.is_ours(), "our own runtime");
+    let update =
+        |words: &[&str]| drop(bundle.run(&[&["update"], words, &[&bundle.id]].concat()).ok());
+
+    update(&["--memory", "64m", "--memory-swap=-1", "--memory-reservation", "32m"]);
+    update(&["--cpu-period", "50000", "--cpu-quota", "25000", "--cpu-share", "512"]);
+    update(&["-pids-limit", "20", "--cpuset-cpus=0"]);
+
+    assert_eq!(limit(&bundle, "memory", "memory.limit_in_bytes"), (64 << 20).to_string());
+    assert_eq!(limit(&bundle, "memory", "memory.soft_limit_in_bytes"), (32 << 20).to_string());
+    assert_eq!(limit(&bundle, "cpu", "cpu.cfs_period_us"), "50000");
+    assert_eq!(limit(&bundle, "cpu", "cpu.cfs_quota_us"), "25000");
+    assert_eq!(limit(&bundle, "cpu", "cpu.shares"), "512");
+    assert_eq!(limit(&bundle, "pids", "pids.max"), "20");
+    assert_eq!(limit(&bundle, "cpuset", "cpuset.cpus"), "0");
+    update(&["--memory=-1", "--pids-limit=-1", "--cpu-quota=-1"]);
+    assert_eq!(limit(&bundle, "pids", "pids.max"), "max");
+    assert_eq!(limit(&bundle, "cpu", "cpu.cfs_quota_us"), "-1");
+    for (flag, said) in [
+        ("--memory=much", "memory"),
+        ("--cpu-period=-1", "cpu-period"),
+        ("--l3-cache-schema=x", "Intel RDT/CAT"),
+        ("--mem-bw-schema=x", "Intel RDT/MBA"),
+    ] {
+        drop(bundle.run(&["update", flag, &bundle.id]).exits(1).says(said));
+    }
+}
+
+#[test]
+fn limits_change_by_a_file_and_by_standard_input() {
+    needs_root!();
+    needs!(has_legacy(), "version 1's controllers");
+    let bundle = sleeper();
+    needs!(bundle.is_ours(), "our own runtime");
+    let limits = json!({"pids": {"limit": 30}, "memory": {"limit": 80 << 20}});
+    fs::write(bundle.path.join("limits.json"), limits.to_string()).unwrap();
+
+    drop(bundle.run(&["update", "-r", "limits.json", &bundle.id]).ok());
+    assert_eq!(limit(&bundle, "pids", "pids.max"), "30");
+    let mut command = bundle.command(&["update", "--resources", "-", &bundle.id]);
+    drop(outcome::run(&mut command, br#"{"pids":{"limit":40}}"#, outcome::LIMIT).unwrap().ok());
+
+    assert_eq!(limit(&bundle, "pids", "pids.max"), "40");
+    assert_eq!(limit(&bundle, "memory", "memory.limit_in_bytes"), (80 << 20).to_string());
+    let mut command = bundle.command(&["update", "--resources", "-", &bundle.id]);
+    drop(outcome::run(&mut command, b"{", outcome::LIMIT).unwrap().exits(1));
+}
+
+#[test]
+fn statistics_have_the_names_that_engines_read() {
+    needs_root!();
+    let bundle = sleeper();
+
+    let printed = bundle.run(&["events", "--stats", &bundle.id]).ok().stdout;
+
+    let event: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((&event["type"], &event["id"]), (&json!("stats"), &json!(bundle.id)));
+    let data = &event["data"];
+    assert!(data["cpu"]["usage"]["total"].as_u64().unwrap() > 0, "{data}");
+    assert!(data["memory"]["usage"]["usage"].as_u64().unwrap() > 0, "{data}");
+    assert!(data["memory"]["raw"].is_object(), "{data}");
+    assert_eq!(data["pids"]["current"], 1);
+    for name in ["cpuset", "blkio", "hugetlb", "intel_rdt"] {
+        assert!(data[name].is_object(), "{name} in {data}");
+    }
+}
+
+#[test]
+fn statistics_come_again_and_again_until_the_end() {
+    needs_root!();
+    let bundle = sleeper();
+    drop(bundle.run(&["events", "--interval", "0s", &bundle.id]).exits(1).says("greater than 0"));
+    let mut command = bundle.command(&["events", "--interval", "50ms", &bundle.id]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(event["type"], "stats");
+    }
+
+    drop(bundle.run(&["kill", &bundle.id, "KILL"]).ok());
+
+    // A runtime of another kind notices the end when the cgroup goes.
+    bundle.wait_for("stopped");
+    drop(bundle.run(&["delete", &bundle.id]).ok());
+    let ended = need::eventually(SOON, || child.try_wait().unwrap());
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+}
+
+#[test]
+fn memory_that_runs_out_is_an_event() {
+    needs_root!();
+    needs!(has_legacy(), "version 1's memory controller");
+    let hungry = "while ! [ -e /go ]; do sleep 0.05; done; tail /dev/zero; sleep 100";
+    let bundle = Bundle::new(&["sh", "-c", hungry]);
+    bundle.change(|config| {
+        config["root"]["readonly"] = json!(false);
+        config["linux"]["resources"]["memory"] = json!({"limit": 16 << 20, "swap": 16 << 20});
+    });
+    bundle.start();
+    let mut command = bundle.command(&["events", "--interval", "1h", &bundle.id]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // It watches once it has opened what tells.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+
+    drop(bundle.run(&["exec", &bundle.id, "touch", "/go"]).ok());
+
+    let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!((&event["type"], &event["id"]), (&json!("oom"), &json!(bundle.id)));
+    drop(bundle.run(&["kill", &bundle.id, "KILL"]).ok());
+    bundle.wait_for("stopped");
+    drop(bundle.run(&["delete", &bundle.id]).ok());
+    assert!(need::eventually(SOON, || child.try_wait().unwrap()).is_some());
+}

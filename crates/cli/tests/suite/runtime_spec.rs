@@ -1,0 +1,45 @@
+//! The OCI runtime's `spec`.
+
+use crate::bundle::Bundle;
+use dhow_testkit::needs_root;
+use serde_json::{Value, json};
+use std::fs;
+
+#[test]
+fn a_configuration_is_written_once() {
+    let bundle = Bundle::new(&["true"]);
+    let other = bundle.path.join("other");
+    fs::create_dir(&other).unwrap();
+
+    drop(bundle.run(&["spec", "--bundle", "other"]).ok());
+    drop(bundle.run(&["spec", "-b", "other"]).exits(1).says("exists. Remove it first"));
+    drop(bundle.run(&["spec", "-b", "gone"]).exits(1).says("gone"));
+
+    let config: Value =
+        serde_json::from_slice(&fs::read(other.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["process"]["args"], json!(["sh"]));
+    assert_eq!(config["root"], json!({"path": "rootfs", "readonly": true}));
+    assert_eq!(config["process"]["terminal"], true);
+}
+
+#[test]
+fn one_for_an_ordinary_user_has_a_user_namespace_and_no_network() {
+    needs_root!();
+    let bundle = Bundle::new(&["true"]);
+    fs::remove_file(bundle.path.join("config.json")).unwrap();
+
+    drop(bundle.run(&["spec", "--rootless"]).ok());
+
+    let config: Value =
+        serde_json::from_slice(&fs::read(bundle.path.join("config.json")).unwrap()).unwrap();
+    let kinds: Vec<&str> = config["linux"]["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|namespace| namespace["type"].as_str())
+        .collect();
+    assert!(kinds.contains(&"user") && !kinds.contains(&"network"), "{kinds:?}");
+    assert_eq!(config["linux"]["uidMappings"], json!([{"containerID": 0, "hostID": 0, "size": 1}]));
+    let text = config["mounts"].to_string();
+    assert!(!text.contains("gid=") && text.contains("rbind"), "{text}");
+}
