@@ -144,6 +144,7 @@ fn devices_come_back_where_the_container_fails_afterwards() {
 fn devices_need_a_network_namespace_of_the_container_s_own() {
     needs_root!();
     needs_tool!("ip", "unshare");
+    needs!(can_make_devices(), "veth and tap devices");
     let mut bundle = Bundle::new();
     ask(&mut bundle, &[("lo", "lo9")]);
     let namespaces = &mut bundle.spec.linux.as_mut().unwrap().namespaces;

@@ -5,18 +5,30 @@
 
 use crate::{bundle::Bundle, mounts::bind};
 use dhow_spec::runtime::{Device, IdMapping, Linux, Namespace, NamespaceKind};
-use dhow_testkit::{needs_root, needs_tool};
+use dhow_testkit::{needs_root, needs_tool, outcome::Outcome};
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 /// A user who exists in the tests' files only.
 const UID: u32 = 4321;
 
-/// Makes the user, with their ranges, in the mount namespace of the test, and becomes them.
-const AS_USER: &str = r#"
-    echo 'tester:x:4321:4321::/:/bin/sh' | cat /etc/passwd - > passwd
-    echo 'tester:200000:1000' > subuid; echo 'tester:300000:5000' > subgid
-    for name in passwd subuid subgid; do mount --bind $name /etc/$name; done
-    exec setpriv --reuid=4321 --regid=4321 --clear-groups "$@""#;
+/// Makes the user, with their ranges, in the mount namespace of the test, and the command `as_user`.
+fn user() -> String {
+    // A shell of busybox's would take its own program of that name, which knows less.
+    let setpriv = dhow_testkit::need::tool("setpriv").unwrap_or_default();
+    let become_user = "--reuid=4321 --regid=4321 --clear-groups";
+    format!(
+        "as_user() {{ {} {become_user} \"$@\"; }}
+         mkdir etc; cp /etc/passwd /etc/group etc/; echo 'tester:x:4321:4321::/:/bin/sh' >> etc/passwd
+         echo tester:200000:1000 > etc/subuid; echo tester:300000:5000 > etc/subgid
+         mount --bind etc /etc\n",
+        setpriv.display()
+    )
+}
+
+/// Runs the container as the user.
+fn run(bundle: &mut Bundle, script: &str) -> Outcome {
+    bundle.sh_within(&format!("{} as_user \"$@\"", user()), script)
+}
 
 fn linux(bundle: &mut Bundle) -> &mut Linux {
     bundle.spec.linux.as_mut().unwrap()
@@ -67,14 +79,13 @@ fn an_ordinary_user_has_ranges_of_ids_with_groups_and_devices() {
         linux(&mut bundle).devices.clear();
     }
 
-    let outcome = bundle
-        .sh_within(
-            AS_USER,
-            "id -u; id -G; tr -s ' ' < /proc/self/uid_map; touch /tmp/x; stat -c %u:%g /tmp/x
+    let outcome = run(
+        &mut bundle,
+        "id -u; id -G; tr -s ' ' < /proc/self/uid_map; touch /tmp/x; stat -c %u:%g /tmp/x
              echo x > /dev/null && echo null; stat -c %F /dev/full /dev/tty
              stat -c %t:%T /dev/vda 2> /dev/null || echo fe:0",
-        )
-        .ok();
+    )
+    .ok();
 
     let expected = "1000\n7 8 2000\n 0 4321 1\n 1 200000 500\n 1000 200500 500\n1000:7\nnull\n\
                     character special file\ncharacter special file\nfe:0\n";
@@ -94,7 +105,7 @@ fn ids_that_are_not_the_user_s_are_refused_and_nothing_is_left() {
     ] {
         let mut bundle = bundle(&uids, &gids);
 
-        drop(bundle.sh_within(AS_USER, "true").exits(125).says(says));
+        drop(run(&mut bundle, "true").exits(125).says(says));
     }
 }
 
@@ -110,7 +121,7 @@ fn without_the_helpers_one_id_is_enough_and_more_is_refused_with_a_hint() {
 
     let outcome = single
         .sh_within(
-            without,
+            &without,
             "id -u; cat /proc/self/setgroups; echo x > /dev/null && echo null
              mkfifo /tmp/pipe && ls /dev/mqueue | wc -l; test -d /sys/class && echo sys",
         )
@@ -118,7 +129,7 @@ fn without_the_helpers_one_id_is_enough_and_more_is_refused_with_a_hint() {
 
     assert_eq!(outcome.stdout, "0\ndeny\nnull\n0\nsys\n", "{outcome}");
     let mut ranges = bundle(&[range(0, UID, 1), range(1, 200_000, 5)], &one);
-    let outcome = ranges.sh_within(without, "true").exits(125);
+    let outcome = ranges.sh_within(&without, "true").exits(125);
     drop(outcome.says("run newuidmap: No such file"));
 }
 
@@ -131,7 +142,7 @@ fn groups_that_cannot_be_entered_are_refused_by_name() {
     without_groups(&mut bundle);
     bundle.process().user.additional_gids = vec![0];
 
-    drop(bundle.sh_within(AS_USER, "true").exits(125).says("become user 0 and group 0"));
+    drop(run(&mut bundle, "true").exits(125).says("become user 0 and group 0"));
 }
 
 #[test]
@@ -141,11 +152,11 @@ fn the_root_of_a_user_namespace_needs_none_of_its_own() {
     let mut bundle = Bundle::new();
     bundle.give_to(UID);
     without_groups(&mut bundle);
-    let user = "exec setpriv --reuid=4321 --regid=4321 --clear-groups unshare -Ur \"$@\"";
+    let user = format!("{} as_user unshare -U -r \"$@\"", user());
 
     let outcome = bundle
         .sh_within(
-            user,
+            &user,
             "id -u; tr -s ' ' < /proc/self/uid_map; echo $$; hostname
              echo x > /dev/null && echo null; mount | grep -c ' /proc '; touch /mine",
         )
@@ -164,7 +175,7 @@ fn an_ordinary_user_has_a_terminal() {
     without_groups(&mut bundle);
     bundle.process().terminal = true;
 
-    let outcome = bundle.sh_within(AS_USER, "tty; stat -c '%t:%T %u' /dev/console /dev/pts/0").ok();
+    let outcome = run(&mut bundle, "tty; stat -c '%t:%T %u' /dev/console /dev/pts/0").ok();
 
     assert_eq!(outcome.stdout.replace('\r', ""), "/dev/pts/0\n88:0 0\n88:0 0\n");
 }
@@ -176,12 +187,7 @@ fn a_group_that_is_not_mapped_is_an_error_with_a_hint() {
     let one = [range(0, UID, 1)];
     let mut bundle = bundle(&one, &one);
 
-    drop(
-        bundle
-            .sh_within(AS_USER, "true")
-            .exits(125)
-            .says("mount /dev/pts: mount filesystem devpts"),
-    );
+    drop(run(&mut bundle, "true").exits(125).says("mount /dev/pts: mount filesystem devpts"));
 }
 
 /// By the runtime's own records: each command is a process of its own.
@@ -192,11 +198,11 @@ fn an_ordinary_user_creates_starts_and_deletes() {
     let ids = [range(0, UID, 1), range(1, 200_000, 500)];
     let gids = [range(0, UID, 1), range(1, 300_000, 500)];
     let mut bundle = bundle(&ids, &gids);
-    let setup = AS_USER.replace("exec setpriv", "user='setpriv").replace(" \"$@\"", "'")
+    let setup = user()
         + r#"
         driver=$1; id=$3; at=$4; : "$@"; mkdir shelf; chown 4321 shelf
-        shelf() { $user $driver shelf $at/shelf "$@"; }
-        $user $driver sealed shelf $at/shelf create $id $at > said < /dev/null; shelf state $id
+        shelf() { as_user $driver shelf $at/shelf "$@"; }
+        as_user $driver sealed shelf $at/shelf create $id $at > said < /dev/null; shelf state $id
         shelf start $id; until [ -e $1/tmp/ran ]; do sleep 0.02; done
         shelf kill $id; until [ "$(shelf state $id)" = stopped ]; do sleep 0.02; done
         shelf state $id; shelf delete $id; shelf list; ls shelf; cat said"#;
@@ -224,15 +230,17 @@ fn an_ordinary_user_joins_their_own_user_namespace() {
         }
     }
     let setup = "mkdir joined; chmod 777 joined
-        setpriv --reuid=4321 --regid=4321 --clear-groups unshare -Ur --uts sh -c \
-            'hostname joined; echo > joined/ready; exec sleep 30' &
+        as_user unshare -U -r -u sh -c 'echo $$ > joined/pid; \
+            hostname joined; echo > joined/ready; exec sleep 30' &
         until [ -e joined/ready ]; do sleep 0.02; done
-        for kind in user uts; do ln -s /proc/$!/ns/$kind joined/$kind; done
-        setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"; code=$?
-        kill $!; exit $code";
+        pid=$(cat joined/pid)
+        for kind in user uts; do ln -s /proc/$pid/ns/$kind joined/$kind; done
+        code=0; as_user \"$@\" || code=$?
+        kill $pid; exit $code";
+    let setup = user() + setup;
     bundle.spec.hostname = None;
 
-    let outcome = bundle.sh_within(setup, "hostname; id -u; tr -s ' ' < /proc/self/uid_map").ok();
+    let outcome = bundle.sh_within(&setup, "hostname; id -u; tr -s ' ' < /proc/self/uid_map").ok();
 
     assert_eq!(outcome.stdout, "joined\n0\n 0 4321 1\n", "{outcome}");
 }
@@ -242,13 +250,14 @@ fn a_bind_mount_keeps_what_the_host_has_locked() {
     needs_root!();
     needs_tool!("setpriv", "unshare");
     let one = [range(0, UID, 1)];
-    let locked = "mkdir locked; mount -t tmpfs -o nosuid,nodev,noexec,noatime,mode=777 none locked
-        exec setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"";
+    let locked = user()
+        + "mkdir locked; mount -t tmpfs -o nosuid,nodev,noexec,noatime,mode=777 none locked
+           as_user \"$@\"";
     let with = |options: &[&str]| {
         let mut bundle = bundle(&one, &one);
         without_groups(&mut bundle);
         bundle.spec.mounts.push(bind(Path::new("locked"), "/locked", options));
-        bundle.sh_within(locked, "grep ' /locked ' /proc/self/mountinfo | cut -d' ' -f6")
+        bundle.sh_within(&locked, "grep ' /locked ' /proc/self/mountinfo | cut -d' ' -f6")
     };
 
     let kept = with(&["rbind"]).ok();
@@ -269,15 +278,15 @@ fn one_more_process_runs_in_an_ordinary_user_s_container() {
     let gids = [range(0, UID, 1), range(1, 300_000, 500)];
     let mut bundle = bundle(&ids, &gids);
     // Both processes look the same from inside, but for their numbers.
-    let setup = AS_USER.replace("exec setpriv", "user='setpriv").replace(" \"$@\"", "'")
+    let setup = user()
         + r#"
         mkfifo in; chmod 666 in; driver=$1; id=$3; at=$4; : "$@"
-        $user $driver hold $id $at < in > out 2> errors &
+        as_user $driver hold $id $at < in > out 2> errors &
         exec 3> in
         until grep -q created out; do kill -0 $! || { cat errors >&2; exit 1; }; sleep 0.02; done
         pid=$(cut -d' ' -f2 out)
         echo go >&3
-        $user $driver sealed exec $id $at $pid sh -c 'id -u; tr -s " " < /proc/self/uid_map
+        as_user $driver sealed exec $id $at $pid sh -c 'id -u; tr -s " " < /proc/self/uid_map
             for k in user mnt net ipc uts cgroup pid; do
                 [ $(readlink /proc/self/ns/$k) = $(readlink /proc/1/ns/$k) ] && echo $k
             done; touch /tmp/by-exec; exit 7' || echo code $?
