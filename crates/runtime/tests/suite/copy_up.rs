@@ -1,7 +1,7 @@
 //! `tmpcopyup`: a tmpfs with the files that it hides.
 
 use crate::{bundle::Bundle, mounts::tmpfs};
-use dhow_testkit::needs_root;
+use dhow_testkit::{need, needs, needs_root};
 use rustix::fs::XattrFlags;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
@@ -16,8 +16,6 @@ fn fill(bundle: &Bundle) {
     std::fs::hard_link(at.join("owned"), at.join("sub/same")).unwrap();
     symlink("/etc/passwd", at.join("link")).unwrap();
     std::os::unix::fs::lchown(at.join("link"), Some(7), Some(8)).unwrap();
-    let name = c"user.colour";
-    rustix::fs::setxattr(at.join("sub"), name, b"blue", XattrFlags::empty()).unwrap();
     rustix::fs::mknodat(
         rustix::fs::CWD,
         at.join("pipe"),
@@ -70,8 +68,11 @@ fn what_the_options_say_about_the_root_holds() {
 #[test]
 fn extended_attributes_and_times_come_along() {
     needs_root!();
+    needs!(need::kernel(6, 6), "a tmpfs with users' extended attributes (Linux 6.6)");
     let mut bundle = Bundle::new();
     fill(&bundle);
+    let (at, name) = (bundle.root().join("data/sub"), c"user.colour");
+    rustix::fs::setxattr(at, name, b"blue", XattrFlags::empty()).unwrap();
     bundle.spec.mounts.push(tmpfs("/data", &["tmpcopyup"]));
     let mut held = bundle.hold(&["true"]);
 

@@ -3,7 +3,7 @@
 
 use crate::{bundle::Bundle, mounts::bind};
 use dhow_spec::runtime::{IdMapping, Namespace, NamespaceKind};
-use dhow_testkit::{needs_root, needs_tool};
+use dhow_testkit::{need, needs, needs_root, needs_tool};
 use std::{
     os::unix::fs::{MetadataExt, chown},
     path::Path,
@@ -37,6 +37,7 @@ const LOOK: &str = "stat -c %u:%g /mapped/of-root /mapped/of-5; touch /mapped/ne
 #[test]
 fn without_mappings_of_its_own_a_mount_has_the_container_s() {
     needs_root!();
+    needs!(need::kernel(6, 3), "a tmpfs that can be mapped (Linux 6.3)");
     for option in ["idmap", "ridmap"] {
         let mut bundle = Bundle::new();
         in_user_namespace(&mut bundle);
@@ -54,6 +55,7 @@ fn without_mappings_of_its_own_a_mount_has_the_container_s() {
 #[test]
 fn a_mount_can_have_mappings_of_its_own() {
     needs_root!();
+    needs!(need::kernel(6, 3), "a tmpfs that can be mapped (Linux 6.3)");
     let mut bundle = Bundle::new();
     in_user_namespace(&mut bundle);
     let source = source(&bundle);
@@ -72,6 +74,7 @@ fn a_mount_can_have_mappings_of_its_own() {
 #[test]
 fn a_joined_user_namespace_maps_too() {
     needs_root!();
+    needs!(need::kernel(6, 3), "a tmpfs that can be mapped (Linux 6.3)");
     let mut first = Bundle::new();
     in_user_namespace(&mut first);
     let mut held = first.hold(&["true"]);
@@ -94,6 +97,7 @@ fn a_joined_user_namespace_maps_too() {
 #[test]
 fn idmap_maps_one_mount_and_ridmap_those_below() {
     needs_root!();
+    needs!(need::kernel(6, 3), "a tmpfs that can be mapped (Linux 6.3)");
     needs_tool!("unshare");
     let mut bundle = Bundle::new();
     let setup = "mkdir tree; mount -t tmpfs none tree; mkdir tree/below
@@ -114,6 +118,7 @@ fn idmap_maps_one_mount_and_ridmap_those_below() {
 #[test]
 fn mappings_that_cannot_be_are_refused() {
     needs_root!();
+    needs!(need::kernel(6, 3), "a tmpfs that can be mapped (Linux 6.3)");
     let mut bundle = Bundle::new();
     let source = source(&bundle);
     bundle.spec.mounts.push(bind(&source, "/mapped", &["bind", "idmap"]));

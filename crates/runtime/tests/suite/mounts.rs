@@ -251,6 +251,31 @@ fn the_cgroups_show_the_container_s_own_and_no_other() {
     }
 }
 
+/// The same where version 2 is all there is.
+#[test]
+fn the_only_cgroups_show_the_container_s_own_and_no_other() {
+    needs_root!();
+    let is_version_2 = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    dhow_testkit::needs!(is_version_2, "cgroup v2 alone");
+    for own_view in [true, false] {
+        let mut bundle = Bundle::new();
+        if !own_view {
+            let namespaces = &mut bundle.spec.linux.as_mut().unwrap().namespaces;
+            namespaces.retain(|entry| entry.kind != NamespaceKind::Cgroup);
+        }
+
+        let outcome = bundle
+            .sh("cut -d: -f3 /proc/self/cgroup; head -n 1 /sys/fs/cgroup/cgroup.procs
+                 mkdir /sys/fs/cgroup/x || echo closed; cat /proc/self/mountinfo")
+            .ok();
+
+        let path = if own_view { "/".to_owned() } else { format!("/dhow/{}", bundle.id) };
+        assert!(outcome.stdout.starts_with(&format!("{path}\n1\nclosed\n")), "{outcome}");
+        let options = options_of(&outcome.stdout, "/sys/fs/cgroup");
+        assert_eq!(options, "ro,nosuid,nodev,noexec,relatime", "{own_view}: {outcome}");
+    }
+}
+
 /// An image's `/etc/resolv.conf` is often a link to what only a running system has.
 #[test]
 fn what_a_dangling_link_names_is_made_inside_the_root() {
