@@ -12,9 +12,6 @@ use std::{fs, thread};
 const RUNNING: u64 = 1;
 const EXITED: u64 = 2;
 
-/// A step's name.
-pub(crate) const LIMITS: &str = "limits of a container, set and changed";
-
 /// Lets pods have addresses, by a pair of links into a network namespace of the world's.
 pub(crate) fn configure_network(world: &World) {
     let directory = world.shared().join("cni");
@@ -96,7 +93,7 @@ impl<'a> Pod<'a> {
 /// The steps.
 pub(crate) fn steps(world: &World, steps: &mut Steps) {
     steps.step("a pod of two containers", || two_containers(world));
-    steps.step(LIMITS, || limits(world));
+    steps.step("limits of a container, set and changed", || limits(world));
     steps.step("a pod of the host's namespaces", || host_namespaces(world));
     steps.step("a container's rights", || rights(world));
     steps.step("a container that cannot start", || no_program(world));

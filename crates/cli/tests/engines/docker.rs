@@ -11,10 +11,7 @@ use dhow_testkit::{needs_root, needs_tool};
 const SOCKET: &str = "unix:///run/docker.sock";
 
 /// What runc 1.1 and crun 1.8 do not manage.
-const DIFFERENCES: [Difference; 7] = [
-    ("dhow-runtime", "top shows the processes", "ps is not there yet"),
-    ("dhow-runtime", "update changes them", "update is not there yet"),
-    ("dhow-runtime", "the daemon knows its runtime's version", "it prints one line only"),
+const DIFFERENCES: [Difference; 4] = [
     ("runc", PRIVILEGED, "it refuses capabilities that root itself does not have"),
     ("crun", PRIVILEGED, "it refuses capabilities that root itself does not have"),
     ("crun", MISSING, "the daemon knows runc's words for a program that is missing"),

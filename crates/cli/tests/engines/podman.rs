@@ -27,9 +27,8 @@ subject = ["RUNTIME"]
 "#;
 
 /// What runc 1.1 does not manage.
-const DIFFERENCES: [Difference; 3] = [
+const DIFFERENCES: [Difference; 2] = [
     ("runc", NO_GROUP, "it has no option for that"),
-    ("dhow-runtime", "update changes them", "update is not there yet"),
     ("dhow-runtime", NO_GROUP, "it has no option for that yet"),
 ];
 
