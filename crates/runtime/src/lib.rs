@@ -53,5 +53,6 @@ pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled}
 pub use dhow_cgroup::Subgroup;
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::is_ordinary_user;
+pub use memory_policy::names as memory_policy_names;
 pub use options::mount_options;
 pub use request::{Hold, Init, Keyring, Paused, Request, Stdio};

@@ -23,6 +23,11 @@ const FLAGS: [(&str, i32); 3] = [
     ("MPOL_F_STATIC_NODES", 1 << 15),
 ];
 
+/// The modes and the flags that are known, as the specification writes them.
+pub fn names() -> (Vec<&'static str>, Vec<&'static str>) {
+    (MODES.map(|mode| mode.0).to_vec(), FLAGS.map(|flag| flag.0).to_vec())
+}
+
 /// How many nodes a mode takes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Takes {

@@ -499,6 +499,8 @@ fn mutated_profiles_never_panic() {
             continue;
         };
         parsed += 1;
+        let written = serde_json::to_string(&profile).unwrap();
+        assert_eq!(seccomp(&written), profile, "{written}");
         if let Ok(program) = compile_for(&profile, Arch::X86_64) {
             for number in (0..500).step_by(7) {
                 let data = Data { number, arch: Arch::X86_64.audit(), args: [random.value(); 6] };

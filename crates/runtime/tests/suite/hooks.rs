@@ -87,8 +87,9 @@ fn all_poststop_hooks_run_whatever_becomes_of_each() {
     bundle.spec.hooks =
         Some(Hooks { poststop: vec![hook("exit 3"), missing, last], ..Hooks::default() });
 
-    drop(bundle.run(&["true"]));
+    let outcome = bundle.run(&["true"]);
 
+    drop(outcome.says("run poststop hook /bin/sh: it failed: exit status 3"));
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "last\n");
 }
 

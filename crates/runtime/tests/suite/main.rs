@@ -23,6 +23,7 @@ mod net_devices;
 mod options;
 mod propagation;
 mod rootless;
+mod seccomp;
 mod share;
 mod shelf;
 mod terminal;
