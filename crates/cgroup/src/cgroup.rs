@@ -18,6 +18,7 @@ use rustix::{
 use std::{
     io::ErrorKind,
     os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -208,6 +209,16 @@ impl Cgroup {
             .iter()
             .filter(|place| place.version == Version::One)
             .try_for_each(|place| place.write("tasks", "0"))
+    }
+
+    /// Its directory in each hierarchy, as the host's paths have it.
+    pub fn directories(&self) -> Vec<PathBuf> {
+        self.places.iter().filter_map(Place::host_path).collect()
+    }
+
+    /// The directory by which its processes are frozen.
+    pub fn freezer_directory(&self) -> Option<PathBuf> {
+        self.freezer().or(self.unified().ok()).and_then(Place::host_path)
     }
 
     /// Puts a process into the cgroup, in every hierarchy.

@@ -16,7 +16,8 @@ use rustix::{
 };
 use std::{
     ffi::{CStr, CString},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -103,6 +104,11 @@ impl Place {
     /// Removes what [`make`](Self::make) made, as far as nobody uses it.
     pub(crate) fn take_back(&self) {
         take_back(&self.root, &self.path, self.made);
+    }
+
+    /// Where it is, as the host's paths have it, for programs that know cgroups by their paths.
+    pub(crate) fn host_path(&self) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.directory.as_raw_fd())).ok()
     }
 
     /// Whether it has a version 1 controller.

@@ -87,10 +87,10 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
 /// The rest of the creation, in its share of the caches, where it has one.
 fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
     let (request, linux) = (birth.request, birth.linux);
-    let cgroup = make_cgroup(request, linux)?;
+    let cgroup = make_cgroup(request.id, request.spec, request.driver)?;
     match bear(birth, cgroup.as_ref(), group) {
         Ok(container) => {
-            let cgroup = cgroup.filter(|_| is_delegated(request, linux));
+            let cgroup = cgroup.filter(|_| is_delegated(request.driver, linux));
             let cgroups_path = cgroup.map(|cgroup| cgroup.location().to_string());
             Ok(Container { cgroups_path, ..container })
         }
@@ -110,18 +110,19 @@ fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> 
 
 /// The container's cgroup. An ordinary user to whom none was delegated goes without, where the
 /// configuration does not ask for one.
-fn make_cgroup(request: &Request<'_>, linux: &Linux) -> Result<Option<Cgroup>> {
+pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Option<Cgroup>> {
+    let none = Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&none);
     let unlimited = Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&unlimited);
     let hierarchies = Hierarchies::detect()?;
-    let delegated = match is_delegated(request, linux) {
-        true => dhow_cgroup::delegated(&hierarchies, CGROUP_PARENT, request.id)?,
+    let delegated = match is_delegated(driver, linux) {
+        true => dhow_cgroup::delegated(&hierarchies, CGROUP_PARENT, id)?,
         false => None,
     };
     let location = match delegated {
         Some(location) => location,
-        None => location(request.id, request.spec, request.driver)?
-            .with_annotations(&request.spec.annotations)?,
+        None => location(id, spec, driver)?.with_annotations(&spec.annotations)?,
     };
     match Cgroup::create(&hierarchies, &location, resources) {
         Ok(cgroup) => Ok(Some(cgroup)),
@@ -138,9 +139,9 @@ fn make_cgroup(request: &Request<'_>, linux: &Linux) -> Result<Option<Cgroup>> {
 }
 
 /// Whether the place is to be looked for below what the user was given.
-fn is_delegated(request: &Request<'_>, linux: &Linux) -> bool {
+fn is_delegated(driver: &Driver, linux: &Linux) -> bool {
     let names_none = linux.cgroups_path.as_ref().is_none_or(String::is_empty);
-    names_none && *request.driver == Driver::Files && mappings::is_ordinary_user()
+    names_none && *driver == Driver::Files && mappings::is_ordinary_user()
 }
 
 /// Whether nothing is limited. An ordinary user's container has no devices but those that were

@@ -18,6 +18,7 @@ mod check;
 mod console;
 mod container;
 mod copy_up;
+mod criu;
 mod devices;
 mod exec;
 mod handover;

@@ -14,6 +14,13 @@
 //! What engines look for in an error's text is as runc says it: `container does not exist`,
 //! `container not running` and the like.
 
+mod checkpoint;
+mod external;
+mod restore;
+
+pub use checkpoint::{Checkpoint, Revival};
+pub use restore::Restore;
+
 use crate::{
     ExecRequest, Executed, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio, Subgroup, check,
     container, create, delete, exec,
@@ -209,31 +216,35 @@ impl Shelf {
     /// Creates a container that waits for [`start`](Self::start). On failure nothing is left.
     pub fn create(&self, creation: &Creation<'_>) -> Result<Created> {
         let doing = || format!("create container {}", creation.id);
-        let place = self.place(creation.id).doing(doing)?;
-        let spec = read_spec(creation.bundle).doing(doing)?;
-        check::configuration(&spec).doing(doing)?;
-        let process = spec.process.as_ref();
-        let sockets = Sockets::dial(
-            process.is_some_and(|process| process.terminal),
-            creation.terminal,
-            creation.pidfd_socket,
-        )
-        .doing(doing)?;
-        file::make_directories(&self.root, 0o711).doing(doing)?;
-        match rustix::fs::mkdir(&place, Mode::from_raw_mode(0o700)) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => {
-                let text = "container with given ID already exists";
-                return Err(Error::new(Kind::AlreadyExists, text)).doing(doing);
-            }
-            Err(errno) => return Err(errno).doing(doing),
-        }
+        let Claim { place, spec, sockets } = self.claim(creation).doing(doing)?;
         let created = self.fill(&place, spec, creation, &sockets).doing(doing);
         if created.is_err() {
             // The error to report is the one that brought us here.
             let _left = std::fs::remove_dir_all(&place);
         }
         created
+    }
+
+    /// Checks what is asked for and takes the id.
+    fn claim(&self, creation: &Creation<'_>) -> Result<Claim> {
+        let place = self.place(creation.id)?;
+        let spec = read_spec(creation.bundle)?;
+        check::configuration(&spec)?;
+        let process = spec.process.as_ref();
+        let sockets = Sockets::dial(
+            process.is_some_and(|process| process.terminal),
+            creation.terminal,
+            creation.pidfd_socket,
+        )?;
+        file::make_directories(&self.root, 0o711)?;
+        match rustix::fs::mkdir(&place, Mode::from_raw_mode(0o700)) {
+            Ok(()) => Ok(Claim { place, spec, sockets }),
+            Err(Errno::EXIST) => {
+                let text = "container with given ID already exists";
+                Err(Error::new(Kind::AlreadyExists, text))
+            }
+            Err(errno) => Err(errno).doing(|| format!("make {}", place.display())),
+        }
     }
 
     fn fill(
@@ -243,15 +254,7 @@ impl Shelf {
         creation: &Creation<'_>,
         sockets: &Sockets,
     ) -> Result<Created> {
-        let mut record = Record {
-            version: VERSION,
-            id: creation.id.to_owned(),
-            init: None,
-            bundle: creation.bundle.to_owned(),
-            driver: creation.driver.clone(),
-            created: Moment::now().rfc3339(),
-            spec,
-        };
+        let mut record = Record::new(creation, spec);
         self.write(&record)?;
         let changed = serviced(&record.spec, creation, place)?;
         let listener = listen(place)?;
@@ -580,6 +583,19 @@ impl Shelf {
 }
 
 impl Record {
+    /// The record of a container that has no process yet.
+    fn new(creation: &Creation<'_>, spec: Spec) -> Self {
+        Self {
+            version: VERSION,
+            id: creation.id.to_owned(),
+            init: None,
+            bundle: creation.bundle.to_owned(),
+            driver: creation.driver.clone(),
+            created: Moment::now().rfc3339(),
+            spec,
+        }
+    }
+
     /// The root filesystem, absolute.
     pub fn rootfs(&self) -> PathBuf {
         let path = self.spec.root.as_ref().map_or(Path::new("rootfs"), |root| &root.path);
@@ -627,6 +643,14 @@ fn serviced(spec: &Spec, creation: &Creation<'_>, place: &Path) -> Result<Option
         process.env.extend(variables);
     }
     Ok(Some(changed))
+}
+
+/// An id that is taken, for a container that is still to be made.
+#[derive(Debug)]
+struct Claim {
+    place: PathBuf,
+    spec: Spec,
+    sockets: Sockets,
 }
 
 /// Sockets of the caller's that are connected before anything exists, so that a wrong path costs

@@ -84,6 +84,13 @@ impl Procfs {
         Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
     }
 
+    /// Opens the root directory of a process's, by its magic link; see [`namespace`](Self::namespace).
+    pub fn root_of(&self, pid: i32) -> io::Result<OwnedFd> {
+        let directory = self.open(Path::new(&pid.to_string()), OFlags::PATH | OFlags::DIRECTORY)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&directory, "root", flags, Mode::empty())?)
+    }
+
     /// Opens one of the magic links to namespaces: `self/ns/pid`. The directory is proven, so what
     /// the link is can only be what the kernel put there.
     pub fn namespace(&self, process: &str, name: &str) -> io::Result<OwnedFd> {

@@ -170,6 +170,35 @@ pub fn python_image() -> Result<Layout> {
     Layout::open(&cached("python", &recipe, ".oci", &make_python)?)
 }
 
+/// A CRIU that works on kernels of today: Debian's newest, unpacked and not installed, called by a
+/// script that brings its own libraries.
+///
+/// Needs root, the tool `mmdebstrap` and Debian's archive, the first time.
+pub fn criu() -> Result<PathBuf> {
+    Ok(cached("criu", CRIU_SUITE, "", &make_criu)?.join("criu"))
+}
+
+/// The release that has it: the kernel moves on faster than a stable release's CRIU.
+const CRIU_SUITE: &str = "sid";
+const CRIU_SCRIPT: &str = "#!/bin/sh
+root=$(dirname \"$0\")/root
+exec \"$root/usr/lib64/ld-linux-x86-64.so.2\" --library-path \"$root/usr/lib/x86_64-linux-gnu\" \\
+    \"$root/usr/sbin/criu\" \"$@\"
+";
+
+fn make_criu(place: &Path) -> Result<()> {
+    fs::create_dir(place).doing(|| "make a directory for criu")?;
+    let mut command = Command::new("mmdebstrap");
+    command
+        .args(["--mode=root", "--format=directory", "--quiet", "--variant=extract"])
+        .args(["--include=criu", "--aptopt=Acquire::Check-Valid-Until \"false\"", CRIU_SUITE])
+        .arg(place.join("root"));
+    outcome::run_ok(&mut command, Duration::from_secs(600))?;
+    let script = place.join("criu");
+    fs::write(&script, CRIU_SCRIPT).doing(|| "write the script that calls criu")?;
+    set_mode(&script, 0o755)
+}
+
 fn make_debian(place: &Path) -> Result<()> {
     let mut command = mmdebstrap();
     command.args(["--variant=minbase", SUITE]).arg(place);

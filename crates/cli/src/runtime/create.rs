@@ -7,7 +7,7 @@ use super::{
 use crate::exit::{FAILURE, SUCCESS};
 use dhow_base::{Doing, Result};
 use dhow_runtime::{
-    Keyring,
+    Driver, Keyring,
     shelf::{Created, Creation, Readiness, TerminalTo},
 };
 use dhow_spec::runtime::{Process, Spec};
@@ -78,16 +78,47 @@ pub(super) enum Company {
 
 /// Creates the container that the words ask for.
 pub(super) fn create(call: &Call<'_>, company: Company, files: Files) -> Result<Created> {
-    let bundle = absolute(Path::new(call.words.filled("bundle").unwrap_or(".")))?;
+    let created = call.shelf.create(&creation(call, company, files, &given_paths(call)?)?)?;
+    if let Some(process) = &created.record.spec.process {
+        warn_of_rights(call, &created.record.spec, process);
+    }
+    Ok(created)
+}
+
+/// What a birth refers to.
+#[derive(Debug)]
+pub(super) struct Paths {
+    driver: Driver,
+    bundle: PathBuf,
+    console_socket: Option<PathBuf>,
+    pidfd_socket: Option<PathBuf>,
+    pid_file: Option<PathBuf>,
+}
+
+/// Those of the command line.
+pub(super) fn given_paths(call: &Call<'_>) -> Result<Paths> {
     let path = |flag: &'static str| call.words.filled(flag).map(PathBuf::from);
-    let (console_socket, pidfd_socket) = (path("console-socket"), path("pidfd-socket"));
-    let pid_file = path("pid-file");
-    let driver = driver::chosen(call.globals.is_on("systemd-cgroup"), call.environment);
-    let created = call.shelf.create(&Creation {
-        driver: &driver,
-        terminal: terminal(console_socket.as_deref(), company),
-        pidfd_socket: pidfd_socket.as_deref(),
-        pid_file: pid_file.as_deref(),
+    Ok(Paths {
+        driver: driver::chosen(call.globals.is_on("systemd-cgroup"), call.environment),
+        bundle: absolute(Path::new(call.words.filled("bundle").unwrap_or(".")))?,
+        console_socket: path("console-socket"),
+        pidfd_socket: path("pidfd-socket"),
+        pid_file: path("pid-file"),
+    })
+}
+
+/// The birth that the words ask for.
+pub(super) fn creation<'a>(
+    call: &'a Call<'_>,
+    company: Company,
+    files: Files,
+    paths: &'a Paths,
+) -> Result<Creation<'a>> {
+    Ok(Creation {
+        driver: &paths.driver,
+        terminal: terminal(paths.console_socket.as_deref(), company),
+        pidfd_socket: paths.pidfd_socket.as_deref(),
+        pid_file: paths.pid_file.as_deref(),
         preserve_fds: files.count,
         listen_fds: files.listening,
         readiness: match call.environment.notify_socket {
@@ -98,12 +129,8 @@ pub(super) fn create(call: &Call<'_>, company: Company, files: Files) -> Result<
             true => Keyring::Inherited,
             false => Keyring::New,
         },
-        ..Creation::new(call.words.id()?, &bundle)
-    })?;
-    if let Some(process) = &created.record.spec.process {
-        warn_of_rights(call, &created.record.spec, process);
-    }
-    Ok(created)
+        ..Creation::new(call.words.id()?, &paths.bundle)
+    })
 }
 
 /// What a process asks for and does not get, it is to be told of.

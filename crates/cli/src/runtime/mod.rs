@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Failures end with 1, as runc's do, so that 125 to 127 stay the engine's; those of `exec` with
-//! 255. A file a command: its table of flags, and one call of the runtime. Nothing of runc's
-//! command line is left out but `checkpoint` and `restore`.
+//! 255. A file a command: its table of flags, and one call of the runtime.
 
+mod checkpoint;
 mod create;
 mod delete;
 mod driver;
@@ -25,6 +25,7 @@ mod log;
 mod notify;
 mod pause;
 mod ps;
+mod restore;
 mod run;
 mod spec;
 mod start;
@@ -61,7 +62,7 @@ const GLOBALS: [Flag; 8] = [
     value("log", "", "FILE", "Write messages to this file"),
     value("log-format", "", "FORMAT", "Write them as text (the default) or json"),
     value("root", "", "DIR", "Keep records in this directory, which a reboot should empty"),
-    value("criu", "", "PATH", ""),
+    value("criu", "", "PATH", "The criu that writes containers down and makes them again"),
     switch("systemd-cgroup", "", "Let systemd make cgroups; cgroupsPath is slice:prefix:name"),
     value("rootless", "", "WHEN", "Go without cgroups where there is no right: true, false, auto"),
     switch("version", "v", "Print the version"),
@@ -91,7 +92,7 @@ enum Touches {
 }
 
 /// All of them, in the order of the help.
-const COMMANDS: [&Command; 15] = [
+const COMMANDS: [&Command; 17] = [
     &create::COMMAND,
     &start::COMMAND,
     &run::COMMAND,
@@ -105,6 +106,8 @@ const COMMANDS: [&Command; 15] = [
     &pause::PAUSE,
     &pause::RESUME,
     &update::COMMAND,
+    &checkpoint::COMMAND,
+    &restore::COMMAND,
     &spec::COMMAND,
     &features::COMMAND,
 ];

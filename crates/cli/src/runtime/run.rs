@@ -25,7 +25,8 @@ pub(super) const COMMAND: Command = Command {
     act,
 };
 
-const STAY: [Flag; 3] = [
+/// The flags of staying.
+pub(super) const STAY: [Flag; 3] = [
     switch("detach", "d", "Do not stay"),
     switch("keep", "", "Do not delete the container when it has ended"),
     switch("no-subreaper", "", "Do not take in processes that lose their parent"),
@@ -33,6 +34,14 @@ const STAY: [Flag; 3] = [
 
 fn act(call: &Call<'_>) -> Result<u8> {
     let files = Files::given(call)?;
+    stay_with(call, |company| create::create(call, company, files))
+}
+
+/// Stays with the container that `make` makes, unless the words say otherwise, and deletes it.
+pub(super) fn stay_with(
+    call: &Call<'_>,
+    make: impl FnOnce(Company) -> Result<Created>,
+) -> Result<u8> {
     let company = if call.words.is_on("detach") { Company::Leaves } else { Company::Stays };
     let orphans =
         if call.words.is_on("no-subreaper") { Orphans::Elsewhere } else { Orphans::TakenIn };
@@ -45,7 +54,7 @@ fn act(call: &Call<'_>) -> Result<u8> {
         Company::Stays => Some(Signals::take()?),
         Company::Leaves => None,
     };
-    let created = create::create(call, company, files)?;
+    let created = make(company)?;
     let ended = accompany(call, created, signals, orphans);
     let keeps = call.words.is_on("keep") || company == Company::Leaves;
     if keeps && ended.is_ok() {
@@ -74,7 +83,7 @@ fn accompany(
     let relay = call.environment.notify_socket.as_deref();
     let relay = relay.map(|host| Relay::bind(&place, host, main)).transpose()?;
     let Some(signals) = signals else {
-        call.shelf.start(id)?;
+        start(call, id)?;
         if let Some(relay) = relay {
             relay.wait(&created.pidfd)?;
         }
@@ -82,6 +91,11 @@ fn accompany(
     };
     let child = Child { pid, pidfd: created.pidfd.as_fd() };
     let foreground = Foreground::new(signals, child, created.terminal, relay, orphans)?;
-    call.shelf.start(id)?;
+    start(call, id)?;
     foreground.stay()
+}
+
+/// A restored container runs already.
+fn start(call: &Call<'_>, id: &str) -> Result<()> {
+    if call.command == "restore" { Ok(()) } else { call.shelf.start(id) }
 }

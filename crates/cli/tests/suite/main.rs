@@ -20,6 +20,7 @@ mod journey;
 mod lists;
 mod logs;
 mod run;
+mod runtime_checkpoint;
 mod runtime_errors;
 mod runtime_exec;
 mod runtime_life;
