@@ -332,7 +332,7 @@ fn accompany(
                 line.go()?;
             }
             Heard::Asked(Ask::RunHooks, _) => {
-                run_hooks(birth.request, newborn.pid)?;
+                run_runtime_hooks(&subject(birth.request), birth.request.spec, newborn.pid)?;
                 line.go()?;
             }
             Heard::Asked(Ask::Listener, listener) => {
@@ -370,10 +370,11 @@ pub(crate) fn without_listener() -> Error {
     Error::new(Kind::Internal, "hear the container's process: it sends no listener")
 }
 
-fn run_hooks(request: &Request<'_>, pid: i32) -> Result<()> {
-    let (subject, bundle) = (subject(request), Some(request.bundle));
-    let prestart = hooks(request.spec, |hooks| &hooks.prestart);
-    let create_runtime = hooks(request.spec, |hooks| &hooks.create_runtime);
+/// Runs what is due when the namespaces of process `pid` are there.
+pub(crate) fn run_runtime_hooks(subject: &Subject<'_>, spec: &Spec, pid: i32) -> Result<()> {
+    let bundle = Some(subject.bundle);
+    let prestart = hooks(spec, |hooks| &hooks.prestart);
+    let create_runtime = hooks(spec, |hooks| &hooks.create_runtime);
     for round in [
         Round::new("prestart", prestart, bundle),
         Round::new("createRuntime", create_runtime, bundle),

@@ -15,14 +15,11 @@ use crate::{
         self, Criu, Streams,
         message::{CgroupRoot, ExternalMount, InheritFd, JoinNamespace, Matter, Options, Request},
     },
-    delete,
-    hooks::Who,
-    init::hooks,
-    mounts,
+    delete, mounts,
     request::Init,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_spec::runtime::{Namespace, NamespaceKind, Spec, Status};
+use dhow_spec::runtime::{Namespace, NamespaceKind, Spec};
 use dhow_sys::procfs::Procfs;
 use rustix::{
     fs::{CWD, Mode, OFlags},
@@ -153,13 +150,7 @@ impl Shelf {
         revived: &mut Revived,
     ) -> Result<()> {
         match script {
-            "setup-namespaces" => {
-                let subject = subject(record);
-                let prestart = hooks(&record.spec, |hooks| &hooks.prestart);
-                let create_runtime = hooks(&record.spec, |hooks| &hooks.create_runtime);
-                subject.run("prestart", prestart, Status::Creating, Who::Process(pid))?;
-                subject.run("createRuntime", create_runtime, Status::Creating, Who::Process(pid))
-            }
+            "setup-namespaces" => container::run_runtime_hooks(&subject(record), &record.spec, pid),
             "post-restore" => {
                 let init = Init::of_pid(pid)?;
                 revived.init = Some(init);
