@@ -4,7 +4,7 @@ use crate::ground::{Ground, Shell};
 use dhow_base::Kind;
 use dhow_cgroup::{Cgroup, Hierarchies};
 use dhow_spec::runtime::{HugepageLimit, Pids, Resources};
-use dhow_testkit::{needs, needs_root, needs_tool};
+use dhow_testkit::{needs, needs_root};
 use std::{
     ffi::OsStr,
     fs,
@@ -280,7 +280,6 @@ fn a_thread_joins_version_1_by_itself() {
 #[test]
 fn another_users_cgroup_is_not_taken_for_ones_own() {
     needs_root!();
-    needs_tool!("setpriv");
     let ground = Ground::new();
     drop(ground.create(&Resources::default()).unwrap());
     for directory in ground.directories() {

@@ -223,6 +223,12 @@ fn limits_are_systemds_and_the_kernels() {
         "y\n"
     );
 
+    drop(ground.script("dhow update --memory 33554432 --pids-limit 44 c1").ok());
+    assert_eq!(limit(), "33554432\n");
+    assert_eq!(property("MemoryLimit", "MemoryMax"), "33554432");
+    assert_eq!(property("TasksMax", "TasksMax"), "44");
+    assert_eq!(property("CPUQuotaPerSecUSec", "CPUQuotaPerSecUSec"), "500ms");
+
     drop(ground.script("dhow pause c1 && dhow resume c1").ok());
     drop(ground.script("dhow kill c1 KILL").ok());
     let stopped = need::eventually(SOON, || {
