@@ -10,6 +10,7 @@
 //!   bundle                      a configuration, a root with busybox and the probe, one container
 //!   probe (another program)     says from inside what the container's process sees, as JSON
 //!   verdict                     the test's end against the table of differences
+//!   comparison                  dhow beside a peer, value by value
 //! ```
 //!
 //! `RUNTIME=/usr/bin/youki cargo nextest run -p dhow-conformance dhow` tries another runtime in
@@ -18,8 +19,10 @@
 //! Nothing here knows dhow's own crates: a misreading that both sides share would go unseen.
 
 pub mod bundle;
+pub mod comparison;
 pub mod config;
 pub mod difference;
+pub mod page;
 pub mod runtime;
 pub mod verdict;
 
@@ -51,6 +54,30 @@ macro_rules! conformance {
             #[test]
             fn runc() {
                 $crate::verdict::judge($crate::Name::Runc, module_path!(), body);
+            }
+        }
+    )+ };
+}
+
+/// Writes comparisons: each becomes a module with one test for each peer. The body sees what there is
+/// to see through the runtime.
+#[macro_export]
+macro_rules! side_by_side {
+    ($($(#[$meta:meta])* fn $name:ident($runtime:ident) $body:block)+) => { $(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            fn see($runtime: &$crate::Runtime) -> $crate::comparison::Seen $body
+
+            #[test]
+            fn crun() {
+                $crate::comparison::compare($crate::Name::Crun, stringify!($name), see);
+            }
+
+            #[test]
+            fn runc() {
+                $crate::comparison::compare($crate::Name::Runc, stringify!($name), see);
             }
         }
     )+ };

@@ -32,16 +32,7 @@ pub fn requires(holds: bool, what: &'static str) {
 
 /// Runs a test against a runtime and panics where the end is not the listed one.
 pub fn judge(name: Name, module: &str, body: fn(&Runtime)) {
-    if let Some(missing) = missing_tool() {
-        return need::skip(missing);
-    }
-    let Some(runtime) = Runtime::find(name) else {
-        return need::skip(name.text());
-    };
-    let version = name.tested_version();
-    if version.is_some_and(|version| runtime.version() != version) {
-        return need::skip("the version of it whose differences are listed");
-    }
+    let Some(runtime) = runtime(name) else { return };
     let test = test_of(module);
     let listed = difference::of(name, test);
     match (panic::catch_unwind(AssertUnwindSafe(|| body(&runtime))), listed) {
@@ -51,6 +42,25 @@ pub fn judge(name: Name, module: &str, body: fn(&Runtime)) {
         (Err(end), None) => panic::resume_unwind(end),
         (Ok(()), Some(row)) => panic!("{}", outdated(row)),
     }
+}
+
+/// The runtime, in the version whose differences are listed. Without it, or without what every test
+/// needs, the running test is skipped aloud.
+pub(crate) fn runtime(name: Name) -> Option<Runtime> {
+    if let Some(missing) = missing_tool() {
+        need::skip(missing);
+        return None;
+    }
+    let Some(runtime) = Runtime::find(name) else {
+        need::skip(name.text());
+        return None;
+    };
+    let version = name.tested_version();
+    if version.is_some_and(|version| runtime.version() != version) {
+        need::skip("the version of it whose differences are listed");
+        return None;
+    }
+    Some(runtime)
 }
 
 /// The tools without which nothing runs.
@@ -77,7 +87,8 @@ fn test_of(module: &str) -> &str {
     module.split_once("::").map_or(module, |(_, test)| test)
 }
 
-fn note(name: Name, end: &str) {
+/// Tells the closing report how a test ended.
+pub(crate) fn note(name: Name, end: &str) {
     let Some(path) = need::variable("DHOW_CONFORMANCE") else { return };
     let opened = OpenOptions::new().append(true).create(true).open(path);
     // One write of one line, so that tests in parallel processes do not mix theirs.

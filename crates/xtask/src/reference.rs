@@ -78,7 +78,7 @@ fn files(command: &Command) -> Result<Files> {
         files.insert(Path::new(COMPLETIONS).join(file_of(shell)), script);
     }
     files.insert(REFERENCE.into(), reference(&command).into_bytes());
-    files.insert(CONFORMANCE.into(), dhow_conformance::difference::page().into_bytes());
+    files.insert(CONFORMANCE.into(), dhow_conformance::page::text().into_bytes());
     Ok(files)
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what went wrong")]
 
+mod calls;
 mod cgroups;
 mod devices;
 mod exec;
@@ -14,10 +15,11 @@ mod namespaces;
 mod process;
 mod root;
 mod seccomp;
+mod side_by_side;
 mod terminal;
 mod user;
 
-use dhow_conformance::{Bundle, Runtime, difference};
+use dhow_conformance::{Bundle, Runtime, comparison, difference};
 use std::{collections::BTreeSet, process::Command};
 
 /// A bundle with the probe in it.
@@ -39,5 +41,10 @@ fn every_listed_difference_is_about_a_test_of_the_suite() {
         assert!(tests.contains(test.as_str()), "there is no test {test}");
         assert!(seen.insert(test), "{row:?} is listed twice");
         assert!(!row.instead.is_empty() && !row.decides.is_empty(), "{row:?} gives no reason");
+    }
+    for row in comparison::EXPLAINED {
+        let end = format!("::{}::{}", row.subject, row.peer);
+        assert!(tests.iter().any(|test| test.ends_with(&end)), "there is no test {end}");
+        assert!(!row.why.is_empty(), "{row:?} gives no reason");
     }
 }
