@@ -91,12 +91,18 @@ fn document() -> Result<Value> {
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": true},
+            "memoryPolicy": memory_policy(),
         },
         "annotations": {
             "org.opencontainers.runc.checkpoint.enabled": "false",
         },
         "potentiallyUnsafeConfigAnnotations": UNSAFE_ANNOTATIONS,
     }))
+}
+
+fn memory_policy() -> Value {
+    let (modes, flags) = dhow_runtime::memory_policy_names();
+    json!({"modes": modes, "flags": flags})
 }
 
 fn seccomp() -> Result<Value> {
