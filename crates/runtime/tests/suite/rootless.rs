@@ -113,8 +113,7 @@ fn ids_that_are_not_the_user_s_are_refused_and_nothing_is_left() {
 fn without_the_helpers_one_id_is_enough_and_more_is_refused_with_a_hint() {
     needs_root!();
     needs_tool!("setpriv", "unshare");
-    let without =
-        "PATH=/nowhere\nexec /usr/bin/setpriv --reuid=4321 --regid=4321 --clear-groups \"$@\"";
+    let without = format!("{} PATH=/nowhere\nas_user \"$@\"", user());
     let one = [range(0, UID, 1)];
     let mut single = bundle(&one, &one);
     without_groups(&mut single);
