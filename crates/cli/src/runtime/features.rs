@@ -94,7 +94,7 @@ fn document() -> Result<Value> {
             "memoryPolicy": memory_policy(),
         },
         "annotations": {
-            "org.opencontainers.runc.checkpoint.enabled": "false",
+            "org.opencontainers.runc.checkpoint.enabled": "true",
         },
         "potentiallyUnsafeConfigAnnotations": UNSAFE_ANNOTATIONS,
     }))
