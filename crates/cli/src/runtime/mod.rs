@@ -158,7 +158,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         }
     };
     let done = match command {
-        Some(command) => obey(command, name, rest, arguments, &globals, &environment, &log),
+        Some(command) => obey(command, (name, rest), arguments, &globals, &environment, &log),
         None if word == "help" => console.print(help::of_all(name)).map(|()| SUCCESS),
         None => Err(misused(format!("{name}: there is no command {word:?}"))),
     };
@@ -191,8 +191,7 @@ fn own_name(words: &[String]) -> &'static str {
 
 fn obey(
     command: &Command,
-    name: &'static str,
-    words: &[String],
+    (name, words): (&'static str, &[String]),
     arguments: &[OsString],
     globals: &Words,
     environment: &Environment,
