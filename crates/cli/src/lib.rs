@@ -53,9 +53,15 @@ pub fn main() -> ExitCode {
     match Role::of(&arguments) {
         Role::Monitor => dhow_monitor::main(),
         Role::Runtime(first) => runtime::main(arguments.get(first..).unwrap_or_default()),
+        Role::Probe => ExitCode::from(probe(&arguments)),
         Role::Hello => hello::main(),
         Role::CommandLine => ExitCode::from(run(&arguments)),
     }
+}
+
+fn probe(arguments: &[OsString]) -> u8 {
+    let words = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+    dhow_selftest::probe::main(&words.collect::<Vec<_>>())
 }
 
 fn run(arguments: &[OsString]) -> u8 {

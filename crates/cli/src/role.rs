@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `dhow-monitor` | the process that keeps a container |
 //! | `dhow-runtime`, `runc`, or `dhow runtime` | the OCI runtime, with runc's command line |
+//! | `dhow-probe` | the hostile program in the containers of `dhow selftest` |
 //! | `hello`, `/hello` | the program of the embedded image |
 //! | anything else | the command line |
 
@@ -17,6 +18,8 @@ pub(crate) enum Role {
     Monitor,
     /// Be the OCI runtime, with the arguments from this one on.
     Runtime(usize),
+    /// Try what a container must not do, from inside of one.
+    Probe,
     /// Say what a container is, from inside of one.
     Hello,
     /// Do what the user types.
@@ -30,6 +33,7 @@ impl Role {
         match name.rsplit(|byte| *byte == b'/').next().unwrap_or(name) {
             name if name == dhow_monitor::ROLE.as_bytes() => Self::Monitor,
             name if runtime::NAMES.iter().any(|own| own.as_bytes() == name) => Self::Runtime(0),
+            name if name == dhow_selftest::probe::NAME.as_bytes() => Self::Probe,
             b"hello" => Self::Hello,
             _ if arguments.get(1).is_some_and(|word| word == "runtime") => Self::Runtime(1),
             _ => Self::CommandLine,
@@ -52,6 +56,7 @@ mod tests {
             (&["dhow", "runtime", "create"], Role::Runtime(1)),
             (&["dhow", "run", "runtime"], Role::CommandLine),
             (&["/hello", "runtime"], Role::Hello),
+            (&["/dhow-probe", "fds"], Role::Probe),
             (&["hello/dhow"], Role::CommandLine),
             (&[], Role::CommandLine),
         ];

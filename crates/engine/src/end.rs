@@ -59,8 +59,7 @@ impl Engine {
         let Some(handle) = open(process)? else { return self.settle(row) };
         signal(&handle, record.stop_signal)?;
         if !ended_within(&handle, Duration::from_secs(seconds.into()))? {
-            signal(&handle, SIGKILL)?;
-            if !ended_within(&handle, KILL_PATIENCE)? {
+            if !self.kill_and_wait(row, &handle)? {
                 return Err(Error::new(
                     Kind::TimedOut,
                     format!("process {} does not end", process.pid),
@@ -116,7 +115,7 @@ impl Engine {
         if let Some(process) = row.process
             && let Some(handle) = open(process)?
         {
-            kill_and_wait(&handle)?;
+            self.kill_and_wait(row, &handle)?;
         }
         self.erase(row)
     }
@@ -131,6 +130,14 @@ impl Engine {
             containers::delete(write, &row.id)?;
             events::record(write, "container", "destroy", row.id.as_str(), "{}")
         })
+    }
+
+    /// Kills a container's process, also a frozen one, and waits until it is gone; whether it is.
+    pub(crate) fn kill_and_wait(&self, row: &Container, handle: &OwnedFd) -> Result<bool> {
+        signal(handle, SIGKILL)?;
+        // What cannot be thawed is not frozen, or is found when the cgroup is removed.
+        let _thawed = dhow_monitor::thaw(&self.layout.config(&row.id), &row.id);
+        ended_within(handle, KILL_PATIENCE)
     }
 
     /// Waits until the monitor is gone and has taken the cgroup with it, or does its work.
@@ -195,10 +202,4 @@ fn ended_within(handle: &OwnedFd, patience: Duration) -> Result<bool> {
             Err(errno) => return Err(errno).doing(|| "wait for a process"),
         }
     }
-}
-
-/// Kills a process and waits until it is gone.
-pub(crate) fn kill_and_wait(handle: &OwnedFd) -> Result<()> {
-    signal(handle, SIGKILL)?;
-    ended_within(handle, KILL_PATIENCE).map(|_| ())
 }

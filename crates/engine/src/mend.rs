@@ -78,7 +78,7 @@ impl Engine {
             && self.same_boot(row)?
             && let Some(handle) = crate::end::open(process)?
         {
-            crate::end::kill_and_wait(&handle)?;
+            self.kill_and_wait(row, &handle)?;
         }
         self.bury(row)?;
         if row.auto_remove {

@@ -31,11 +31,7 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
     if rustix::fs::lstat(directory.join(SOCKET)).is_err() {
         return Ok(());
     }
-    let spec = match file::read_limited(config, CONFIG_LIMIT_BYTES) {
-        Ok(bytes) => Spec::parse(&bytes)?,
-        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(spec) = read_spec(config)? else { return Ok(()) };
     let bundle = config.parent().unwrap_or(Path::new("/"));
     dhow_runtime::delete(&Leftovers {
         id: id.as_str(),
@@ -45,4 +41,23 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
     })
     .map(drop)
     .doing(|| format!("clean up after container {}", id.short()))
+}
+
+/// Lets the processes of a container go on that somebody has frozen, who may be gone since. By
+/// version 1 of cgroups a frozen process does not even die. A container without a cgroup is fine.
+pub fn thaw(config: &Path, id: &ContainerId) -> Result<()> {
+    let Some(spec) = read_spec(config)? else { return Ok(()) };
+    let thawed = dhow_runtime::cgroup(id.as_str(), &spec).and_then(|cgroup| cgroup.thaw());
+    match thawed {
+        Err(error) if error.kind() != Kind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn read_spec(config: &Path) -> Result<Option<Spec>> {
+    match file::read_limited(config, CONFIG_LIMIT_BYTES) {
+        Ok(bytes) => Spec::parse(&bytes).map(Some),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -34,7 +34,7 @@ mod sink;
 mod spawn;
 mod watch;
 
-pub use bury::bury;
+pub use bury::{bury, thaw};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
 pub use exit::{Exit, ExitRecord};

@@ -5,12 +5,14 @@
 //! caller, who knows the container. A few modules join several calls where only their order makes
 //! them safe ([`process`] reads a file, and says so).
 
+pub mod attempt;
 pub mod bpf;
 pub mod clone;
 pub mod courier;
 pub mod exec;
 pub mod fds;
 pub mod filter;
+pub mod host_path;
 pub mod io_priority;
 pub mod keyring;
 pub mod launch;

@@ -43,6 +43,54 @@ pub struct Status {
     pub is_copy: bool,
 }
 
+/// What a process has used by its end, with the children that it waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Usage {
+    /// The exit code; 128 and the signal's number where a signal ended it.
+    pub code: i32,
+    /// The most memory that was resident at once, of the largest of them.
+    pub peak_bytes: u64,
+    /// Processor time, in the kernel and outside.
+    pub cpu: std::time::Duration,
+}
+
+/// Waits for the end of a child of ours and takes it from the process table.
+///
+/// The peak is at least that of the calling process, since a child begins as its copy: measure
+/// from a small one.
+pub fn reap_with_usage(pid: rustix::process::Pid) -> io::Result<Usage> {
+    let mut status = 0;
+    let mut used = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    loop {
+        // SAFETY: both pointers are to values of ours that outlive the call, of the types that the
+        // call writes.
+        let result = unsafe {
+            libc::wait4(pid.as_raw_nonzero().get(), &raw mut status, 0, used.as_mut_ptr())
+        };
+        if result != -1 {
+            break;
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+    // SAFETY: it was zeroed, which is a valid value of a struct of numbers, and then filled.
+    let used = unsafe { used.assume_init() };
+    let ended_by_itself = libc::WIFEXITED(status);
+    let code =
+        if ended_by_itself { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) };
+    let time = |time: libc::timeval| {
+        let micros = time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_usec);
+        std::time::Duration::from_micros(micros.unsigned_abs())
+    };
+    Ok(Usage {
+        code,
+        peak_bytes: used.ru_maxrss.unsigned_abs().saturating_mul(1024),
+        cpu: time(used.ru_utime) + time(used.ru_stime),
+    })
+}
+
 /// In a process's flags: born, and no exec since (`PF_FORKNOEXEC`).
 const NO_EXEC_SINCE_FORK: u64 = 0x40;
 
@@ -82,6 +130,16 @@ mod tests {
 
         assert_eq!(parse(stat), Some(Status { state: b'S', started: 4711, is_copy: true }));
         assert_eq!(parse(b"7 (a"), None);
+    }
+
+    #[test]
+    fn what_a_child_used_is_told_with_its_end() {
+        let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+
+        let usage = reap_with_usage(rustix::process::Pid::from_child(&child)).unwrap();
+
+        assert_eq!(usage.code, 7);
+        assert!(usage.peak_bytes > 100_000, "{usage:?}");
     }
 
     #[test]

@@ -40,6 +40,11 @@ pub fn processors() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Whether tests that need luck should be tried until luck is no excuse: `DHOW_FULL=1`.
+pub fn is_full() -> bool {
+    variable("DHOW_FULL").is_some_and(|value| value != "0")
+}
+
 /// Says that the running test is skipped, and why.
 #[expect(clippy::print_stderr, reason = "a skipped test must be heard of")]
 pub fn skip(need: &str) {

@@ -11,7 +11,8 @@ use dhow_base::{
     file::{self, Durability},
     id::ContainerId,
 };
-use std::path::PathBuf;
+use dhow_sys::host_path::{LastLink, Place};
+use std::path::{Path, PathBuf};
 
 /// Create a container without starting it
 ///
@@ -55,7 +56,8 @@ impl CidFile {
     pub(super) fn check(path: Option<&str>, invocation: &Invocation) -> Result<Self> {
         let Some(text) = path else { return Ok(Self(None)) };
         let path = invocation.surroundings().absolute(text);
-        if rustix::fs::lstat(&path).is_ok() {
+        let place = place(&path).map_err(|error| refuse("--cidfile", text, error.one_line()))?;
+        if rustix::fs::lstat(place.path()).is_ok() {
             return Err(
                 refuse("--cidfile", text, "the file exists").hint("remove it, or name another")
             );
@@ -66,7 +68,14 @@ impl CidFile {
     /// Writes the id.
     pub(super) fn write(&self, id: &ContainerId) -> Result<()> {
         let Some(path) = &self.0 else { return Ok(()) };
-        file::write_new(path, id.as_str().as_bytes(), 0o644, Durability::Cached)
-            .doing(|| format!("write the container's id to {}", path.display()))
+        let doing = || format!("write the container's id to {}", path.display());
+        let place = place(path).doing(doing)?;
+        file::write_new(&place.path(), id.as_str().as_bytes(), 0o644, Durability::Cached)
+            .doing(doing)
     }
+}
+
+/// A stranger's link on the way decides nothing.
+fn place(path: &Path) -> Result<Place> {
+    Place::find(path, LastLink::Kept).doing(|| format!("find {}", path.display()))
 }

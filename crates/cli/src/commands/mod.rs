@@ -18,6 +18,7 @@ mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod selftest;
 mod session;
 mod several;
 mod start;
@@ -47,6 +48,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<tag::Tag>("tag", "Give an image another name"),
     Entry::new::<history::History>("history", "Show how an image was made"),
     Entry::new::<doctor::Doctor>("doctor", "Prove that nothing is broken or left behind"),
+    Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here"),
     Entry::new::<completion::Completion>("completion", "Print the completion script of a shell"),
     Entry::new::<cleanup::Cleanup>("cleanup", "Write down how a container ended").hidden(),
 ];

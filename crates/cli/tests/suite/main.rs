@@ -11,12 +11,19 @@ mod exec;
 mod exit_codes;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod frozen;
 mod guide;
 mod hello;
 mod help;
+#[cfg(test)]
+mod host_paths;
+#[cfg(test)]
+mod identity;
 mod images;
 #[cfg(test)]
 mod journey;
+mod libraries;
 mod lists;
 mod logs;
 mod run;

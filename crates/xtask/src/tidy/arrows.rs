@@ -20,7 +20,7 @@ const fn room(name: &'static str, floor: u8, uses: &'static [&'static str]) -> R
     Room { name, floor, uses }
 }
 
-const ROOMS: [Room; 18] = [
+const ROOMS: [Room; 19] = [
     room("base", 0, &[]),
     room("spec", 0, &["base"]),
     room("sys", 0, &["base", "spec"]),
@@ -32,6 +32,7 @@ const ROOMS: [Room; 18] = [
     room("monitor", 1, &["base", "spec", "sys", "runtime"]),
     room("runtime", 1, &["base", "spec", "sys", "cgroup", "seccomp"]),
     room("seccomp", 1, &["base", "spec"]),
+    room("selftest", 1, &["base", "spec", "sys", "seccomp"]),
     room("snapshot", 1, &["base", "spec", "sys"]),
     room("state", 1, &["base", "spec"]),
     room("store", 1, &["base", "spec"]),
@@ -63,6 +64,7 @@ const ROOMS: [Room; 18] = [
             "monitor",
             "runtime",
             "seccomp",
+            "selftest",
             "snapshot",
             "state",
             "store",
