@@ -16,6 +16,7 @@ use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{Hook, Hooks, OCI_VERSION, State, Status};
 use dhow_sys::{
     exec::Strings,
+    host_path::{LastLink, Place},
     launch::{Launch, Launched},
 };
 use rustix::{
@@ -68,12 +69,14 @@ pub(crate) struct Round<'a> {
     pub(crate) directory: Option<&'a Path>,
     /// The environment of those that name none.
     pub(crate) environment: &'a [String],
+    /// Whether their paths are the container's and not the host's.
+    pub(crate) is_inside: bool,
 }
 
 impl<'a> Round<'a> {
     /// Hooks with no environment but their own.
     pub(crate) fn new(name: &'a str, hooks: &'a [Hook], directory: Option<&'a Path>) -> Self {
-        Self { name, hooks, directory, environment: &[] }
+        Self { name, hooks, directory, environment: &[], is_inside: false }
     }
 }
 
@@ -153,10 +156,27 @@ impl Subject<'_> {
         round.hooks.iter().map(move |hook| {
             let doing = || format!("run {} hook {}", round.name, hook.path.display());
             match &state {
-                Ok(state) => run(hook, round, state.as_deref().unwrap_or_default()).doing(doing),
+                Ok(state) => check_way(hook, round)
+                    .and_then(|()| run(hook, round, state.as_deref().unwrap_or_default()))
+                    .doing(doing),
                 Err(error) => Err(Error::new(error.kind(), doing())),
             }
         })
+    }
+}
+
+/// A link of somebody else's decides nothing about what root runs. Who may replace a directory on
+/// the way could still do so before the exec: hooks belong where only the caller may write.
+fn check_way(hook: &Hook, round: &Round<'_>) -> Result<()> {
+    if round.is_inside {
+        return Ok(());
+    }
+    // What is missing is reported by the exec, in its own words.
+    match Place::find(&hook.path, LastLink::Followed) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(error).doing(|| "find it")
+        }
+        _ => Ok(()),
     }
 }
 

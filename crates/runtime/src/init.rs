@@ -101,7 +101,10 @@ fn get_ready(
     let is_user_own = birth.namespaces.is_own(NamespaceKind::User);
     birth.task.settle(console.as_ref(), is_user_own, line)?;
     hold(birth, console, procfs.as_ref(), line)?;
-    run_start_container(birth.request)?;
+    if !hooks(birth.request.spec, |hooks| &hooks.start_container).is_empty() {
+        birth.task.load_late_filter()?;
+        run_start_container(birth.request)?;
+    }
     Ok(procfs)
 }
 
@@ -110,7 +113,8 @@ fn get_ready(
 fn run_start_container(request: &Request<'_>) -> Result<()> {
     let own = request.spec.process.as_ref().map_or(&[][..], |process| &process.env);
     let hooks = hooks(request.spec, |hooks| &hooks.start_container);
-    let round = Round { environment: own, ..Round::new("startContainer", hooks, None) };
+    let inside = Round::new("startContainer", hooks, None);
+    let round = Round { environment: own, is_inside: true, ..inside };
     subject(request).run(&round, Status::Created, Who::Caller)
 }
 

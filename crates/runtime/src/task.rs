@@ -64,6 +64,16 @@ struct Filter {
     notifies: bool,
 }
 
+/// The kernel takes -1 for "as before", and before is root.
+fn check_ids(user: &dhow_spec::runtime::User) -> Result<()> {
+    let mut ids = [user.uid, user.gid].into_iter().chain(user.additional_gids.iter().copied());
+    if ids.any(|id| id == u32::MAX) {
+        let text = format!("use {} as a user or group: it is no id", u32::MAX);
+        return Err(Error::new(Kind::Invalid, text));
+    }
+    Ok(())
+}
+
 impl<'a> Task<'a> {
     /// Parses everything, so that a bad word is found before anything is made. What a joining
     /// process does not say of its scheduling is as the container's own process has it.
@@ -72,6 +82,7 @@ impl<'a> Task<'a> {
             let text = format!("use working directory {:?}: it is not absolute", process.cwd);
             return Err(Error::new(Kind::Invalid, text));
         }
+        check_ids(&process.user)?;
         let linux = spec.linux.as_ref();
         let own = spec.process.as_ref();
         let scheduler = process.scheduler.as_ref().or(own.and_then(|own| own.scheduler.as_ref()));
@@ -216,6 +227,17 @@ impl<'a> Task<'a> {
     /// Finds the program without running it.
     pub(crate) fn find_program(&self) -> Result<()> {
         self.program.find()
+    }
+
+    /// Loads a filter that would wait for the exec: other code of the image's runs before it.
+    pub(crate) fn load_late_filter(&mut self) -> Result<()> {
+        if !self.process.no_new_privileges {
+            return Ok(());
+        }
+        match self.filter.take_if(|filter| !filter.notifies) {
+            Some(filter) => filter.load(),
+            None => Ok(()),
+        }
     }
 
     /// Runs the program; comes back with the reason why that is not possible.

@@ -59,10 +59,12 @@ attacks! {
     a05_console "console",
     a06_procfs "procfs",
     a07_directory "directory",
+    a08_fds "fds",
     a09_binary "binary",
     a10_libraries "libraries",
     a11_parameters "parameters",
     a12_capabilities "capabilities",
+    a13_calls "calls",
     a16_accounts "accounts",
 }
 

@@ -16,6 +16,9 @@ pub(super) fn escaped(stage: &Stage) -> Result<Verdict> {
             return Ok(Verdict::Failed(format!("cgroupsPath {path}: {failure}")));
         }
     }
+    if let Some(failure) = joined_elsewhere(stage)? {
+        return Ok(Verdict::Failed(failure));
+    }
     let tried = match agents(stage)? {
         Ok(tried) => tried,
         Err(failure) => return Ok(Verdict::Failed(failure)),
@@ -23,7 +26,7 @@ pub(super) fn escaped(stage: &Stage) -> Result<Verdict> {
     if let Some(failure) = frozen(stage)? {
         return Ok(Verdict::Failed(failure));
     }
-    Ok(passed(format!("5 paths, {tried} files, 2 frozen containers removed")))
+    Ok(passed(format!("9 paths, {tried} files, 2 frozen containers removed")))
 }
 
 fn climbing(name: &str, nest: &Path) -> [String; 5] {
@@ -54,6 +57,21 @@ fn climb(stage: &Stage, path: &str, nest: &Nest) -> Result<Option<String>> {
         }
     }
     nest.harm()
+}
+
+/// One more process lands in no cgroup but the container's.
+fn joined_elsewhere(stage: &Stage) -> Result<Option<String>> {
+    let mut trial = Trial::new(stage)?;
+    let _running = trial.start(&["wait"])?;
+    for path in ["..", "/..", "../../..", "inner/../../.."] {
+        let flag = format!("--cgroup={path}");
+        let done = trial.exec(&[&flag], &["cat", "/proc/self/cgroup"])?;
+        // The container sees its own cgroup as the root; what is above it begins with `/..`.
+        if done.code == 0 && done.stdout.contains("/..") {
+            return Ok(Some(format!("exec {flag}: {done}")));
+        }
+    }
+    Ok(None)
 }
 
 /// `release_agent` and its like, which run programs as the host's root.
