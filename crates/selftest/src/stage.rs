@@ -306,6 +306,17 @@ impl Spawned {
         self.child.id()
     }
 
+    /// What it came to, where it has ended already.
+    pub(crate) fn ended(&mut self) -> Option<Done> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(self.done(status))
+    }
+
+    fn done(&self, status: std::process::ExitStatus) -> Done {
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+        Done { code, stdout: text(&self.stdout), stderr: text(&self.stderr) }
+    }
+
     /// What it has printed by now.
     pub(crate) fn printed(&self) -> String {
         text(&self.stdout)
@@ -329,8 +340,7 @@ impl Spawned {
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(10));
         };
-        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
-        Ok(Done { code, stdout: text(&self.stdout), stderr: text(&self.stderr) })
+        Ok(self.done(status))
     }
 
     /// Ends it at once.

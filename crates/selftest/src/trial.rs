@@ -162,16 +162,20 @@ impl<'a> Trial<'a> {
     /// Creates and starts the container and leaves it running; its output stays to be read.
     pub(crate) fn start(&mut self, words: &[&str]) -> Result<Spawned> {
         self.arrange(words)?;
-        let spawned = self.stage.spawn(&self.command(&["run", &self.id]))?;
-        self.await_text(&spawned, "up\n")?;
+        let mut spawned = self.stage.spawn(&self.command(&["run", &self.id]))?;
+        self.await_text(&mut spawned, "up\n")?;
         Ok(spawned)
     }
 
     /// Waits until a container has printed something.
-    pub(crate) fn await_text(&self, spawned: &Spawned, text: &str) -> Result<()> {
+    pub(crate) fn await_text(&self, spawned: &mut Spawned, text: &str) -> Result<()> {
         for _ in 0..3000 {
             if spawned.printed().contains(text) {
                 return Ok(());
+            }
+            if let Some(done) = spawned.ended() {
+                let text = format!("wait for {text:?} from container {}: {done}", self.id);
+                return Err(Error::new(Kind::Invalid, text));
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }

@@ -25,8 +25,8 @@ pub(super) fn leaked(stage: &Stage) -> Result<Verdict> {
 
     // The program itself, and one more beside it.
     let command = with_leaks(&trial.command(&["run", &trial.id]), &nest);
-    let running = stage.spawn(&command)?;
-    trial.await_text(&running, "up\n")?;
+    let mut running = stage.spawn(&command)?;
+    trial.await_text(&mut running, "up\n")?;
     let printed = running.printed();
     let own = strangers(&printed);
     ensure!(own.is_empty(), "the program holds {own:?}");
