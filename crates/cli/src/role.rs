@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_name_decides() {
-        let cases: [(&[&str], Role); 10] = [
+        let cases: [(&[&str], Role); 11] = [
             (&["dhow", "run"], Role::CommandLine),
             (&["/usr/bin/dhow"], Role::CommandLine),
             (&["dhow-monitor"], Role::Monitor),

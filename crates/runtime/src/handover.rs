@@ -5,9 +5,10 @@
 
 use crate::line;
 use dhow_base::{Doing, Result};
+use dhow_sys::host_path::{LastLink, Place};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -25,7 +26,11 @@ impl Handover {
         let flags = SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
             .doing(doing)?;
-        let address = SocketAddrUnix::new(path).doing(doing)?;
+        // The way is gone first: a terminal's master is nothing for the friends of strangers.
+        let place = Place::find(path, LastLink::Followed).and_then(|place| place.existing());
+        let place = place.doing(doing)?;
+        let address = format!("/proc/self/fd/{}", place.as_raw_fd());
+        let address = SocketAddrUnix::new(address).doing(doing)?;
         rustix::net::connect(&socket, &address).doing(doing)?;
         Ok(Self { socket, path: path.to_owned() })
     }

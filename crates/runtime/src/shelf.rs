@@ -35,6 +35,7 @@ use dhow_base::{
 };
 use dhow_cgroup::{Cgroup, Driver};
 use dhow_spec::runtime::{MountPoint, NamespaceKind, Process, Resources, Spec, State, Status};
+use dhow_sys::host_path::{LastLink, Place};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -695,7 +696,10 @@ impl Sockets {
 
 fn write_pid(path: Option<&Path>, pid: i32) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
-    file::write_atomically(path, pid.to_string().as_bytes(), 0o644, Durability::Cached)
+    let doing = || format!("write the process's number to {}", path.display());
+    let place = Place::find(path, LastLink::Kept).doing(doing)?;
+    let text = pid.to_string();
+    file::write_atomically(&place.path(), text.as_bytes(), 0o644, Durability::Cached).doing(doing)
 }
 
 fn not_running() -> Error {

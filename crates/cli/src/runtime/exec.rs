@@ -150,9 +150,12 @@ fn add_capabilities(process: &mut Process, words: &Words) {
 /// Numbers only: names are the engine's business, which knows the container's accounts.
 fn user(text: &str, gid: u32) -> Result<(u32, u32)> {
     let number = |digits: &str, what: &str| {
-        digits
-            .parse()
-            .map_err(|_| misused(format!("bad {what}: {digits:?}")).hint("write UID or UID:GID"))
+        // Digits only: the library would take a sign too.
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = is_number.then(|| digits.parse::<u32>().ok()).flatten();
+        number
+            .filter(|number| *number != u32::MAX)
+            .ok_or_else(|| misused(format!("bad {what}: {digits:?}")).hint("write UID or UID:GID"))
     };
     match text.split_once(':') {
         Some((uid, gid)) => Ok((number(uid, "uid")?, number(gid, "gid")?)),
@@ -203,7 +206,7 @@ mod tests {
     fn users_are_numbers() {
         assert_eq!(user("5", 7).unwrap(), (5, 7));
         assert_eq!(user("5:6", 7).unwrap(), (5, 6));
-        for bad in ["", "root", "5:", ":6", "-1", "4294967296"] {
+        for bad in ["", "root", "5:", ":6", "-1", "+5", " 5", "4294967295", "4294967296"] {
             assert!(user(bad, 0).is_err(), "{bad:?}");
         }
     }

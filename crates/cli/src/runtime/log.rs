@@ -10,9 +10,10 @@
 use super::grammar::Words;
 use crate::console::Console;
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment};
+use dhow_sys::host_path::{LastLink, Place};
 use serde_json::json;
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -118,7 +119,7 @@ fn message(error: &Error) -> String {
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    Place::find(path, LastLink::Followed)?.append(0o644)
 }
 
 /// A moment without its fraction of a second.
