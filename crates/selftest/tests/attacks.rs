@@ -9,6 +9,7 @@ use dhow_testkit::{dhow, need, needs, needs_root, needs_tool};
 const NOBODY: u32 = 65_534;
 const RANGE: Mapping = Mapping::Range(2_000_000_000, 65_536);
 
+#[expect(clippy::print_stdout, reason = "how often it was tried is worth reading")]
 fn attack(name: &str, caller: Caller) {
     let attack = ATTACKS.iter().find(|attack| attack.name == name).expect("it is in the list");
     let effort = if need::is_full() { Effort::Full } else { Effort::Quick };

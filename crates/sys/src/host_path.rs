@@ -44,9 +44,6 @@ pub struct Place {
 /// As many links as the kernel follows.
 const LINKS: u32 = 40;
 
-/// `PROC_SUPER_MAGIC`.
-const PROCFS: u64 = 0x9fa0;
-
 impl Place {
     /// Goes the way that `path` says.
     pub fn find(path: &Path, last: LastLink) -> io::Result<Self> {
@@ -78,7 +75,7 @@ impl Place {
                 return Err(Errno::LOOP.into());
             }
             check_owner(&name, status.st_uid)?;
-            if rustix::fs::fstatfs(&step)?.f_type.cast_unsigned() as u64 == PROCFS {
+            if rustix::fs::fstatfs(&step)?.f_type == rustix::fs::PROC_SUPER_MAGIC {
                 if is_last {
                     return Ok(Self { directory, name, is_magic: true });
                 }

@@ -88,11 +88,13 @@ pub(super) fn run_on_terminal(
     drop(std::fs::remove_file(&path));
     let listener = UnixListener::bind(&path).doing(|| "listen for the terminal")?;
     stage.give(&path)?;
-    let spawned =
-        stage.spawn(&trial.command(&["run", "--console-socket", "console", &trial.id]))?;
+    let words = ["run", "--detach", "--console-socket", "console", &trial.id];
+    let spawned = stage.spawn(&trial.command(&words))?;
     let master = receive(&listener, spawned.pid())?;
     let printed = master.map(drain).transpose()?.unwrap_or_default();
-    Ok((spawned.end(Duration::from_secs(60))?, printed))
+    let done = spawned.end(Duration::from_secs(60))?;
+    drop(trial.delete()?);
+    Ok((done, printed))
 }
 
 /// The terminal's master, or nothing where the command ends without sending one.
