@@ -108,7 +108,10 @@ impl Bundle {
     /// As [`Bundle::run_detached`], with a command that was changed.
     pub(crate) fn finish_detached(&self, command: Command) -> Outcome {
         let said = |name: &str| self.dhow.directory().join(name);
-        let file = |name: &str| File::create(said(name)).unwrap();
+        let file = |name: &str| {
+            fs::write(said(name), "").unwrap();
+            fs::OpenOptions::new().append(true).open(said(name)).unwrap()
+        };
         fs::write(said("in"), "").unwrap();
         let mut command = command;
         let status = command

@@ -27,15 +27,23 @@ mod libraries;
 mod lists;
 mod logs;
 mod run;
+#[cfg(test)]
 mod runtime_checkpoint;
+#[cfg(test)]
 mod runtime_errors;
+#[cfg(test)]
 mod runtime_exec;
+#[cfg(test)]
 mod runtime_life;
+#[cfg(test)]
 mod runtime_limits;
+#[cfg(test)]
 mod runtime_sockets;
+#[cfg(test)]
 mod runtime_spec;
 #[cfg(test)]
 mod runtime_systemd;
+#[cfg(test)]
 mod runtime_terminal;
 mod stop;
 mod terminal;
