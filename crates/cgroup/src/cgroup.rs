@@ -36,6 +36,17 @@ pub struct Cgroup {
     /// Keeps systemd's unit alive until the container's own process is in it, which it must be
     /// before this value goes.
     placeholder: Option<Placeholder>,
+    origin: Origin,
+}
+
+/// Where our knowledge of a cgroup comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Origin {
+    /// This process made it, in every hierarchy.
+    Made,
+    /// An earlier command did, perhaps where other hierarchies were mounted: it may be missing in
+    /// some of these.
+    Found,
 }
 
 impl Cgroup {
@@ -55,6 +66,7 @@ impl Cgroup {
             layout: hierarchies.layout(),
             places: Vec::new(),
             placeholder: None,
+            origin: Origin::Made,
         };
         match cgroup.fill(hierarchies, resources) {
             Ok(()) => Ok(cgroup),
@@ -75,7 +87,7 @@ impl Cgroup {
             self.placeholder = Some(unit.start(resources, self.layout)?);
         }
         for hierarchy in &hierarchies.all {
-            let place = Place::make(hierarchy, &self.location)?;
+            let place = Place::make(&hierarchies.base, hierarchy, &self.location)?;
             self.places.push(place);
         }
         for place in &self.places {
@@ -83,8 +95,11 @@ impl Cgroup {
                 return Err(Error::new(Kind::Denied, "another user has made it"));
             }
             if !place.is_new()
-                && let Some(process) =
-                    place.processes()?.iter().find(|process| !self.is_placeholder(**process))
+                && let Some(process) = place
+                    .processes()?
+                    .unwrap_or_default()
+                    .iter()
+                    .find(|process| !self.is_placeholder(**process))
             {
                 let text = format!("process {} is in it already", process.as_raw_pid());
                 return Err(
@@ -110,21 +125,20 @@ impl Cgroup {
 
     /// Opens a cgroup that an earlier command made; `NotFound` where no hierarchy has it.
     pub fn open(hierarchies: &Hierarchies, location: &Location) -> Result<Self> {
-        let mut places = Vec::new();
-        for hierarchy in &hierarchies.all {
-            match Place::open(hierarchy, location) {
-                Ok(place) => places.push(place),
-                Err(error) if error.kind() == Kind::NotFound => {}
-                Err(error) => return Err(error),
+        let named = |hierarchy| Place::named(&hierarchies.base, hierarchy, location);
+        let places: Vec<Place> = hierarchies.all.iter().map(named).collect();
+        for place in &places {
+            if place.exists()? {
+                // One place tells for all: whoever makes one makes the others too.
+                if !place.is_ours()? {
+                    break;
+                }
+                let (location, layout) = (location.clone(), hierarchies.layout());
+                let (placeholder, origin) = (None, Origin::Found);
+                return Ok(Self { location, layout, places, placeholder, origin });
             }
         }
-        // One place tells for all: whoever makes one makes the others too.
-        let is_ours = places.first().map_or(Ok(false), Place::is_ours)?;
-        if !is_ours {
-            return Err(Error::new(Kind::NotFound, format!("open cgroup {location}")));
-        }
-        let location = location.clone();
-        Ok(Self { location, layout: hierarchies.layout(), places, placeholder: None })
+        Err(Error::new(Kind::NotFound, format!("open cgroup {location}")))
     }
 
     fn is_placeholder(&self, process: Pid) -> bool {
@@ -180,8 +194,10 @@ impl Cgroup {
             return place.write_lines(file, &lines);
         }
         let place = self.unified().map_err(|_none| legacy::missing("devices", "devices"))?;
-        match dhow_sys::bpf::set_device_program(&place.directory, &device_program::assemble(rules))
-        {
+        match dhow_sys::bpf::set_device_program(
+            place.directory()?,
+            &device_program::assemble(rules),
+        ) {
             // Without rights over the machine no program can be attached. There, no device node
             // can be made either, and those of the container's file systems do not open.
             Err(error) if error.kind() == ErrorKind::PermissionDenied && !rules_the_machine() => {
@@ -208,7 +224,7 @@ impl Cgroup {
         self.places
             .iter()
             .filter(|place| place.version == Version::One)
-            .try_for_each(|place| place.write("tasks", "0"))
+            .try_for_each(|place| self.where_it_is(place, place.join()))
     }
 
     /// Its directory in each hierarchy, as the host's paths have it.
@@ -224,10 +240,23 @@ impl Cgroup {
     /// Puts a process into the cgroup, in every hierarchy.
     pub fn add(&self, pid: Pid) -> Result<()> {
         let text = pid.as_raw_pid().to_string();
-        let added = self.places.iter().try_for_each(|place| place.write("cgroup.procs", &text));
+        let added = self
+            .places
+            .iter()
+            .try_for_each(|place| self.where_it_is(place, place.write("cgroup.procs", &text)));
         match (added, self.location.unit()) {
             (Err(error), Some(unit)) if error.kind() == Kind::Denied => unit.attach(pid),
             (added, _) => added.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// A hierarchy in which it never was is passed over; of one that we made or saw, nothing may be
+    /// missing.
+    fn where_it_is(&self, place: &Place, result: Result<()>) -> Result<()> {
+        let may_be_missing = self.origin == Origin::Found && !place.was_opened();
+        match result {
+            Err(error) if error.kind() == Kind::NotFound && may_be_missing => Ok(()),
+            result => result,
         }
     }
 
@@ -256,7 +285,7 @@ impl Cgroup {
         if self.needs_add() {
             return None;
         }
-        self.unified().ok().map(|place| place.directory.as_fd())
+        Some(self.unified().ok()?.directory().ok()?.as_fd())
     }
 
     /// Stops all processes, here and below, and waits until they are stopped.
@@ -303,7 +332,7 @@ impl Cgroup {
     /// Whether processes are stopped.
     pub fn is_frozen(&self) -> Result<bool> {
         match self.freezer() {
-            Some(place) => Ok(place.read("freezer.state")?.trim() == "FROZEN"),
+            Some(place) => Ok(place.value("freezer.state")?.trim() == "FROZEN"),
             None => Ok(self.unified()?.keyed("cgroup.events", "frozen") == Some(1)),
         }
     }
@@ -388,10 +417,13 @@ impl Cgroup {
 
     /// All processes, here and below. Every process is in every hierarchy, so one is asked.
     pub fn processes(&self) -> Result<Vec<Pid>> {
-        match self.unified().ok().or_else(|| self.freezer()).or_else(|| self.places.first()) {
-            Some(place) => place.processes(),
-            None => Ok(Vec::new()),
+        let likely = self.unified().ok().into_iter().chain(self.freezer());
+        for place in likely.chain(&self.places) {
+            if let Some(processes) = place.processes()? {
+                return Ok(processes);
+            }
         }
+        Ok(Vec::new())
     }
 
     /// News of memory that runs out, from now on.

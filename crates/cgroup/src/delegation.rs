@@ -21,7 +21,11 @@ pub fn delegated(hierarchies: &Hierarchies, fallback: &str, id: &str) -> Result<
         std::fs::read_to_string("/proc/self/cgroup").doing(|| "read /proc/self/cgroup")?;
     let Some(own) = own_path(&memberships) else { return Ok(None) };
     let above = own.rsplit_once('/').map(|(above, _)| above);
-    let place = above.into_iter().chain([own]).find(|path| is_handed_over(&hierarchy.root, path));
+    // The root is nobody's but root's.
+    let mut below_root = above.into_iter().chain([own]).filter(|path| !path.is_empty());
+    let is_ours =
+        |path: &&str| is_handed_over(&hierarchies.base, &place::file_of(&hierarchy.name, path));
+    let place = below_root.find(is_ours);
     place.map(|path| Location::new(Some(&format!("{path}/{fallback}/{id}")), "", "")).transpose()
 }
 
@@ -33,10 +37,6 @@ fn own_path(memberships: &str) -> Option<&str> {
 
 /// Whether cgroups may be made in it, and processes moved within it.
 fn is_handed_over(root: &OwnedFd, path: &str) -> bool {
-    // The root is nobody's but root's.
-    if path.is_empty() {
-        return false;
-    }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(directory) = place::open_below(root, path, flags) else { return false };
     [".", "cgroup.procs", "cgroup.subtree_control"].into_iter().all(|name| {

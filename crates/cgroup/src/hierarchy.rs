@@ -2,12 +2,13 @@
 
 use crate::place::read_whole;
 use dhow_base::{Doing, Error, Kind, Result};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use std::{os::fd::OwnedFd, sync::Arc};
 
 /// Where every distribution mounts them.
-const MOUNTPOINT: &str = "/sys/fs/cgroup";
+pub(crate) const MOUNTPOINT: &str = "/sys/fs/cgroup";
 /// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` (linux/magic.h).
+#[cfg(test)]
 const MAGIC_1: u64 = 0x0027_e0eb;
 const MAGIC_2: u64 = 0x6367_7270;
 
@@ -35,13 +36,22 @@ pub(crate) struct Hierarchy {
     pub(crate) version: Version,
     /// Of version 1: its controllers, or `name=systemd`. Of version 2: nothing.
     pub(crate) controllers: Vec<String>,
-    pub(crate) root: Arc<OwnedFd>,
+    /// Where it is mounted, below the base; empty where it is the base.
+    pub(crate) name: String,
+    /// The number of its mount: what has another one lies in a mount upon it.
+    pub(crate) mount: u64,
 }
 
 /// The hierarchies of this machine.
+///
+/// One fd serves them all. Which directory below it is which hierarchy, the kernel's list of mounts
+/// says; each is named by a path from that fd, so that a hierarchy costs no call before something
+/// is done in it. On a machine with version 1 there are ten and more.
 #[derive(Debug)]
 pub struct Hierarchies {
     layout: Layout,
+    /// `/sys/fs/cgroup`.
+    pub(crate) base: Arc<OwnedFd>,
     pub(crate) all: Vec<Hierarchy>,
 }
 
@@ -52,23 +62,18 @@ impl Hierarchies {
     }
 
     fn find() -> Result<Self> {
-        let root = open(MOUNTPOINT)?;
-        if magic(&root)? == MAGIC_2 {
-            let unified =
-                Hierarchy { version: Version::Two, controllers: Vec::new(), root: Arc::new(root) };
-            return Ok(Self { layout: Layout::Unified, all: vec![unified] });
+        let base = Arc::new(open(MOUNTPOINT)?);
+        if magic(&base)? == MAGIC_2 {
+            let unified = Hierarchy {
+                version: Version::Two,
+                controllers: Vec::new(),
+                name: String::new(),
+                mount: mount_of(&base, "", AtFlags::EMPTY_PATH).doing(|| "ask for its mount")?,
+            };
+            return Ok(Self { layout: Layout::Unified, base, all: vec![unified] });
         }
         let mounts = read_mounts().doing(|| "read /proc/self/mountinfo")?;
-        let mut all = Vec::new();
-        for (path, version, controllers) in listed(&mounts) {
-            let root = open(path)?;
-            // On a tmpfs anybody may have made a directory, or mounted over one: what is opened
-            // must be what the list says.
-            let expected = if version == Version::One { MAGIC_1 } else { MAGIC_2 };
-            if magic(&root)? == expected {
-                all.push(Hierarchy { version, controllers, root: Arc::new(root) });
-            }
-        }
+        let all = listed(&mounts);
         let has = |version| all.iter().any(|hierarchy| hierarchy.version == version);
         let layout = match (has(Version::One), has(Version::Two)) {
             (true, true) => Layout::Hybrid,
@@ -79,7 +84,7 @@ impl Hierarchies {
                     .hint("mount cgroup2 on /sys/fs/cgroup"));
             }
         };
-        Ok(Self { layout, all })
+        Ok(Self { layout, base, all })
     }
 
     /// Which versions are mounted.
@@ -104,30 +109,63 @@ fn magic(directory: &OwnedFd) -> Result<u64> {
     Ok(status.f_type.cast_unsigned())
 }
 
-/// The hierarchies in the text of `mountinfo` (proc_pid_mountinfo(5)).
-fn listed(mounts: &str) -> Vec<(&str, Version, Vec<String>)> {
-    let mut found: Vec<(&str, Version, Vec<String>)> = Vec::new();
-    for line in mounts.lines() {
-        let Some((before, after)) = line.split_once(" - ") else { continue };
-        let Some(path) = before.split(' ').nth(4) else { continue };
-        if !path.starts_with(MOUNTPOINT) {
-            continue;
-        }
+/// The number of the mount in which something lies, as `mountinfo` has it. Linux 5.8.
+pub(crate) fn mount_of(directory: &OwnedFd, path: &str, flags: AtFlags) -> rustix::io::Result<u64> {
+    let flags = flags | AtFlags::SYMLINK_NOFOLLOW;
+    Ok(rustix::fs::statx(directory, path, flags, StatxFlags::MNT_ID)?.stx_mnt_id)
+}
+
+/// A line of `mountinfo`, as far as it says where a mount is.
+struct Mounted<'t> {
+    id: &'t str,
+    parent: &'t str,
+    path: &'t str,
+    kind: &'t str,
+    options: &'t str,
+}
+
+impl<'t> Mounted<'t> {
+    /// `id parent major:minor root path options [fields…] - type source options`
+    /// (proc_pid_mountinfo(5)).
+    fn parse(line: &'t str) -> Option<Self> {
+        let (before, after) = line.split_once(" - ")?;
+        let mut before = before.split(' ');
+        let (id, parent, path) = (before.next()?, before.next()?, before.nth(2)?);
         let mut after = after.split(' ');
-        let (version, controllers) = match after.next() {
-            Some("cgroup2") => (Version::Two, Vec::new()),
-            Some("cgroup") => {
-                let options = after.nth(1).unwrap_or_default();
-                (Version::One, controllers(options))
-            }
+        let (kind, options) = (after.next()?, after.nth(1).unwrap_or_default());
+        Some(Self { id, parent, path, kind, options })
+    }
+
+    /// Whether another mount lies upon it, so that its path leads there.
+    fn is_covered(&self, all: &[Self]) -> bool {
+        all.iter().any(|other| other.parent == self.id && other.path == self.path)
+    }
+}
+
+/// The hierarchies in the text of `mountinfo`.
+fn listed(mounts: &str) -> Vec<Hierarchy> {
+    let below = |mount: &Mounted<'_>| mount.path.starts_with(MOUNTPOINT);
+    let all: Vec<Mounted<'_>> = mounts.lines().filter_map(Mounted::parse).filter(below).collect();
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for mount in all.iter().filter(|mount| !mount.is_covered(&all)) {
+        let (version, controllers) = match mount.kind {
+            "cgroup2" => (Version::Two, Vec::new()),
+            "cgroup" => (Version::One, controllers(mount.options)),
             _ => continue,
         };
+        // Below the base, and not in a container's or a test's tree of hierarchies beside it.
+        let Some(name) =
+            mount.path.strip_prefix(MOUNTPOINT).and_then(|path| path.strip_prefix('/'))
+        else {
+            continue;
+        };
+        let Ok(id) = mount.id.parse() else { continue };
         // The same hierarchy may be mounted twice (cpu and cpuacct as links or binds).
-        let known = |other: &(&str, Version, Vec<String>)| {
-            other.0 == path || (other.1 == version && other.2 == controllers)
+        let known = |other: &Hierarchy| {
+            other.name == name || (other.version == version && other.controllers == controllers)
         };
         if !found.iter().any(known) {
-            found.push((path, version, controllers));
+            found.push(Hierarchy { version, controllers, name: name.to_owned(), mount: id });
         }
     }
     found
@@ -166,9 +204,39 @@ broken line
         let found = listed(text);
 
         assert_eq!(found.len(), 3);
-        assert_eq!(found[0].2, ["cpu", "cpuacct"]);
-        assert_eq!(found[1].2, ["name=systemd"]);
-        assert_eq!(found[2].1, Version::Two);
+        assert_eq!(found[0].controllers, ["cpu", "cpuacct"]);
+        assert_eq!(found[1].controllers, ["name=systemd"]);
+        assert_eq!((found[2].version, found[2].name.as_str()), (Version::Two, "unified"));
+    }
+
+    #[test]
+    fn a_hierarchy_under_another_mount_is_none() {
+        let text = "\
+24 1 0:20 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
+25 24 0:21 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+26 24 0:22 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+27 25 0:23 / /sys/fs/cgroup/memory rw - tmpfs tmpfs rw
+28 24 0:24 / /sys/fs/cgroup/freezer rw - tmpfs tmpfs rw
+29 28 0:25 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer
+";
+        let names: Vec<String> = listed(text).into_iter().map(|found| found.name).collect();
+
+        assert_eq!(names, ["pids", "freezer"]);
+    }
+
+    /// The plain twin: every hierarchy opened and asked what it is.
+    #[test]
+    fn what_the_mounts_say_is_what_the_directories_are() {
+        let found = Hierarchies::detect().unwrap();
+
+        for hierarchy in &found.all {
+            let path = format!("{MOUNTPOINT}/{}", hierarchy.name);
+            let expected = if hierarchy.version == Version::One { MAGIC_1 } else { MAGIC_2 };
+            let root = open(&path).unwrap();
+            assert_eq!(magic(&root).unwrap(), expected, "{path}");
+            let mount = mount_of(&root, "", AtFlags::EMPTY_PATH).unwrap();
+            assert_eq!(mount, hierarchy.mount, "{path}");
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn set_memory(place: &Place, memory: &Memory) -> Result<()> {
     if let Some(is_hierarchical) = memory.use_hierarchy {
         place.write("memory.use_hierarchy", if is_hierarchical { "1" } else { "0" })?;
     }
-    refuse_below_use(memory, place.number("memory.usage_in_bytes"))?;
+    refuse_below_use(memory, || place.number("memory.usage_in_bytes"))?;
     let set = |limit: Option<i64>| limit.filter(|limit| *limit != 0).map(|limit| limit.to_string());
     let limit = set(memory.limit);
     // Who lifts the limit of memory and says nothing of swap means both.
@@ -144,9 +144,10 @@ fn set_limit(place: &Place, limit: &str) -> Result<()> {
 }
 
 /// Where the caller asked for it, a limit below what is used is refused instead of enforced.
-pub(crate) fn refuse_below_use(memory: &Memory, used: Option<u64>) -> Result<()> {
-    if let (Some(true), Some(limit), Some(used)) = (memory.check_before_update, memory.limit, used)
+pub(crate) fn refuse_below_use(memory: &Memory, used: impl FnOnce() -> Option<u64>) -> Result<()> {
+    if let (Some(true), Some(limit)) = (memory.check_before_update, memory.limit)
         && limit >= 0
+        && let Some(used) = used()
         && limit.unsigned_abs() < used
     {
         return Err(Error::new(

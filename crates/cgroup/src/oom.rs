@@ -47,7 +47,7 @@ impl OomWatch {
     /// Version 1, on the memory controller's directory.
     pub(crate) fn legacy(place: &Place) -> Result<Self> {
         let doing = || format!("watch the memory of cgroup {}", place.name());
-        let directory = place.directory.try_clone().doing(doing)?;
+        let directory = place.directory()?.try_clone().doing(doing)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let event = rustix::event::eventfd(0, flags).doing(doing)?;
         let control = place.open_file("memory.oom_control")?;
@@ -63,7 +63,7 @@ impl OomWatch {
         let kills = place
             .keyed("memory.events", "oom_kill")
             .ok_or_else(|| place.missing("the memory that is watched", "memory"))?;
-        let directory = place.directory.try_clone().doing(doing)?;
+        let directory = place.directory()?.try_clone().doing(doing)?;
         let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
         let inotify = rustix::fs::inotify::init(flags).doing(doing)?;
         for file in ["memory.events", "cgroup.events"] {

@@ -1,12 +1,12 @@
 //! A cgroup's directory in one hierarchy: its files, by name, below an fd.
 //!
-//! Paths are resolved below the hierarchy's root and never leave it: no link, no mount and no
-//! `..` is followed. Trees that a container may have made are walked fd by fd, since their names
-//! and depth are the container's choice.
+//! Files are named by their path from `/sys/fs/cgroup`, which one fd holds for all hierarchies, and
+//! never leave it: no link and no `..` is followed. Trees that a container may have made are walked
+//! fd by fd, since their names and depth are the container's choice.
 
 use crate::{
     Location,
-    hierarchy::{Hierarchy, Version},
+    hierarchy::{Hierarchy, MOUNTPOINT, Version, mount_of},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
@@ -16,9 +16,9 @@ use rustix::{
 };
 use std::{
     ffi::{CStr, CString},
-    os::fd::{AsRawFd, OwnedFd},
-    path::PathBuf,
-    sync::Arc,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -35,34 +35,87 @@ const DIRECTORY: OFlags =
 pub(crate) struct Place {
     pub(crate) version: Version,
     pub(crate) controllers: Vec<String>,
-    root: Arc<OwnedFd>,
-    pub(crate) directory: OwnedFd,
+    base: Arc<OwnedFd>,
+    /// Where its hierarchy is, from the base.
+    hierarchy: String,
+    /// The hierarchy's mount.
+    mount: u64,
+    /// Where it is in the hierarchy.
     path: String,
+    /// Open where something asked for it.
+    directory: OnceLock<OwnedFd>,
     /// How many of the path's directories, counted from its end, this process made.
     made: usize,
 }
 
 impl Place {
     /// Makes the cgroup where it is missing, and its ancestors.
-    pub(crate) fn make(hierarchy: &Hierarchy, location: &Location) -> Result<Self> {
-        let made = make_directories(&hierarchy.root, location.as_str())?;
-        match Self::open(hierarchy, location) {
-            Ok(place) => Ok(Self { made, ..place }),
-            Err(error) => {
-                take_back(&hierarchy.root, location.as_str(), made);
-                Err(error)
-            }
+    pub(crate) fn make(
+        base: &Arc<OwnedFd>,
+        hierarchy: &Hierarchy,
+        location: &Location,
+    ) -> Result<Self> {
+        let place = Self::named(base, hierarchy, location);
+        let made = make_directories(base, &place.from_base(&place.path))?;
+        if made == 0 {
+            place.exists()?;
+        }
+        Ok(Self { made, ..place })
+    }
+
+    /// A cgroup that may be there.
+    pub(crate) fn named(base: &Arc<OwnedFd>, hierarchy: &Hierarchy, location: &Location) -> Self {
+        Self {
+            version: hierarchy.version,
+            controllers: hierarchy.controllers.clone(),
+            base: Arc::clone(base),
+            hierarchy: hierarchy.name.clone(),
+            mount: hierarchy.mount,
+            path: location.as_str().to_owned(),
+            directory: OnceLock::new(),
+            made: 0,
         }
     }
 
-    /// Opens a cgroup that is there.
-    pub(crate) fn open(hierarchy: &Hierarchy, location: &Location) -> Result<Self> {
-        let path = location.as_str().to_owned();
-        let directory = open_below(&hierarchy.root, &path, DIRECTORY)
-            .doing(|| format!("open cgroup {location}"))?;
-        let root = Arc::clone(&hierarchy.root);
-        let (version, controllers) = (hierarchy.version, hierarchy.controllers.clone());
-        Ok(Self { version, controllers, root, directory, path, made: 0 })
+    /// Whether it is there.
+    pub(crate) fn exists(&self) -> Result<bool> {
+        let doing = || format!("open cgroup {}", self.name());
+        match mount_of(&self.base, &self.from_base(&self.path), AtFlags::empty()) {
+            Ok(mount) => self.refuse_other(mount).doing(doing).map(|()| true),
+            Err(Errno::NOENT | Errno::NODEV) => Ok(false),
+            Err(errno) => Err(errno).doing(doing),
+        }
+    }
+
+    /// Its directory.
+    pub(crate) fn directory(&self) -> Result<&OwnedFd> {
+        if let Some(directory) = self.directory.get() {
+            return Ok(directory);
+        }
+        let doing = || format!("open cgroup {}", self.name());
+        let opened = open_below(&self.base, &self.from_base(&self.path), DIRECTORY).doing(doing)?;
+        let mount = mount_of(&opened, "", AtFlags::EMPTY_PATH).doing(doing)?;
+        self.refuse_other(mount).doing(doing)?;
+        Ok(self.directory.get_or_init(|| opened))
+    }
+
+    /// Something mounted upon a cgroup is none, and what is in it must neither be killed nor
+    /// removed.
+    fn refuse_other(&self, mount: u64) -> Result<()> {
+        if mount == self.mount {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Denied, "something else is mounted there"))
+    }
+
+    /// The path from the base of something in the hierarchy.
+    fn from_base(&self, path: &str) -> String {
+        file_of(&self.hierarchy, path)
+    }
+
+    /// The path from the base of one of its files.
+    fn file(&self, file: &str) -> String {
+        file_of(&self.from_base(&self.path), file)
     }
 
     /// Whether its owner is the user that we are, or one that we are root over. An ordinary user who
@@ -71,23 +124,32 @@ impl Place {
         // What root of a user namespace sees instead of users that it has no numbers for.
         const NOBODY_KNOWN: u32 = 65_534;
         let user = rustix::process::geteuid();
-        let status = rustix::fs::fstat(&self.directory)
-            .doing(|| format!("find the owner of cgroup {}", self.name()))?;
+        let status =
+            rustix::fs::statat(&self.base, self.from_base(&self.path), AtFlags::SYMLINK_NOFOLLOW)
+                .doing(|| format!("find the owner of cgroup {}", self.name()))?;
         Ok(status.st_uid == user.as_raw() || (user.is_root() && status.st_uid != NOBODY_KNOWN))
     }
 
     /// The cgroup at `path` below this one, which is there.
     pub(crate) fn below(&self, path: &str) -> Result<Self> {
-        let directory = open_below(&self.directory, path.trim_start_matches('/'), DIRECTORY)
+        let path = path.trim_start_matches('/');
+        let directory = open_below(self.directory()?, path, DIRECTORY)
             .doing(|| format!("open cgroup {path} below /{}", self.path))?;
         Ok(Self {
             version: self.version,
             controllers: self.controllers.clone(),
-            root: Arc::clone(&self.root),
-            directory,
-            path: format!("{}/{path}", self.path),
+            base: Arc::clone(&self.base),
+            hierarchy: self.hierarchy.clone(),
+            mount: self.mount,
+            path: file_of(&self.path, path),
+            directory: OnceLock::from(directory),
             made: 0,
         })
+    }
+
+    /// Whether its directory was seen.
+    pub(crate) fn was_opened(&self) -> bool {
+        self.directory.get().is_some()
     }
 
     /// Whether it is what version 1 calls by this name: a controller, or a hierarchy's own name.
@@ -103,12 +165,13 @@ impl Place {
 
     /// Removes what [`make`](Self::make) made, as far as nobody uses it.
     pub(crate) fn take_back(&self) {
-        take_back(&self.root, &self.path, self.made);
+        take_back(&self.base, &self.from_base(&self.path), self.made);
     }
 
     /// Where it is, as the host's paths have it, for programs that know cgroups by their paths.
     pub(crate) fn host_path(&self) -> Option<PathBuf> {
-        std::fs::read_link(format!("/proc/self/fd/{}", self.directory.as_raw_fd())).ok()
+        let is_there = self.exists().unwrap_or(false);
+        is_there.then(|| Path::new(MOUNTPOINT).join(self.from_base(&self.path)))
     }
 
     /// Whether it has a version 1 controller.
@@ -123,7 +186,7 @@ impl Place {
     /// Writes lines for which the file takes one write each.
     pub(crate) fn write_lines<S: AsRef<str>>(&self, file: &str, lines: &[S]) -> Result<()> {
         let path = &self.path;
-        let fd = open_to_write(&self.directory, file)
+        let fd = open_to_write(&self.base, &self.file(file))
             .doing(|| format!("open {file} of cgroup /{path}"))?;
         lines.iter().try_for_each(|line| {
             let line = line.as_ref();
@@ -141,8 +204,25 @@ impl Place {
         }
     }
 
+    /// Moves the calling process, which has one thread, here. The fd is left to the exec that
+    /// follows, or to the end.
+    pub(crate) fn join(&self) -> Result<()> {
+        let doing = || format!("join cgroup {}", self.file("tasks"));
+        let fd = open_to_write(&self.base, &self.file("tasks")).doing(doing)?;
+        write(&fd, "0").doing(doing)?;
+        dhow_sys::fds::leave_to_exec(fd);
+        Ok(())
+    }
+
+    /// As [`Place::read`], of a file that is one value.
+    pub(crate) fn value(&self, file: &str) -> Result<String> {
+        value_at(&self.base, &self.file(file))
+            .doing(|| format!("read {file} of cgroup /{}", self.path))
+    }
+
     pub(crate) fn read(&self, file: &str) -> Result<String> {
-        read_at(&self.directory, file).doing(|| format!("read {file} of cgroup /{}", self.path))
+        read_at(&self.base, &self.file(file))
+            .doing(|| format!("read {file} of cgroup /{}", self.path))
     }
 
     /// A file of a directory that outlives this value.
@@ -153,14 +233,14 @@ impl Place {
     /// A file to be read, or to be handed to the kernel.
     pub(crate) fn open_file(&self, file: &str) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        rustix::fs::openat(&self.directory, file, flags, Mode::empty())
+        open_below(&self.base, &self.file(file), flags)
             .doing(|| format!("open {file} of cgroup {}", self.name()))
     }
 
     /// The names of its files; none where they cannot be listed.
     pub(crate) fn files(&self) -> Vec<String> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let listed = rustix::fs::openat(&self.directory, c".", flags, Mode::empty());
+        let listed = open_below(&self.base, &self.from_base(&self.path), flags);
         let Ok(listed) = listed.and_then(Dir::new) else { return Vec::new() };
         listed
             .filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned))
@@ -175,7 +255,7 @@ impl Place {
     /// A file that is one number; `None` where it is missing, `max`, or as large as "no limit" is.
     pub(crate) fn number(&self, file: &str) -> Option<u64> {
         // Version 1 rounds "no limit" down to pages; nothing real is near it.
-        let number = self.read(file).ok()?.trim().parse().ok()?;
+        let number = self.value(file).ok()?.trim().parse().ok()?;
         (number < i64::MAX.unsigned_abs() - (1 << 20)).then_some(number)
     }
 
@@ -191,7 +271,7 @@ impl Place {
             let doing = || format!("copy {file} to cgroup /{}", self.path);
             let inherited = match self.path.rsplit_once('/') {
                 Some((above, _)) => self.cpuset_of(above, file).doing(doing)?,
-                None => read_at(&self.root, file).doing(doing)?,
+                None => self.read_of("", file).doing(doing)?,
             };
             // A new one is empty; reading it would say so.
             if self.is_new() || self.read(file)?.trim().is_empty() {
@@ -203,17 +283,24 @@ impl Place {
 
     /// What an ancestor has, which is given it first where it has nothing.
     fn cpuset_of(&self, path: &str, file: &str) -> rustix::io::Result<String> {
-        let name = format!("{path}/{file}");
-        let own = read_at(&self.root, &name)?;
+        let own = self.read_of(path, file)?;
         if !own.trim().is_empty() {
             return Ok(own);
         }
         let inherited = match path.rsplit_once('/') {
             Some((above, _)) => self.cpuset_of(above, file)?,
-            None => read_at(&self.root, file)?,
+            None => self.read_of("", file)?,
         };
-        write_at(&self.root, &name, inherited.trim())?;
+        self.write_of(path, file, inherited.trim())?;
         Ok(inherited)
+    }
+
+    fn read_of(&self, path: &str, file: &str) -> rustix::io::Result<String> {
+        value_at(&self.base, &self.from_base(&file_of(path, file)))
+    }
+
+    fn write_of(&self, path: &str, file: &str, value: &str) -> rustix::io::Result<()> {
+        write(&open_to_write(&self.base, &self.from_base(&file_of(path, file)))?, value)
     }
 
     /// Turns on what there is of these controllers, from the root down to the parent (version 2).
@@ -223,21 +310,21 @@ impl Place {
     pub(crate) fn enable_controllers(&self, wanted: &[&str]) -> Result<()> {
         for above in self.ancestors() {
             let doing = || format!("turn on controllers below cgroup /{above}");
-            let there = read_at(&self.root, &file_of(above, "cgroup.controllers")).doing(doing)?;
-            let switch = file_of(above, "cgroup.subtree_control");
-            let on = read_at(&self.root, &switch).doing(doing)?;
+            let there = self.read_of(above, "cgroup.controllers").doing(doing)?;
+            let switch = "cgroup.subtree_control";
+            let on = self.read_of(above, switch).doing(doing)?;
             let has = |text: &str, name: &str| text.split_whitespace().any(|word| word == name);
             let new: Vec<String> = wanted
                 .iter()
                 .filter(|wanted| has(&there, wanted) && !has(&on, wanted))
                 .map(|wanted| format!("+{wanted}"))
                 .collect();
-            if new.is_empty() || write_at(&self.root, &switch, &new.join(" ")).is_ok() {
+            if new.is_empty() || self.write_of(above, switch, &new.join(" ")).is_ok() {
                 continue;
             }
             // The kernel refuses the whole line for one controller that cannot.
             for one in &new {
-                match write_at(&self.root, &switch, one) {
+                match self.write_of(above, switch, one) {
                     Ok(())
                     | Err(
                         Errno::BUSY | Errno::ACCESS | Errno::PERM | Errno::NOENT | Errno::OPNOTSUPP,
@@ -252,7 +339,7 @@ impl Place {
     /// Why there is no `controller` here (version 2).
     pub(crate) fn missing(&self, what: &str, controller: &str) -> Error {
         let has = |above: &str, file: &str| {
-            read_at(&self.root, &file_of(above, file))
+            self.read_of(above, file)
                 .is_ok_and(|text| text.split_whitespace().any(|word| word == controller))
         };
         let blocking = self.ancestors().into_iter().find(|above| {
@@ -277,21 +364,43 @@ impl Place {
         std::iter::once(0).chain(ends).map(|end| &self.path[..end]).collect()
     }
 
-    /// All processes, here and below.
-    pub(crate) fn processes(&self) -> Result<Vec<Pid>> {
+    /// All processes, here and below; nothing where the cgroup is not there.
+    pub(crate) fn processes(&self) -> Result<Option<Vec<Pid>>> {
+        let doing = || format!("list the processes of cgroup /{}", self.path);
+        let directory = match self.directory() {
+            Ok(directory) => directory,
+            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error).doing(doing),
+        };
         let mut processes = Vec::new();
-        collect(&self.directory, 0, &mut processes)
-            .doing(|| format!("list the processes of cgroup /{}", self.path))?;
-        Ok(processes)
+        collect(directory, 0, &mut processes).doing(doing)?;
+        Ok(Some(processes))
+    }
+
+    /// Removes what a container made below its cgroup, and then the cgroup.
+    fn remove_below(&self, path: &CStr) -> rustix::io::Result<()> {
+        match open_below(&self.base, path, DIRECTORY) {
+            Ok(directory) if mount_of(&directory, "", AtFlags::EMPTY_PATH)? == self.mount => {
+                each_child(&directory, 0, &mut |child| remove_tree(&directory, child, 1))?;
+            }
+            Ok(_) => return Err(Errno::XDEV),
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+        remove_directory(&self.base, path)
     }
 
     /// Removes the cgroup and everything below it. A process that has just ended holds its cgroup
     /// for a moment, so this is tried until `deadline`.
     pub(crate) fn remove(&self, deadline: Instant) -> Result<()> {
-        let path = CString::new(self.path.as_str()).expect("a location has no NUL");
+        let path = CString::new(self.from_base(&self.path)).expect("a location has no NUL");
         let mut pause = Duration::from_micros(100);
         loop {
-            match remove_tree(&self.root, &path, 0) {
+            let removed = match remove_directory(&self.base, &path) {
+                Err(Errno::BUSY | Errno::NOTEMPTY) => self.remove_below(&path),
+                result => result,
+            };
+            match removed {
                 Ok(()) => return Ok(()),
                 Err(Errno::BUSY) if Instant::now() < deadline => std::thread::sleep(pause),
                 Err(errno) => return Err(errno).doing(|| format!("remove cgroup /{}", self.path)),
@@ -307,14 +416,18 @@ pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
     line.trim().parse().ok()
 }
 
-fn file_of(path: &str, file: &str) -> String {
-    if path.is_empty() { file.to_owned() } else { format!("{path}/{file}") }
+/// Joins two parts of a path, of which either may be empty.
+pub(crate) fn file_of(path: &str, file: &str) -> String {
+    match (path, file) {
+        ("", name) | (name, "") => name.to_owned(),
+        _ => format!("{path}/{file}"),
+    }
 }
 
 /// Makes `path` and its missing ancestors; says how many directories that were.
 fn make_directories(root: &OwnedFd, path: &str) -> Result<usize> {
     let make = || rustix::fs::mkdirat(root, path, Mode::from_raw_mode(0o755));
-    let failed = |errno| Err(errno).doing(|| format!("make cgroup /{path}"));
+    let failed = |errno| Err(errno).doing(|| format!("make cgroup {path}"));
     match (make(), path.rsplit_once('/')) {
         (Ok(()), _) => Ok(1),
         (Err(Errno::EXIST), _) => Ok(0),
@@ -343,14 +456,14 @@ fn take_back(root: &OwnedFd, path: &str, count: usize) {
     }
 }
 
-/// Opens below a directory of a hierarchy and nowhere else. A kernel before 5.6 has only the
+/// Opens below the base, or a directory of a hierarchy, and nowhere else. A kernel before 5.6 has only the
 /// promise that cgroup file systems hold no links.
-pub(crate) fn open_below(
+pub(crate) fn open_below<P: rustix::path::Arg + Copy>(
     directory: &OwnedFd,
-    path: &str,
+    path: P,
     flags: OFlags,
 ) -> rustix::io::Result<OwnedFd> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     match rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve) {
         Err(Errno::NOSYS) => rustix::fs::openat(directory, path, flags, Mode::empty()),
         result => result,
@@ -366,35 +479,43 @@ fn collect(directory: &OwnedFd, depth: usize, found: &mut Vec<Pid>) -> rustix::i
         Err(Errno::NOENT | Errno::NODEV | Errno::OPNOTSUPP) => {}
         Err(errno) => return Err(errno),
     }
-    each_child(directory, depth, &mut |name| match rustix::fs::openat(
-        directory,
-        name,
-        DIRECTORY,
-        Mode::empty(),
-    ) {
+    each_child(directory, depth, &mut |name| match open_child(directory, name) {
         Ok(child) => collect(&child, depth + 1, found),
         Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno),
     })
 }
 
-fn remove_tree(parent: &OwnedFd, name: &CStr, depth: usize) -> rustix::io::Result<()> {
-    let remove = || match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+/// Removes a directory that has none inside; one that is not there is fine.
+fn remove_directory(parent: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Err(Errno::NOENT) => Ok(()),
         result => result,
-    };
-    match remove() {
+    }
+}
+
+fn remove_tree(parent: &OwnedFd, name: &CStr, depth: usize) -> rustix::io::Result<()> {
+    match remove_directory(parent, name) {
         Err(Errno::BUSY | Errno::NOTEMPTY) => {}
         result => return result,
     }
-    match rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()) {
+    match open_child(parent, name) {
         Ok(directory) => {
             each_child(&directory, depth, &mut |child| remove_tree(&directory, child, depth + 1))?;
         }
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(errno),
     }
-    remove()
+    remove_directory(parent, name)
+}
+
+/// Opens a directory of a directory, and no mount upon it.
+fn open_child(parent: &OwnedFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    match rustix::fs::openat2(parent, name, DIRECTORY, Mode::empty(), resolve) {
+        Err(Errno::NOSYS) => rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()),
+        result => result,
+    }
 }
 
 /// Calls `visit` with the name of every cgroup right below `directory`.
@@ -427,9 +548,8 @@ fn each_child(
     Ok(())
 }
 
-fn open_to_write(directory: &OwnedFd, file: &str) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::openat(directory, file, flags, Mode::empty())
+fn open_to_write(base: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    open_below(base, path, OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW)
 }
 
 fn write(fd: &OwnedFd, value: &str) -> rustix::io::Result<()> {
@@ -441,14 +561,22 @@ fn write(fd: &OwnedFd, value: &str) -> rustix::io::Result<()> {
     }
 }
 
-fn write_at(directory: &OwnedFd, file: &str, value: &str) -> rustix::io::Result<()> {
-    write(&open_to_write(directory, file)?, value)
-}
-
 fn read_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let fd = rustix::fs::openat(directory, file, flags, Mode::empty())?;
-    read_whole(&fd)
+    read_whole(&open_below(directory, file, flags)?)
+}
+
+/// Reads a file that is one value, which the kernel gives in one piece.
+fn value_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
+    let fd = open_below(directory, file, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW)?;
+    let mut page = [0; 4096];
+    loop {
+        match rustix::io::read(&fd, &mut page) {
+            Err(Errno::INTR) => {}
+            Ok(count) => return Ok(String::from_utf8_lossy(&page[..count]).into_owned()),
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 /// Reads a file that the kernel makes up. Asking for a page at a time saves the many small reads

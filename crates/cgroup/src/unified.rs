@@ -74,7 +74,7 @@ impl Asked<'_> {
 }
 
 fn set_memory(place: &Asked<'_>, memory: &Memory) -> Result<()> {
-    refuse_below_use(memory, place.0.number("memory.current"))?;
+    refuse_below_use(memory, || place.0.number("memory.current"))?;
     let set = |limit: Option<i64>| limit.filter(|limit| *limit != 0);
     let (limit, swap) = (set(memory.limit), set(memory.swap));
     // An update may name the sum alone; its other part is what is set already.

@@ -209,10 +209,11 @@ fn a_mount_over_a_cgroup_is_not_followed() {
     let bind = ["mount", "--bind"].map(OsStr::new);
     assert!(mount(&[bind[0], bind[1], other.path().as_os_str(), victim.as_os_str()]));
 
-    let opened = Cgroup::open(&ground.hierarchies, &ground.location("c"));
+    let deleted = Cgroup::open(&ground.hierarchies, &ground.location("c"))
+        .and_then(|cgroup| cgroup.kill_all().and_then(|()| cgroup.delete()));
 
     assert!(mount(&[OsStr::new("umount"), victim.as_os_str()]));
-    assert!(opened.is_err());
+    assert!(deleted.is_err());
     assert!(other.path().join("canary").exists());
 }
 
