@@ -71,22 +71,37 @@ pub fn read_limited(path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
 
 /// As [`read_limited`], of an open file.
 pub fn read_fd_limited(fd: OwnedFd, limit_bytes: u64) -> Result<Vec<u8>> {
+    let too_large = || {
+        let text = format!("the content is larger than {limit_bytes} bytes");
+        crate::Error::new(crate::Kind::Exhausted, text)
+    };
     // The kernel's own files (procfs, cgroups) say that they are empty.
     let size = rustix::fs::fstat(&fd).map_or(0, |status| status.st_size.cast_unsigned());
     // One more than there are, so that the end is seen without growing.
     let expected = size.saturating_add(1).clamp(4096, 1 << 20).min(limit_bytes.saturating_add(1));
     let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(4096));
-    let count = File::from(fd)
-        .take(limit_bytes.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .doing(|| "read the content")?;
-    if count as u64 > limit_bytes {
-        return Err(crate::Error::new(
-            crate::Kind::Exhausted,
-            format!("the content is larger than {limit_bytes} bytes"),
-        ));
+    // An ordinary file that gives what it said to have, and not more although asked, ends there.
+    if (1..expected).contains(&size) {
+        let count = read_once(&fd, &mut bytes).doing(|| "read the content")?;
+        if count as u64 == size {
+            return if size > limit_bytes { Err(too_large()) } else { Ok(bytes) };
+        }
+    }
+    let rest = limit_bytes.saturating_add(1).saturating_sub(bytes.len() as u64);
+    File::from(fd).take(rest).read_to_end(&mut bytes).doing(|| "read the content")?;
+    if bytes.len() as u64 > limit_bytes {
+        return Err(too_large());
     }
     Ok(bytes)
+}
+
+fn read_once(fd: &OwnedFd, bytes: &mut Vec<u8>) -> rustix::io::Result<usize> {
+    loop {
+        match rustix::io::read(fd, rustix::buffer::spare_capacity(bytes)) {
+            Err(rustix::io::Errno::INTR) => {}
+            result => return result,
+        }
+    }
 }
 
 /// Makes a rename in `path`'s directory survive a power cut.

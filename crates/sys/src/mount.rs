@@ -130,7 +130,17 @@ fn set_raw(mount: BorrowedFd<'_>, attributes: libc::mount_attr, reach: Reach) ->
 /// A detached copy of the mount behind `place` (a directory or file anywhere in a mount), with
 /// attributes changed: one call on Linux 6.15, two before.
 pub fn copy(place: BorrowedFd<'_>, attributes: Attributes, reach: Reach) -> io::Result<OwnedFd> {
-    match copy_with_attributes(place, attributes.raw(), reach) {
+    copy_at(place, EMPTY, attributes, reach)
+}
+
+/// As [`copy`], of the mount at a path, whose links are followed.
+pub fn copy_at(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    attributes: Attributes,
+    reach: Reach,
+) -> io::Result<OwnedFd> {
+    match copy_with_attributes(directory, path, attributes.raw(), reach) {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::NOSYS) => {
             let flags = rustix::mount::OpenTreeFlags::OPEN_TREE_CLONE
                 | rustix::mount::OpenTreeFlags::OPEN_TREE_CLOEXEC
@@ -139,7 +149,7 @@ pub fn copy(place: BorrowedFd<'_>, attributes: Attributes, reach: Reach) -> io::
                     Reach::ThisMount => rustix::mount::OpenTreeFlags::empty(),
                     Reach::WholeTree => rustix::mount::OpenTreeFlags::AT_RECURSIVE,
                 };
-            let copy = rustix::mount::open_tree(place, EMPTY, flags)?;
+            let copy = rustix::mount::open_tree(directory, path, flags)?;
             set_raw(std::os::fd::AsFd::as_fd(&copy), attributes.raw(), reach)?;
             Ok(copy)
         }
@@ -148,7 +158,8 @@ pub fn copy(place: BorrowedFd<'_>, attributes: Attributes, reach: Reach) -> io::
 }
 
 fn copy_with_attributes(
-    place: BorrowedFd<'_>,
+    directory: BorrowedFd<'_>,
+    path: &CStr,
     attributes: libc::mount_attr,
     reach: Reach,
 ) -> io::Result<OwnedFd> {
@@ -158,13 +169,13 @@ fn copy_with_attributes(
         | libc::OPEN_TREE_CLOEXEC
         | libc::AT_EMPTY_PATH.unsigned_abs()
         | reach.flag();
-    // SAFETY: as in `set_raw`: a constant string and a structure on this stack are read, nothing
-    // of ours is written.
+    // SAFETY: the kernel reads a string that `CStr` ends with a zero byte, and `size` bytes of
+    // `attributes`, which lives on this stack; it writes no memory of ours.
     let result = unsafe {
         libc::syscall(
             SYS_OPEN_TREE_ATTR,
-            place.as_raw_fd(),
-            EMPTY.as_ptr(),
+            directory.as_raw_fd(),
+            path.as_ptr(),
             flags,
             &raw const attributes,
             std::mem::size_of::<libc::mount_attr>(),

@@ -8,28 +8,34 @@
 use crate::{exec, mount};
 use rustix::{
     fs::{MemfdFlags, OFlags, SealFlags, StatVfsMountFlags},
-    mount::{MountAttrFlags, OpenTreeFlags},
+    mount::MountAttrFlags,
 };
 use std::{
+    ffi::CStr,
     io,
     os::fd::{AsFd, OwnedFd},
 };
 
-const OWN_BINARY: &str = "/proc/self/exe";
+const OWN_BINARY: &CStr = c"/proc/self/exe";
+/// `TMPFS_MAGIC` (linux/magic.h), also of the kernel's files in memory.
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// Whether the running binary is such a copy already: on a mount that no path leads to and that is
 /// read-only, or sealed.
 pub fn is_sealed() -> io::Result<bool> {
+    // A read-only mount in the tree could be made writable again by the host's root, who needs no
+    // container for that; containers see it through our `exe` link only, as it is.
+    if rustix::fs::statvfs(OWN_BINARY)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(true);
+    }
+    // What can be sealed lives in memory; most binaries do not, and one question is enough.
+    if rustix::fs::statfs(OWN_BINARY)?.f_type != TMPFS_MAGIC {
+        return Ok(false);
+    }
     let own =
         rustix::fs::open(OWN_BINARY, OFlags::RDONLY | OFlags::CLOEXEC, rustix::fs::Mode::empty())?;
     let all = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW;
-    if rustix::fs::fcntl_get_seals(&own).is_ok_and(|seals| seals.contains(all)) {
-        return Ok(true);
-    }
-    // A read-only mount in the tree could be made writable again by the host's root, who needs no
-    // container for that; containers see it through our `exe` link only, as it is.
-    let filesystem = rustix::fs::fstatvfs(&own)?;
-    Ok(filesystem.f_flag.contains(StatVfsMountFlags::RDONLY))
+    Ok(rustix::fs::fcntl_get_seals(&own).is_ok_and(|seals| seals.contains(all)))
 }
 
 /// Runs the binary again, sealed, with these arguments and this environment; returns at once where
@@ -44,11 +50,8 @@ pub fn ensure(arguments: &exec::Strings, environment: &exec::Strings) -> io::Res
 
 /// An fd of the binary through a detached read-only mount. Needs CAP_SYS_ADMIN. Linux 5.12.
 pub fn read_only_mount() -> io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let tree = rustix::mount::open_tree(rustix::fs::CWD, OWN_BINARY, flags)?;
     let read_only = mount::Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
-    mount::set_attributes(tree.as_fd(), read_only, mount::Reach::ThisMount)?;
-    Ok(tree)
+    mount::copy_at(rustix::fs::CWD, OWN_BINARY, read_only, mount::Reach::ThisMount)
 }
 
 /// A sealed copy of the binary in memory.
