@@ -4,24 +4,23 @@
 //! hierarchy, as on the host. In a cgroup namespace of its own, a container sees its cgroup as the
 //! root of each; without one, its cgroup's directory is bound there.
 
-use crate::{
-    mounts::{move_onto, place_in},
-    options::Options,
-    rootfs,
-};
-use dhow_base::{Doing, Result};
+use crate::{mounts::move_onto, options::Options};
+use dhow_base::{Doing, Error, Kind, Result};
 use dhow_sys::{
     fds::leave_to_exec,
-    mount::{Attributes, Reach},
+    mount::{self, Attributes, Reach},
 };
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{CWD, Mode, OFlags},
     io::Errno,
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags},
+    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags},
 };
 use std::{
-    ffi::{CString, OsStr},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    ffi::CString,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -105,7 +104,7 @@ fn mount_version_2(
         }
         // The view is another user namespace's, which alone may mount it.
     }
-    bind(&host_path("", path), destination, options)
+    bind(&host_path("", path), destination, "", options)
 }
 
 /// A tmpfs of a directory a hierarchy, writable until they are made.
@@ -137,8 +136,7 @@ fn mount_hierarchy(
         false
     };
     if !mounted {
-        let place = place_in(tmpfs, OsStr::new(name)).doing(|| "open its directory")?;
-        bind(&host_path(name, &membership.path), place.as_fd(), options)?;
+        bind(&host_path(name, &membership.path), tmpfs, name, options)?;
     }
     link_controllers(tmpfs, name).doing(|| "link its controllers")
 }
@@ -170,12 +168,18 @@ fn host_path(hierarchy: &str, path: &str) -> PathBuf {
     Path::new(HOST).join(hierarchy).join(path.trim_start_matches('/'))
 }
 
-fn bind(source: &Path, destination: BorrowedFd<'_>, options: &Options) -> Result<()> {
+/// Binds a cgroup's directory on `name` below an fd; on the fd itself where the name is empty.
+fn bind(source: &Path, below: BorrowedFd<'_>, name: &str, options: &Options) -> Result<()> {
     let doing = || format!("bind {}", source.display());
-    let copy = rootfs::copy_of(source, Reach::ThisMount).doing(doing)?;
     let attributes = Attributes { set: options.set, clear: options.clear, propagation: None };
-    dhow_sys::mount::set_attributes(copy.as_fd(), attributes, Reach::ThisMount).doing(doing)?;
-    move_onto(copy.as_fd(), destination).doing(doing)
+    let path = CString::new(source.as_os_str().as_bytes()).map_err(|_| {
+        Error::new(Kind::Invalid, format!("bind {}: a zero byte", source.display()))
+    })?;
+    let copy = mount::copy_at(CWD, &path, attributes, Reach::ThisMount).doing(doing)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(&copy, "", below, name, flags).doing(doing)?;
+    leave_to_exec(copy);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -69,19 +69,22 @@ impl Program {
 
     /// Runs it; comes back with the reason why that is not possible.
     pub(crate) fn run(&self) -> Error {
-        let mut worst = io::Error::from(Errno::NOENT);
+        let mut worst = None;
         for path in &self.candidates {
             let error = execve(path, &self.arguments, &self.environment);
-            if error.raw_os_error() == Some(Errno::NOENT.raw_os_error()) && exists(path) {
-                return self.without_interpreter(error);
-            }
             match Errno::from_io_error(&error) {
                 Some(Errno::NOENT | Errno::NOTDIR) => {}
-                Some(Errno::ACCESS) => worst = error,
+                Some(Errno::ACCESS) => worst = Some(error),
                 _ => return self.explain(error),
             }
         }
-        self.explain(worst)
+        let missing = io::Error::from(Errno::NOENT);
+        match worst {
+            Some(error) => self.explain(error),
+            // Only now, since most names are in the last directory that is tried.
+            None if self.candidates.iter().any(exists) => self.without_interpreter(missing),
+            None => self.explain(missing),
+        }
     }
 
     /// The errors in the words that engines and their users know from runc.

@@ -8,11 +8,7 @@ use dhow_sys::{
     mount::{Attributes, Propagation, Reach},
     union::{self, Failure},
 };
-use rustix::{
-    fs::CWD,
-    io::Errno,
-    mount::{MoveMountFlags, OpenTreeFlags},
-};
+use rustix::{fs::CWD, io::Errno, mount::MoveMountFlags};
 use std::{
     os::fd::{BorrowedFd, OwnedFd},
     path::Path,
@@ -92,13 +88,4 @@ pub(crate) fn attach(root: &OwnedFd, mountpoint: &Path) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
     rustix::mount::move_mount(root, "", CWD, mountpoint, flags)
         .doing(|| format!("attach the root filesystem to {}", mountpoint.display()))
-}
-
-/// A copy of one mount of the calling process's namespace.
-pub(crate) fn copy_of(path: &Path, reach: Reach) -> std::io::Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if reach == Reach::WholeTree {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    Ok(rustix::mount::open_tree(CWD, path, flags)?)
 }
