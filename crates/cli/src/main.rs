@@ -1,7 +1,5 @@
 //! The one binary.
 
-use std::process::ExitCode;
+#![no_main]
 
-fn main() -> ExitCode {
-    dhow_cli::main()
-}
+dhow_sys::entry!(dhow_cli::main);

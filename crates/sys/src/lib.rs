@@ -9,6 +9,7 @@ pub mod attempt;
 pub mod bpf;
 pub mod clone;
 pub mod courier;
+pub mod entry;
 pub mod exec;
 pub mod fds;
 pub mod filter;

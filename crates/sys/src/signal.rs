@@ -46,6 +46,15 @@ pub fn reset(ignored: u64) -> io::Result<()> {
     set_mask(libc::SIG_SETMASK, &Set::of(&[]))
 }
 
+/// Makes a write to a pipe that nobody reads an error, where it would end the process.
+pub fn ignore_broken_pipes() -> io::Result<()> {
+    // SAFETY: SIG_IGN installs no function, so nothing of ours can be called.
+    if unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) } == libc::SIG_ERR {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// The signal with this number, real-time ones too; `None` outside of 1 to 64.
 pub fn from_number(number: i32) -> Option<Signal> {
     if !(1..=64).contains(&number) {
