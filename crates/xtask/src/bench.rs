@@ -5,16 +5,22 @@
 //! medians. A peer that is not installed, or does not work here, is named as missing and never
 //! guessed. What is measured is the wall time of the whole command.
 
+mod docker;
 mod field;
 mod report;
+mod runtimes;
 mod stopwatch;
 
 use crate::{complain, say, suite, workspace::Workspace};
 use clap::ValueEnum;
 use dhow_base::{Error, Kind, Result};
-use field::{Contender, Field, Row};
+use field::{Contender, Field, ROUND, Row, Step};
 use report::{Machine, Report, RowReport};
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 use stopwatch::Timed;
 
 pub(crate) use stopwatch::measure;
@@ -61,22 +67,42 @@ pub(crate) enum RowName {
     Ps,
     /// `pull` of an image of more than 400 MB from a registry on loopback
     Pull,
+    /// The runtimes alone: create, start and delete of `true`
+    Runtime,
+    /// The runtimes alone: `exec` of `true` in a running container
+    RuntimeExec,
+    /// The runtimes alone: `state`
+    RuntimeState,
+    /// The runtimes alone: `kill` with a signal that changes nothing
+    RuntimeKill,
+    /// The runtimes alone: `ps`
+    RuntimePs,
+    /// The runtimes alone: `list` with one container
+    RuntimeList,
+    /// The runtimes alone: 200 containers, 8 at a time
+    Storm,
 }
 
 impl RowName {
     fn rounds(self) -> usize {
         match self {
-            Self::Version => 50,
             Self::Run | Self::Exec | Self::Ps => 20,
-            Self::Pull => 3,
+            Self::Pull | Self::Storm => 3,
+            _ => 50,
         }
     }
 
     fn warm_up(self) -> usize {
         match self {
             Self::Pull => 1,
+            Self::Storm => 0,
             _ => 3,
         }
+    }
+
+    /// Whether engines take part, and not only runtimes.
+    pub(crate) fn is_of_engines(self) -> bool {
+        matches!(self, Self::Version | Self::Run | Self::Exec | Self::Ps | Self::Pull)
     }
 
     /// As it is written on the command line.
@@ -153,21 +179,32 @@ fn in_turn<'a>(contenders: &[&'a Contender], round: usize) -> Vec<&'a Contender>
     order
 }
 
-/// Brings about the state that the command wants, untimed, then times the command.
+/// Goes through a contender's steps; the sum of the timed ones, or what a command said that failed.
 fn attempt(
     field: &mut Field,
     contender: &Contender,
-) -> Result<std::result::Result<std::time::Duration, String>> {
-    for words in &contender.before {
-        // To remove what is not there fails, and that is well; what matters is the timed command.
-        let _ignored = field.time(contender.place, words)?;
+) -> Result<std::result::Result<Duration, String>> {
+    let number = field.next_number().to_string();
+    let fill = |words: &[String]| -> Vec<String> {
+        words.iter().map(|word| word.replace(ROUND, &number)).collect()
+    };
+    let mut sum = Duration::ZERO;
+    for step in &contender.steps {
+        match step {
+            Step::Prepare(words) => drop(field.time(contender.place, &fill(words))?),
+            Step::AwaitEnd(path) => stopwatch::await_end(Path::new(&path.replace(ROUND, &number)))?,
+            Step::Time(words) => {
+                let words = fill(words);
+                let Timed { took, code, said } = field.time(contender.place, &words)?;
+                if code != 0 {
+                    let last = said.lines().last().unwrap_or_default();
+                    return Ok(Err(format!("`{}` ended with {code}: {last}", words.join(" "))));
+                }
+                sum += took;
+            }
+        }
     }
-    let Timed { took, code, said } = field.time(contender.place, &contender.timed)?;
-    if code == 0 {
-        return Ok(Ok(took));
-    }
-    let last = said.lines().last().unwrap_or_default().to_owned();
-    Ok(Err(format!("`{}` ended with {code}: {last}", contender.timed.join(" "))))
+    Ok(Ok(sum))
 }
 
 #[cfg(test)]
@@ -177,12 +214,8 @@ mod tests {
 
     #[test]
     fn everybody_runs_once_a_round_and_first_in_some_round() {
-        let named = |name: &str| Contender {
-            name: name.into(),
-            place: Place::Host,
-            before: Vec::new(),
-            timed: Vec::new(),
-        };
+        let named =
+            |name: &str| Contender { name: name.into(), place: Place::Host, steps: Vec::new() };
         let (a, b, c) = (named("a"), named("b"), named("c"));
         let all = [&a, &b, &c];
 

@@ -4,7 +4,8 @@
 //! registry from which all pull the same images. It is gone when the field is dropped.
 
 use super::{
-    RowName,
+    RowName, docker,
+    runtimes::Runtimes,
     stopwatch::{self, Outpost, Timed},
 };
 use crate::complain;
@@ -14,7 +15,6 @@ use dhow_testkit::{
     image::{Compression, Image, Layout},
     need, rootfs,
 };
-use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -31,15 +31,28 @@ pub(crate) enum Place {
     Outpost,
 }
 
-/// One command of a row.
+/// One thing that a contender does in a round.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// A command that is not timed, and may fail: to remove what is not there is well.
+    Prepare(Vec<String>),
+    /// A command that is timed and must not fail.
+    Time(Vec<String>),
+    /// Waits, untimed, until the process has ended whose number is in this file.
+    AwaitEnd(String),
+}
+
+/// Who takes part in a row, with the steps of a round. The word [`ROUND`] in them becomes a number
+/// that no round had before.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
     pub(crate) name: String,
     pub(crate) place: Place,
-    /// What must be done before each round, untimed.
-    pub(crate) before: Vec<Vec<String>>,
-    pub(crate) timed: Vec<String>,
+    pub(crate) steps: Vec<Step>,
 }
+
+/// Stands for the number of the round.
+pub(crate) const ROUND: &str = "{round}";
 
 /// One row: dhow first, then its peers.
 #[derive(Clone, Debug)]
@@ -52,15 +65,15 @@ pub(crate) struct Row {
 
 /// An engine, as far as the rows need to know it.
 #[derive(Clone, Debug)]
-struct Engine {
-    name: &'static str,
-    place: Place,
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
     /// The program with its global options.
-    prefix: Vec<String>,
+    pub(crate) prefix: Vec<String>,
     /// What `pull` needs for a registry that speaks HTTP.
-    pull: &'static [&'static str],
+    pub(crate) pull: &'static [&'static str],
     /// What `run` needs besides the options that all have in common.
-    run: &'static [&'static str],
+    pub(crate) run: &'static [&'static str],
 }
 
 impl Engine {
@@ -86,6 +99,9 @@ pub(crate) struct Field {
     registry: Option<Registry>,
     /// Engines that have the small image already.
     supplied: bool,
+    runtimes: Option<Runtimes>,
+    /// How many rounds there were, of all contenders together.
+    rounds: u64,
     home: TempDir,
 }
 
@@ -106,12 +122,27 @@ impl Field {
             Some(podman) => engines.push(podman_engine(&podman, home.path())),
             None => missing.push(("podman".to_owned(), "not installed".to_owned())),
         }
-        match docker() {
+        let mut outpost = Outpost::start()?;
+        match docker::start(home.path(), &mut outpost) {
             Ok(docker) => engines.push(docker),
-            Err(reason) => missing.push(("docker".to_owned(), reason.to_owned())),
+            Err(error) => missing.push(("docker".to_owned(), error.one_line())),
         }
-        let outpost = Outpost::start()?;
-        Ok(Self { engines, missing, outpost, registry: None, supplied: false, home })
+        Ok(Self {
+            engines,
+            missing,
+            outpost,
+            registry: None,
+            supplied: false,
+            runtimes: None,
+            rounds: 0,
+            home,
+        })
+    }
+
+    /// A number that no round had before.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.rounds += 1;
+        self.rounds
     }
 
     /// Makes a row ready: images are there, containers run.
@@ -122,14 +153,34 @@ impl Field {
             RowName::Exec => self.with_resident(&["exec", RESIDENT, "true"])?,
             RowName::Ps => self.with_resident(&["ps"])?,
             RowName::Pull => self.pulls()?,
+            RowName::Runtime
+            | RowName::RuntimeExec
+            | RowName::RuntimeState
+            | RowName::RuntimeKill
+            | RowName::RuntimePs
+            | RowName::RuntimeList
+            | RowName::Storm => self.runtimes()?.contenders(name),
         };
-        let mut missing = self.missing.clone();
+        let mut missing = if name.is_of_engines() { self.missing.clone() } else { Vec::new() };
         // A client alone can say its version.
         missing.retain(|(peer, _)| !contenders.iter().any(|contender| contender.name == *peer));
         for tool in peers_of(name).iter().filter(|tool| need::tool(tool).is_none()) {
             missing.push(((*tool).to_owned(), "not installed".to_owned()));
         }
         Ok(Row { name, contenders, missing })
+    }
+
+    /// The runtimes with their bundles, and a container of each that runs.
+    fn runtimes(&mut self) -> Result<&Runtimes> {
+        if self.runtimes.is_none() {
+            let dhow = PathBuf::from(&self.engines[0].prefix[0]);
+            let runtimes = Runtimes::prepare(&dhow, self.home.path())?;
+            for words in runtimes.residents() {
+                self.quietly(Place::Outpost, &words);
+            }
+            self.runtimes = Some(runtimes);
+        }
+        Ok(self.runtimes.as_ref().expect("it was just made"))
     }
 
     /// Takes away what the row left.
@@ -169,34 +220,8 @@ impl Field {
             words.extend([image.as_str(), "true"]);
             contenders.push(timed(engine, &words));
         }
-        for runtime in ["crun", "runc"] {
-            if let Some(path) = need::tool(runtime) {
-                contenders.push(self.bare(runtime, &path)?);
-            }
-        }
+        contenders.extend(self.runtimes()?.alone());
         Ok(contenders)
-    }
-
-    /// The runtime alone on a bundle: what an engine on top of it can at best achieve.
-    fn bare(&mut self, name: &str, runtime: &Path) -> Result<Contender> {
-        let bundle = self.home.path().join(format!("bundle-{name}"));
-        fs::create_dir_all(&bundle).doing(|| format!("create {}", bundle.display()))?;
-        let root = rootfs::busybox()?;
-        let rootfs = bundle.join("rootfs");
-        if !rootfs.exists() {
-            let mut copy = Command::new("cp");
-            copy.arg("-a").arg(root.path()).arg(&rootfs);
-            succeed(&mut copy)?;
-            succeed(Command::new(runtime).arg("spec").current_dir(&bundle))?;
-            adapt_spec(&bundle.join("config.json"))?;
-        }
-        let words = [&shown(runtime), "run", "--bundle", &shown(&bundle), "dhow-bench-bare"];
-        Ok(Contender {
-            name: format!("{name} alone, on a bundle"),
-            place: Place::Outpost,
-            before: Vec::new(),
-            timed: words.map(str::to_owned).to_vec(),
-        })
     }
 
     fn with_resident(&mut self, words: &[&str]) -> Result<Vec<Contender>> {
@@ -212,24 +237,35 @@ impl Field {
         Ok(contenders)
     }
 
+    /// Every round pulls into storage that was never used: ext4 passes the inodes that were freed
+    /// in the last minutes when it looks for a free one, which would be measured instead.
     fn pulls(&mut self) -> Result<Vec<Contender>> {
         let layout = rootfs::python_image()?;
         let registry = self.registry()?;
         registry.push(&layout.reference("python"), "python:latest")?;
         let image = registry.reference("python:latest");
-        let sync = vec!["sync".to_owned()];
+        // What one contender wrote must not be written back in the time of the next.
+        let sync = Step::Prepare(vec!["sync".to_owned()]);
+        let home = self.home.path().join(format!("pull-{ROUND}"));
         let mut contenders = Vec::new();
         for engine in &self.engines {
+            let (fresh, prepare) = match engine.name {
+                "dhow" => (dhow_engine(Path::new(&engine.prefix[0]), &home), None),
+                "podman" => (podman_engine(Path::new(&engine.prefix[0]), &home), None),
+                _ => (engine.clone(), Some(docker::fresh(self.home.path(), &home))),
+            };
             let mut words = vec!["pull"];
             words.extend(engine.pull);
             words.push(&image);
-            let mut contender = timed(engine, &words);
-            // What one contender wrote must not be written back in the time of the next.
-            contender.before = vec![engine.words(&["rmi", "-f", &image]), sync.clone()];
-            contenders.push(contender);
+            let mut steps: Vec<Step> = prepare.map(Step::Prepare).into_iter().collect();
+            steps.extend([sync.clone(), Step::Time(fresh.words(&words))]);
+            let name = engine.name.to_owned();
+            // The daemon is started where the others' commands run.
+            let place = if engine.name == "docker" { Place::Outpost } else { engine.place };
+            contenders.push(Contender { name, place, steps });
         }
         if let Some(skopeo) = need::tool("skopeo") {
-            let copy = shown(&self.home.path().join("skopeo"));
+            let copy = shown(&home.join("skopeo"));
             let words = [
                 &shown(&skopeo),
                 "--insecure-policy",
@@ -239,11 +275,13 @@ impl Field {
                 &format!("docker://{image}"),
                 &format!("dir:{copy}"),
             ];
-            let remove = ["rm", "-rf", &copy].map(str::to_owned).to_vec();
-            let mut contender =
-                contender("skopeo copy, not unpacked", words.map(str::to_owned).to_vec());
-            contender.before = vec![remove, sync];
-            contenders.push(contender);
+            let make = ["mkdir", "-p", &copy].map(str::to_owned).to_vec();
+            let copy = Step::Time(words.map(str::to_owned).to_vec());
+            contenders.push(Contender {
+                name: "skopeo copy, not unpacked".to_owned(),
+                place: Place::Host,
+                steps: vec![Step::Prepare(make), sync, copy],
+            });
         }
         Ok(contenders)
     }
@@ -294,18 +332,15 @@ impl Field {
 
 impl Drop for Field {
     fn drop(&mut self) {
-        let registry = self.registry.as_ref().map(|registry| registry.reference("box:latest"));
         for engine in self.engines.clone() {
-            if engine.name == "docker" {
-                // Docker has one storage for everybody: only what the bench brought is removed.
-                let images = registry.iter().map(|image| engine.words(&["rmi", "-f", image]));
-                for words in images.collect::<Vec<_>>() {
-                    self.quietly(engine.place, &words);
-                }
-            } else if self.supplied {
+            if self.supplied && engine.name != "docker" {
                 self.quietly(engine.place, &engine.words(&["rm", "-f", "-a"]));
             }
         }
+        for words in self.runtimes.take().iter().flat_map(Runtimes::farewells) {
+            self.quietly(Place::Outpost, &words);
+        }
+        self.quietly(Place::Outpost, &docker::stop(self.home.path()));
         remove_empty_cgroups();
     }
 }
@@ -327,19 +362,19 @@ fn peers_of(row: RowName) -> &'static [&'static str] {
         RowName::Run => &["crun", "runc"],
         RowName::Pull => &["skopeo"],
         RowName::Exec | RowName::Ps => &[],
+        _ => &["crun", "runc"],
     }
 }
 
 fn contender(name: &str, timed: Vec<String>) -> Contender {
-    Contender { name: name.to_owned(), place: Place::Host, before: Vec::new(), timed }
+    Contender { name: name.to_owned(), place: Place::Host, steps: vec![Step::Time(timed)] }
 }
 
 fn timed(engine: &Engine, words: &[&str]) -> Contender {
     Contender {
         name: engine.name.to_owned(),
         place: engine.place,
-        before: Vec::new(),
-        timed: engine.words(words),
+        steps: vec![Step::Time(engine.words(words))],
     }
 }
 
@@ -384,33 +419,7 @@ fn podman_engine(podman: &Path, home: &Path) -> Engine {
     }
 }
 
-fn docker() -> Result<Engine, &'static str> {
-    let docker = need::tool("docker").ok_or("not installed")?;
-    let answer = Command::new(&docker).arg("ps").output();
-    if !answer.is_ok_and(|output| output.status.success()) {
-        return Err("its daemon does not answer");
-    }
-    Ok(Engine {
-        name: "docker",
-        place: Place::Host,
-        prefix: vec![shown(&docker)],
-        pull: &["--quiet"],
-        run: &[],
-    })
-}
-
-/// Makes the runtime's own default bundle run `true` without a terminal.
-fn adapt_spec(path: &PathBuf) -> Result<()> {
-    let doing = || format!("adapt {}", path.display());
-    let text = fs::read(path).doing(doing)?;
-    let mut spec: Value = serde_json::from_slice(&text)
-        .map_err(|error| Error::new(Kind::Corrupt, doing()).because(error))?;
-    spec["process"]["terminal"] = json!(false);
-    spec["process"]["args"] = json!(["true"]);
-    fs::write(path, spec.to_string()).doing(doing)
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let output = command.output().doing(|| format!("run {shown}"))?;
     if output.status.success() {
@@ -420,6 +429,6 @@ fn succeed(command: &mut Command) -> Result<()> {
     Err(Error::new(Kind::Internal, format!("run {shown}: {said}")))
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
 }

@@ -11,11 +11,13 @@
 //! ```
 
 use dhow_base::{Doing, Error, Kind, Result};
+use dhow_testkit::need;
 use serde_json::{Value, json};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read, Seek, Write},
     os::unix::process::ExitStatusExt,
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -46,6 +48,19 @@ pub(crate) fn time(words: &[String]) -> Result<Timed> {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     let said = if code == 0 { String::new() } else { end_of(&mut errors).doing(doing)? };
     Ok(Timed { took, code, said })
+}
+
+/// Waits until the process has ended whose number is in this file; whether it is reaped does not
+/// matter.
+pub(crate) fn await_end(path: &Path) -> Result<()> {
+    let doing = || format!("wait for the process in {}", path.display());
+    let text = fs::read_to_string(path).doing(doing)?;
+    let lives = || {
+        fs::read_to_string(format!("/proc/{}/stat", text.trim()))
+            .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().starts_with(" Z"))
+    };
+    let ended = need::eventually(Duration::from_secs(30), || (!lives()).then_some(()));
+    ended.ok_or_else(|| Error::new(Kind::TimedOut, doing()))
 }
 
 fn end_of(file: &mut File) -> io::Result<String> {

@@ -1,0 +1,73 @@
+//! A docker daemon of the bench's own: its storage, sockets and processes are below the bench's
+//! directory, and it changes no network of the machine.
+//!
+//! ```text
+//!   start ─▶ docker.sock, docker.pid ── fresh ─▶ the same with another storage ── stop ─▶ gone
+//! ```
+//!
+//! It runs in the outpost, since the daemon refuses hybrid cgroups as the runtimes do.
+
+use super::{
+    field::{Engine, Place, shown},
+    stopwatch::Outpost,
+};
+use dhow_base::{Error, Kind, Result};
+use dhow_testkit::need;
+use std::path::Path;
+
+/// Ends the daemon that the file names, and waits for it: `$1` is the bench's directory.
+const STOP: &str = r#"
+if [ -f "$1/docker.pid" ]; then
+    pid=$(cat "$1/docker.pid"); kill "$pid"
+    for i in $(seq 300); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+fi"#;
+
+/// Starts a daemon and waits until it answers: `$2` is its storage.
+const START: &str = r#"
+mkdir -p "$2"
+dockerd --data-root "$2" --exec-root "$1/docker-exec" --pidfile "$1/docker.pid" \
+    -H "unix://$1/docker.sock" --bridge=none --iptables=false --ip6tables=false \
+    </dev/null >"$1/docker.log" 2>&1 &
+for i in $(seq 300); do
+    docker -H "unix://$1/docker.sock" ps >/dev/null 2>&1 && exit 0
+    sleep 0.1
+done
+grep -v level=info "$1/docker.log" | tail -n 1 >&2
+exit 1"#;
+
+/// Starts the daemon, if there is one.
+pub(super) fn start(home: &Path, outpost: &mut Outpost) -> Result<Engine> {
+    let client = need::tool("docker")
+        .filter(|_| need::tool("dockerd").is_some() && need::tool("containerd").is_some())
+        .ok_or_else(|| Error::new(Kind::NotFound, "not installed"))?;
+    let started = outpost.time(&fresh(home, &home.join("docker")))?;
+    if started.code != 0 {
+        return Err(Error::new(Kind::Unavailable, format!("start dockerd: {}", started.said)));
+    }
+    Ok(Engine {
+        name: "docker",
+        place: Place::Host,
+        prefix: vec![
+            shown(&client),
+            "-H".to_owned(),
+            format!("unix://{}/docker.sock", shown(home)),
+        ],
+        pull: &["--quiet"],
+        run: &[],
+    })
+}
+
+/// The command that starts the daemon again, with its storage there.
+pub(super) fn fresh(home: &Path, storage: &Path) -> Vec<String> {
+    shell(&format!("{STOP}{START}"), &[home, storage])
+}
+
+/// The command that ends it.
+pub(super) fn stop(home: &Path) -> Vec<String> {
+    shell(STOP, &[home])
+}
+
+fn shell(script: &str, arguments: &[&Path]) -> Vec<String> {
+    let words = ["sh", "-c", script, "docker"].map(str::to_owned);
+    words.into_iter().chain(arguments.iter().map(|path| shown(path))).collect()
+}
