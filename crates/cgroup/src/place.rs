@@ -56,7 +56,7 @@ impl Place {
         location: &Location,
     ) -> Result<Self> {
         let place = Self::named(base, hierarchy, location);
-        let made = make_directories(base, &place.from_base(&place.path))?;
+        let made = make_directories(base, &place.below_base(&place.path))?;
         if made == 0 {
             place.exists()?;
         }
@@ -80,7 +80,7 @@ impl Place {
     /// Whether it is there.
     pub(crate) fn exists(&self) -> Result<bool> {
         let doing = || format!("open cgroup {}", self.name());
-        match mount_of(&self.base, &self.from_base(&self.path), AtFlags::empty()) {
+        match mount_of(&self.base, &self.below_base(&self.path), AtFlags::empty()) {
             Ok(mount) => self.refuse_other(mount).doing(doing).map(|()| true),
             Err(Errno::NOENT | Errno::NODEV) => Ok(false),
             Err(errno) => Err(errno).doing(doing),
@@ -93,7 +93,8 @@ impl Place {
             return Ok(directory);
         }
         let doing = || format!("open cgroup {}", self.name());
-        let opened = open_below(&self.base, &self.from_base(&self.path), DIRECTORY).doing(doing)?;
+        let opened =
+            open_below(&self.base, &self.below_base(&self.path), DIRECTORY).doing(doing)?;
         let mount = mount_of(&opened, "", AtFlags::EMPTY_PATH).doing(doing)?;
         self.refuse_other(mount).doing(doing)?;
         Ok(self.directory.get_or_init(|| opened))
@@ -109,13 +110,13 @@ impl Place {
     }
 
     /// The path from the base of something in the hierarchy.
-    fn from_base(&self, path: &str) -> String {
+    fn below_base(&self, path: &str) -> String {
         file_of(&self.hierarchy, path)
     }
 
     /// The path from the base of one of its files.
     fn file(&self, file: &str) -> String {
-        file_of(&self.from_base(&self.path), file)
+        file_of(&self.below_base(&self.path), file)
     }
 
     /// Whether its owner is the user that we are, or one that we are root over. An ordinary user who
@@ -125,7 +126,7 @@ impl Place {
         const NOBODY_KNOWN: u32 = 65_534;
         let user = rustix::process::geteuid();
         let status =
-            rustix::fs::statat(&self.base, self.from_base(&self.path), AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::statat(&self.base, self.below_base(&self.path), AtFlags::SYMLINK_NOFOLLOW)
                 .doing(|| format!("find the owner of cgroup {}", self.name()))?;
         Ok(status.st_uid == user.as_raw() || (user.is_root() && status.st_uid != NOBODY_KNOWN))
     }
@@ -165,13 +166,13 @@ impl Place {
 
     /// Removes what [`make`](Self::make) made, as far as nobody uses it.
     pub(crate) fn take_back(&self) {
-        take_back(&self.base, &self.from_base(&self.path), self.made);
+        take_back(&self.base, &self.below_base(&self.path), self.made);
     }
 
     /// Where it is, as the host's paths have it, for programs that know cgroups by their paths.
     pub(crate) fn host_path(&self) -> Option<PathBuf> {
         let is_there = self.exists().unwrap_or(false);
-        is_there.then(|| Path::new(MOUNTPOINT).join(self.from_base(&self.path)))
+        is_there.then(|| Path::new(MOUNTPOINT).join(self.below_base(&self.path)))
     }
 
     /// Whether it has a version 1 controller.
@@ -240,7 +241,7 @@ impl Place {
     /// The names of its files; none where they cannot be listed.
     pub(crate) fn files(&self) -> Vec<String> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let listed = open_below(&self.base, &self.from_base(&self.path), flags);
+        let listed = open_below(&self.base, &self.below_base(&self.path), flags);
         let Ok(listed) = listed.and_then(Dir::new) else { return Vec::new() };
         listed
             .filter_map(|entry| entry.ok()?.file_name().to_str().ok().map(str::to_owned))
@@ -296,11 +297,11 @@ impl Place {
     }
 
     fn read_of(&self, path: &str, file: &str) -> rustix::io::Result<String> {
-        value_at(&self.base, &self.from_base(&file_of(path, file)))
+        value_at(&self.base, &self.below_base(&file_of(path, file)))
     }
 
     fn write_of(&self, path: &str, file: &str, value: &str) -> rustix::io::Result<()> {
-        write(&open_to_write(&self.base, &self.from_base(&file_of(path, file)))?, value)
+        write(&open_to_write(&self.base, &self.below_base(&file_of(path, file)))?, value)
     }
 
     /// Turns on what there is of these controllers, from the root down to the parent (version 2).
@@ -393,7 +394,7 @@ impl Place {
     /// Removes the cgroup and everything below it. A process that has just ended holds its cgroup
     /// for a moment, so this is tried until `deadline`.
     pub(crate) fn remove(&self, deadline: Instant) -> Result<()> {
-        let path = CString::new(self.from_base(&self.path)).expect("a location has no NUL");
+        let path = CString::new(self.below_base(&self.path)).expect("a location has no NUL");
         let mut pause = Duration::from_micros(100);
         loop {
             let removed = match remove_directory(&self.base, &path) {

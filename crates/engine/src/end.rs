@@ -58,13 +58,10 @@ impl Engine {
         let seconds = timeout_seconds.unwrap_or(record.stop_timeout_seconds);
         let Some(handle) = open(process)? else { return self.settle(row) };
         signal(&handle, record.stop_signal)?;
-        if !ended_within(&handle, Duration::from_secs(seconds.into()))? {
-            if !self.kill_and_wait(row, &handle)? {
-                return Err(Error::new(
-                    Kind::TimedOut,
-                    format!("process {} does not end", process.pid),
-                ));
-            }
+        let patience = Duration::from_secs(seconds.into());
+        if !ended_within(&handle, patience)? && !self.kill_and_wait(row, &handle)? {
+            let text = format!("process {} does not end", process.pid);
+            return Err(Error::new(Kind::TimedOut, text));
         }
         self.state
             .write(|write| events::record(write, "container", "stop", row.id.as_str(), "{}"))?;

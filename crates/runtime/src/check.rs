@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn each_broken_promise_is_named() {
-        let cases: [(&str, fn(&mut Spec)); 15] = [
+        type Break = fn(&mut Spec);
+        let cases: [(&str, Break); 15] = [
             ("ociVersion", |spec| spec.oci_version.clear()),
             ("root", |spec| spec.root = None),
             ("root.path", |spec| spec.root.as_mut().unwrap().path = "".into()),

@@ -202,11 +202,11 @@ fn hunt() -> io::Result<()> {
 /// A program of the runtime's: whatever can be written or read of it is a breach.
 fn prey(pid: &str, program: &str) {
     // It may turn into our own program between two looks; what is opened is looked at again.
-    if let Ok(mut file) = OpenOptions::new().append(true).open(program) {
-        if file.metadata().map(|meta| meta.ino()).ok() != own_inode() {
-            let written = file.write_all(b"breach");
-            say(&format!("BREACH opened {program} for writing: {written:?}"));
-        }
+    if let Ok(mut file) = OpenOptions::new().append(true).open(program)
+        && file.metadata().map(|meta| meta.ino()).ok() != own_inode()
+    {
+        let written = file.write_all(b"breach");
+        say(&format!("BREACH opened {program} for writing: {written:?}"));
     }
     // A process of the container's may be our binary too, if it says so; its variables are the
     // container's own then.

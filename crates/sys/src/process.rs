@@ -134,10 +134,11 @@ mod tests {
 
     #[test]
     fn what_a_child_used_is_told_with_its_end() {
-        let child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let mut child = std::process::Command::new("sh").args(["-c", "exit 7"]).spawn().unwrap();
 
         let usage = reap_with_usage(rustix::process::Pid::from_child(&child)).unwrap();
 
+        assert!(child.wait().is_err(), "it is reaped");
         assert_eq!(usage.code, 7);
         assert!(usage.peak_bytes > 100_000, "{usage:?}");
     }
