@@ -411,8 +411,11 @@ impl Shelf {
         end(&record).doing(doing)?;
         let cleaned = delete(&leftovers(&record)).doing(doing);
         let place = self.place(id)?;
-        let removed = std::fs::remove_dir_all(&place)
-            .doing(|| format!("remove the record {}", place.display()));
+        let removed = match std::fs::remove_dir_all(&place) {
+            // Somebody else deletes it too.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => result.doing(|| format!("remove the record {}", place.display())),
+        };
         cleaned.and_then(|warnings| removed.map(|()| warnings))
     }
 
@@ -716,7 +719,11 @@ fn has_own_pids(spec: &Spec) -> bool {
 /// By version 1 a frozen process does not even die.
 fn thaw_dying(record: &Record) -> Result<()> {
     match container::cgroup(&record.id, &record.spec, &record.driver) {
-        Ok(cgroup) if cgroup.is_frozen().unwrap_or(false) => cgroup.thaw(),
+        Ok(cgroup) if cgroup.is_frozen().unwrap_or(false) => match cgroup.thaw() {
+            // Whoever stayed with the container has removed it meanwhile.
+            Err(error) if error.kind() == Kind::NotFound => Ok(()),
+            result => result,
+        },
         _ => Ok(()),
     }
 }

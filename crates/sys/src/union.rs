@@ -90,7 +90,7 @@ fn overlay(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, F
         return bind_read_only(only);
     }
     match overlay_of_many(lower, upper) {
-        // An older kernel takes every word and refuses the whole, without a reason.
+        // An older kernel takes every word without a comma and refuses the whole, without a reason.
         Err(Failure { step, source })
             if step == SILENT && source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) =>
         {
@@ -107,8 +107,10 @@ const SILENT: &str = "mount the overlay";
 fn overlay_of_many(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, Failure> {
     let context = open_context()?;
     for layer in lower {
-        fsconfig_set_string(context.as_fd(), "lowerdir+", layer)
-            .map_err(failed(|| format!("use {} as a layer", layer.display())))?;
+        fsconfig_set_string(context.as_fd(), "lowerdir+", layer).map_err(|errno| match errno {
+            Errno::INVAL => failed(|| SILENT.to_owned())(errno),
+            _ => failed(|| format!("use {} as a layer", layer.display()))(errno),
+        })?;
     }
     if let Some(upper) = upper {
         set_upper(context.as_fd(), upper, [&upper.upper, &upper.work])?;
