@@ -28,6 +28,7 @@ mod lists;
 mod logs;
 mod run;
 #[cfg(test)]
+mod runtime_budgets;
 mod runtime_checkpoint;
 #[cfg(test)]
 mod runtime_errors;

@@ -1,0 +1,137 @@
+//! What a container may cost at most: system calls, memory, and many at once.
+//!
+//! The bounds are a little above what was measured on a machine with ten cgroup hierarchies of
+//! version 1, where everything costs most. Time is the bench's business: a test that depends on it
+//! fails on a busy machine.
+
+use crate::bundle::Bundle;
+use dhow_seccomp::{Arch, default_profile};
+use dhow_testkit::{need, needs, needs_root, needs_tool};
+use serde_json::json;
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// How long a traced creation may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A bundle with all that a container usually has: the default profile and limits.
+fn bundle(command: &[&str], memory_bytes: u64) -> Bundle {
+    let bundle = Bundle::new(command);
+    bundle.change(|spec| {
+        spec["linux"]["seccomp"] = json!(default_profile::<&str>(Arch::NATIVE, &[]));
+        spec["linux"]["resources"]["pids"] = json!({"limit": 100});
+        spec["linux"]["resources"]["cpu"] = json!({"shares": 512});
+        spec["linux"]["resources"]["memory"] = json!({"limit": memory_bytes});
+    });
+    bundle
+}
+
+/// Starts a command under a tracer, with streams that nobody reads.
+fn traced(bundle: &Bundle, trace: &Path, words: &[&str]) -> Child {
+    let inner = bundle.command(words);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-q", "-o"]).arg(trace).arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(&bundle.path);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// System calls that a trace shows, of all processes.
+fn calls(trace: &Path) -> usize {
+    let text = fs::read_to_string(trace).unwrap();
+    let is_call = |line: &&str| {
+        !line.contains("resumed>") && !line.contains(" +++ ") && !line.contains(" --- ")
+    };
+    text.lines().filter(is_call).count()
+}
+
+fn limits_memory() -> bool {
+    Path::new("/sys/fs/cgroup/memory/cgroup.procs").exists()
+        || fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+            .is_ok_and(|text| text.split_whitespace().any(|word| word == "memory"))
+}
+
+#[test]
+fn a_whole_life_takes_few_system_calls() {
+    needs_root!();
+    needs_tool!("busybox");
+    needs_tool!("strace");
+    needs!(limits_memory(), "a cgroup controller for memory");
+    let bundle = bundle(&["true"], 64 << 20);
+    let id = bundle.id.as_str();
+    let traces = ["create", "start", "delete"].map(|name| bundle.dhow.directory().join(name));
+
+    // The container stays the tracer's child until it ends.
+    let mut created = traced(&bundle, &traces[0], &["create", id]);
+    let is_there = || {
+        let state = bundle.run(&["state", id]);
+        state.stdout.contains("\"status\": \"created\"").then_some(())
+    };
+    assert!(need::eventually(PATIENCE, is_there).is_some(), "it is not created");
+    assert!(traced(&bundle, &traces[1], &["start", id]).wait().unwrap().success());
+    created.wait().unwrap();
+    bundle.wait_for("stopped");
+    assert!(traced(&bundle, &traces[2], &["delete", id]).wait().unwrap().success());
+
+    let counts = [&traces[0], &traces[1], &traces[2]].map(|trace| calls(trace));
+    for (count, limit) in counts.into_iter().zip(LIFE_LIMITS) {
+        assert!(count <= limit, "create, start, delete: {counts:?}, allowed {LIFE_LIMITS:?}");
+    }
+}
+
+/// System calls of create, with all that the container's process does, of start and of delete.
+const LIFE_LIMITS: [usize; 3] = [425, 60, 80];
+
+#[test]
+fn one_mebibyte_is_enough_to_begin() {
+    needs_root!();
+    needs_tool!("busybox");
+    needs!(limits_memory(), "a cgroup controller for memory");
+    let bundle = bundle(&["true"], 1 << 20);
+
+    drop(bundle.run(&["run", &bundle.id]).ok());
+}
+
+/// A command of ours maps pages of its own binary, which all of our processes share; what is its
+/// own is a few pages of heap and stack.
+#[test]
+fn a_waiting_container_holds_little_memory() {
+    needs_root!();
+    needs_tool!("busybox");
+    let bundle = bundle(&["true"], 64 << 20);
+    bundle.create();
+    let pid = bundle.state()["pid"].to_string();
+
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+
+    let kib = |key: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    assert!(kib("RssAnon:") <= 512, "{status}");
+    assert!(kib("VmHWM:") <= 4096, "{status}");
+}
+
+#[test]
+fn many_at_once_all_succeed_and_leave_nothing() {
+    needs_root!();
+    needs_tool!("busybox");
+    let bundle = bundle(&["true"], 64 << 20);
+    let start = |number: usize| {
+        let mut command = bundle.command(&["run", &format!("{}-{number}", bundle.id)]);
+        command.stdin(Stdio::null()).spawn().unwrap()
+    };
+
+    for round in 0..4 {
+        let children: Vec<Child> = (0..8).map(|one| start(round * 8 + one)).collect();
+        for mut child in children {
+            assert!(child.wait().unwrap().success());
+        }
+    }
+
+    assert_eq!(bundle.run(&["list", "--quiet"]).ok().stdout, "");
+}
