@@ -20,6 +20,8 @@ pub enum Driver {
     Files,
     /// systemd, behind this bus.
     Systemd(Bus),
+    /// Nobody: the container stays in its creator's cgroup.
+    Nobody,
 }
 
 impl Driver {
@@ -27,10 +29,13 @@ impl Driver {
     /// `slice:prefix:name` for systemd.
     ///
     /// Where it is missing or empty, it is `/<fallback>/<id>`, or the scope `<fallback>-<id>`. A
-    /// user's systemd is asked where its own cgroup is.
+    /// user's systemd is asked where its own cgroup is. What nobody makes is not found.
     pub fn locate(&self, cgroups_path: Option<&str>, fallback: &str, id: &str) -> Result<Location> {
         let bus = match self {
             Self::Files => return Location::new(cgroups_path, fallback, id),
+            Self::Nobody => {
+                return Err(Error::new(Kind::NotFound, format!("container {id} has no cgroup")));
+            }
             Self::Systemd(bus) => bus,
         };
         let slice = if bus.is_of_user() { "user.slice" } else { "system.slice" };

@@ -115,6 +115,12 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let unlimited = Resources::default();
     let resources = linux.resources.as_ref().unwrap_or(&unlimited);
+    if *driver == Driver::Nobody {
+        if asks_nothing(resources) {
+            return Ok(None);
+        }
+        return Err(Error::new(Kind::Invalid, "limit resources without a cgroup"));
+    }
     let hierarchies = Hierarchies::detect()?;
     let delegated = match is_delegated(driver, linux) {
         true => dhow_cgroup::delegated(&hierarchies, CGROUP_PARENT, id)?,
@@ -144,8 +150,8 @@ fn is_delegated(driver: &Driver, linux: &Linux) -> bool {
     names_none && *driver == Driver::Files && mappings::is_ordinary_user()
 }
 
-/// Whether nothing is limited. An ordinary user's container has no devices but those that were
-/// bound, whatever the rules say.
+/// Whether nothing is limited. Rules for devices do not count: they come unasked, and an ordinary
+/// user's container has no devices but those that were bound.
 fn asks_nothing(resources: &Resources) -> bool {
     let others = Resources { devices: Vec::new(), ..resources.clone() };
     others == Resources::default()

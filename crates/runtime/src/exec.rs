@@ -82,7 +82,12 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let cgroup = match cgroup(request.id, request.spec, request.driver) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
-        Err(error) if error.kind() == Kind::NotFound && mappings::is_ordinary_user() => None,
+        Err(error)
+            if error.kind() == Kind::NotFound
+                && (*request.driver == Driver::Nobody || mappings::is_ordinary_user()) =>
+        {
+            None
+        }
         Err(error) => return Err(error),
     };
     if request.paused == Paused::Refused {

@@ -99,7 +99,11 @@ pub(super) struct Paths {
 pub(super) fn given_paths(call: &Call<'_>) -> Result<Paths> {
     let path = |flag: &'static str| call.words.filled(flag).map(PathBuf::from);
     Ok(Paths {
-        driver: driver::chosen(call.globals.is_on("systemd-cgroup"), call.environment),
+        driver: driver::chosen(
+            call.globals.is_on("systemd-cgroup"),
+            call.globals.filled("cgroup-manager"),
+            call.environment,
+        ),
         bundle: absolute(Path::new(call.words.filled("bundle").unwrap_or(".")))?,
         console_socket: path("console-socket"),
         pidfd_socket: path("pidfd-socket"),

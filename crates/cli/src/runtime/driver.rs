@@ -1,14 +1,20 @@
-//! Who makes a container's cgroup, from `--systemd-cgroup` and who we are.
+//! Who makes a container's cgroup, from `--systemd-cgroup`, `--cgroup-manager` and who we are.
 
 use crate::env::Environment;
 use dhow_runtime::{Bus, Driver};
 use std::path::{Path, PathBuf};
 
+/// The names that crun's `--cgroup-manager` has. Podman says `disabled` for `--cgroups disabled`.
+pub(super) const MANAGERS: [&str; 3] = ["cgroupfs", "systemd", "disabled"];
+
 /// The machine's systemd for root, the user's own for everybody else. Root of a user namespace has
 /// no rights with the machine's.
-pub(super) fn chosen(is_systemd: bool, environment: &Environment) -> Driver {
-    if !is_systemd {
-        return Driver::Files;
+pub(super) fn chosen(is_systemd: bool, manager: Option<&str>, environment: &Environment) -> Driver {
+    match manager {
+        Some("disabled") => return Driver::Nobody,
+        Some("systemd") => {}
+        _ if is_systemd => {}
+        _ => return Driver::Files,
     }
     let user = rustix::process::geteuid();
     let owner = owner_of_namespace().unwrap_or(user.as_raw());

@@ -57,13 +57,14 @@ const NAME: &str = "dhow-runtime";
 pub(crate) const NAMES: [&str; 2] = [NAME, "runc"];
 
 /// Flags before the command.
-const GLOBALS: [Flag; 8] = [
+const GLOBALS: [Flag; 9] = [
     switch("debug", "", "Accepted for runc's sake: there is nothing more to say"),
     value("log", "", "FILE", "Write messages to this file"),
     value("log-format", "", "FORMAT", "Write them as text (the default) or json"),
     value("root", "", "DIR", "Keep records in this directory, which a reboot should empty"),
     value("criu", "", "PATH", "The criu that writes containers down and makes them again"),
     switch("systemd-cgroup", "", "Let systemd make cgroups; cgroupsPath is slice:prefix:name"),
+    value("cgroup-manager", "", "NAME", "Say who makes cgroups: cgroupfs, systemd or disabled"),
     value("rootless", "", "WHEN", "Go without cgroups where there is no right: true, false, auto"),
     switch("version", "v", "Print the version"),
 ];
@@ -229,6 +230,11 @@ fn check_globals(globals: &Words) -> Result<()> {
         && !matches!(text, "auto" | "true" | "false" | "1" | "0")
     {
         return Err(grammar::bad("rootless", text, "not true, false or auto"));
+    }
+    if let Some(text) = globals.filled("cgroup-manager")
+        && !driver::MANAGERS.contains(&text)
+    {
+        return Err(grammar::bad("cgroup-manager", text, "not cgroupfs, systemd or disabled"));
     }
     Ok(())
 }

@@ -27,10 +27,7 @@ subject = ["RUNTIME"]
 "#;
 
 /// What runc 1.1 does not manage.
-const DIFFERENCES: [Difference; 2] = [
-    ("runc", NO_GROUP, "it has no option for that"),
-    ("dhow-runtime", NO_GROUP, "it has no option for that yet"),
-];
+const DIFFERENCES: [Difference; 1] = [("runc", NO_GROUP, "it has no option for that")];
 
 /// A step's name.
 const NO_GROUP: &str = "a container without a group of its own";
@@ -133,7 +130,12 @@ fn own_steps(podman: &Engine<'_>, steps: &mut Steps) {
         assert!(said.ends_with("ffffff\nSeccomp:\t0\n"), "{said}");
     });
     steps.step(NO_GROUP, || {
-        assert_eq!(podman.prints(&["--cgroups", "disabled", BOX, "echo", "hi"]), "hi\n");
+        podman.start("free", &["--cgroups", "disabled", BOX, "sleep", "1000"]);
+        let pid = podman.inspect("free", ".State.Pid");
+        let groups = podman.world.run(&["cat", &format!("/proc/{pid}/cgroup")]).ok().stdout;
+        assert!(!groups.contains("libpod-"), "{groups}");
+        drop(podman.run(&["exec", "free", "true"]).ok());
+        podman.remove(&["free"]);
     });
     steps.step("hooks get the state, at their time", || {
         let (hooks, told) = (podman.shared("hooks"), podman.shared("told"));
