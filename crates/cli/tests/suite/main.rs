@@ -29,6 +29,7 @@ mod logs;
 mod run;
 #[cfg(test)]
 mod runtime_budgets;
+#[cfg(test)]
 mod runtime_checkpoint;
 #[cfg(test)]
 mod runtime_errors;
