@@ -99,12 +99,29 @@ fn mount_version_2(
     if is_own_view {
         rustix::process::fchdir(destination).doing(|| "enter the destination")?;
         let mounted = rustix::mount::mount("cgroup2", ".", "cgroup2", options.mount_flags(), None);
-        if mounted != Err(Errno::PERM) {
-            return mounted.doing(|| "mount filesystem cgroup2");
+        match mounted {
+            // The view is another user namespace's, which alone may mount it.
+            Err(Errno::PERM) => {}
+            // The host's tree is there already, with a sysfs that was bound: mount(2) does not put
+            // a filesystem onto itself, whatever part of it is meant.
+            Err(Errno::BUSY) => {
+                return attach_version_2(destination, options)
+                    .doing(|| "mount filesystem cgroup2 over the host's");
+            }
+            mounted => return mounted.doing(|| "mount filesystem cgroup2"),
         }
-        // The view is another user namespace's, which alone may mount it.
     }
     bind(&host_path("", path), destination, "", options)
+}
+
+/// Mounts version 2's tree detached and puts it where the same tree may be mounted.
+fn attach_version_2(destination: BorrowedFd<'_>, options: &Options) -> std::io::Result<()> {
+    let context = rustix::mount::fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_create(context.as_fd())?;
+    let attributes = options.attributes_of_new();
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let tree = rustix::mount::fsmount(context.as_fd(), flags, attributes)?;
+    move_onto(tree.as_fd(), destination)
 }
 
 /// A tmpfs of a directory a hierarchy, writable until they are made.

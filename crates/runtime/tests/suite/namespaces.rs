@@ -204,7 +204,6 @@ fn a_joined_user_namespace_owns_the_new_namespaces_and_has_the_same_ids() {
 #[test]
 fn a_new_user_namespace_joins_namespaces_that_the_host_owns() {
     needs_root!();
-    dhow_testkit::needs!(dhow_testkit::need::kernel(6, 15), "open_tree_attr (Linux 6.15)");
     let mut first = Bundle::new();
     let mut held = first.hold(&["true"]);
     let mut second = Bundle::new();
