@@ -82,6 +82,9 @@ _dhow() {
             dhow,tag)
                 cmd="dhow__subcmd__tag"
                 ;;
+            dhow,untag)
+                cmd="dhow__subcmd__untag"
+                ;;
             dhow,wait)
                 cmd="dhow__subcmd__wait"
                 ;;
@@ -139,6 +142,9 @@ _dhow() {
             dhow__subcmd__image,tag)
                 cmd="dhow__subcmd__image__subcmd__tag"
                 ;;
+            dhow__subcmd__image,untag)
+                cmd="dhow__subcmd__image__subcmd__untag"
+                ;;
             *)
                 ;;
         esac
@@ -146,7 +152,7 @@ _dhow() {
 
     case "${cmd}" in
         dhow)
-            opts="-h -v --root --runroot --log-level --color --help --version run exec ps logs stop rm create start attach kill wait inspect pull images rmi tag history doctor selftest completion cleanup container image"
+            opts="-h -v --root --runroot --log-level --color --help --version run exec ps logs stop rm create start attach kill wait inspect pull images rmi tag untag history doctor selftest completion cleanup container image"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1156,7 +1162,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image)
-            opts="-h --help ls pull rm tag history inspect"
+            opts="-h --help ls pull rm tag untag history inspect"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1284,6 +1290,20 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__tag)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__untag)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1754,6 +1774,20 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__tag)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__untag)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -49,7 +49,8 @@ complete -c dhow -n "__fish_dhow_needs_command" -f -a "inspect" -d 'Show all tha
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "pull" -d 'Fetch images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "images" -d 'List images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "rmi" -d 'Remove images'
-complete -c dhow -n "__fish_dhow_needs_command" -f -a "tag" -d 'Give an image another name'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "tag" -d 'Give an image more names'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "untag" -d 'Take names from an image and keep it'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "history" -d 'Show how an image was made'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "doctor" -d 'Prove that nothing is broken or left behind'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "selftest" -d 'Attack the runtime, to see that it holds here'
@@ -213,6 +214,7 @@ complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s a -l all -d 'Remove al
 complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s f -l force -d 'Remove all names of an image at once; an image that is not there is no error'
 complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand tag" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand untag" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand history" -s q -l quiet -d 'Print ids only'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -l no-trunc -d 'Do not shorten ids and steps'
@@ -376,13 +378,14 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "ls" -d 'List images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "pull" -d 'Fetch images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "rm" -d 'Remove images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "tag" -d 'Give an image another name'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "history" -d 'Show how an image was made'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag history inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "ls" -d 'List images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "rm" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "tag" -d 'Give an image more names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "untag" -d 'Take names from an image and keep it'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all images, which is what happens anyway'
@@ -401,6 +404,7 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s f -l force -d 'Remove all names of an image at once; an image that is not there is no error'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tag" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from untag" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -s q -l quiet -d 'Print ids only'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -l no-trunc -d 'Do not shorten ids and steps'

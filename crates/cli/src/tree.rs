@@ -153,13 +153,15 @@ pub(crate) fn command(switches: Switches) -> Command {
         .after_help("`dhow runtime --help` shows the OCI runtime, which has runc's command line.")
 }
 
-/// Commands under a second name, as docker has them: `container ls`, `image rm`.
+/// Commands of one object, as docker has them: `container ls`, `image rm`, `system df`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
     pub(crate) name: &'static str,
     about: &'static str,
-    /// The names in the group and those outside of it.
-    members: &'static [(&'static str, &'static str)],
+    /// Commands that stand outside of the group too: their names in it and outside.
+    shared: &'static [(&'static str, &'static str)],
+    /// Commands that are found here alone.
+    own: &'static [Entry],
     declare: [fn(Command) -> Command; 2],
 }
 
@@ -167,10 +169,11 @@ impl Group {
     pub(crate) const fn new(
         name: &'static str,
         about: &'static str,
-        members: &'static [(&'static str, &'static str)],
+        shared: &'static [(&'static str, &'static str)],
+        own: &'static [Entry],
         declare: [fn(Command) -> Command; 2],
     ) -> Self {
-        Self { name, about, members, declare }
+        Self { name, about, shared, own, declare }
     }
 
     fn command(&self, switches: Switches) -> Command {
@@ -193,10 +196,19 @@ impl Group {
 
     /// Declares the members.
     pub(crate) fn members(&self, command: Command, switches: Switches) -> Command {
-        let members = self.members.iter().filter_map(|(name, elsewhere)| {
+        let shared = self.shared.iter().filter_map(|(name, elsewhere)| {
             entry(elsewhere).map(|entry| entry.command(name, switches))
         });
-        command.subcommands(members)
+        let own = self.own.iter().map(|entry| entry.command(entry.name, switches));
+        command.subcommands(shared).subcommands(own)
+    }
+
+    fn member(&self, name: &str) -> Option<&'static Entry> {
+        let elsewhere = self.shared.iter().find(|(shared, _)| *shared == name);
+        match elsewhere {
+            Some((_, elsewhere)) => entry(elsewhere),
+            None => self.own.iter().find(|entry| entry.name == name),
+        }
     }
 }
 
@@ -212,8 +224,7 @@ pub(crate) fn chosen(matches: &ArgMatches) -> Option<(&'static Entry, &ArgMatche
     }
     let group = crate::commands::GROUPS.iter().find(|group| group.name == name)?;
     let (member, innermost) = inner.subcommand()?;
-    let (_, elsewhere) = group.members.iter().find(|(name, _)| *name == member)?;
-    Some((entry(elsewhere)?, innermost, format!("{name} {member}")))
+    Some((group.member(member)?, innermost, format!("{name} {member}")))
 }
 
 /// The words of a command line that name its command, for errors about the rest of it.
@@ -259,7 +270,8 @@ mod tests {
 
     #[test]
     fn the_list_says_what_the_commands_say() {
-        for entry in crate::commands::ALL {
+        let own = crate::commands::GROUPS.iter().flat_map(|group| group.own);
+        for entry in crate::commands::ALL.iter().chain(own) {
             let bare = (entry.declare)(Command::new(entry.name));
             let about = bare.get_about().map(ToString::to_string).unwrap_or_default();
             assert_eq!(about, entry.about, "the help of {}", entry.name);
@@ -269,10 +281,11 @@ mod tests {
 
     #[test]
     fn a_command_is_found_by_both_of_its_names() {
-        let cases: [(&[&str], &str, &str); 3] = [
+        let cases: [(&[&str], &str, &str); 4] = [
             (&["dhow", "completion", "bash"], "completion", "completion"),
             (&["dhow", "container", "ls"], "ps", "container ls"),
             (&["dhow", "image", "rm", "x"], "rmi", "image rm"),
+            (&["dhow", "image", "untag", "x"], "untag", "image untag"),
         ];
         for (line, name, words) in cases {
             let matches = command(Switches::Plain).try_get_matches_from(line).unwrap();

@@ -84,17 +84,30 @@ impl Images {
         self.refresh_index(state)
     }
 
-    /// Takes names away; the images stay. Each must be a name, not an id.
-    pub fn untag(&self, state: &mut State, names: &[String]) -> Result<()> {
+    /// Takes names from an image, all of them where none is given; the image stays, and is found
+    /// by its id.
+    ///
+    /// A name that leads to another image is refused before any of them has gone.
+    pub fn untag(&self, state: &mut State, image: &str, names: &[String]) -> Result<()> {
+        let found = self.find_row(state.read(), image)?.ok_or_else(|| missing(image))?;
+        let mut stored = Vec::with_capacity(names.len());
         for text in names {
-            let name = self.stored_name(state, text)?.ok_or_else(|| missing(text))?;
-            state
-                .write(|write| {
-                    images::delete_name(write, &name)?;
-                    events::record(write, "image", "untag", &name, "{}")
-                })
-                .doing(|| format!("untag {text}"))?;
+            stored.push(self.stored_name(state, text)?.ok_or_else(|| unknown_name(text, image))?);
         }
+        state
+            .write(|write| {
+                let own = images::names(write, &found.manifest)?;
+                let going = if stored.is_empty() { own.clone() } else { stored };
+                for name in &going {
+                    if !own.contains(name) {
+                        return Err(unknown_name(name, image));
+                    }
+                    images::delete_name(write, name)?;
+                    events::record(write, "image", "untag", name, "{}")?;
+                }
+                Ok(())
+            })
+            .doing(|| format!("untag {image}"))?;
         self.refresh_index(state)
     }
 
@@ -111,6 +124,11 @@ impl Images {
         }
         Ok(None)
     }
+}
+
+fn unknown_name(name: &str, image: &str) -> Error {
+    Error::new(Kind::NotFound, format!("{name} is no name of image {image}"))
+        .hint("`dhow images` shows the names of an image")
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod several;
 mod start;
 mod stop;
 mod tag;
+mod untag;
 mod wait;
 
 use crate::tree::{Entry, Group, Switches};
@@ -45,7 +46,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<pull::Pull>("pull", "Fetch images"),
     Entry::new::<images::List>("images", "List images"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
-    Entry::new::<tag::Tag>("tag", "Give an image another name"),
+    Entry::new::<tag::Tag>("tag", "Give an image more names"),
+    Entry::new::<untag::Untag>("untag", "Take names from an image and keep it"),
     Entry::new::<history::History>("history", "Show how an image was made"),
     Entry::new::<doctor::Doctor>("doctor", "Prove that nothing is broken or left behind"),
     Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here"),
@@ -53,7 +55,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<cleanup::Cleanup>("cleanup", "Write down how a container ended").hidden(),
 ];
 
-/// The same commands under the names that docker gave them later.
+/// The same commands under the names that docker gave them later, and those that only groups have.
 pub(crate) const GROUPS: &[Group] = &[
     Group::new(
         "container",
@@ -72,6 +74,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ("wait", "wait"),
             ("inspect", "inspect"),
         ],
+        &[],
         [
             |command| GROUPS[0].members(command, Switches::Plain),
             |command| GROUPS[0].members(command, Switches::WithValues),
@@ -85,9 +88,11 @@ pub(crate) const GROUPS: &[Group] = &[
             ("pull", "pull"),
             ("rm", "rmi"),
             ("tag", "tag"),
+            ("untag", "untag"),
             ("history", "history"),
             ("inspect", "inspect"),
         ],
+        &[],
         [
             |command| GROUPS[1].members(command, Switches::Plain),
             |command| GROUPS[1].members(command, Switches::WithValues),

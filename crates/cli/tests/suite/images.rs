@@ -71,6 +71,25 @@ fn names_are_given_and_taken() {
 }
 
 #[test]
+fn names_go_and_the_image_stays() {
+    needs_root!();
+    let dhow = with_box();
+    let list = || dhow.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok().stdout;
+    let id = dhow.run(&["images", "-q", "--no-trunc"]).ok().line().to_owned();
+    drop(dhow.run(&["tag", "box", "two", "three:3"]).ok());
+
+    drop(dhow.run(&["untag", "box", "two"]).ok());
+    let refused = dhow.run(&["untag", "box", "three:3", "nobody"]).exits(1);
+    assert!(refused.stderr.contains("nobody is no name of image box"), "{}", refused.stderr);
+    assert!(list().contains("three:3") && !list().contains("two:"), "{}", list());
+    drop(dhow.run(&["image", "untag", &id]).ok());
+
+    assert_eq!(list(), "<none>:<none>\n");
+    assert_eq!(dhow.run(&["run", "--rm", "-q", &id, "echo", "hi"]).ok().stdout, "hi\n");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
 fn an_image_in_use_stays_and_a_removed_one_is_gone() {
     needs_root!();
     let dhow = with_box();
