@@ -45,7 +45,7 @@ struct Shared {
 
 /// The runtime, until its last user is gone.
 #[derive(Debug)]
-struct Engine {
+pub(crate) struct Engine {
     runtime: Option<Runtime>,
 }
 
@@ -57,7 +57,7 @@ impl Engine {
         Ok(Self { runtime: Some(runtime) })
     }
 
-    fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.as_ref().expect("the runtime is there until drop").block_on(work)
     }
 }
@@ -104,6 +104,8 @@ pub struct Manifest {
 }
 
 /// A repository at the places that have it: the one that answered first, then the others.
+///
+/// What is changed is changed at the registry itself, never at a mirror (see `destination.rs`).
 #[derive(Clone, Debug)]
 pub struct Repository {
     shared: Arc<Shared>,
@@ -141,6 +143,13 @@ impl Client {
         Ok(Repository { shared: Arc::clone(&self.shared), endpoints })
     }
 
+    /// The repository as a place to change things in: the registry itself, without its mirrors.
+    pub fn destination(&self, reference: &Reference) -> Result<Repository> {
+        let mut repository = self.repository(reference)?;
+        repository.endpoints.retain(|endpoint| !endpoint.mirror);
+        Ok(repository)
+    }
+
     /// What happened that the user may want to know, each thing once; to be asked after the work.
     pub fn take_notices(&self) -> Vec<String> {
         self.shared.fetcher.sessions.take_notices()
@@ -170,6 +179,20 @@ impl Repository {
         engine
             .block_on(Transfer::begin(fetcher, endpoints, descriptor, offset, keeper))
             .doing(|| format!("fetch blob {} of {}", descriptor.digest, self.name()))
+    }
+
+    /// The registry itself.
+    pub(crate) fn origin(&self) -> Result<&Endpoint> {
+        let own = self.endpoints.iter().find(|endpoint| !endpoint.mirror);
+        own.ok_or_else(|| Error::new(Kind::Internal, "the repository has no place of its own"))
+    }
+
+    pub(crate) fn fetcher(&self) -> &Fetcher {
+        &self.shared.fetcher
+    }
+
+    pub(crate) fn engine(&self) -> Result<Arc<Engine>> {
+        self.shared.engine()
     }
 
     fn name(&self) -> String {

@@ -4,20 +4,28 @@
 //! pauses that double; what will not pass is an error at once.
 
 use crate::{
-    address::shown,
+    address::{same_origin, shown},
     config::{Config, Patience},
+    content::Payload,
     credentials::Keyring,
     refusal::{Failure, Refusal},
     registries::Endpoint,
-    session::Sessions,
-    transport::{Answer, Ask, Transport, silent, within},
+    scope::Scopes,
+    session::{Refused, Sessions},
+    transport::{Answer, Ask, Base, Transport, silent, within},
 };
 use bytes::Bytes;
-use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Hasher};
+use dhow_base::{
+    Digest, Doing, Error, Kind, Result,
+    digest::{Algorithm, Hasher},
+};
 use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES, media_type};
 use reqwest::{
-    Response,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE, RETRY_AFTER},
+    Method, Response,
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+        RETRY_AFTER,
+    },
 };
 use serde::Deserialize;
 use std::time::{Duration, Instant};
@@ -73,10 +81,8 @@ impl Fetcher {
         wanted: Option<&Digest>,
         mut tries: Tries,
     ) -> Result<Document> {
-        let question = Question {
-            path: format!("{}/manifests/{identifier}", endpoint.path),
-            headers: HeaderMap::from_iter([(ACCEPT, accept())]),
-        };
+        let mut question = Question::get(endpoint, &format!("manifests/{identifier}"));
+        question.headers.insert(ACCEPT, accept());
         loop {
             let failure = match self.document(endpoint, &question, wanted).await {
                 Ok(document) => return Ok(document),
@@ -94,13 +100,23 @@ impl Fetcher {
     ) -> Result<Document, Failure> {
         let mut answer = self.ask(endpoint, question).await?;
         let limit = usize::try_from(MANIFEST_LIMIT_BYTES).expect("4 MiB fit into a usize");
-        let body = Body::new(&mut answer.response, &answer.url, self.patience.stall);
-        let bytes = body.read_all(limit).await?;
+        let bytes = self.read_small(&mut answer, limit).await?;
         let digest = proven_digest(&bytes, wanted, answer.response.headers())
             .doing(|| format!("check the manifest from {}", shown(&answer.url)))?;
         let media_type = media_type_of(answer.response.headers(), &bytes)?;
         let descriptor = Descriptor::new(&media_type, digest, bytes.len() as u64);
         Ok(Document { descriptor, bytes })
+    }
+
+    /// Asks until the question is answered. The answer is a success.
+    pub(crate) async fn persist(&self, endpoint: &Endpoint, question: &Question) -> Result<Answer> {
+        let mut tries = Tries::new(&self.patience);
+        loop {
+            match self.ask(endpoint, question).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => tries.pause(failure).await?,
+            }
+        }
     }
 
     /// Asks once, being let in first where that is wanted. The answer is a success.
@@ -109,26 +125,77 @@ impl Fetcher {
         endpoint: &Endpoint,
         question: &Question,
     ) -> Result<Answer, Failure> {
-        let base = self.transport.base(endpoint).await?;
-        let url = base.url.join(&question.path).map_err(|error| {
-            Error::new(Kind::Invalid, format!("ask for {:?}: {error}", question.path))
-        })?;
-        let authorization = self.sessions.current(endpoint).await;
-        let mut ask = Ask { url, headers: question.headers.clone(), authorization, form: None };
-        let mut answer = self.transport.send(&ask, &base).await?;
-        if answer.response.status().as_u16() == 401 && answer.at_origin {
-            let (refused, sent) = (&answer.response, ask.authorization.as_ref());
-            let renewed = self.sessions.renew(&self.transport, endpoint, &base, refused, sent);
-            ask.authorization = Some(renewed.await?);
-            answer = self.transport.send(&ask, &base).await?;
-        }
+        let answer = self.any_answer(endpoint, question).await?;
         if answer.response.status().is_success() {
             return Ok(answer);
         }
         Err(self.refused(answer, &endpoint.domain).await)
     }
 
-    async fn refused(&self, mut answer: Answer, domain: &str) -> Failure {
+    /// As [`Fetcher::ask`], where the answer may be any.
+    pub(crate) async fn any_answer(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question,
+    ) -> Result<Answer, Failure> {
+        let base = self.transport.base(endpoint).await?;
+        let url = question.target.url(&base)?;
+        let is_registry = same_origin(&url, &base.url);
+        let authorization = if is_registry {
+            self.sessions.current(endpoint, &question.scopes).await
+        } else {
+            None
+        };
+        let mut ask = Ask {
+            method: question.method.clone(),
+            url,
+            headers: question.headers.clone(),
+            authorization,
+            payload: question.payload.clone(),
+        };
+        let answer = self.transport.send(&ask, &base).await?;
+        let is_challenge = answer.response.status().as_u16() == 401;
+        if !(is_challenge && is_registry && answer.at_origin) {
+            return Ok(answer);
+        }
+        let sent = ask.authorization.as_ref();
+        let refused =
+            Refused { endpoint, response: &answer.response, sent, scopes: &question.scopes };
+        ask.authorization = Some(self.sessions.renew(&self.transport, &base, &refused).await?);
+        self.transport.send(&ask, &base).await
+    }
+
+    /// How large a blob is there; `None` where it is not.
+    pub(crate) async fn blob_size(
+        &self,
+        endpoint: &Endpoint,
+        digest: &Digest,
+    ) -> Result<Option<u64>> {
+        let question = Question { method: Method::HEAD, ..Question::blob(endpoint, digest, 0) };
+        let answer = match self.persist(endpoint, &question).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+            answer => answer?,
+        };
+        let length = answer.response.headers().get(CONTENT_LENGTH);
+        length.and_then(|text| text.to_str().ok()?.trim().parse().ok()).map(Some).ok_or_else(|| {
+            let what = format!("look for blob {digest} at {}", shown(&answer.url));
+            Error::new(Kind::Corrupt, format!("{what}: its answer has no Content-Length"))
+        })
+    }
+
+    /// Reads the body of an answer that is small.
+    pub(crate) async fn read_small(
+        &self,
+        answer: &mut Answer,
+        limit_bytes: usize,
+    ) -> Result<Vec<u8>, Failure> {
+        Body::new(&mut answer.response, &answer.url, self.patience.stall)
+            .read_all(limit_bytes)
+            .await
+    }
+
+    /// Why an answer is no success.
+    pub(crate) async fn refused(&self, mut answer: Answer, domain: &str) -> Failure {
         let pause = retry_after(answer.response.headers());
         let url = answer.url.clone();
         let reading = read_limited(&mut answer.response, REASON_LIMIT_BYTES);
@@ -144,21 +211,60 @@ impl Fetcher {
 /// What is asked, apart from whom.
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
-    /// Below `/v2/`; made of checked names and digests only.
-    pub(crate) path: String,
+    pub(crate) method: Method,
+    pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
+    /// What a token must be good for.
+    pub(crate) scopes: Scopes,
+}
+
+/// What a question is about.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A path below `/v2/`, perhaps with a query; made of checked names and digests only.
+    Path(String),
+    /// Where the registry sent us, which may be another host. Only the registry's own gets a proof.
+    Address(Url),
+}
+
+impl Target {
+    fn url(&self, base: &Base) -> Result<Url> {
+        match self {
+            Self::Address(url) => Ok(url.clone()),
+            Self::Path(path) => base
+                .url
+                .join(path)
+                .map_err(|error| Error::new(Kind::Invalid, format!("ask for {path:?}: {error}"))),
+        }
+    }
 }
 
 impl Question {
+    /// For what is at `rest` below the repository.
+    pub(crate) fn get(endpoint: &Endpoint, rest: &str) -> Self {
+        Self::new(Method::GET, endpoint, rest, Scopes::pull(&endpoint.path))
+    }
+
+    pub(crate) fn new(method: Method, endpoint: &Endpoint, rest: &str, scopes: Scopes) -> Self {
+        Self {
+            method,
+            target: Target::Path(format!("{}/{rest}", endpoint.path)),
+            headers: HeaderMap::new(),
+            payload: Payload::Nothing,
+            scopes,
+        }
+    }
+
     /// For a blob from `offset` on. No encoding is wanted: the bytes must be those of the digest.
     pub(crate) fn blob(endpoint: &Endpoint, digest: &Digest, offset: u64) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut question = Self::get(endpoint, &format!("blobs/{digest}"));
+        question.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={offset}-"));
-            headers.insert(RANGE, range.expect("digits are fit for a header"));
+            question.headers.insert(RANGE, range.expect("digits are fit for a header"));
         }
-        Self { path: format!("{}/blobs/{digest}", endpoint.path), headers }
+        question
     }
 }
 
@@ -264,7 +370,7 @@ impl<'a> Body<'a> {
 
     async fn read_all(mut self, limit_bytes: usize) -> Result<Vec<u8>, Failure> {
         let too_large = || {
-            let what = format!("read the manifest from {}", shown(self.url));
+            let what = format!("read the answer of {}", shown(self.url));
             Error::new(Kind::Exhausted, format!("{what}: it has more than {limit_bytes} bytes"))
         };
         if self.response.content_length().is_some_and(|length| length > limit_bytes as u64) {
@@ -309,13 +415,17 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     text.trim().parse().ok().map(Duration::from_secs)
 }
 
+pub(crate) fn digest_by(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(bytes);
+    hasher.finish()
+}
+
 /// The digest that the bytes have been proven to have: the one asked for, else the one that the
 /// registry claims, else SHA-256.
 fn proven_digest(bytes: &[u8], wanted: Option<&Digest>, headers: &HeaderMap) -> Result<Digest> {
     let prove = |promised: &Digest, who: &str| {
-        let mut hasher = Hasher::new(promised.algorithm());
-        hasher.update(bytes);
-        let actual = hasher.finish();
+        let actual = digest_by(promised.algorithm(), bytes);
         if actual == *promised {
             return Ok(());
         }

@@ -1,31 +1,38 @@
 //! Images from registries: names, registries.conf, credentials and the client of the OCI
-//! distribution specification 1.1.1 (its pull side).
+//! distribution specification 1.1.1, which pulls and pushes.
 //!
 //! This is the one organ that speaks over the network, and the one below the doors that has an
 //! asynchronous runtime; nobody sees it, the calls block. It knows no store and no disk but its
-//! configuration files: what it fetches it hands over as bytes.
+//! configuration files: what it fetches it hands over as bytes, and what it sends it is given so.
 
 mod address;
 mod blob;
 mod challenge;
 mod client;
 mod config;
+mod content;
 mod credentials;
+mod destination;
 mod fetcher;
 mod keeper;
+mod listing;
 #[cfg(test)]
 mod mutations;
 mod names;
 mod reference;
 mod refusal;
 mod registries;
+mod scope;
 mod session;
 mod tls;
 mod transport;
+mod upload;
 
 pub use blob::BlobReader;
 pub use client::{Client, Manifest, Repository, Resolved};
 pub use config::{Config, Patience, Proxies, TlsVerify};
+pub use content::Content;
 pub use credentials::{Credentials, Secret};
 pub use reference::Reference;
 pub use registries::{Endpoint, Registries};
+pub use upload::Arrival;

@@ -312,7 +312,7 @@ fn check_component(component: &str) -> std::result::Result<(), Why> {
     Ok(())
 }
 
-fn check_tag(tag: &str) -> std::result::Result<(), Why> {
+pub(crate) fn check_tag(tag: &str) -> std::result::Result<(), Why> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut bytes = tag.bytes();
     let head = bytes.next().is_some_and(word);

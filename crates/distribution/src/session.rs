@@ -7,7 +7,8 @@
 //!  401 Basic ──▶ name and password, as they are
 //! ```
 //!
-//! One repository at one registry has one session. When ten blobs find their token expired at the
+//! One repository at one registry has one session. What its token is good for adds up: who pushes
+//! after having looked gets a token for both (see [`crate::scope`]). When ten blobs find their token expired at the
 //! same moment, one of them fetches the new one and nine wait for it.
 //!
 //! A registry may name any token server, and dhow cannot know whose it is. So credentials go there
@@ -16,16 +17,18 @@
 use crate::{
     address::{is_forbidden, is_loopback, literal, shown},
     challenge::{self, Challenge},
+    content::Payload,
     credentials::{Credentials, Keyring, Secret},
     refusal::{Failure, Refusal, tame},
     registries::Endpoint,
+    scope::Scopes,
     transport::{Ask, Base, Transport, within},
 };
 use data_encoding::BASE64;
 use dhow_base::{Error, Kind, Result};
 use reqwest::{
-    Response,
-    header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE},
+    Method, Response,
+    header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE},
 };
 use serde::Deserialize;
 use std::{
@@ -43,6 +46,7 @@ const USUAL_LIFE: Duration = Duration::from_secs(60);
 /// A token this close to its end is not used any more.
 const MARGIN: Duration = Duration::from_secs(5);
 const NOTICES_LIMIT: usize = 100;
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// All sessions of a client.
 #[derive(Debug)]
@@ -61,7 +65,28 @@ type Place = (String, String);
 struct Session {
     /// Looked up at the first challenge; the inner `None` means that there are none.
     credentials: Option<Option<Credentials>>,
+    /// All that it has been used for so far.
+    scopes: Scopes,
     proof: Option<Proof>,
+}
+
+impl Session {
+    /// The proof, if it is still good and serves for `scopes`.
+    fn proof_for(&self, scopes: &Scopes) -> Option<&Proof> {
+        self.proof.as_ref().filter(|proof| proof.is_good() && proof.serves_for(scopes))
+    }
+}
+
+/// A question that was refused with a challenge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    /// The challenge.
+    pub(crate) response: &'a Response,
+    /// What had been sent along all the same.
+    pub(crate) sent: Option<&'a HeaderValue>,
+    /// What the question needs.
+    pub(crate) scopes: &'a Scopes,
 }
 
 /// What is sent, and until when it is good.
@@ -69,24 +94,30 @@ struct Session {
 struct Proof {
     header: HeaderValue,
     until: Option<Instant>,
+    /// What a token was asked for; a password serves for everything.
+    scopes: Option<Scopes>,
 }
 
 impl Proof {
-    fn new(scheme: &str, secret: &str, until: Option<Instant>) -> Result<Self> {
+    fn new(scheme: &str, secret: &str) -> Result<Self> {
         let mut header = HeaderValue::from_str(&format!("{scheme} {secret}")).map_err(|_| {
             Error::new(Kind::Invalid, "use a token or password: a header cannot hold it")
         })?;
         header.set_sensitive(true);
-        Ok(Self { header, until })
+        Ok(Self { header, until: None, scopes: None })
     }
 
     fn basic(user: &str, password: &Secret) -> Result<Self> {
         let both = format!("{user}:{}", password.reveal());
-        Self::new("Basic", &BASE64.encode(both.as_bytes()), None)
+        Self::new("Basic", &BASE64.encode(both.as_bytes()))
     }
 
     fn is_good(&self) -> bool {
         self.until.is_none_or(|until| Instant::now() < until)
+    }
+
+    fn serves_for(&self, scopes: &Scopes) -> bool {
+        self.scopes.as_ref().is_none_or(|granted| granted.cover(scopes))
     }
 }
 
@@ -95,25 +126,28 @@ impl Sessions {
         Self { keyring, given, all: Mutex::default(), notices: Mutex::default() }
     }
 
-    /// What to send along to `endpoint`, as far as we know without asking.
-    pub(crate) async fn current(&self, endpoint: &Endpoint) -> Option<HeaderValue> {
+    /// What to send along to `endpoint` for `scopes`, as far as we know without asking.
+    pub(crate) async fn current(
+        &self,
+        endpoint: &Endpoint,
+        scopes: &Scopes,
+    ) -> Option<HeaderValue> {
         let session = self.session(endpoint);
         let session = session.lock().await;
-        session.proof.as_ref().filter(|proof| proof.is_good()).map(|proof| proof.header.clone())
+        session.proof_for(scopes).map(|proof| proof.header.clone())
     }
 
-    /// Answers the challenge in `refused`, which came although `sent` had been sent along.
+    /// Answers the challenge in `refused`.
     pub(crate) async fn renew(
         &self,
         transport: &Transport,
-        endpoint: &Endpoint,
         base: &Base,
-        refused: &Response,
-        sent: Option<&HeaderValue>,
+        refused: &Refused<'_>,
     ) -> Result<HeaderValue, Failure> {
+        let Refused { endpoint, response, sent, scopes } = *refused;
         let session = self.session(endpoint);
         let mut session = session.lock().await;
-        if let Some(proof) = session.proof.as_ref().filter(|proof| proof.is_good())
+        if let Some(proof) = session.proof_for(scopes)
             && Some(&proof.header) != sent
         {
             return Ok(proof.header.clone());
@@ -123,8 +157,10 @@ impl Sessions {
             None => self.look_up(endpoint).await?,
         };
         session.credentials = Some(credentials.clone());
-        let challenge = choose(refused.headers(), credentials.as_ref());
-        let visit = Visit { sessions: self, transport, endpoint, base };
+        let challenge = choose(response.headers(), credentials.as_ref());
+        session.scopes = std::mem::take(&mut session.scopes).and(scopes);
+        let visit =
+            Visit { sessions: self, transport, endpoint, base, scopes: session.scopes.clone() };
         let proof = visit.answer(challenge, credentials).await?;
         let header = proof.header.clone();
         session.proof = Some(proof);
@@ -176,6 +212,7 @@ struct Visit<'a> {
     transport: &'a Transport,
     endpoint: &'a Endpoint,
     base: &'a Base,
+    scopes: Scopes,
 }
 
 impl Visit<'_> {
@@ -186,11 +223,13 @@ impl Visit<'_> {
     ) -> Result<Proof, Failure> {
         match (challenge, credentials) {
             (_, Some(Credentials::RegistryToken(token))) => {
-                Ok(Proof::new("Bearer", token.reveal(), None)?)
+                Ok(Proof::new("Bearer", token.reveal())?)
             }
             (Some(Challenge::Bearer { realm, service, scope }), credentials) => {
                 let realm = self.realm(&realm, credentials.is_some())?;
-                let wish = Wish { service, scope: scope.unwrap_or_else(|| self.scope()) };
+                // What the registry names counts too: it may know repositories by other names.
+                let named = Scopes::parse(&scope.unwrap_or_default());
+                let wish = Wish { service, scopes: self.scopes.clone().and(&named) };
                 self.token(&realm, &wish, credentials).await
             }
             (Some(Challenge::Basic), Some(Credentials::Password { user, password })) => {
@@ -203,10 +242,6 @@ impl Visit<'_> {
                     .into())
             }
         }
-    }
-
-    fn scope(&self) -> String {
-        format!("repository:{}:pull", self.endpoint.path)
     }
 
     /// The token server's address, if it may be asked.
@@ -281,14 +316,15 @@ impl Visit<'_> {
         let token = token.ok_or_else(|| bad("its answer holds no token"))?;
         // A year is as good as forever, and cannot overflow the clock.
         let life = life.clamp(MARGIN * 2, Duration::from_secs(365 * 86_400)) - MARGIN;
-        Ok(Proof::new("Bearer", &token, Some(began + life))?)
+        let (until, scopes) = (Some(began + life), Some(wish.scopes.clone()));
+        Ok(Proof { until, scopes, ..Proof::new("Bearer", &token)? })
     }
 }
 
 /// What a token should be good for.
 struct Wish {
     service: Option<String>,
-    scope: String,
+    scopes: Scopes,
 }
 
 impl Wish {
@@ -298,24 +334,27 @@ impl Wish {
         if let Some(service) = &self.service {
             query.append_pair("service", service);
         }
-        query.append_pair("scope", &self.scope);
+        for scope in self.scopes.texts() {
+            query.append_pair("scope", &scope);
+        }
         if let Some(user) = user {
             query.append_pair("account", user);
         }
         drop(query);
-        Ask { url, headers: HeaderMap::new(), authorization: proof, form: None }
+        Ask::get(url, proof)
     }
 
     fn by_identity(&self, realm: &Url, token: &Secret) -> Ask {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "refresh_token")
             .append_pair("service", self.service.as_deref().unwrap_or_default())
-            .append_pair("scope", &self.scope)
+            .append_pair("scope", &self.scopes.to_string())
             .append_pair("client_id", "dhow")
             .append_pair("refresh_token", token.reveal())
             .finish();
-        let (url, headers) = (realm.clone(), HeaderMap::new());
-        Ask { url, headers, authorization: None, form: Some(form) }
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM)]);
+        let payload = Payload::Bytes(form.into());
+        Ask { method: Method::POST, url: realm.clone(), headers, authorization: None, payload }
     }
 }
 
@@ -348,8 +387,13 @@ mod tests {
         let base = Base { url: Url::parse(registry).unwrap(), trust: Trust::Checked };
         let (domain, path) = (shown(&base.url), "a".to_owned());
         let endpoint = Endpoint { domain, path, insecure: false, mirror: false };
-        let visit =
-            Visit { sessions: &sessions, transport: &transport, endpoint: &endpoint, base: &base };
+        let visit = Visit {
+            sessions: &sessions,
+            transport: &transport,
+            endpoint: &endpoint,
+            base: &base,
+            scopes: Scopes::pull("a"),
+        };
         visit.realm(realm, with_credentials)?;
         Ok(sessions.take_notices())
     }
@@ -386,6 +430,6 @@ mod tests {
         let proof = Proof::basic("me", &Secret::new("hunter2")).unwrap();
 
         assert!(!format!("{proof:?}").contains("bWU6aHVudGVyMg"), "{proof:?}");
-        assert!(Proof::new("Bearer", "a\r\nX: b", None).is_err());
+        assert!(Proof::new("Bearer", "a\r\nX: b").is_err());
     }
 }

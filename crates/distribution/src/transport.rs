@@ -15,6 +15,7 @@
 use crate::{
     address::{Trust, follow, is_loopback, same_origin},
     config::{Config, Patience, Proxies, TlsVerify},
+    content::Payload,
     names::Names,
     refusal::{Failure, is_not_tls, is_refused, of_network},
     registries::Endpoint,
@@ -22,8 +23,8 @@ use crate::{
 };
 use dhow_base::{Error, Kind, Result};
 use reqwest::{
-    Client, Method, Proxy, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION},
+    Client, Method, Proxy, RequestBuilder, Response,
+    header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION},
 };
 use std::{
     collections::HashMap,
@@ -35,7 +36,6 @@ use url::Url;
 
 const REDIRECTS_LIMIT: usize = 5;
 const USER_AGENT: &str = concat!("dhow/", env!("CARGO_PKG_VERSION"));
-const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// Where a registry answers, and how far it is trusted.
 #[derive(Clone, Debug)]
@@ -48,12 +48,20 @@ pub(crate) struct Base {
 /// One request.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
+    pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     /// Sent to the origin of `url` alone, never further.
     pub(crate) authorization: Option<HeaderValue>,
-    /// With a form it is a POST and redirects are not followed.
-    pub(crate) form: Option<String>,
+    /// What is sent along; it goes to `url` and nowhere else, so its redirects are not followed.
+    pub(crate) payload: Payload,
+}
+
+impl Ask {
+    pub(crate) fn get(url: Url, authorization: Option<HeaderValue>) -> Self {
+        let (method, headers) = (Method::GET, HeaderMap::new());
+        Self { method, url, headers, authorization, payload: Payload::Nothing }
+    }
 }
 
 /// An answer, from wherever the redirects led.
@@ -64,6 +72,8 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
     /// Is that still the origin that was asked?
     pub(crate) at_origin: bool,
+    /// Whom the user named, and how far they are trusted.
+    pub(crate) base: Base,
 }
 
 /// The connections of one client.
@@ -157,30 +167,46 @@ impl Transport {
         let mut url = ask.url.clone();
         let mut at_origin = true;
         for _ in 0..=REDIRECTS_LIMIT {
-            let trust = self.trust_in(&url, base);
-            let mut request = match &ask.form {
-                None => self.connections(&url, trust)?.request(Method::GET, url.clone()),
-                Some(form) => {
-                    let request = self.connections(&url, trust)?.post(url.clone());
-                    request.header(CONTENT_TYPE, FORM).body(form.clone())
-                }
-            };
+            let connections = self.connections(&url, self.trust_in(&url, base))?;
+            let mut request = connections.request(ask.method.clone(), url.clone());
             request = request.headers(ask.headers.clone());
+            if matches!(ask.payload, Payload::Nothing) && !ask.method.is_safe() {
+                // Some servers want to hear that nothing comes.
+                request = request.header(CONTENT_LENGTH, 0);
+            }
             if let Some(authorization) = ask.authorization.as_ref().filter(|_| at_origin) {
                 request = request.header(AUTHORIZATION, authorization);
             }
-            let response = within(self.patience.stall, &url, request.send()).await?;
+            let response = self.exchange(request, &ask.payload, &url).await?;
             match redirect(&response) {
-                Some(location) if ask.form.is_none() => {
+                // Whoever changes something changes it where it was meant to be changed.
+                Some(location) if ask.method.is_safe() => {
                     url = follow(&url, location, &base.url, base.trust)?;
                     // Once away from the origin, nothing of ours is shown even back there.
                     at_origin &= same_origin(&url, &ask.url);
                 }
-                _ => return Ok(Answer { response, url, at_origin }),
+                _ => return Ok(Answer { response, url, at_origin, base: base.clone() }),
             }
         }
         let what = format!("follow the redirects of {}", crate::address::shown(&ask.url));
         Err(Error::new(Kind::Unavailable, format!("{what}: more than {REDIRECTS_LIMIT}")).into())
+    }
+
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        payload: &Payload,
+        url: &Url,
+    ) -> Result<Response, Failure> {
+        let stall = self.patience.stall;
+        match payload {
+            Payload::Nothing => within(stall, url, request.send()).await,
+            Payload::Bytes(bytes) => within(stall, url, request.body(bytes.clone()).send()).await,
+            Payload::Part(part) => {
+                let (body, pulse) = part.start();
+                pulse.watch(stall, url, request.body(body).send()).await
+            }
+        }
     }
 
     /// Being insecure is a property of the registry's host, not of whomever it sends us to.

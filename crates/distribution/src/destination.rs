@@ -1,0 +1,133 @@
+//! The side of a repository that changes things: blobs and manifests go there, and go.
+//!
+//! ```text
+//! has_blob ─no─▶ mount_blob ─no─▶ upload       for each blob, then   put_manifest
+//! ```
+//!
+//! All of it happens at the registry itself; a mirror only ever reads.
+
+use crate::{
+    client::Repository,
+    content::{Content, Payload},
+    fetcher::{Question, digest_by},
+    reference::Reference,
+    scope::Scopes,
+    upload::{Arrival, Upload},
+};
+use bytes::Bytes;
+use dhow_base::{Digest, Doing, Error, Kind, Result};
+use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES};
+use reqwest::{
+    Method,
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use std::sync::Arc;
+
+impl Repository {
+    /// The size of a blob that the registry has in this repository; `None` where it has not.
+    pub fn has_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        let endpoint = self.origin()?;
+        self.engine()?
+            .block_on(self.fetcher().blob_size(endpoint, digest))
+            .doing(|| format!("look for blob {digest} in {}", endpoint.name()))
+    }
+
+    /// Has the registry take a blob over from another of its repositories. `false` where it cannot,
+    /// or where `from` is not at this registry.
+    pub fn mount_blob(&self, blob: &Descriptor, from: &Reference) -> Result<bool> {
+        let Some(source) = self.source_of(from)? else { return Ok(false) };
+        let endpoint = self.origin()?;
+        self.engine()?
+            .block_on(Upload::mount(self.fetcher(), endpoint, blob, source))
+            .doing(|| format!("mount blob {} from {source} in {}", blob.digest, endpoint.name()))
+    }
+
+    /// Sends a blob. What breaks off is gone on with from where the registry has it.
+    pub fn upload(&self, blob: &Descriptor, content: Arc<dyn Content>) -> Result<()> {
+        self.bring(blob, content, None).map(drop)
+    }
+
+    /// Sends a blob unless the registry can take it over from `from`; both cost one request to
+    /// begin with.
+    pub fn bring(
+        &self,
+        blob: &Descriptor,
+        content: Arc<dyn Content>,
+        from: Option<&Reference>,
+    ) -> Result<Arrival> {
+        let source = from.map(|from| self.source_of(from)).transpose()?.flatten();
+        let endpoint = self.origin()?;
+        self.engine()?
+            .block_on(Upload::new(self.fetcher(), endpoint, blob, content, source).run())
+            .doing(|| format!("send blob {} to {}", blob.digest, endpoint.name()))
+    }
+
+    /// Stores a manifest or index under a tag or under its digest; gives its digest.
+    pub fn put_manifest(&self, identifier: &str, media_type: &str, bytes: &[u8]) -> Result<Digest> {
+        let endpoint = self.origin()?;
+        let doing = || format!("store the manifest {identifier} in {}", endpoint.name());
+        let digest = checked(identifier, bytes).doing(doing)?;
+        let media_type = HeaderValue::from_str(media_type).map_err(|_| {
+            Error::new(Kind::Invalid, format!("{}: media type {media_type:?}", doing()))
+        })?;
+        let rest = format!("manifests/{identifier}");
+        let mut question =
+            Question::new(Method::PUT, endpoint, &rest, Scopes::push(&endpoint.path));
+        question.headers.insert(CONTENT_TYPE, media_type);
+        question.payload = Payload::Bytes(Bytes::copy_from_slice(bytes));
+        let asked = self.fetcher().persist(endpoint, &question);
+        let answer = self.engine()?.block_on(asked).doing(doing)?;
+        let claimed = answer.response.headers().get("docker-content-digest");
+        let claimed: Option<Digest> = claimed.and_then(|text| text.to_str().ok()?.parse().ok());
+        match claimed {
+            // A registry may count by another algorithm than ours.
+            Some(other) if other != digest && other.algorithm() == digest.algorithm() => {
+                let why = format!("{}: it was stored as {other}, not {digest}", doing());
+                Err(Error::new(Kind::Corrupt, why))
+            }
+            _ => Ok(digest),
+        }
+    }
+
+    /// Removes a manifest, with all tags that lead to it.
+    pub fn delete_manifest(&self, digest: &Digest) -> Result<()> {
+        self.delete(digest.as_str())
+    }
+
+    /// Removes a tag; the manifest stays. Many registries cannot do this.
+    pub fn delete_tag(&self, tag: &str) -> Result<()> {
+        self.delete(tag)
+    }
+
+    fn delete(&self, identifier: &str) -> Result<()> {
+        let endpoint = self.origin()?;
+        let rest = format!("manifests/{identifier}");
+        let scopes = Scopes::delete(&endpoint.path);
+        let question = Question::new(Method::DELETE, endpoint, &rest, scopes);
+        self.engine()?
+            .block_on(self.fetcher().persist(endpoint, &question))
+            .map(drop)
+            .doing(|| format!("remove the manifest {identifier} from {}", endpoint.name()))
+    }
+
+    /// The repository that `from` means here, if it is one of this registry's.
+    fn source_of<'a>(&self, from: &'a Reference) -> Result<Option<&'a str>> {
+        let endpoint = self.origin()?;
+        let is_here = from.domain() == endpoint.domain && from.path() != endpoint.path;
+        Ok(is_here.then(|| from.path()))
+    }
+}
+
+/// The digest that the bytes will have there: the one that is asked for, else SHA-256.
+fn checked(identifier: &str, bytes: &[u8]) -> Result<Digest> {
+    if bytes.len() as u64 > MANIFEST_LIMIT_BYTES {
+        let what = format!("it has {} bytes, more than 4 MiB", bytes.len());
+        return Err(Error::new(Kind::Exhausted, what));
+    }
+    let Ok(wanted) = identifier.parse::<Digest>() else { return Ok(Digest::of(bytes)) };
+    let actual = digest_by(wanted.algorithm(), bytes);
+    if actual == wanted {
+        return Ok(wanted);
+    }
+    Err(Error::new(Kind::Corrupt, format!("its bytes have the digest {actual}")))
+}
