@@ -2,6 +2,7 @@
 //!
 //! * [`Unpack`] applies one layer to a directory fd; nothing it does leaves that directory.
 //! * [`Pack`] writes a directory as a layer; [`Builder`] writes single entries.
+//! * [`LayerWriter`] compresses a layer on all cores and knows both its digests.
 //! * [`Reader`] walks the entries of any tar stream (`docker save`, an OCI archive).
 //! * [`Decoder`] undoes gzip, zstd, xz and bzip2; [`Digesting`] checks size and digest on the way.
 //!
@@ -15,24 +16,33 @@
 //! [`Limits`] before anything is allocated for them.
 
 mod builder;
+mod chunked;
+mod contents;
+mod cut;
 mod decoder;
 mod digesting;
+mod encoder;
 mod entry;
 mod header;
+mod layer;
 mod limits;
 mod pack;
 mod path;
 mod pax;
+mod press;
 mod reader;
 mod removal;
 mod sparse;
+mod tar_split;
 mod unpack;
 mod whiteout;
 
 pub use builder::Builder;
 pub use decoder::{Compression, DecodeLimits, Decoder};
 pub use digesting::{Digesting, Measured};
+pub use encoder::{Encoder, Encoding};
 pub use entry::{Entry, EntryKind, Mtime, Xattr};
+pub use layer::{Blob, LayerWriter};
 pub use limits::Limits;
 pub use pack::{Pack, Packed};
 pub use path::ArchivePath;

@@ -15,7 +15,7 @@ use crate::{
     limits::Limits,
     path::{ArchivePath, Shown, join},
     removal::{names, open_beneath},
-    whiteout::{OPAQUE, OPAQUE_VALUE, OPAQUE_XATTR, PREFIX},
+    whiteout::{OPAQUE, OPAQUE_VALUE, OVERLAY_XATTRS, PREFIX},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
@@ -34,6 +34,7 @@ use std::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Pack {
     form: Form,
+    latest: Option<Mtime>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,12 +57,20 @@ pub struct Packed {
 impl Pack {
     /// Packs a directory as it is.
     pub fn tree() -> Self {
-        Self { form: Form::Tree }
+        Self { form: Form::Tree, latest: None }
     }
 
     /// Packs the changes that an overlay has collected in its upper directory.
     pub fn overlay_upper() -> Self {
-        Self { form: Form::OverlayUpper }
+        Self { form: Form::OverlayUpper, latest: None }
+    }
+
+    /// Writes later times as this one (`SOURCE_DATE_EPOCH`), so that what was made in a build has
+    /// no time of its own.
+    #[must_use]
+    pub fn no_later_than(mut self, latest: Mtime) -> Self {
+        self.latest = Some(latest);
+        self
     }
 
     /// Writes `root` and everything in it to `sink`, which gets many writes of all sizes.
@@ -69,6 +78,7 @@ impl Pack {
         let mut sink = io::BufWriter::with_capacity(64 << 10, sink);
         let mut packer = Packer {
             form: self.form,
+            latest: self.latest,
             root,
             builder: Builder::new(&mut sink),
             links: HashMap::new(),
@@ -83,6 +93,7 @@ impl Pack {
 
 struct Packer<'p> {
     form: Form,
+    latest: Option<Mtime>,
     root: BorrowedFd<'p>,
     builder: Builder<&'p mut dyn Write>,
     /// Files with several names, by device and inode, and the name that has their content.
@@ -268,10 +279,11 @@ impl Packer<'_> {
 
     fn sort_in(&self, attributes: &mut Attributes, name: &[u8], value: &[u8]) -> Result<()> {
         if self.form == Form::OverlayUpper {
-            if name == OPAQUE_XATTR.as_bytes() {
-                attributes.opaque = value == OPAQUE_VALUE;
+            let note = OVERLAY_XATTRS.iter().find_map(|prefix| name.strip_prefix(*prefix));
+            if note == Some(b"opaque") {
+                attributes.opaque |= value == OPAQUE_VALUE;
             }
-            if [&b"trusted.overlay.redirect"[..], b"trusted.overlay.metacopy"].contains(&name) {
+            if matches!(note, Some(b"redirect" | b"metacopy")) {
                 let what = format!("{} has no meaning outside its overlay", Shown(name));
                 return Err(Error::new(Kind::Unsupported, what)
                     .hint("mount the overlay with redirect_dir=off,metacopy=off"));
@@ -290,16 +302,17 @@ impl Packer<'_> {
         stat: &Stat,
         xattrs: Vec<Xattr>,
     ) -> Result<Entry> {
+        let mtime = Mtime {
+            seconds: stat.st_mtime,
+            nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        };
         Ok(Entry {
             path: archive_path(path)?,
             kind,
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: Mtime {
-                seconds: stat.st_mtime,
-                nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
-            },
+            mtime: self.latest.map_or(mtime, |latest| mtime.min(latest)),
             xattrs,
         })
     }
@@ -323,7 +336,7 @@ fn belongs_in_layer(name: &[u8]) -> bool {
     if let Some(system) = name.strip_prefix(b"system.") {
         return system.starts_with(b"posix_acl_");
     }
-    ![&b"trusted.overlay."[..], b"user.overlay."].iter().any(|prefix| name.starts_with(prefix))
+    !OVERLAY_XATTRS.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// How overlayfs writes that a name is gone.

@@ -30,10 +30,21 @@ pub struct Reader<R> {
     limits: Limits,
     headers: u64,
     name: ArchivePath,
+    written: Written,
     left: u64,
     padding: u64,
     sparse: Option<SparseMap>,
     ended: bool,
+}
+
+/// The current entry as the archive writes it, where that is more than the entry keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) name: Vec<u8>,
+    /// The target of a link of either kind.
+    pub(crate) link: Vec<u8>,
+    /// With whatever bits a packer has put above the permissions.
+    pub(crate) mode: i64,
 }
 
 /// What extended headers say about the entry after them.
@@ -59,6 +70,7 @@ impl<R: Read> Reader<R> {
             limits,
             headers: 0,
             name,
+            written: Written::default(),
             left: 0,
             padding: 0,
             sparse: None,
@@ -107,6 +119,11 @@ impl<R: Read> Reader<R> {
             self.input.take(u64::MAX);
         }
         Ok(self.input.position)
+    }
+
+    /// The current entry as it is written.
+    pub(crate) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// The map of the current entry, where it is sparse.
@@ -214,6 +231,7 @@ impl<R: Read> Reader<R> {
         self.name = ArchivePath::parse(&name, &self.limits)?;
         let link = pax.link_path.take().unwrap_or_else(|| header.link_name().to_vec());
         let link = extension.long_link.unwrap_or(link);
+        self.written = Written { name: name.clone(), link: link.clone(), mode: header.mode()? };
 
         let kind = match header.typeflag() {
             0 if name.ends_with(b"/") => EntryKind::Directory,
@@ -242,7 +260,7 @@ impl<R: Read> Reader<R> {
         Ok(Entry {
             path: self.name.clone(),
             kind,
-            mode: u32::try_from(header.mode()? & 0o7777).expect("twelve bits fit"),
+            mode: u32::try_from(self.written.mode & 0o7777).expect("twelve bits fit"),
             uid: self.owner(pax.uid, header.uid())?,
             gid: self.owner(pax.gid, header.gid())?,
             mtime,

@@ -16,7 +16,7 @@ use crate::{
     path::{ArchivePath, Shown, join, split},
     reader::Reader,
     removal,
-    whiteout::{OPAQUE_VALUE, OPAQUE_XATTR, Whiteout, Whiteouts, is_reserved},
+    whiteout::{OPAQUE_VALUE, OPAQUE_XATTR, OVERLAY_XATTRS, Whiteout, Whiteouts, is_reserved},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
@@ -51,9 +51,6 @@ const MAX_STEPS: usize = 4096;
 const MAX_RETRIES: usize = 100;
 /// A directory that is a place to make things in, not one to read.
 const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// Attributes in which overlayfs keeps its own records: from a stranger, they could point a layer's
-/// file at any other (`redirect`) or hide one.
-const OVERLAY_XATTRS: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 
 /// What was unpacked.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

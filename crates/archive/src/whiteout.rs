@@ -12,6 +12,9 @@ pub(crate) const OPAQUE: &[u8] = b".wh..wh..opq";
 /// The attribute and its value that make a directory opaque to overlayfs.
 pub(crate) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 pub(crate) const OPAQUE_VALUE: &[u8] = b"y";
+/// Attributes in which overlayfs keeps its own records, as root and as an ordinary user: from a
+/// stranger, they could point a layer's file at any other (`redirect`) or hide one.
+pub(crate) const OVERLAY_XATTRS: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 
 /// AUFS kept its own records under these names; no one else gives them a meaning.
 const AUFS_PREFIX: &[u8] = b".wh..wh.";
