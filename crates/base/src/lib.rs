@@ -11,6 +11,7 @@ pub mod id;
 pub mod lock;
 pub mod size;
 mod undo;
+pub mod usage;
 
 pub use digest::Digest;
 pub use error::{Doing, Error, Kind, Result};

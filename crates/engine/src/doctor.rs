@@ -10,10 +10,16 @@ use std::{
 };
 
 impl Engine {
-    /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
-    pub fn doctor(&mut self) -> Result<Vec<Finding>> {
+    /// Puts right what can be, and says what was done.
+    pub fn repair(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
-        let mut findings = self.images.doctor(&self.state, Depth::Names)?;
+        self.images.repair(&mut self.state, depth)
+    }
+
+    /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
+    pub fn doctor(&mut self, depth: Depth) -> Result<Vec<Finding>> {
+        while self.mend()? > 0 {}
+        let mut findings = self.images.doctor(&self.state, depth)?;
         self.check_containers(&mut findings)?;
         Ok(findings)
     }

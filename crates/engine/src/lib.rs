@@ -31,18 +31,21 @@ mod mend;
 mod merge;
 mod names;
 pub mod options;
+mod prune;
 mod record;
 mod start;
+mod usage;
 mod volume;
 
 pub use create::Created;
-pub use dhow_image::Finding;
+pub use dhow_image::{Depth, Finding};
 pub use exec::{Session, Traces};
 pub use hello::HOST_NAMESPACES;
 pub use list::{Summary, Which};
 pub use merge::signal_number;
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
 pub use start::{Running, Watch};
+pub use usage::{ContainerUsage, DiskUsage, VolumeUsage};
 
 use dhow_base::{Doing, Result};
 use dhow_image::Images;

@@ -22,7 +22,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(object: impl fmt::Display, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(object: impl fmt::Display, problem: impl Into<String>) -> Self {
         Self { object: object.to_string(), problem: problem.into() }
     }
 }

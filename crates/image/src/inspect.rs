@@ -100,7 +100,7 @@ impl Image {
 
     /// The uncompressed size of each layer, the lowest first. Layers that were merged into one
     /// snapshot have lost theirs.
-    fn layer_sizes(&self, state: &State) -> Result<Vec<u64>> {
+    pub(crate) fn layer_sizes(&self, state: &State) -> Result<Vec<u64>> {
         let mut rows = Vec::with_capacity(self.chain.len());
         for number in &self.chain {
             rows.extend(snapshots::find(state.read(), number.0)?);

@@ -31,11 +31,15 @@ mod origin;
 mod pipe;
 mod plan;
 mod progress;
+mod prune;
 mod pull;
 mod remove;
+mod repair;
 mod root;
 mod source;
 mod tarfile;
+mod tree;
+mod usage;
 
 pub use create::LocalImage;
 pub use dhow_distribution::{Config as Registries, Credentials, Reference, TlsVerify};
@@ -44,9 +48,12 @@ pub use image::Image;
 pub use inspect::HistoryEntry;
 pub use mend::Mended;
 pub use progress::{Event, Phase, Progress, Silent};
+pub use prune::PruneOptions;
 pub use pull::{Policy, PullOptions};
 pub use remove::Removed;
 pub use source::Source;
+pub use tree::TreeLayer;
+pub use usage::{ImageUsage, ImagesUsage};
 
 use dhow_base::Result;
 use dhow_distribution::Client;

@@ -13,7 +13,7 @@
 
 use crate::{Owner, Read, Sql, Write, snapshots::OwnerColumns};
 use dhow_base::{Digest, Error, Kind, Result};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Params, params};
 
 /// Where in its life a blob is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -97,6 +97,28 @@ pub fn is_condemned(read: &Read, digest: &Digest) -> Result<bool> {
     Ok(state_of(read, digest)?.as_deref() == Some("removing"))
 }
 
+/// The blob's row, in whatever phase.
+pub fn find(read: &Read, digest: &Digest) -> Result<Option<Blob>> {
+    let found = many(read, "WHERE digest = ?1", [digest.as_str()])?;
+    Ok(found.into_iter().next())
+}
+
+/// Has it a row?
+pub fn is_known(read: &Read, digest: &Digest) -> Result<bool> {
+    Ok(state_of(read, digest)?.is_some())
+}
+
+/// Says that the file of a whole blob was lost: it is to come again.
+pub fn unsettle(write: &Write<'_>, digest: &Digest) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE blobs SET state = 'ingesting' WHERE digest = ?1 AND state = 'present'",
+        )
+        .and_then(|mut statement| statement.execute([digest.as_str()]))
+        .sql(|| format!("note that blob {digest} is lost"))?;
+    Ok(())
+}
+
 /// Is it whole, and nobody removes it?
 pub fn is_present(read: &Read, digest: &Digest) -> Result<bool> {
     Ok(state_of(read, digest)?.as_deref() == Some("present"))
@@ -121,7 +143,7 @@ pub fn delete(write: &Write<'_>, digest: &Digest) -> Result<()> {
 
 /// The blobs that are marked for removal.
 pub fn condemned(read: &Read) -> Result<Vec<Blob>> {
-    many(read, "WHERE state = 'removing'")
+    many(read, "WHERE state = 'removing'", [])
 }
 
 /// The blobs that no image refers to and that nobody removes, which should not be.
@@ -130,19 +152,20 @@ pub fn orphans(read: &Read) -> Result<Vec<Blob>> {
         read,
         "WHERE state <> 'removing' AND NOT EXISTS \
          (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest)",
+        [],
     )
 }
 
 /// All blobs, by digest.
 pub fn list(read: &Read) -> Result<Vec<Blob>> {
-    many(read, "ORDER BY digest")
+    many(read, "ORDER BY digest", [])
 }
 
-fn many(read: &Read, which: &str) -> Result<Vec<Blob>> {
+fn many(read: &Read, which: &str, parameters: impl Params) -> Result<Vec<Blob>> {
     let query = format!("SELECT digest, size, state, owner_pid, owner_start FROM blobs {which}");
     let mut statement = read.prepare_cached(&query).sql(|| "list blobs")?;
     let rows = statement
-        .query_map([], |row| {
+        .query_map(parameters, |row| {
             let texts: (String, String) = (row.get(0)?, row.get(2)?);
             Ok((texts, row.get::<_, i64>(1)?, OwnerColumns::from_row(row, 3)?))
         })

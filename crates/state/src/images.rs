@@ -147,6 +147,38 @@ pub struct Held {
     pub snapshots: Vec<u64>,
 }
 
+/// Says that a whole image is whole no more: it waits, in the hands of nobody, for a pull that
+/// brings what it lacks.
+pub fn demote(write: &Write<'_>, manifest: &Digest, boot: &str) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE images SET state = 'pulling', boot = ?2, pulled = ?3 WHERE manifest = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![manifest.as_str(), boot, Moment::now().unix_nanoseconds()])
+        })
+        .sql(|| format!("note that image {manifest} is not whole"))?;
+    Ok(())
+}
+
+/// Lets an image go of a blob that is lost.
+pub fn let_go_of_blob(write: &Write<'_>, manifest: &Digest, blob: &Digest) -> Result<()> {
+    write
+        .prepare_cached("DELETE FROM image_blobs WHERE manifest = ?1 AND digest = ?2")
+        .and_then(|mut statement| statement.execute([manifest.as_str(), blob.as_str()]))
+        .sql(|| format!("let image {manifest} go of blob {blob}"))?;
+    Ok(())
+}
+
+/// Lets every image go of a snapshot that is lost.
+pub fn let_go_of_snapshot(write: &Write<'_>, snapshot: u64) -> Result<()> {
+    write
+        .prepare_cached("DELETE FROM image_layers WHERE snapshot = ?1")
+        .and_then(|mut statement| statement.execute([snapshot.cast_signed()]))
+        .sql(|| format!("let go of snapshot {snapshot}"))?;
+    Ok(())
+}
+
 /// Forgets an image with its names, and says what it held on to.
 pub fn delete(write: &Write<'_>, manifest: &Digest) -> Result<Held> {
     let held = Held { blobs: blobs(write, manifest)?, snapshots: chain(write, manifest)? };

@@ -1,6 +1,6 @@
 //! Volume rows: which named volumes there are, and which containers use them.
 
-use crate::{Sql, Write};
+use crate::{Read, Sql, Write};
 use dhow_base::{
     Result,
     clock::Moment,
@@ -24,4 +24,34 @@ pub fn hold(write: &Write<'_>, name: &Name, container: &ContainerId) -> Result<(
         )
         .sql(doing)?;
     Ok(())
+}
+
+/// The names of the volumes that a container uses.
+pub fn of_container(read: &Read, container: &ContainerId) -> Result<Vec<Name>> {
+    let doing = || format!("list the volumes of container {}", container.short());
+    let mut statement = read
+        .prepare_cached("SELECT volume FROM container_volumes WHERE container = ?1 ORDER BY volume")
+        .sql(doing)?;
+    let names =
+        statement.query_map([container.as_str()], |row| row.get::<_, String>(0)).sql(doing)?;
+    names.map(|name| name.sql(doing)?.parse()).collect()
+}
+
+/// All volumes by name, and how many containers use each.
+pub fn list_with_users(read: &Read) -> Result<Vec<(Name, usize)>> {
+    let doing = || "list volumes";
+    let mut statement = read
+        .prepare_cached(
+            "SELECT name, (SELECT count(*) FROM container_volumes WHERE volume = name) \
+             FROM volumes ORDER BY name",
+        )
+        .sql(doing)?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?)))
+        .sql(doing)?;
+    rows.map(|row| {
+        let (name, users) = row.sql(doing)?;
+        Ok((name.parse()?, users as usize))
+    })
+    .collect()
 }

@@ -183,7 +183,7 @@ pub(crate) struct Held {
 /// A holder may rename or unlink the file while others wait for its lock. Whoever then gets the
 /// lock of a file without that name starts over.
 pub(crate) fn lock(store: &Store, digest: &Digest) -> Result<Held> {
-    let path = store.ingest_path(digest);
+    let path = store.partial(digest);
     loop {
         let file = open(&path)?;
         flock(&file, &path)?;

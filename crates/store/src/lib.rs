@@ -68,6 +68,12 @@ impl Store {
         self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
 
+    /// Where what has come of this blob is, while it is on its way.
+    pub fn partial(&self, digest: &Digest) -> PathBuf {
+        let name = format!("{}-{}", digest.algorithm().name(), digest.hex());
+        self.root.join("ingest").join(name)
+    }
+
     /// The size of a whole blob; `None` where it is not there.
     pub fn size(&self, digest: &Digest) -> Result<Option<u64>> {
         let path = self.path(digest);
@@ -182,11 +188,6 @@ impl Store {
         let bytes = serde_json::to_vec(index)
             .map_err(|error| Error::new(Kind::Internal, "write index.json").because(error))?;
         file::write_atomically(&self.root.join("index.json"), &bytes, FILE_MODE, Durability::Cached)
-    }
-
-    fn ingest_path(&self, digest: &Digest) -> PathBuf {
-        let name = format!("{}-{}", digest.algorithm().name(), digest.hex());
-        self.root.join("ingest").join(name)
     }
 
     /// Makes the directories. The layout file is written last, so its being there says it all.

@@ -88,7 +88,7 @@ fn a_part_that_changed_on_disk_does_not_become_a_blob() {
     let mut first = wanted(&store, &digest, 2 << 20);
     first.append(&content[..3 << 19]).unwrap();
     drop(first);
-    fs::write(store.ingest_path(&digest), vec![8_u8; 3 << 19]).unwrap();
+    fs::write(store.partial(&digest), vec![8_u8; 3 << 19]).unwrap();
 
     let mut second = wanted(&store, &digest, 2 << 20);
     second.append(&content[3 << 19..]).unwrap();
@@ -107,7 +107,7 @@ fn small_parts_are_not_kept_and_too_long_ones_start_over() {
     drop(ingest);
     assert_eq!(store.list().unwrap(), []);
 
-    fs::write(store.ingest_path(&digest), b"much too long").unwrap();
+    fs::write(store.partial(&digest), b"much too long").unwrap();
 
     assert_eq!(wanted(&store, &digest, 5).received(), 0);
 }

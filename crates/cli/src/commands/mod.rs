@@ -2,6 +2,7 @@
 //!
 //! No rules live here: a rule in a command is a rule that the other doors do not have.
 
+mod asked;
 mod attach;
 mod cleanup;
 mod completion;
@@ -9,6 +10,8 @@ mod create;
 mod doctor;
 mod exec;
 mod history;
+mod image_prune;
+mod image_tree;
 mod images;
 mod inspect;
 mod kill;
@@ -23,6 +26,9 @@ mod session;
 mod several;
 mod start;
 mod stop;
+mod system_check;
+mod system_df;
+mod system_prune;
 mod tag;
 mod untag;
 mod wait;
@@ -92,10 +98,33 @@ pub(crate) const GROUPS: &[Group] = &[
             ("history", "history"),
             ("inspect", "inspect"),
         ],
-        &[],
+        &[
+            Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
+            Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
+        ],
         [
             |command| GROUPS[1].members(command, Switches::Plain),
             |command| GROUPS[1].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "system",
+        "Work with everything at once",
+        &[],
+        &[
+            Entry::new::<system_df::Df>(
+                "df",
+                "Show what images, containers and volumes cost on disk",
+            ),
+            Entry::new::<system_check::Check>("check", "Prove that everything stored is whole"),
+            Entry::new::<system_prune::Prune>(
+                "prune",
+                "Remove what is not in use: stopped containers, images, interrupted pulls",
+            ),
+        ],
+        [
+            |command| GROUPS[2].members(command, Switches::Plain),
+            |command| GROUPS[2].members(command, Switches::WithValues),
         ],
     ),
 ];

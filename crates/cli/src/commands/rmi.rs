@@ -45,7 +45,7 @@ impl Act for Rmi {
     }
 }
 
-fn say(removed: &Removed, console: Console) -> Result<()> {
+pub(super) fn say(removed: &Removed, console: Console) -> Result<()> {
     for name in &removed.untagged {
         console.line(&format!("Untagged: {name}"))?;
     }

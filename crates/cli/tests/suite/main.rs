@@ -48,4 +48,6 @@ mod runtime_systemd;
 #[cfg(test)]
 mod runtime_terminal;
 mod stop;
+#[cfg(test)]
+mod store;
 mod terminal;

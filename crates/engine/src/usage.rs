@@ -1,0 +1,103 @@
+//! What everything costs on disk. The sum is what `du` says of the root, to the block.
+
+use crate::Engine;
+use dhow_base::{Result, clock::Moment, id::ContainerId, usage::Meter};
+use dhow_image::ImagesUsage;
+use dhow_state::{
+    containers::{self, Phase},
+    volumes,
+};
+
+/// What a container costs.
+#[derive(Clone, Debug)]
+pub struct ContainerUsage {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Its image as the user named it.
+    pub image_name: String,
+    /// When it was created.
+    pub created: Moment,
+    /// Where in its life it is.
+    pub phase: Phase,
+    /// How many volumes it uses.
+    pub volumes: usize,
+    /// Bytes of its changes, its log and its records.
+    pub size: u64,
+}
+
+/// What a volume costs.
+#[derive(Clone, Debug)]
+pub struct VolumeUsage {
+    /// Its name.
+    pub name: String,
+    /// How many containers use it.
+    pub containers: usize,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// What everything costs.
+#[derive(Clone, Debug, Default)]
+pub struct DiskUsage {
+    /// Images, and what was fetched of images that are not whole yet.
+    pub images: ImagesUsage,
+    /// Containers.
+    pub containers: Vec<ContainerUsage>,
+    /// Volumes.
+    pub volumes: Vec<VolumeUsage>,
+    /// The database and the directories that hold it all.
+    pub state: u64,
+}
+
+impl DiskUsage {
+    /// The sum, which `du` of the root gives as well while nothing changes.
+    pub fn total(&self) -> u64 {
+        let containers: u64 = self.containers.iter().map(|one| one.size).sum();
+        let volumes: u64 = self.volumes.iter().map(|one| one.size).sum();
+        self.images.size + containers + volumes + self.state
+    }
+}
+
+impl Engine {
+    /// Measures everything below the root.
+    pub fn disk_usage(&mut self) -> Result<DiskUsage> {
+        let mut meter = Meter::new();
+        Ok(DiskUsage {
+            images: self.images.usage(&self.state, &mut meter)?,
+            containers: self.containers_usage(&mut meter)?,
+            volumes: self.volumes_usage(&mut meter)?,
+            // Last: the meter has counted all the rest.
+            state: meter.measure(self.layout.root())?,
+        })
+    }
+
+    fn containers_usage(&self, meter: &mut Meter) -> Result<Vec<ContainerUsage>> {
+        let read = self.state.read();
+        let mut usages = Vec::new();
+        for row in containers::list(read)? {
+            let changes = self.images.container_usage(&self.state, &row.id, meter)?;
+            usages.push(ContainerUsage {
+                size: changes + meter.measure(&self.layout.container(&row.id))?,
+                volumes: volumes::of_container(read, &row.id)?.len(),
+                id: row.id,
+                name: row.name,
+                image_name: row.image_name,
+                created: row.created,
+                phase: row.phase,
+            });
+        }
+        Ok(usages)
+    }
+
+    fn volumes_usage(&self, meter: &mut Meter) -> Result<Vec<VolumeUsage>> {
+        let read = self.state.read();
+        let mut usages = Vec::new();
+        for (name, containers) in volumes::list_with_users(read)? {
+            let size = meter.measure(&self.layout.volume(&name))?;
+            usages.push(VolumeUsage { name: name.to_string(), containers, size });
+        }
+        Ok(usages)
+    }
+}
