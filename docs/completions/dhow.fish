@@ -47,6 +47,9 @@ complete -c dhow -n "__fish_dhow_needs_command" -f -a "kill" -d 'Send a signal t
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "wait" -d 'Wait until containers end and print their exit codes'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "inspect" -d 'Show all that is known of containers and images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "push" -d 'Send an image to a registry'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "login" -d 'Log in to a registry'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "logout" -d 'Log out of a registry'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "images" -d 'List images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "rmi" -d 'Remove images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "tag" -d 'Give an image more names'
@@ -199,10 +202,34 @@ complete -c dhow -n "__fish_dhow_using_subcommand inspect" -s h -l help -d 'Prin
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l platform -d 'Fetch the image of this platform' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l creds -d 'Use this name and password at the registry' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -s q -l quiet -d 'Print nothing but ids'
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand push" -l digestfile -d 'Write the manifest\'s digest to this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand push" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand push" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand push" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand push" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand push" -s a -l all-tags -d 'Send all tags of the repository that IMAGE names'
+complete -c dhow -n "__fish_dhow_using_subcommand push" -s q -l quiet -d 'Show no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand push" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand login" -s u -l username -d 'The name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand login" -s p -l password -d 'The password; others may see it in the list of processes' -r
+complete -c dhow -n "__fish_dhow_using_subcommand login" -l compat-auth-file -d 'Keep it in this file as docker does' -r
+complete -c dhow -n "__fish_dhow_using_subcommand login" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand login" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand login" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand login" -l password-stdin -d 'Read the password from standard input'
+complete -c dhow -n "__fish_dhow_using_subcommand login" -l get-login -d 'Print the name that is kept for the registry, and do nothing'
+complete -c dhow -n "__fish_dhow_using_subcommand login" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand logout" -l authfile -d 'Forget it in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand logout" -l compat-auth-file -d 'Forget it in this file, which docker has written' -r
+complete -c dhow -n "__fish_dhow_using_subcommand logout" -s a -l all -d 'Forget all registries that the file knows'
+complete -c dhow -n "__fish_dhow_using_subcommand logout" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand images" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand images" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand images" -s a -l all -d 'List all images, which is what happens anyway'
@@ -378,14 +405,15 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "ls" -d 'List images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "pull" -d 'Fetch images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "rm" -d 'Remove images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "tag" -d 'Give an image more names'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "untag" -d 'Take names from an image and keep it'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "history" -d 'Show how an image was made'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull rm tag untag history inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "ls" -d 'List images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "push" -d 'Send an image to a registry'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "rm" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "tag" -d 'Give an image more names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "untag" -d 'Take names from an image and keep it'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all images, which is what happens anyway'
@@ -396,10 +424,20 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l platform -d 'Fetch the image of this platform' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l creds -d 'Use this name and password at the registry' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Print nothing but ids'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l digestfile -d 'Write the manifest\'s digest to this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -s a -l all-tags -d 'Send all tags of the repository that IMAGE names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -s q -l quiet -d 'Show no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all images'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s f -l force -d 'Remove all names of an image at once; an image that is not there is no error'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'

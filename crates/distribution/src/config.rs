@@ -77,6 +77,8 @@ pub struct Config {
     /// Directories that hold `<host[:port]>/` with `*.crt`, `*.cert` and `*.key`; the first that
     /// knows a host wins.
     pub certs_dirs: Vec<PathBuf>,
+    /// A directory with the same files for whatever registry is asked (`--cert-dir`).
+    pub own_certs_dir: Option<PathBuf>,
     /// Files of trusted certificates; the first that exists is read.
     pub ca_bundles: Vec<PathBuf>,
     /// auth.json and Docker's config.json, the most important first; they may be missing.
@@ -99,6 +101,7 @@ impl Default for Config {
             registries_conf: "/etc/containers/registries.conf".into(),
             registries_conf_dirs: paths(&["/etc/containers/registries.conf.d"]),
             certs_dirs: paths(&["/etc/containers/certs.d", "/etc/docker/certs.d"]),
+            own_certs_dir: None,
             ca_bundles: paths(&[
                 "/etc/ssl/certs/ca-certificates.crt",
                 "/etc/pki/tls/certs/ca-bundle.crt",

@@ -12,7 +12,7 @@
 //!
 //! A secret is never shown: `Debug` leaves it out and no error quotes a file's content.
 
-use crate::keeper;
+use crate::keeper::Helper;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use serde::Deserialize;
@@ -24,7 +24,7 @@ use std::{
 
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
 /// Under this key Docker keeps what is for Docker Hub.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(crate) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// Text that is not to be shown.
 #[derive(Clone, Eq, PartialEq)]
@@ -148,16 +148,16 @@ impl AuthFile {
     }
 
     fn find(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
-        let server = if domain == "docker.io" { DOCKER_HUB_KEY } else { domain };
+        let server = server_of(domain);
         for key in [domain, server] {
             if let Some(name) = self.helpers.get(key) {
-                return keeper::ask(name, key);
+                return Helper::new(name, key).ask();
             }
         }
         if let Some(found) = self.in_auths(domain, path)? {
             return Ok(Some(found));
         }
-        if self.store.is_empty() { Ok(None) } else { keeper::ask(&self.store, server) }
+        if self.store.is_empty() { Ok(None) } else { Helper::new(&self.store, server).ask() }
     }
 
     pub(crate) fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
@@ -183,6 +183,11 @@ impl AuthFile {
         }
         Ok(None)
     }
+}
+
+/// By what name helper programs know a registry.
+pub(crate) fn server_of(domain: &str) -> &str {
+    if domain == "docker.io" { DOCKER_HUB_KEY } else { domain }
 }
 
 /// The host of a key that Docker wrote as an address; a key that names a repository has none.

@@ -247,9 +247,14 @@ impl Question {
     }
 
     pub(crate) fn new(method: Method, endpoint: &Endpoint, rest: &str, scopes: Scopes) -> Self {
+        Self::at(method, &format!("{}/{rest}", endpoint.path), scopes)
+    }
+
+    /// For what is at `path` below `/v2/`.
+    pub(crate) fn at(method: Method, path: &str, scopes: Scopes) -> Self {
         Self {
             method,
-            target: Target::Path(format!("{}/{rest}", endpoint.path)),
+            target: Target::Path(path.to_owned()),
             headers: HeaderMap::new(),
             payload: Payload::Nothing,
             scopes,

@@ -1,5 +1,10 @@
-//! Docker's credential helpers: `docker-credential-NAME get`, the server on its standard input, a
-//! JSON object on its standard output.
+//! Docker's credential helpers: programs that keep credentials in place of a file.
+//!
+//! ```text
+//! docker-credential-NAME get     server on its input        {Username, Secret} on its output
+//! docker-credential-NAME store   {ServerURL, Username, Secret} on its input
+//! docker-credential-NAME erase   server on its input
+//! ```
 //!
 //! A helper is a program of the user's and may ask a keyring or a cloud; it gets 30 seconds and
 //! 64 KiB, then it is killed.
@@ -22,23 +27,64 @@ const NOT_FOUND: &str = "credentials not found";
 /// Under this user name a helper keeps an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// Asks the helper `name` about `server`.
-pub(crate) fn ask(name: &str, server: &str) -> Result<Option<Credentials>> {
-    let program = format!("docker-credential-{name}");
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if name.is_empty() || !name.bytes().all(word) {
-        return Err(Error::new(Kind::Invalid, format!("use the credential helper {name:?}"))
-            .hint("a helper's name is what follows docker-credential- in the program's name"));
-    }
-    let mut command = Command::new(&program);
-    command.arg("get");
-    converse(command, server, PATIENCE).doing(|| format!("ask {program} about {server}"))
+/// A helper program, and the registry that it is asked about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Helper {
+    name: String,
+    server: String,
 }
 
-fn converse(mut command: Command, server: &str, patience: Duration) -> Result<Option<Credentials>> {
+impl Helper {
+    pub(crate) fn new(name: &str, server: &str) -> Self {
+        Self { name: name.to_owned(), server: server.to_owned() }
+    }
+
+    /// What it knows.
+    pub(crate) fn ask(&self) -> Result<Option<Credentials>> {
+        self.run("get", &self.server)?
+            .map(|answer| read(&answer))
+            .transpose()
+            .doing(|| format!("ask {} about {}", self.program(), self.server))
+    }
+
+    /// Gives it a name and a password to keep.
+    pub(crate) fn store(&self, user: &str, password: &Secret) -> Result<()> {
+        let text = serde_json::json!({
+            "ServerURL": self.server,
+            "Username": user,
+            "Secret": password.reveal(),
+        });
+        self.run("store", &text.to_string()).map(drop)
+    }
+
+    /// Has it forget; `false` where it knew nothing.
+    pub(crate) fn erase(&self) -> Result<bool> {
+        Ok(self.run("erase", &self.server)?.is_some())
+    }
+
+    fn program(&self) -> String {
+        format!("docker-credential-{}", self.name)
+    }
+
+    fn run(&self, verb: &str, input: &str) -> Result<Option<Vec<u8>>> {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if self.name.is_empty() || !self.name.bytes().all(word) {
+            let what = format!("use the credential helper {:?}", self.name);
+            return Err(Error::new(Kind::Invalid, what)
+                .hint("a helper's name is what follows docker-credential- in the program's name"));
+        }
+        let mut command = Command::new(self.program());
+        command.arg(verb);
+        converse(command, input, PATIENCE)
+            .doing(|| format!("run {} {verb} for {}", self.program(), self.server))
+    }
+}
+
+/// The program's answer; nothing where it says that it has nothing.
+fn converse(mut command: Command, input: &str, patience: Duration) -> Result<Option<Vec<u8>>> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().doing(|| "start it")?;
-    let answer = talk(&mut child, server, patience);
+    let answer = talk(&mut child, input, patience);
     if answer.is_err() {
         // It may have ended meanwhile, which is as good.
         let _killed = child.kill();
@@ -52,16 +98,16 @@ fn converse(mut command: Command, server: &str, patience: Duration) -> Result<Op
         // Its output is not shown, since it may hold a secret.
         return Err(Error::new(Kind::Unavailable, format!("it failed with {status}")));
     }
-    read(&answer).map(Some)
+    Ok(Some(answer))
 }
 
 /// Writes the question and reads until the helper has closed its output and ended.
-fn talk(child: &mut Child, server: &str, patience: Duration) -> Result<Vec<u8>> {
+fn talk(child: &mut Child, input: &str, patience: Duration) -> Result<Vec<u8>> {
     let deadline = Instant::now() + patience;
     let mut stdin = child.stdin.take().expect("stdin was asked to be piped");
     let stdout = child.stdout.take().expect("stdout was asked to be piped");
     // A helper that does not read its input may still answer.
-    let _written = stdin.write_all(server.as_bytes());
+    let _written = stdin.write_all(input.as_bytes());
     drop(stdin);
     let (sender, receiver) = mpsc::channel();
     // The thread ends when the pipe does, at the latest when whoever holds its other end dies.
@@ -113,7 +159,8 @@ mod tests {
     }
 
     fn run(script: &str) -> Result<Option<Credentials>> {
-        converse(shell(script), "quay.io", Duration::from_secs(5))
+        let answer = converse(shell(script), "quay.io", Duration::from_secs(5))?;
+        answer.map(|answer| read(&answer)).transpose()
     }
 
     #[test]
@@ -147,8 +194,13 @@ mod tests {
     #[test]
     fn a_helpers_name_is_not_a_path() {
         for name in ["", "../sh", "a/b", "a b"] {
-            assert_eq!(ask(name, "quay.io").unwrap_err().kind(), Kind::Invalid, "{name:?}");
+            assert_eq!(
+                Helper::new(name, "quay.io").ask().unwrap_err().kind(),
+                Kind::Invalid,
+                "{name:?}"
+            );
         }
-        assert_eq!(ask("is-not-installed", "quay.io").unwrap_err().kind(), Kind::NotFound);
+        let missing = Helper::new("is-not-installed", "quay.io");
+        assert_eq!(missing.ask().unwrap_err().kind(), Kind::NotFound);
     }
 }

@@ -16,6 +16,7 @@ mod destination;
 mod fetcher;
 mod keeper;
 mod listing;
+pub mod login;
 #[cfg(test)]
 mod mutations;
 mod names;

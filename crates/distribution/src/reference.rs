@@ -278,7 +278,7 @@ pub(crate) fn check_domain(domain: &str) -> std::result::Result<(), Why> {
 }
 
 /// Components of `[a-z0-9]+`, joined inside by `.`, `_`, `__` or any number of `-`.
-fn check_path(path: &str) -> std::result::Result<(), Why> {
+pub(crate) fn check_path(path: &str) -> std::result::Result<(), Why> {
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err("the repository must be lower case".into());
     }

@@ -32,6 +32,7 @@ type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 #[derive(Debug)]
 pub(crate) struct Tls {
     certs_dirs: Vec<PathBuf>,
+    own_certs_dir: Option<PathBuf>,
     ca_bundles: Vec<PathBuf>,
     provider: Arc<CryptoProvider>,
     system: OnceLock<RootCertStore>,
@@ -41,6 +42,7 @@ impl Tls {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             certs_dirs: config.certs_dirs.clone(),
+            own_certs_dir: config.own_certs_dir.clone(),
             ca_bundles: config.ca_bundles.clone(),
             provider: Arc::new(aws_lc_rs::default_provider()),
             system: OnceLock::new(),
@@ -49,6 +51,9 @@ impl Tls {
 
     /// The directory that is kept for one of `hosts`, if any.
     pub(crate) fn directory(&self, hosts: &[&str]) -> Option<PathBuf> {
+        if self.own_certs_dir.is_some() {
+            return self.own_certs_dir.clone();
+        }
         let candidates =
             self.certs_dirs.iter().flat_map(|dir| hosts.iter().map(move |host| dir.join(host)));
         candidates.into_iter().find(|path| path.is_dir())

@@ -283,6 +283,11 @@ impl<'a> Upload<'a> {
             416 => return Err(self.again(answer).await),
             // Joined from pieces it may have come out wrong; whole it will not.
             400 if begun.is_resumed => return Err(self.forgotten(answer).await),
+            400 => {
+                let refused = self.fetcher.refused(answer, &self.endpoint.domain).await;
+                let what = format!("send blob {}: its content is refused", self.descriptor.digest);
+                return Err(Error::new(Kind::Corrupt, what).because(refused.into_error()).into());
+            }
             _ => {}
         }
         let answer = self.success(answer, &[201, 204, 200]).await?;

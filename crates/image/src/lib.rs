@@ -33,6 +33,7 @@ mod plan;
 mod progress;
 mod prune;
 mod pull;
+mod push;
 mod remove;
 mod repair;
 mod root;
@@ -42,7 +43,9 @@ mod tree;
 mod usage;
 
 pub use create::LocalImage;
-pub use dhow_distribution::{Config as Registries, Credentials, Reference, TlsVerify};
+pub use dhow_distribution::{
+    Client, Config as Registries, Credentials, Reference, TlsVerify, login,
+};
 pub use doctor::{Depth, Finding};
 pub use image::Image;
 pub use inspect::HistoryEntry;
@@ -50,13 +53,13 @@ pub use mend::Mended;
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;
 pub use pull::{Policy, PullOptions};
+pub use push::{PushOptions, Pushed};
 pub use remove::Removed;
 pub use source::Source;
 pub use tree::TreeLayer;
 pub use usage::{ImageUsage, ImagesUsage};
 
 use dhow_base::Result;
-use dhow_distribution::Client;
 use dhow_snapshot::Snapshots;
 use dhow_store::Store;
 use std::{

@@ -1,7 +1,7 @@
 //! Where the bytes of an image come from: one contract, whatever the place.
 
 use crate::{
-    Images, PullOptions, Source, TlsVerify, layout, names,
+    Credentials, Images, PullOptions, Source, TlsVerify, layout, names,
     plan::{Plan, check_content, parse_manifest},
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
@@ -72,7 +72,7 @@ impl Images {
     ) -> Result<Found> {
         match source {
             Source::Registry(name) => {
-                let client = self.client_for(options)?;
+                let client = self.client_with(options.tls_verify, options.credentials.as_ref())?;
                 from_registry(&client, name, platform)
             }
             Source::Layout(path, name) => layout::from_directory(path, name.as_deref(), platform),
@@ -90,17 +90,21 @@ impl Images {
         self.store.root().join("ingest")
     }
 
-    /// The shared client, or one of its own for a pull that was told more.
-    fn client_for(&self, options: &PullOptions) -> Result<Client> {
-        if options.tls_verify.is_none() && options.credentials.is_none() {
+    /// The shared client, or one of its own for work that was told more.
+    pub(crate) fn client_with(
+        &self,
+        tls_verify: Option<bool>,
+        credentials: Option<&Credentials>,
+    ) -> Result<Client> {
+        if tls_verify.is_none() && credentials.is_none() {
             return self.client().cloned();
         }
         let mut config = self.registries.clone();
-        if let Some(verify) = options.tls_verify {
+        if let Some(verify) = tls_verify {
             config.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
         }
-        if options.credentials.is_some() {
-            config.credentials.clone_from(&options.credentials);
+        if credentials.is_some() {
+            config.credentials = credentials.cloned();
         }
         Client::new(&config)
     }

@@ -1,4 +1,4 @@
-//! What a pull tells while it works. Plain data; whoever listens draws it.
+//! What a pull or push tells while it works. Plain data; whoever listens draws it.
 
 use dhow_base::Digest;
 use std::fmt;
@@ -14,8 +14,14 @@ pub enum Phase {
     Fetching,
     /// All its bytes have come; the rest of it is being unpacked.
     Unpacking,
-    /// It is verified and unpacked.
+    /// It is verified and unpacked, or all of it has been sent.
     Done,
+    /// The registry has it; nothing is sent.
+    There,
+    /// Its bytes are being sent: `done` of `total`.
+    Sending,
+    /// The registry took it over from another of its repositories.
+    Mounted,
 }
 
 /// One thing that happened to one layer.
@@ -38,6 +44,9 @@ pub trait Progress: Sync {
 
     /// It is now known what is pulled: the image's reference or manifest, and its layers in order.
     fn begin(&self, _what: &str, _layers: &[(Digest, u64)]) {}
+
+    /// It is now known what is pushed: where to, and its blobs.
+    fn begin_push(&self, _to: &str, _blobs: &[(Digest, u64)]) {}
 }
 
 /// Nobody listens.

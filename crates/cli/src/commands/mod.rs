@@ -15,9 +15,12 @@ mod image_tree;
 mod images;
 mod inspect;
 mod kill;
+mod login;
+mod logout;
 mod logs;
 mod ps;
 mod pull;
+mod push;
 mod rm;
 mod rmi;
 mod run;
@@ -50,6 +53,9 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<wait::Wait>("wait", "Wait until containers end and print their exit codes"),
     Entry::new::<inspect::Inspect>("inspect", "Show all that is known of containers and images"),
     Entry::new::<pull::Pull>("pull", "Fetch images"),
+    Entry::new::<push::Push>("push", "Send an image to a registry"),
+    Entry::new::<login::Login>("login", "Log in to a registry"),
+    Entry::new::<logout::Logout>("logout", "Log out of a registry"),
     Entry::new::<images::List>("images", "List images"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
     Entry::new::<tag::Tag>("tag", "Give an image more names"),
@@ -92,6 +98,7 @@ pub(crate) const GROUPS: &[Group] = &[
         &[
             ("ls", "images"),
             ("pull", "pull"),
+            ("push", "push"),
             ("rm", "rmi"),
             ("tag", "tag"),
             ("untag", "untag"),

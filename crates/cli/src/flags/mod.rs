@@ -12,6 +12,7 @@ pub(crate) mod mount;
 pub(crate) mod network;
 pub(crate) mod pairs;
 pub(crate) mod process;
+pub(crate) mod registry;
 pub(crate) mod security;
 pub(crate) mod signal;
 pub(crate) mod variables;

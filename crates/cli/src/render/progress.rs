@@ -1,4 +1,4 @@
-//! How a pull is shown: a bar a layer on a terminal, a line a layer elsewhere, nothing when quiet.
+//! How a pull or push is shown: a bar a layer on a terminal, a line a layer elsewhere, nothing when quiet.
 
 use crate::console::Console;
 use dhow_base::{Digest, size};
@@ -13,7 +13,7 @@ use std::{
 /// How often bars are drawn again, at most, in a second.
 const REDRAWS_HZ: u8 = 12;
 
-/// Listens to a pull.
+/// Listens to a pull or push.
 #[derive(Debug)]
 pub(crate) enum Reporter {
     /// Says nothing.
@@ -49,17 +49,24 @@ impl Progress for Reporter {
     }
 
     fn begin(&self, what: &str, layers: &[(Digest, u64)]) {
+        self.open(&format!("pulling {what}"), layers, ["layer", "layers"]);
+    }
+
+    fn begin_push(&self, to: &str, blobs: &[(Digest, u64)]) {
+        self.open(&format!("pushing to {to}"), blobs, ["blob", "blobs"]);
+    }
+}
+
+impl Reporter {
+    fn open(&self, doing: &str, parts: &[(Digest, u64)], [one, many]: [&str; 2]) {
         match self {
             Self::Silent => {}
-            Self::Bars(bars) => bars.begin(layers),
+            Self::Bars(bars) => bars.begin(parts),
             Self::Lines(lines) => {
-                let bytes = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.1));
-                let count = layers.len();
-                lines.console.note(&format!(
-                    "pulling {what}: {count} {}, {}",
-                    if count == 1 { "layer" } else { "layers" },
-                    size::humanly(bytes),
-                ));
+                let bytes = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.1));
+                let (count, word) = (parts.len(), if parts.len() == 1 { one } else { many });
+                let bytes = size::humanly(bytes);
+                lines.console.note(&format!("{doing}: {count} {word}, {bytes}"));
             }
         }
     }
@@ -115,6 +122,9 @@ impl Bars {
             Phase::Unpacking => bar.set_message("unpacking"),
             Phase::Exists => bar.finish_with_message("here already"),
             Phase::Done => bar.finish_with_message("done"),
+            Phase::There => bar.finish_with_message("there already"),
+            Phase::Sending => bar.set_message("sending"),
+            Phase::Mounted => bar.finish_with_message("there in another repository"),
         }
     }
 }
@@ -146,7 +156,9 @@ impl Lines {
             Phase::Exists => "here already",
             Phase::Done => "done",
             Phase::Waiting => "waiting for another pull",
-            Phase::Fetching | Phase::Unpacking => return,
+            Phase::There => "there already",
+            Phase::Mounted => "there in another repository",
+            Phase::Fetching | Phase::Unpacking | Phase::Sending => return,
         };
         if locked(&self.said).insert(event.layer.clone(), event.phase) != Some(event.phase) {
             self.console.note(&format!("layer {}: {word}", event.layer.short()));

@@ -5,6 +5,7 @@
 mod attack;
 mod crash;
 mod lifecycle;
+mod push;
 mod refusal;
 mod registry;
 mod room;

@@ -1,17 +1,19 @@
 //! The client against a registry that lies, stalls, breaks off, redirects and never ends: tests 20,
 //! 24 and 25 of the attack list, on the client's side.
-//!
-//! The registry is a few threads that write bytes, so that it can answer what no honest server
-//! would. It speaks plain HTTP on a loopback address and closes every connection after one answer.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use dhow_base::{Digest, Error, Kind, Result};
-use dhow_distribution::{Client, Config, Credentials, Patience, Reference, Repository, Secret};
+mod lists;
+mod rogue;
+mod upload;
+
+use dhow_base::{Digest, Kind};
+use dhow_distribution::{Client, Config, Credentials, Reference, Secret};
 use dhow_spec::image::{Descriptor, media_type};
+use rogue::{Request, Rogue, config, content, password, read, reply};
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -19,170 +21,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-
-/// One request, as far as tests look at it.
-#[derive(Clone, Debug)]
-struct Request {
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: String,
-    /// How many requests for this path came before.
-    earlier: usize,
-}
-
-impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            stream.read_exact(&mut byte).ok()?;
-            head.push(byte[0]);
-            // The first byte of a TLS handshake: say that this is something else.
-            if head == [0x16] {
-                stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok()?;
-                return None;
-            }
-        }
-        let head = String::from_utf8(head).unwrap();
-        let mut lines = head.lines();
-        let mut words = lines.next()?.split(' ');
-        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let headers: Vec<(String, String)> = lines
-            .filter_map(|line| line.split_once(": "))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        let mut request = Self { method, path, headers, body: String::new(), earlier: 0 };
-        let length = request.header("content-length").and_then(|text| text.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        stream.read_exact(&mut body).ok()?;
-        request.body = String::from_utf8(body).unwrap();
-        Some(request)
-    }
-}
-
-type Behaviour = dyn Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync;
-
-/// A registry that behaves as a test tells it.
-struct Rogue {
-    address: SocketAddr,
-    requests: Arc<Mutex<Vec<Request>>>,
-    closed: Arc<AtomicBool>,
-}
-
-impl Rogue {
-    fn new(
-        behaviour: impl Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (requests, closed) =
-            (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (log, stop) = (Arc::clone(&requests), Arc::clone(&closed));
-        let behaviour: Arc<Behaviour> = Arc::new(behaviour);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let (log, behaviour) = (Arc::clone(&log), Arc::clone(&behaviour));
-                thread::spawn(move || serve(stream.unwrap(), &log, &*behaviour));
-            }
-        });
-        Self { address, requests, closed }
-    }
-
-    fn client(&self) -> Client {
-        Client::new(&config()).unwrap()
-    }
-
-    fn reference(&self) -> Reference {
-        Reference::parse(&format!("{}/a/b:tag", self.address)).unwrap()
-    }
-
-    fn repository(&self) -> Repository {
-        self.client().repository(&self.reference()).unwrap()
-    }
-
-    /// All requests but those that find out which protocol is spoken.
-    fn requests(&self) -> Vec<Request> {
-        let all = self.requests.lock().unwrap();
-        all.iter().filter(|request| request.path != "/v2/").cloned().collect()
-    }
-
-    fn fetch(&self, content: &[u8]) -> Result<Vec<u8>> {
-        read(&self.repository(), content, 0)
-    }
-}
-
-impl Drop for Rogue {
-    fn drop(&mut self) {
-        self.closed.store(true, Ordering::SeqCst);
-        drop(TcpStream::connect(self.address));
-    }
-}
-
-fn serve(mut stream: TcpStream, log: &Mutex<Vec<Request>>, behaviour: &Behaviour) {
-    let Some(mut request) = Request::read(&mut stream) else { return };
-    let mut all = log.lock().unwrap();
-    request.earlier = all.iter().filter(|earlier| earlier.path == request.path).count();
-    all.push(request.clone());
-    drop(all);
-    if request.path == "/v2/" {
-        drop(reply(&mut stream, "200 OK", "", b""));
-        return;
-    }
-    // A client that hangs up is what some tests are about.
-    drop(behaviour(&request, &mut stream));
-}
-
-fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
-    let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"
-    )?;
-    stream.write_all(body)
-}
-
-fn config() -> Config {
-    Config {
-        registries_conf: "/nonexistent".into(),
-        registries_conf_dirs: Vec::new(),
-        auth_files: Vec::new(),
-        patience: Patience {
-            connect: Duration::from_secs(5),
-            stall: Duration::from_millis(400),
-            retries: 3,
-            first_pause: Duration::from_millis(5),
-            longest_pause: Duration::from_secs(2),
-        },
-        ..Config::default()
-    }
-}
-
-fn password() -> Option<Credentials> {
-    Some(Credentials::parse("me:hunter2").unwrap())
-}
-
-fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|at| u8::try_from(at * 31 % 251).unwrap()).collect()
-}
-
-fn read(repository: &Repository, content: &[u8], offset: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let descriptor = Descriptor::of("application/octet-stream", content);
-    let mut reader = repository.blob(&descriptor, offset)?;
-    match reader.read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(*error.into_inner().unwrap().downcast::<Error>().unwrap()),
-    }
-}
 
 fn offset_of(request: &Request) -> Option<usize> {
     request.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
@@ -699,8 +537,8 @@ fn an_identity_token_is_posted() {
 
     let asked = &token_requests(&rogue)[0];
     assert_eq!(asked.method, "POST");
-    assert!(asked.body.contains("grant_type=refresh_token"), "{}", asked.body);
-    assert!(asked.body.ends_with("&refresh_token=refresh+me"), "{}", asked.body);
+    assert!(asked.text().contains("grant_type=refresh_token"), "{}", asked.text());
+    assert!(asked.text().ends_with("&refresh_token=refresh+me"), "{}", asked.text());
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! `login`: keep the name and password for a registry.
+
+use crate::{exit::SUCCESS, flags::registry::TrustFlags, invocation::Invocation, tree::Act};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_image::{
+    Client, Credentials, Registries, TlsVerify,
+    login::{self, Account, Dialect},
+};
+use rustix::termios::{LocalModes, OptionalActions};
+use std::{
+    io::{self, BufRead, IsTerminal, Read, Write},
+    path::PathBuf,
+};
+
+const PASSWORD_LIMIT_BYTES: u64 = 64 << 10;
+
+/// Log in to a registry
+///
+/// Without a registry it is docker.io. Name and password are tried there before they are kept, in
+/// the file or with the helper program that pull and push will ask.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Login {
+    /// The registry, or a part of it: quay.io, quay.io/team
+    #[arg(value_name = "REGISTRY", default_value = "docker.io", hide_default_value = true)]
+    registry: String,
+
+    /// The name
+    #[arg(short, long, value_name = "NAME")]
+    username: Option<String>,
+
+    /// The password; others may see it in the list of processes
+    #[arg(short, long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
+    password: Option<String>,
+
+    /// Read the password from standard input
+    #[arg(long, requires = "username")]
+    password_stdin: bool,
+
+    /// Print the name that is kept for the registry, and do nothing
+    #[arg(long, conflicts_with_all = ["username", "password", "password_stdin"])]
+    get_login: bool,
+
+    /// Keep it in this file as docker does
+    #[arg(long, value_name = "FILE", conflicts_with = "authfile")]
+    compat_auth_file: Option<String>,
+
+    #[command(flatten)]
+    trust: TrustFlags,
+}
+
+impl Act for Login {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let account = Account::parse(&self.registry)?;
+        let mut registries = self.trust.registries(invocation);
+        if let Some(path) = &self.compat_auth_file {
+            registries.auth_files = vec![invocation.surroundings().absolute(path)];
+        }
+        if self.get_login {
+            let user = kept_user(&registries, &account)?;
+            invocation.console.line(&user)?;
+            return Ok(SUCCESS);
+        }
+        if let Some(verify) = self.trust.tls_verify {
+            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
+        }
+        let (file, dialect) = self.place(&registries)?;
+        let kept = if self.username.is_none() && self.password.is_none() {
+            login::known(&registries, &account)?
+        } else {
+            None
+        };
+        if let Some(known) = kept
+            && check(&registries, &account, known).is_ok()
+        {
+            invocation.console.note(&format!("logged in to {account} by what was kept before"));
+            return Ok(SUCCESS);
+        }
+        let credentials = self.ask(&account)?;
+        check(&registries, &account, credentials.clone())?;
+        login::store(&file, &account, &credentials, dialect)
+            .doing(|| format!("keep the login to {account}"))?;
+        invocation.console.note(&format!("logged in to {account}"));
+        Ok(SUCCESS)
+    }
+}
+
+impl Login {
+    fn place(&self, registries: &Registries) -> Result<(PathBuf, Dialect)> {
+        let first = registries.auth_files.first().cloned().ok_or_else(|| {
+            Error::new(Kind::Invalid, "find the file for credentials").hint("use --authfile")
+        })?;
+        let docker = self.compat_auth_file.is_some();
+        Ok((first, if docker { Dialect::Docker } else { Dialect::Containers }))
+    }
+
+    fn ask(&self, account: &Account) -> Result<Credentials> {
+        let user = match &self.username {
+            Some(user) => user.clone(),
+            None => prompt(&format!("Name for {account}: "), Echo::On)?,
+        };
+        if user.is_empty() || user.contains(':') {
+            let what =
+                format!("log in to {account} as {user:?}: a name is not empty and has no colon");
+            return Err(Error::new(Kind::Invalid, what));
+        }
+        let password = match &self.password {
+            Some(password) => password.clone(),
+            None if self.password_stdin => piped()?,
+            None => prompt(&format!("Password of {user}: "), Echo::Off)?,
+        };
+        let password = login::password(&password)?;
+        Ok(Credentials::Password { user, password })
+    }
+}
+
+fn kept_user(registries: &Registries, account: &Account) -> Result<String> {
+    match login::known(registries, account)? {
+        Some(Credentials::Password { user, .. }) => Ok(user),
+        _ => Err(Error::new(Kind::NotFound, format!("nobody is logged in to {account}"))),
+    }
+}
+
+fn check(registries: &Registries, account: &Account, with: Credentials) -> Result<()> {
+    let registries = Registries { credentials: Some(with), ..registries.clone() };
+    Client::new(&registries)?.check_login(account)
+}
+
+fn piped() -> Result<String> {
+    let mut text = String::new();
+    let mut input = io::stdin().lock().take(PASSWORD_LIMIT_BYTES);
+    input.read_to_string(&mut text).doing(|| "read the password from standard input")?;
+    Ok(text)
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Echo {
+    On,
+    Off,
+}
+
+/// Asks somebody at a terminal.
+fn prompt(question: &str, echo: Echo) -> Result<String> {
+    let input = io::stdin();
+    if !input.is_terminal() {
+        let what = "ask for name and password: standard input is not a terminal";
+        return Err(Error::new(Kind::Invalid, what)
+            .hint("use --username and --password-stdin where nobody can be asked"));
+    }
+    let doing = || "ask at the terminal";
+    let before = rustix::termios::tcgetattr(&input).doing(doing)?;
+    if echo == Echo::Off {
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL);
+        rustix::termios::tcsetattr(&input, OptionalActions::Flush, &silent).doing(doing)?;
+    }
+    let mut errors = io::stderr().lock();
+    let asked = errors.write_all(question.as_bytes()).and_then(|()| errors.flush());
+    let mut line = String::new();
+    let read = asked.and_then(|()| input.lock().take(PASSWORD_LIMIT_BYTES).read_line(&mut line));
+    if echo == Echo::Off {
+        rustix::termios::tcsetattr(&input, OptionalActions::Flush, &before).doing(doing)?;
+    }
+    read.doing(doing)?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+}

@@ -1,0 +1,60 @@
+//! The flags of commands that talk to registries: who we are there, and how far it is trusted.
+
+use crate::invocation::Invocation;
+use dhow_base::{Doing, Result};
+use dhow_image::{Credentials, Registries};
+
+/// Who we are at a registry, and how far it is trusted.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RegistryFlags {
+    /// Use this name and password at the registry
+    #[arg(long, value_name = "NAME:PASSWORD")]
+    creds: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) trust: TrustFlags,
+}
+
+/// Where credentials are, and how far a registry is trusted.
+#[derive(clap::Args, Debug)]
+pub(crate) struct TrustFlags {
+    /// Read credentials from this file alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authfile: Option<String>,
+
+    /// Look for authorities and certificates to show in this directory
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<String>,
+
+    /// Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    pub(crate) tls_verify: Option<bool>,
+}
+
+impl RegistryFlags {
+    /// The user's own credentials.
+    pub(crate) fn credentials(&self) -> Result<Option<Credentials>> {
+        self.creds.as_deref().map(Credentials::parse).transpose().doing(|| "--creds")
+    }
+}
+
+impl TrustFlags {
+    /// What is known of registries, with what these flags say.
+    pub(crate) fn registries(&self, invocation: &Invocation) -> Registries {
+        let mut registries = invocation.registries();
+        if let Some(path) = &self.authfile {
+            registries.auth_files = vec![invocation.surroundings().absolute(path)];
+        }
+        if let Some(path) = &self.cert_dir {
+            registries.own_certs_dir = Some(invocation.surroundings().absolute(path));
+        }
+        registries
+    }
+}

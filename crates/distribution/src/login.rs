@@ -1,0 +1,385 @@
+//! Logging in and out: credentials are checked with the registry, then kept where the next command
+//! finds them.
+//!
+//! ```text
+//! login    GET /v2/ with them ──accepted──▶ helper `store`, or the file's `auths`
+//! logout                                    helper `erase`, or gone from `auths`
+//! ```
+//!
+//! A file that other tools write too is changed where it must be and nowhere else: what dhow does
+//! not know stays as it is. Who writes holds a lock on the file's directory, so that two logins at
+//! once both last.
+
+use crate::{
+    address::shown,
+    client::Client,
+    credentials::{Credentials, DOCKER_HUB_KEY, Secret, server_of},
+    fetcher::Question,
+    keeper::Helper,
+    reference::{DEFAULT_DOMAIN, check_domain, check_path},
+    registries::Endpoint,
+    scope::Scopes,
+};
+use data_encoding::BASE64;
+use dhow_base::{
+    Doing, Error, Kind, Result,
+    file::{self, Durability},
+};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// What one logs in to: a registry, or a part of it (`quay.io/team`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    domain: String,
+    /// Empty for the whole registry.
+    path: String,
+}
+
+/// How keys are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dialect {
+    /// As podman writes auth.json.
+    Containers,
+    /// As docker writes config.json, where Docker Hub has a key of its own.
+    Docker,
+}
+
+impl Account {
+    /// Reads `quay.io`, `quay.io/team` or, as docker has it, `https://quay.io/v1/`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let name = match rest {
+            // The path of an address is no repository.
+            Some(rest) => rest.split('/').next().unwrap_or_default(),
+            None => text.trim_end_matches('/'),
+        };
+        let (domain, path) = name.split_once('/').unwrap_or((name, ""));
+        let invalid = |why| {
+            let shown: String = text.chars().take(100).collect();
+            Error::new(Kind::Invalid, format!("parse registry {shown:?}: {why}"))
+                .hint("a registry looks like quay.io, localhost:5000 or quay.io/team")
+        };
+        check_domain(domain).map_err(invalid)?;
+        if !path.is_empty() {
+            check_path(path).map_err(invalid)?;
+        }
+        let domain = match domain {
+            "index.docker.io" | "registry-1.docker.io" => DEFAULT_DOMAIN,
+            domain => domain,
+        };
+        Ok(Self { domain: domain.to_owned(), path: path.to_owned() })
+    }
+
+    /// Host and perhaps port.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The part of the registry; empty for all of it.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn key(&self, dialect: Dialect) -> String {
+        match (dialect, self.domain.as_str(), self.path.as_str()) {
+            (Dialect::Docker, DEFAULT_DOMAIN, "") => DOCKER_HUB_KEY.to_owned(),
+            (_, domain, "") => domain.to_owned(),
+            (_, domain, path) => format!("{domain}/{path}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.key(Dialect::Containers))
+    }
+}
+
+impl Client {
+    /// Asks the registry whether it lets us in with the credentials that it would be shown.
+    pub fn check_login(&self, account: &Account) -> Result<()> {
+        let endpoint = Endpoint {
+            domain: account.domain.clone(),
+            path: account.path.clone(),
+            insecure: self.is_insecure(account)?,
+            mirror: false,
+        };
+        let doing = || format!("log in to {account}");
+        let question = Question::at(Method::GET, "", Scopes::default());
+        let asked = self.fetcher().persist(&endpoint, &question);
+        let answer = self.engine()?.block_on(asked).doing(doing)?;
+        if answer.at_origin {
+            return Ok(());
+        }
+        let what = format!("{}: it sends us on to {}", doing(), shown(&answer.url));
+        Err(Error::new(Kind::Denied, what))
+    }
+}
+
+/// Keeps credentials for an account: with the file's helper program, or in the file.
+pub fn store(path: &Path, account: &Account, with: &Credentials, dialect: Dialect) -> Result<()> {
+    let Credentials::Password { user, password } = with else {
+        return Err(Error::new(Kind::Unsupported, "keep a token: only passwords are kept"));
+    };
+    change(path, |file| {
+        let key = account.key(dialect);
+        if let Some(helper) = helper_for(file, account) {
+            helper.store(user, password)?;
+            // As docker does it, so that others see that there is something to ask the helper for.
+            entries(file)?.insert(key, json!({}));
+            return Ok(());
+        }
+        let both = BASE64.encode(format!("{user}:{}", password.reveal()).as_bytes());
+        entries(file)?.insert(key, json!({"auth": both}));
+        Ok(())
+    })
+}
+
+/// Forgets an account's credentials; `false` where there were none.
+pub fn erase(path: &Path, account: &Account) -> Result<bool> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    let mut found = false;
+    change(path, |file| {
+        if let Some(helper) = helper_for(file, account) {
+            found = helper.erase()?;
+        }
+        let own = [account.key(Dialect::Containers), account.key(Dialect::Docker)];
+        let entries = entries(file)?;
+        for key in own {
+            found |= entries.shift_remove(&key).is_some();
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Forgets all that a file knows; says of how many.
+pub fn erase_all(path: &Path) -> Result<usize> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let mut count = 0;
+    change(path, |file| {
+        let known: Vec<String> = entries(file)?.keys().cloned().collect();
+        for key in known {
+            if let Ok(account) = Account::parse(&key)
+                && let Some(helper) = helper_for(file, &account)
+            {
+                helper.erase()?;
+            }
+            entries(file)?.shift_remove(&key);
+            count += 1;
+        }
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+/// The helper program that a file wants for an account. Helpers know whole registries only.
+fn helper_for(file: &Map<String, Value>, account: &Account) -> Option<Helper> {
+    let server = server_of(&account.domain);
+    let helpers = file.get("credHelpers").and_then(Value::as_object);
+    let of_host = [account.domain.as_str(), server].into_iter().find_map(|key| {
+        let name = helpers?.get(key)?.as_str()?;
+        Some((name, key))
+    });
+    let of_all = || Some((file.get("credsStore")?.as_str()?, server));
+    let (name, server) = of_host.or_else(of_all)?;
+    (!name.is_empty()).then(|| Helper::new(name, server))
+}
+
+fn entries(file: &mut Map<String, Value>) -> Result<&mut Map<String, Value>> {
+    let auths = file.entry("auths").or_insert_with(|| json!({}));
+    auths.as_object_mut().ok_or_else(|| Error::new(Kind::Invalid, "its \"auths\" is no object"))
+}
+
+/// Reads a file, has it changed, and writes it, with nobody else in between.
+fn change(path: &Path, how: impl FnOnce(&mut Map<String, Value>) -> Result<()>) -> Result<()> {
+    let path = behind_link(path);
+    let doing = || format!("change {}", path.display());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    file::make_directories(directory, DIRECTORY_MODE)?;
+    let guard = File::open(directory).doing(doing)?;
+    guard.lock().doing(doing)?;
+    let mut document = read(&path).doing(doing)?;
+    how(&mut document).doing(doing)?;
+    let mut bytes = serde_json::to_vec_pretty(&document)
+        .map_err(|error| Error::new(Kind::Internal, "write JSON").because(error))?;
+    bytes.push(b'\n');
+    file::write_atomically(&path, &bytes, FILE_MODE, Durability::Synced)
+}
+
+/// A link to a file that is kept elsewhere stays one.
+fn behind_link(path: &Path) -> PathBuf {
+    match std::fs::read_link(path) {
+        Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
+        Err(_) => path.to_owned(),
+    }
+}
+
+fn read(path: &Path) -> Result<Map<String, Value>> {
+    let bytes = match file::read_limited(path, FILE_LIMIT_BYTES) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(Map::new()),
+        read => read?,
+    };
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(document)) => Ok(document),
+        // serde's own text may quote a value, and a value may be a secret.
+        _ => Err(Error::new(Kind::Invalid, "it is not a JSON object")),
+    }
+}
+
+/// The name and password that a file or its helper has for exactly this account or what is above.
+pub fn known(config: &crate::Config, account: &Account) -> Result<Option<Credentials>> {
+    let keyring = crate::credentials::Keyring::new(config.auth_files.clone());
+    keyring.find(&account.domain, &account.path)
+}
+
+/// A password as users hand it over: one line, its end left out.
+pub fn password(text: &str) -> Result<Secret> {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.contains(['\n', '\0']) {
+        return Err(Error::new(Kind::Invalid, "read the password: it must be one line"));
+    }
+    Ok(Secret::new(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Keyring;
+
+    fn credentials(user: &str, password: &str) -> Credentials {
+        Credentials::Password { user: user.into(), password: Secret::new(password) }
+    }
+
+    #[test]
+    fn accounts_are_registries_or_parts_of_them() {
+        let cases = [
+            ("quay.io", Some("quay.io")),
+            ("quay.io/team/", Some("quay.io/team")),
+            ("https://quay.io/v1/", Some("quay.io")),
+            ("https://index.docker.io/v1/", Some("docker.io")),
+            ("localhost:5000", Some("localhost:5000")),
+            ("registry-1.docker.io", Some("docker.io")),
+            ("", None),
+            ("quay.io/UP", None),
+            ("a b", None),
+            ("ftp://x", None),
+        ];
+        for (text, expected) in cases {
+            let parsed = Account::parse(text).ok().map(|account| account.to_string());
+            assert_eq!(parsed.as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_and_what_is_forgotten_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/auth.json");
+        let quay = Account::parse("quay.io").unwrap();
+        let team = Account::parse("quay.io/team").unwrap();
+        let hub = Account::parse("docker.io").unwrap();
+        let find = |domain: &str, repository: &str| {
+            Keyring::new(vec![path.clone()]).find(domain, repository).unwrap()
+        };
+
+        store(&path, &quay, &credentials("me", "one"), Dialect::Containers).unwrap();
+        store(&path, &team, &credentials("us", "two:2"), Dialect::Containers).unwrap();
+        store(&path, &hub, &credentials("hub", "three"), Dialect::Docker).unwrap();
+
+        assert_eq!(find("quay.io", "a"), Some(credentials("me", "one")));
+        assert_eq!(find("quay.io", "team/x"), Some(credentials("us", "two:2")));
+        assert_eq!(find("docker.io", "library/a"), Some(credentials("hub", "three")));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(DOCKER_HUB_KEY) && !text.contains("two"), "{text}");
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{mode:o}");
+        assert!(erase(&path, &team).unwrap() && !erase(&path, &team).unwrap());
+        assert_eq!(find("quay.io", "team/x"), Some(credentials("me", "one")));
+        assert!(erase(&path, &hub).unwrap());
+        assert_eq!(erase_all(&path).unwrap(), 1);
+        assert_eq!(find("quay.io", "a"), None);
+        assert!(!erase(&directory.path().join("missing"), &hub).unwrap());
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_and_a_link_stays_a_link() {
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real.json"), directory.path().join("auth.json"));
+        std::fs::write(&real, r#"{"psFormat":"x","auths":{"a.io":{"email":"e"}}}"#).unwrap();
+        std::os::unix::fs::symlink("real.json", &link).unwrap();
+        let account = Account::parse("b.io").unwrap();
+
+        store(&link, &account, &credentials("u", "p"), Dialect::Docker).unwrap();
+
+        let text: Value = serde_json::from_slice(&std::fs::read(&real).unwrap()).unwrap();
+        assert_eq!(
+            (&text["psFormat"], &text["auths"]["a.io"]["email"]),
+            (&json!("x"), &json!("e"))
+        );
+        assert_eq!(text["auths"]["b.io"]["auth"], json!(BASE64.encode(b"u:p")));
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_file_that_makes_no_sense_is_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auth.json");
+        let account = Account::parse("b.io").unwrap();
+        for text in ["[]", "{\"auths\": [\"hunter2\"]}", "hunter2"] {
+            std::fs::write(&path, text).unwrap();
+
+            let error =
+                store(&path, &account, &credentials("u", "p"), Dialect::Docker).unwrap_err();
+
+            assert_eq!(error.kind(), Kind::Invalid, "{text}");
+            assert!(!error.one_line().contains("hunter2"), "{}", error.one_line());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn logins_at_once_all_last() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("auth.json");
+
+        std::thread::scope(|scope| {
+            for number in 0..16 {
+                let path = &path;
+                scope.spawn(move || {
+                    let account = Account::parse(&format!("r{number}.io")).unwrap();
+                    store(path, &account, &credentials("u", "p"), Dialect::Containers).unwrap();
+                });
+            }
+        });
+
+        assert_eq!(erase_all(&path).unwrap(), 16);
+    }
+
+    #[test]
+    fn a_password_is_one_line() {
+        assert_eq!(password("a b\r\n").unwrap(), Secret::new("a b"));
+        assert_eq!(password("x").unwrap(), Secret::new("x"));
+        for text in ["", "\n", "a\nb\n", "a\0"] {
+            assert!(password(text).is_err(), "{text:?}");
+        }
+    }
+}
