@@ -44,7 +44,7 @@ pub use encoder::{Encoder, Encoding};
 pub use entry::{Entry, EntryKind, Mtime, Xattr};
 pub use layer::{Blob, LayerWriter};
 pub use limits::Limits;
-pub use pack::{Pack, Packed};
+pub use pack::{Pack, Packed, Presence};
 pub use path::ArchivePath;
 pub use reader::Reader;
 pub use unpack::{Summary, Unpack};

@@ -26,7 +26,11 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, Write},
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
     vec::IntoIter,
 };
 
@@ -41,6 +45,15 @@ pub struct Pack {
 enum Form {
     Tree,
     OverlayUpper,
+}
+
+/// Is something at a path that differs from the layers below, or nothing any more?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// Something new, or with another content or other attributes.
+    Here,
+    /// The layers below have something, and this one hides it.
+    Gone,
 }
 
 /// What was packed.
@@ -75,6 +88,33 @@ impl Pack {
 
     /// Writes `root` and everything in it to `sink`, which gets many writes of all sizes.
     pub fn write(self, root: BorrowedFd<'_>, sink: impl Write) -> Result<Packed> {
+        self.pack(root, sink, |packer| packer.walk())
+    }
+
+    /// Writes what differs from the layers below: of what is here the entry alone, of a directory
+    /// not what is in it; of what is gone a whiteout. A directory comes before what is in it.
+    pub fn write_changes<'c>(
+        self,
+        root: BorrowedFd<'_>,
+        changes: impl IntoIterator<Item = (&'c Path, Presence)>,
+        sink: impl Write,
+    ) -> Result<Packed> {
+        Self { form: Form::Tree, ..self }.pack(root, sink, |packer| {
+            let mut parent = None;
+            changes.into_iter().try_for_each(|(path, presence)| {
+                packer
+                    .change(path.as_os_str().as_bytes(), presence, &mut parent)
+                    .doing(|| format!("pack {}", path.display()))
+            })
+        })
+    }
+
+    fn pack(
+        self,
+        root: BorrowedFd<'_>,
+        sink: impl Write,
+        fill: impl FnOnce(&mut Packer<'_>) -> Result<()>,
+    ) -> Result<Packed> {
         let mut sink = io::BufWriter::with_capacity(64 << 10, sink);
         let mut packer = Packer {
             form: self.form,
@@ -84,7 +124,7 @@ impl Pack {
             links: HashMap::new(),
             packed: Packed::default(),
         };
-        packer.walk()?;
+        fill(&mut packer)?;
         let packed = packer.packed;
         packer.builder.finish()?;
         Ok(packed)
@@ -136,26 +176,61 @@ impl Packer<'_> {
             .doing(|| format!("open directory {}", Shown(path)))
     }
 
+    /// Writes one path alone. `parent` is the directory of the path before, which often is the same.
+    fn change(
+        &mut self,
+        path: &[u8],
+        presence: Presence,
+        parent: &mut Option<(Vec<u8>, OwnedFd)>,
+    ) -> Result<()> {
+        if path.is_empty() {
+            let root = self.open(b"")?;
+            return self.directory(&root, b"");
+        }
+        let (above, name) = crate::path::split(path);
+        if presence == Presence::Gone {
+            if name.starts_with(PREFIX) {
+                return Err(reserved());
+            }
+            let hidden = join(above, &[PREFIX, name].concat());
+            return self.append(&marker(&hidden)?, &mut io::empty());
+        }
+        let (known, fd) = match parent.take().filter(|(known, _)| known == above) {
+            Some(parent) => parent,
+            None => (above.to_vec(), self.open(above)?),
+        };
+        if let Some(directory) = self.name(&fd, name, path)? {
+            self.directory(&directory, path)?;
+        }
+        *parent = Some((known, fd));
+        Ok(())
+    }
+
     /// Writes a directory's own entry and lists it.
     fn enter(&mut self, fd: &OwnedFd, path: Vec<u8>) -> Result<Level> {
-        let packing = || format!("pack directory {}", Shown(&path));
-        let stat = fstat(fd).doing(packing)?;
-        let attributes = self.attributes_of_fd(fd.as_fd()).doing(packing)?;
-        let entry = self.entry(&path, EntryKind::Directory, &stat, attributes.kept)?;
-        self.append(&entry, &mut io::empty())?;
-        if attributes.opaque {
-            self.append(&marker(&join(&path, OPAQUE))?, &mut io::empty())?;
-        }
-        let mut names = names(fd).doing(packing)?;
+        self.directory(fd, &path)?;
+        let mut names = names(fd).doing(|| format!("pack directory {}", Shown(&path)))?;
         names.sort_unstable();
         Ok(Level { path, left: names.into_iter() })
+    }
+
+    /// Writes a directory's own entry.
+    fn directory(&mut self, fd: &OwnedFd, path: &[u8]) -> Result<()> {
+        let packing = || format!("pack directory {}", Shown(path));
+        let stat = fstat(fd).doing(packing)?;
+        let attributes = self.attributes_of_fd(fd.as_fd()).doing(packing)?;
+        let entry = self.entry(path, EntryKind::Directory, &stat, attributes.kept)?;
+        self.append(&entry, &mut io::empty())?;
+        if attributes.opaque {
+            self.append(&marker(&join(path, OPAQUE))?, &mut io::empty())?;
+        }
+        Ok(())
     }
 
     /// Writes one name, unless it is a directory, which it opens instead.
     fn name(&mut self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
         if name.starts_with(PREFIX) {
-            let what = "names that start with .wh. mean removal in a layer";
-            return Err(Error::new(Kind::Unsupported, what));
+            return Err(reserved());
         }
         let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
@@ -329,7 +404,7 @@ struct Attributes {
 }
 
 /// Is it part of the image, and not of the machine or the file system that it lies on?
-fn belongs_in_layer(name: &[u8]) -> bool {
+pub(crate) fn belongs_in_layer(name: &[u8]) -> bool {
     if let Some(security) = name.strip_prefix(b"security.") {
         return security == b"capability";
     }
@@ -353,6 +428,10 @@ fn archive_path(path: &[u8]) -> Result<ArchivePath> {
     ArchivePath::parse(path, &Limits { depth: usize::MAX, ..Limits::default() })
 }
 
+fn reserved() -> Error {
+    Error::new(Kind::Unsupported, "names that start with .wh. mean removal in a layer")
+}
+
 /// What was listed and is gone was removed by someone who should not be writing here now.
 fn vanished(error: Error) -> Error {
     if error.kind() == Kind::NotFound { error.kinded(Kind::Conflict) } else { error }
@@ -365,11 +444,9 @@ mod tests {
     use std::{
         fs,
         os::unix::{
-            ffi::OsStrExt,
             fs::{MetadataExt, PermissionsExt, symlink},
             net::UnixListener,
         },
-        path::Path,
     };
 
     fn opened(path: &Path) -> File {
@@ -474,6 +551,39 @@ mod tests {
 
         let expected = ["", "dir", "dir/.wh..wh..opq", "dir/kept", "other", "other/.wh.gone"];
         assert_eq!(paths(&bytes), expected);
+    }
+
+    #[test]
+    fn changes_alone_are_written_and_later_times_clamped() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("a/one"), b"1").unwrap();
+        fs::hard_link(at("a/one"), at("a/two")).unwrap();
+        fs::write(at("a/unchanged"), b"").unwrap();
+        let changes = [
+            ("", Presence::Here),
+            ("a", Presence::Here),
+            ("a/gone", Presence::Gone),
+            ("a/one", Presence::Here),
+            ("a/two", Presence::Here),
+        ];
+        let mut bytes = Vec::new();
+
+        let root = opened(directory.path());
+        let pack = Pack::tree().no_later_than(Mtime { seconds: 77, nanoseconds: 0 });
+        let changes = changes.map(|(path, presence)| (Path::new(path), presence));
+        let packed = pack.write_changes(root.as_fd(), changes, &mut bytes).unwrap();
+
+        assert_eq!(paths(&bytes), ["", "a", "a/.wh.gone", "a/one", "a/two"]);
+        assert_eq!((packed.entries, packed.bytes), (5, 1));
+        let mut reader = Reader::new(&bytes[..], Limits::default()).unwrap();
+        let root = reader.next_entry().unwrap().unwrap();
+        assert_eq!(root.mtime, Mtime { seconds: 77, nanoseconds: 0 });
+        let reserved = [(Path::new("a/.wh.x"), Presence::Gone)];
+        let target = opened(directory.path());
+        let error = Pack::tree().write_changes(target.as_fd(), reserved, &mut bytes).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unsupported);
     }
 
     fn written(names: &[&str]) -> Vec<u8> {

@@ -13,6 +13,7 @@
 use crate::{
     entry::{Entry, EntryKind, Mtime, Xattr},
     limits::{Limits, exceeded},
+    pack::belongs_in_layer,
     path::{ArchivePath, Shown, join, split},
     reader::Reader,
     removal,
@@ -224,11 +225,35 @@ impl<'d> Unpack<'d> {
     fn directory(&mut self, entry: &Entry, parent: &Parent, name: &[u8]) -> Result<()> {
         let there = look(&parent.fd, name).doing(|| "look at its place")?;
         let fd = if there.is_some_and(is_directory) {
-            open_directory(&parent.fd, name).doing(|| "open the directory")?
+            let fd = open_directory(&parent.fd, name).doing(|| "open the directory")?;
+            self.undress(fd.as_fd(), entry)?;
+            fd
         } else {
             self.make_directory(parent.fd.as_fd(), &join(&parent.path, name), there.is_some())?
         };
         dress(fd.as_fd(), entry)
+    }
+
+    /// Takes from a directory of the layers below the attributes that the entry has not, as it would
+    /// show none of them if it lay above them.
+    fn undress(&self, directory: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
+        if self.whiteouts == Whiteouts::Overlay {
+            return Ok(());
+        }
+        let mut names = vec![0; 64 << 10];
+        let length = match rustix::fs::flistxattr(directory, &mut names[..]) {
+            Ok(length) => length,
+            Err(Errno::OPNOTSUPP) => return Ok(()),
+            Err(errno) => return Err(errno).doing(|| "list its extended attributes"),
+        };
+        let names = names[..length].split(|byte| *byte == 0);
+        for name in names.filter(|name| !name.is_empty() && belongs_in_layer(name)) {
+            if !entry.xattrs.iter().any(|xattr| xattr.name == name) {
+                rustix::fs::fremovexattr(directory, name)
+                    .doing(|| format!("remove attribute {}", Shown(name)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a directory; what is there already makes room, and so does what it stood before: the
@@ -257,6 +282,7 @@ impl<'d> Unpack<'d> {
         }
         let fd = removal::open_beneath(self.root, b"", OFlags::RDONLY | OFlags::DIRECTORY)
             .doing(|| "open the root")?;
+        self.undress(fd.as_fd(), entry)?;
         dress(fd.as_fd(), entry)?;
         self.remember(Vec::new(), Placed::Directory(entry.mtime))
     }

@@ -33,4 +33,5 @@ pub mod route;
 pub mod scheduler;
 pub mod seal;
 pub mod signal;
+pub mod subvolume;
 pub mod union;

@@ -24,10 +24,11 @@ use tempfile::TempDir;
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// What would let the machine's own configuration and credentials into a test.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 17] = [
     "CONTAINERS_REGISTRIES_CONF",
     "DHOW_ROOT",
     "DHOW_RUNROOT",
+    "DHOW_STORAGE_DRIVER",
     "DOCKER_CONFIG",
     "HTTPS_PROXY",
     "HTTP_PROXY",

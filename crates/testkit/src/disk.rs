@@ -1,14 +1,52 @@
 //! A small file system of the test's own, which can be full without hurting anybody.
 
-use dhow_base::{Doing, Result};
+use crate::{need, outcome};
+use dhow_base::{Doing, Error, Kind, Result};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use std::{ffi::CString, path::Path};
+use std::{
+    ffi::CString,
+    fs::File,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 use tempfile::TempDir;
 
-/// A mounted tmpfs. Dropping it unmounts it, whatever is still open there.
+/// How long making and mounting a file system may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A mounted file system. Dropping it unmounts it, whatever is still open there.
 #[derive(Debug)]
 pub struct Disk {
     directory: TempDir,
+    /// The file that a file system with blocks lies in.
+    image: Option<PathBuf>,
+}
+
+/// File systems with blocks, each made by a tool of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// btrfs, by `mkfs.btrfs`.
+    Btrfs,
+    /// xfs with shared blocks, by `mkfs.xfs`.
+    Xfs,
+}
+
+impl Format {
+    /// The tool that a test needs for it.
+    pub fn tool(self) -> &'static str {
+        match self {
+            Self::Btrfs => "mkfs.btrfs",
+            Self::Xfs => "mkfs.xfs",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Btrfs => "btrfs",
+            Self::Xfs => "xfs",
+        }
+    }
 }
 
 impl Disk {
@@ -22,7 +60,24 @@ impl Disk {
             .expect("a number holds no NUL byte");
         mount("tmpfs", directory.path(), "tmpfs", MountFlags::empty(), Some(options.as_c_str()))
             .doing(|| format!("mount a tmpfs on {}", directory.path().display()))?;
-        Ok(Self { directory })
+        Ok(Self { directory, image: None })
+    }
+
+    /// Makes a file system in a file and mounts it through a loop device. Needs root and the tool
+    /// of the format; the file takes what is written, not its size.
+    pub fn formatted(format: Format, size_bytes: u64) -> Result<Self> {
+        let doing = || format!("make a disk of {}", format.name());
+        let directory = tempfile::Builder::new().prefix("s").tempdir().doing(doing)?;
+        let image = directory.path().with_extension("img");
+        File::create(&image).and_then(|file| file.set_len(size_bytes)).doing(doing)?;
+        let disk = Self { directory, image: Some(image.clone()) };
+        let missing = || Error::new(Kind::NotFound, format!("find {}", format.tool()));
+        let tool = need::tool(format.tool()).ok_or_else(missing)?;
+        outcome::run_ok(Command::new(tool).arg("-q").arg(&image), LIMIT).doing(doing)?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", format.name(), "-o", "loop"]).arg(&image).arg(disk.path());
+        outcome::run_ok(&mut mount, LIMIT).doing(doing)?;
+        Ok(disk)
     }
 
     /// Where it is mounted.
@@ -35,6 +90,9 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // Whatever still uses it keeps it until it ends; the name is free at once.
         let _unmounted = unmount(self.directory.path(), UnmountFlags::DETACH);
+        if let Some(image) = &self.image {
+            let _removed = std::fs::remove_file(image);
+        }
     }
 }
 

@@ -61,6 +61,8 @@ const NEEDS: &[Need] = &[
     program("setcap", "libcap2-bin", "file capabilities"),
     program("ip", "iproute2", "network namespaces"),
     program("tar", "tar", "archives read by others"),
+    program("mkfs.btrfs", "btrfs-progs", "snapshots on btrfs"),
+    program("mkfs.xfs", "xfsprogs", "snapshots on xfs"),
     program("cc", "gcc", "small programs in C"),
     program("qemu-system-x86_64", "qemu-system-x86", "the lab: tests on other kernels"),
     program("depmod", "kmod", "the lab"),

@@ -389,3 +389,20 @@ fn records_of_aufs_are_skipped() {
 
     assert_eq!(target.names(""), ["f"]);
 }
+
+/// Two names that look the same, or are the same to other systems, are two files here.
+#[test]
+fn twins_by_case_and_by_unicode_are_two_files() {
+    let Some(target) = Target::new() else { return };
+    let twins = [["Name", "name"], ["caf\u{e9}", "cafe\u{301}"], ["\u{212a}", "K"]];
+    for whiteouts in MODES {
+        let tar = twins.iter().flatten().fold(Raw::new(), |tar, name| tar.file(name, name));
+
+        let summary = target.unpack(&tar.end(), whiteouts).unwrap();
+
+        assert_eq!(summary.files, 6);
+        for name in twins.iter().flatten() {
+            assert_eq!(target.text(name), *name);
+        }
+    }
+}
