@@ -88,6 +88,9 @@ _dhow() {
             dhow,stop)
                 cmd="dhow__subcmd__stop"
                 ;;
+            dhow,system)
+                cmd="dhow__subcmd__system"
+                ;;
             dhow,tag)
                 cmd="dhow__subcmd__tag"
                 ;;
@@ -142,6 +145,9 @@ _dhow() {
             dhow__subcmd__image,ls)
                 cmd="dhow__subcmd__image__subcmd__ls"
                 ;;
+            dhow__subcmd__image,prune)
+                cmd="dhow__subcmd__image__subcmd__prune"
+                ;;
             dhow__subcmd__image,pull)
                 cmd="dhow__subcmd__image__subcmd__pull"
                 ;;
@@ -154,8 +160,20 @@ _dhow() {
             dhow__subcmd__image,tag)
                 cmd="dhow__subcmd__image__subcmd__tag"
                 ;;
+            dhow__subcmd__image,tree)
+                cmd="dhow__subcmd__image__subcmd__tree"
+                ;;
             dhow__subcmd__image,untag)
                 cmd="dhow__subcmd__image__subcmd__untag"
+                ;;
+            dhow__subcmd__system,check)
+                cmd="dhow__subcmd__system__subcmd__check"
+                ;;
+            dhow__subcmd__system,df)
+                cmd="dhow__subcmd__system__subcmd__df"
+                ;;
+            dhow__subcmd__system,prune)
+                cmd="dhow__subcmd__system__subcmd__prune"
                 ;;
             *)
                 ;;
@@ -164,7 +182,7 @@ _dhow() {
 
     case "${cmd}" in
         dhow)
-            opts="-h -v --root --runroot --log-level --color --help --version run exec ps logs stop rm create start attach kill wait inspect pull push login logout images rmi tag untag history doctor selftest completion cleanup container image"
+            opts="-h -v --root --runroot --log-level --color --help --version run exec ps logs stop rm create start attach kill wait inspect pull push login logout images rmi tag untag history doctor selftest completion cleanup container image system"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1096,12 +1114,16 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__doctor)
-            opts="-h --help"
+            opts="-h --content --repair --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1174,7 +1196,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image)
-            opts="-h --help ls pull push rm tag untag history inspect"
+            opts="-h --help ls pull push rm tag untag history inspect prune tree"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1257,14 +1279,36 @@ _dhow() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        dhow__subcmd__image__subcmd__prune)
+            opts="-a -f -h --all --force --filter --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filter)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         dhow__subcmd__image__subcmd__pull)
-            opts="-q -h --quiet --platform --creds --authfile --cert-dir --tls-verify --help"
+            opts="-q -h --quiet --platform --all-platforms --policy --creds --authfile --cert-dir --tls-verify --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1341,6 +1385,20 @@ _dhow() {
             ;;
         dhow__subcmd__image__subcmd__tag)
             opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__tree)
+            opts="-h --whatrequires --no-trunc --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1574,13 +1632,17 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__pull)
-            opts="-q -h --quiet --platform --creds --authfile --cert-dir --tls-verify --help"
+            opts="-q -h --quiet --platform --all-platforms --policy --creds --authfile --cert-dir --tls-verify --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1919,6 +1981,74 @@ _dhow() {
                     return 0
                     ;;
                 -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__system)
+            opts="-h --help df check prune"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__system__subcmd__check)
+            opts="-q -r -h --quick --repair --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__system__subcmd__df)
+            opts="-v -h --verbose --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__system__subcmd__prune)
+            opts="-a -f -h --all --force --filter --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --filter)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -61,6 +61,7 @@ complete -c dhow -n "__fish_dhow_needs_command" -f -a "completion" -d 'Print the
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "cleanup" -d 'Write down how a container ended'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "container" -d 'Work with containers'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "image" -d 'Work with images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "system" -d 'Work with everything at once'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l name -d 'Name the container' -r
@@ -200,12 +201,14 @@ image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l platform -d 'Fetch the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l policy -d 'Ask the registry: always, missing (where the image is not here), newer or never' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l creds -d 'Use this name and password at the registry' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l authfile -d 'Read credentials from this file alone' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -s q -l quiet -d 'Print nothing but ids'
+complete -c dhow -n "__fish_dhow_using_subcommand pull" -l all-platforms -d 'Fetch the images of all platforms'
 complete -c dhow -n "__fish_dhow_using_subcommand pull" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand push" -l digestfile -d 'Write the manifest\'s digest to this file' -r
 complete -c dhow -n "__fish_dhow_using_subcommand push" -l creds -d 'Use this name and password at the registry' -r
@@ -246,6 +249,10 @@ complete -c dhow -n "__fish_dhow_using_subcommand history" -l format -d 'Print a
 complete -c dhow -n "__fish_dhow_using_subcommand history" -s q -l quiet -d 'Print ids only'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -l no-trunc -d 'Do not shorten ids and steps'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand doctor" -l format -d 'Print as text, or as json (one object a line)' -r -f -a "text\t''
+json\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand doctor" -l content -d 'Hash every blob again'
+complete -c dhow -n "__fish_dhow_using_subcommand doctor" -l repair -d 'First remove what no row names, and let go of images that are not whole'
 complete -c dhow -n "__fish_dhow_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand selftest" -l format -d 'Print a line an attack, or a JSON document' -r -f -a "text\t''
 json\t''"
@@ -405,15 +412,17 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "ls" -d 'List images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "pull" -d 'Fetch images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "push" -d 'Send an image to a registry'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "rm" -d 'Remove images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "tag" -d 'Give an image more names'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "untag" -d 'Take names from an image and keep it'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "history" -d 'Show how an image was made'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "ls" -d 'List images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "push" -d 'Send an image to a registry'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "rm" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "tag" -d 'Give an image more names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "untag" -d 'Take names from an image and keep it'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "inspect" -d 'Show all that is known of containers and images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "prune" -d 'Remove images that nobody needs'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "tree" -d 'Show the layers of an image'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all images, which is what happens anyway'
@@ -422,12 +431,14 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Do not shorten ids'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l platform -d 'Fetch the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l policy -d 'Ask the registry: always, missing (where the image is not here), newer or never' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l creds -d 'Use this name and password at the registry' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l authfile -d 'Read credentials from this file alone' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Print nothing but ids'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -l all-platforms -d 'Fetch the images of all platforms'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from pull" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l digestfile -d 'Write the manifest\'s digest to this file' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from push" -l creds -d 'Use this name and password at the registry' -r
@@ -451,3 +462,26 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only images for which this holds: until=, label= or label!=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all images that no container is made of'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tree" -l whatrequires -d 'Show all images that stand on this one instead'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tree" -l no-trunc -d 'Do not shorten ids'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tree" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -f -a "df" -d 'Show what images, containers and volumes cost on disk'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -f -a "check" -d 'Prove that everything stored is whole'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -f -a "prune" -d 'Remove what is not in use: stopped containers, images, interrupted pulls'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from df" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from df" -s v -l verbose -d 'Show each image, container and volume'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from df" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from check" -l format -d 'Print as text, or as json (one object a line)' -r -f -a "text\t''
+json\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from check" -s q -l quick -d 'Compare names and sizes only'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from check" -s r -l repair -d 'First remove what no row names, and let go of images that are not whole'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what this holds for: until=, for images also label= or label!=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all images that no container is made of'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'

@@ -145,6 +145,9 @@ impl Invocation {
                 .registries_conf_dirs
                 .push(configuration.join("containers/registries.conf.d"));
             registries.certs_dirs.insert(0, configuration.join("containers/certs.d"));
+            let home = self.environment.home.iter();
+            registries.short_name_aliases =
+                home.map(|home| home.join(".cache/containers/short-name-aliases.conf")).collect();
         }
         if let Some(path) = &self.environment.registries_conf {
             registries.registries_conf.clone_from(path);

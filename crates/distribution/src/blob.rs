@@ -9,6 +9,18 @@
 //! The pump reads no further than the channel has room, so a slow reader slows the sender down and
 //! memory stays bounded. Dropping the reader ends the transfer.
 //!
+//! A large blob comes over several connections where the server gives parts of it:
+//!
+//! ```text
+//!  segment 5 ──▶ pump ──▶ channel ──▶ …        the first one as it arrives,
+//!  segment 6 ──▶ waits in memory               the next ones ahead of it, each whole at most
+//!  segment 7 ──▶ waits in memory
+//! ```
+//!
+//! The reader gets them in order, so whoever stores them has a beginning without gaps at every
+//! moment, and a killed pull resumes as if it had been one connection. A server that answers with
+//! the whole blob is taken at its word, and one connection it is.
+//!
 //! The reader gives exactly the bytes that the descriptor promises, from the offset on, or an
 //! error: never fewer, and more is [`Kind::Corrupt`]. It does not hash; whoever stores the bytes
 //! does.
@@ -25,6 +37,7 @@ use dhow_base::{Digest, Error, Kind, Result};
 use dhow_spec::image::Descriptor;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_RANGE, HeaderMap};
 use std::{
+    collections::VecDeque,
     io::{self, Read},
     sync::Arc,
 };
@@ -39,6 +52,15 @@ const WAITING_LIMIT_BYTES: usize = 512 << 10;
 const WAITING_LIMIT_PIECES: usize = 256;
 /// After so many new bytes a transfer has earned all its tries back.
 const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// From this size on a blob comes in segments.
+const LARGE_BYTES: u64 = 48 << 20;
+/// What one request asks for then.
+const SEGMENT_BYTES: u64 = 4 << 20;
+/// Pieces can be as small as a TLS record; a whole segment of those may wait.
+const SEGMENT_PIECES: usize = 1024;
+/// How many segments of one blob are on their way at most.
+const SEGMENTS: usize = 3;
 
 /// A piece, and the room that it takes in the channel until it has been read.
 type Piece = (Bytes, OwnedSemaphorePermit);
@@ -115,6 +137,8 @@ pub(crate) struct Transfer {
     size: u64,
     /// The next byte wanted.
     at: u64,
+    /// Where this part of the blob ends.
+    end: u64,
 }
 
 /// An answer that has begun, and how many of its first bytes we have already.
@@ -122,6 +146,24 @@ pub(crate) struct Transfer {
 struct Opened {
     answer: Answer,
     skip: u64,
+    /// The byte of the blob that it ends at.
+    end: u64,
+}
+
+/// Part of a blob on a connection of its own.
+#[derive(Debug)]
+struct Segment {
+    pieces: mpsc::Receiver<Result<Piece>>,
+    end: u64,
+    task: AbortHandle,
+    /// To run ahead of the first segment takes memory, of which there is so much for all blobs.
+    _ahead: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Transfer {
@@ -139,14 +181,21 @@ impl Transfer {
             Error::new(Kind::Invalid, what)
         })?;
         let (sender, pieces) = mpsc::channel(WAITING_LIMIT_PIECES);
-        let transfer = Self { fetcher, endpoints, digest: digest.clone(), size, at: offset };
+        let end = if remaining < LARGE_BYTES { size } else { offset + SEGMENT_BYTES };
+        let transfer = Self { fetcher, endpoints, digest: digest.clone(), size, at: offset, end };
         let pump = if remaining == 0 {
             None
         } else {
             let mut tries = Tries::new(&transfer.fetcher.patience);
             let opened = transfer.open(&mut tries).await?;
             let pump = async move {
-                if let Err(error) = transfer.pump(opened, tries, &sender).await {
+                let pumped = if opened.end < size {
+                    transfer.pump_segments(opened, tries, &sender).await
+                } else {
+                    let room = Arc::new(Semaphore::new(WAITING_LIMIT_BYTES));
+                    Self { end: size, ..transfer }.pump(opened, tries, &room, &sender).await
+                };
+                if let Err(error) = pumped {
                     // Nobody to tell means nobody is reading any more.
                     let _told = sender.send(Err(error)).await;
                 }
@@ -154,6 +203,72 @@ impl Transfer {
             Some(tokio::spawn(pump).abort_handle())
         };
         Ok(BlobReader { pieces, current: None, remaining, digest, pump, _runtime: runtime })
+    }
+
+    /// Moves a large blob in segments, several at once, into the channel in their order.
+    async fn pump_segments(
+        self,
+        opened: Opened,
+        tries: Tries,
+        sender: &mpsc::Sender<Result<Piece>>,
+    ) -> Result<()> {
+        let room = Arc::new(Semaphore::new(WAITING_LIMIT_BYTES));
+        let (mut at, mut next) = (self.at, self.end);
+        let mut running = VecDeque::from([self.part(at, next).start(Some((opened, tries)), None)]);
+        loop {
+            while next < self.size && running.len() < SEGMENTS {
+                let ahead = match Arc::clone(&self.fetcher.ahead).try_acquire_owned() {
+                    Ok(permit) => Some(permit),
+                    Err(_) if running.is_empty() => None,
+                    Err(_) => break,
+                };
+                let end = (next + SEGMENT_BYTES).min(self.size);
+                running.push_back(self.part(next, end).start(None, ahead));
+                next = end;
+            }
+            let Some(first) = running.front_mut() else { return Ok(()) };
+            while let Some(piece) = first.pieces.recv().await {
+                let (bytes, _waited) = piece?;
+                at += bytes.len() as u64;
+                let permit = room_for(&room, &bytes).await;
+                if sender.send(Ok((bytes, permit))).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if at != first.end {
+                let what = format!("read blob {}: a segment has ended early", self.digest);
+                return Err(Error::new(Kind::Unavailable, what));
+            }
+            running.pop_front();
+        }
+    }
+
+    fn part(&self, at: u64, end: u64) -> Self {
+        let (fetcher, endpoints) = (Arc::clone(&self.fetcher), self.endpoints.clone());
+        Self { fetcher, endpoints, digest: self.digest.clone(), size: self.size, at, end }
+    }
+
+    /// Starts a task that fetches this part.
+    fn start(self, begun: Option<(Opened, Tries)>, ahead: Option<OwnedSemaphorePermit>) -> Segment {
+        let (sender, pieces) = mpsc::channel(SEGMENT_PIECES);
+        let end = self.end;
+        let task = async move {
+            let fetched = async {
+                let (opened, tries) = match begun {
+                    Some(begun) => begun,
+                    None => {
+                        let mut tries = Tries::new(&self.fetcher.patience);
+                        (self.open(&mut tries).await?, tries)
+                    }
+                };
+                let all = usize::try_from(SEGMENT_BYTES).expect("4 MiB fit into a usize");
+                self.pump(opened, tries, &Arc::new(Semaphore::new(all)), &sender).await
+            };
+            if let Err(error) = fetched.await {
+                let _told = sender.send(Err(error)).await;
+            }
+        };
+        Segment { pieces, end, task: tokio::spawn(task).abort_handle(), _ahead: ahead }
     }
 
     /// Asks for the blob from `at` on, one endpoint after the other, until one has it.
@@ -176,28 +291,32 @@ impl Transfer {
     }
 
     async fn open_at(&self, endpoint: &Endpoint) -> Result<Opened, Failure> {
-        let question = Question::blob(endpoint, &self.digest, self.at);
+        let last = (self.end < self.size).then(|| self.end - 1);
+        let question = Question::blob(endpoint, &self.digest, self.at, last);
         let answer = self.fetcher.ask(endpoint, &question).await?;
         let wrong = |why: String| {
             let what = format!("read blob {} from {}", self.digest, shown(&answer.url));
             Error::new(Kind::Corrupt, format!("{what}: {why}"))
         };
         let headers = answer.response.headers();
-        let start = match answer.response.status().as_u16() {
-            200 => 0,
-            206 => self.check_range(headers).map_err(&wrong)?,
+        // A little of it again is no harm; the whole blob for each of its segments would be.
+        let far = self.end < self.size && self.at > LARGE_BYTES;
+        let (start, end) = match answer.response.status().as_u16() {
+            200 if far => return Err(wrong("it gave parts, and now the whole".into()).into()),
+            200 => (0, self.size),
+            206 => (self.check_range(headers).map_err(&wrong)?, self.end),
             status => return Err(wrong(format!("status {status} has no content")).into()),
         };
         if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|value| *value != "identity") {
             return Err(wrong(format!("it comes in the encoding {encoding:?}")).into());
         }
         if let Some(length) = answer.response.content_length()
-            && length != self.size - start
+            && length != end - start
         {
             let has = start.saturating_add(length);
-            return Err(wrong(format!("it has {has} bytes there, not {}", self.size)).into());
+            return Err(wrong(format!("it has {has} bytes there, not {end}")).into());
         }
-        Ok(Opened { skip: self.at - start, answer })
+        Ok(Opened { skip: self.at - start, answer, end })
     }
 
     /// The first byte of a partial answer, which must be the one that was asked for.
@@ -207,9 +326,9 @@ impl Transfer {
         let range = ContentRange::parse(text).ok_or_else(|| {
             format!("Content-Range {:?} cannot be read", crate::refusal::tame(text))
         })?;
-        let whole = range.last.checked_add(1) == Some(self.size);
+        let whole = range.last.checked_add(1) == Some(self.end);
         if range.first != self.at || !whole || range.total.is_some_and(|total| total != self.size) {
-            let wanted = format!("bytes {} to {}", self.at, self.size);
+            let wanted = format!("bytes {} to {}", self.at, self.end);
             return Err(format!("asked for {wanted}, got Content-Range {range:?}"));
         }
         Ok(range.first)
@@ -220,12 +339,12 @@ impl Transfer {
         mut self,
         mut opened: Opened,
         mut tries: Tries,
+        room: &Arc<Semaphore>,
         sender: &mpsc::Sender<Result<Piece>>,
     ) -> Result<()> {
-        let room = Arc::new(Semaphore::new(WAITING_LIMIT_BYTES));
         loop {
             let before = self.at;
-            let Err(failure) = self.drain(&mut opened, &room, sender).await else {
+            let Err(failure) = self.drain(&mut opened, room, sender).await else {
                 return Ok(());
             };
             if self.at - before >= PROGRESS_BYTES {
@@ -236,7 +355,7 @@ impl Transfer {
         }
     }
 
-    /// Drains one answer. `Ok` means that the blob is complete, or that nobody wants it any more.
+    /// Drains one answer. `Ok` means that this part is complete, or that nobody wants it any more.
     async fn drain(
         &mut self,
         opened: &mut Opened,
@@ -244,30 +363,35 @@ impl Transfer {
         sender: &mpsc::Sender<Result<Piece>>,
     ) -> Result<(), Failure> {
         let mut pace = Pace::new(self.fetcher.patience.stall);
-        let Opened { answer, skip } = opened;
+        let Opened { answer, skip, end } = opened;
         loop {
             let piece = match pace.next(&mut answer.response, &answer.url).await {
                 // All bytes are there, so it does not matter how the connection ends.
-                Err(_) | Ok(None) if self.at == self.size => return Ok(()),
+                Err(_) | Ok(None) if self.at == self.end => return Ok(()),
                 Ok(None) => return Err(self.short(answer)),
                 Ok(Some(piece)) => piece,
                 Err(failure) => return Err(failure),
             };
-            let piece = without_first(piece, skip);
-            if piece.len() as u64 > self.size - self.at {
+            let mut piece = without_first(piece, skip);
+            if piece.len() as u64 > *end - self.at {
                 let what = format!("read blob {} from {}", self.digest, shown(&answer.url));
                 let why = format!("more bytes come than the {} of its descriptor", self.size);
                 return Err(Error::new(Kind::Corrupt, format!("{what}: {why}")).into());
             }
-            if piece.is_empty() {
-                continue;
+            // The whole blob comes where a part was asked for: what follows is another part's.
+            let is_enough = *end > self.end && piece.len() as u64 >= self.end - self.at;
+            if is_enough {
+                let left = usize::try_from(self.end - self.at).expect("less than the piece");
+                piece.truncate(left);
             }
-            self.at += piece.len() as u64;
-            let wanted = u32::try_from(piece.len().min(WAITING_LIMIT_BYTES))
-                .expect("half a MiB fits into 32 bits");
-            let permit = Arc::clone(room).acquire_many_owned(wanted).await;
-            let permit = permit.expect("the semaphore is never closed");
-            if sender.send(Ok((piece, permit))).await.is_err() {
+            if !piece.is_empty() {
+                self.at += piece.len() as u64;
+                let permit = room_for(room, &piece).await;
+                if sender.send(Ok((piece, permit))).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if is_enough {
                 return Ok(());
             }
         }
@@ -275,9 +399,17 @@ impl Transfer {
 
     fn short(&self, answer: &Answer) -> Failure {
         let what = format!("read blob {} from {}", self.digest, shown(&answer.url));
-        let why = format!("it ended after {} of {} bytes", self.at, self.size);
+        let why = format!("it ended after {} of {} bytes", self.at, self.end);
         Failure::passing(Error::new(Kind::Unavailable, format!("{what}: {why}")))
     }
+}
+
+/// Waits until there is room for a piece.
+async fn room_for(room: &Arc<Semaphore>, piece: &Bytes) -> OwnedSemaphorePermit {
+    let wanted = u32::try_from(piece.len().min(WAITING_LIMIT_BYTES));
+    let wanted = wanted.expect("half a MiB fits into 32 bits");
+    let permit = Arc::clone(room).acquire_many_owned(wanted).await;
+    permit.expect("the semaphore is never closed")
 }
 
 fn without_first(mut piece: Bytes, skip: &mut u64) -> Bytes {

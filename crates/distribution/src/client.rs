@@ -18,6 +18,7 @@
 use crate::{
     blob::{BlobReader, Transfer},
     config::Config,
+    credentials::Keyring,
     fetcher::{Document, Fetcher, Tries},
     login::Account,
     reference::Reference,
@@ -117,7 +118,9 @@ impl Client {
     /// Reads registries.conf and makes a client. No connection is made and no thread started yet.
     pub fn new(config: &Config) -> Result<Self> {
         let registries = Registries::load(config)?;
-        let fetcher = Arc::new(Fetcher::new(config));
+        let keyring = Keyring::new(config.auth_files.clone());
+        let keyring = keyring.with_helpers(registries.credential_helpers.clone());
+        let fetcher = Arc::new(Fetcher::new(config, keyring));
         Ok(Self { shared: Arc::new(Shared { registries, fetcher, engine: OnceLock::new() }) })
     }
 

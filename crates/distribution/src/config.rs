@@ -74,6 +74,8 @@ pub struct Config {
     pub registries_conf: PathBuf,
     /// Directories of `*.conf` files that add to it, in this order; they may be missing.
     pub registries_conf_dirs: Vec<PathBuf>,
+    /// Files of aliases that other tools keep when somebody chooses a registry; may be missing.
+    pub short_name_aliases: Vec<PathBuf>,
     /// Directories that hold `<host[:port]>/` with `*.crt`, `*.cert` and `*.key`; the first that
     /// knows a host wins.
     pub certs_dirs: Vec<PathBuf>,
@@ -100,6 +102,7 @@ impl Default for Config {
         Self {
             registries_conf: "/etc/containers/registries.conf".into(),
             registries_conf_dirs: paths(&["/etc/containers/registries.conf.d"]),
+            short_name_aliases: paths(&["/var/cache/containers/short-name-aliases.conf"]),
             certs_dirs: paths(&["/etc/containers/certs.d", "/etc/docker/certs.d"]),
             own_certs_dir: None,
             ca_bundles: paths(&[

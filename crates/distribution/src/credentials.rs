@@ -78,20 +78,44 @@ impl Credentials {
     }
 }
 
-/// The files to look in.
+/// By this name registries.conf means the files among its `credential-helpers`.
+const FILES: &str = "containers-auth.json";
+
+/// The files to look in, and the programs to ask.
 #[derive(Clone, Debug)]
 pub(crate) struct Keyring {
     files: Vec<PathBuf>,
+    /// In this order; [`FILES`] stands for the files.
+    helpers: Vec<String>,
 }
 
 impl Keyring {
     pub(crate) fn new(files: Vec<PathBuf>) -> Self {
-        Self { files }
+        Self { files, helpers: vec![FILES.to_owned()] }
+    }
+
+    /// The same files, and programs besides or in their place, where registries.conf says so.
+    #[must_use]
+    pub(crate) fn with_helpers(self, helpers: Option<Vec<String>>) -> Self {
+        Self { helpers: helpers.unwrap_or(self.helpers), ..self }
     }
 
     /// What the files know about `domain` (`docker.io`, `localhost:5000`) and, more specifically,
     /// about the repository `path` there. Reads files and may run helper programs: it blocks.
     pub(crate) fn find(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
+        for helper in &self.helpers {
+            let found = match helper.as_str() {
+                FILES => self.in_files(domain, path)?,
+                program => Helper::new(program, domain).ask()?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_files(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
         for place in &self.files {
             let bytes = match file::read_limited(place, FILE_LIMIT_BYTES) {
                 Err(error) if error.kind() == Kind::NotFound => continue,

@@ -10,13 +10,15 @@ use crate::{
     client::Repository,
     content::{Content, Payload},
     fetcher::{Question, digest_by},
+    listing::referrers_tag,
     reference::Reference,
     scope::Scopes,
+    transport::Answer,
     upload::{Arrival, Upload},
 };
 use bytes::Bytes;
 use dhow_base::{Digest, Doing, Error, Kind, Result};
-use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES};
+use dhow_spec::image::{Descriptor, Document, Index, MANIFEST_LIMIT_BYTES, media_type};
 use reqwest::{
     Method,
     header::{CONTENT_TYPE, HeaderValue},
@@ -63,30 +65,64 @@ impl Repository {
     }
 
     /// Stores a manifest or index under a tag or under its digest; gives its digest.
+    ///
+    /// Where it speaks about another manifest and the registry does not keep book of that, the
+    /// index under the subject's tag is brought up to date.
     pub fn put_manifest(&self, identifier: &str, media_type: &str, bytes: &[u8]) -> Result<Digest> {
         let endpoint = self.origin()?;
         let doing = || format!("store the manifest {identifier} in {}", endpoint.name());
         let digest = checked(identifier, bytes).doing(doing)?;
-        let media_type = HeaderValue::from_str(media_type).map_err(|_| {
-            Error::new(Kind::Invalid, format!("{}: media type {media_type:?}", doing()))
-        })?;
+        let answer = self.put(identifier, media_type, bytes).doing(doing)?;
+        let headers = answer.response.headers();
+        let claimed = headers.get("docker-content-digest");
+        let claimed: Option<Digest> = claimed.and_then(|text| text.to_str().ok()?.parse().ok());
+        // A registry may count by another algorithm than ours.
+        if let Some(other) = claimed
+            && other != digest
+            && other.algorithm() == digest.algorithm()
+        {
+            let why = format!("{}: it was stored as {other}, not {digest}", doing());
+            return Err(Error::new(Kind::Corrupt, why));
+        }
+        if !headers.contains_key("oci-subject")
+            && let Some((subject, entry)) = referrer(media_type, bytes, &digest)
+        {
+            self.add_referrer(&subject, entry)
+                .doing(|| format!("note that {digest} refers to {subject}"))?;
+        }
+        Ok(digest)
+    }
+
+    fn put(&self, identifier: &str, media_type: &str, bytes: &[u8]) -> Result<Answer> {
+        let endpoint = self.origin()?;
+        let media_type = HeaderValue::from_str(media_type)
+            .map_err(|_| Error::new(Kind::Invalid, format!("say that it is {media_type:?}")))?;
         let rest = format!("manifests/{identifier}");
         let mut question =
             Question::new(Method::PUT, endpoint, &rest, Scopes::push(&endpoint.path));
         question.headers.insert(CONTENT_TYPE, media_type);
         question.payload = Payload::Bytes(Bytes::copy_from_slice(bytes));
-        let asked = self.fetcher().persist(endpoint, &question);
-        let answer = self.engine()?.block_on(asked).doing(doing)?;
-        let claimed = answer.response.headers().get("docker-content-digest");
-        let claimed: Option<Digest> = claimed.and_then(|text| text.to_str().ok()?.parse().ok());
-        match claimed {
-            // A registry may count by another algorithm than ours.
-            Some(other) if other != digest && other.algorithm() == digest.algorithm() => {
-                let why = format!("{}: it was stored as {other}, not {digest}", doing());
-                Err(Error::new(Kind::Corrupt, why))
-            }
-            _ => Ok(digest),
+        self.engine()?.block_on(self.fetcher().persist(endpoint, &question))
+    }
+
+    /// Adds to the index under the tag of the old convention. Two who do this at once can lose one
+    /// of the two; the convention has no remedy for it.
+    fn add_referrer(&self, subject: &Digest, entry: Descriptor) -> Result<()> {
+        let mut manifests = self.referrers_by_tag(subject)?;
+        if manifests.iter().any(|known| known.digest == entry.digest) {
+            return Ok(());
         }
+        manifests.push(entry);
+        let bytes = serde_json::to_vec(&Index {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_INDEX.to_owned()),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: Default::default(),
+        })
+        .map_err(|error| Error::new(Kind::Internal, "write an index").because(error))?;
+        self.put(&referrers_tag(subject), media_type::OCI_INDEX, &bytes).map(drop)
     }
 
     /// Removes a manifest, with all tags that lead to it.
@@ -116,6 +152,25 @@ impl Repository {
         let is_here = from.domain() == endpoint.domain && from.path() != endpoint.path;
         Ok(is_here.then(|| from.path()))
     }
+}
+
+/// Whom a manifest speaks about, and how an index of those who do lists it.
+fn referrer(kind: &str, bytes: &[u8], digest: &Digest) -> Option<(Digest, Descriptor)> {
+    let mut entry = Descriptor::new(kind, digest.clone(), bytes.len() as u64);
+    // What cannot be read was the registry's to refuse.
+    let subject = match Document::parse(bytes, kind).ok()? {
+        Document::Manifest(manifest) => {
+            entry.artifact_type = manifest.artifact_type.or(Some(manifest.config.media_type));
+            entry.annotations = manifest.annotations;
+            manifest.subject?
+        }
+        Document::Index(index) => {
+            entry.artifact_type = index.artifact_type;
+            entry.annotations = index.annotations;
+            index.subject?
+        }
+    };
+    Some((subject.digest, entry))
 }
 
 /// The digest that the bytes will have there: the one that is asked for, else SHA-256.

@@ -23,12 +23,16 @@ use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES, media_type};
 use reqwest::{
     Method, Response,
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RANGE,
         RETRY_AFTER,
     },
 };
 use serde::Deserialize;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// The answers that we may get for a manifest. The last two are too old for us to use, but a
@@ -46,12 +50,17 @@ const REASON_LIMIT_BYTES: usize = 16 << 10;
 /// a second from holding us for years.
 const LEAST_BYTES: usize = 1024;
 
+/// Each takes 4 MiB of memory and a connection.
+const SEGMENTS_AHEAD: usize = 4;
+
 /// Everything a question needs; shared by all transfers of a client.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     pub(crate) transport: Transport,
     pub(crate) sessions: Sessions,
     pub(crate) patience: Patience,
+    /// How many segments of large blobs may be ahead of their turn, of all blobs together.
+    pub(crate) ahead: Arc<Semaphore>,
 }
 
 /// A document and what it was given as.
@@ -62,14 +71,12 @@ pub(crate) struct Document {
 }
 
 impl Fetcher {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, keyring: Keyring) -> Self {
         Self {
             transport: Transport::new(config),
-            sessions: Sessions::new(
-                Keyring::new(config.auth_files.clone()),
-                config.credentials.clone(),
-            ),
+            sessions: Sessions::new(keyring, config.credentials.clone()),
             patience: config.patience.clone(),
+            ahead: Arc::new(Semaphore::new(SEGMENTS_AHEAD)),
         }
     }
 
@@ -171,7 +178,8 @@ impl Fetcher {
         endpoint: &Endpoint,
         digest: &Digest,
     ) -> Result<Option<u64>> {
-        let question = Question { method: Method::HEAD, ..Question::blob(endpoint, digest, 0) };
+        let question =
+            Question { method: Method::HEAD, ..Question::blob(endpoint, digest, 0, None) };
         let answer = match self.persist(endpoint, &question).await {
             Err(error) if error.kind() == Kind::NotFound => return Ok(None),
             answer => answer?,
@@ -261,12 +269,19 @@ impl Question {
         }
     }
 
-    /// For a blob from `offset` on. No encoding is wanted: the bytes must be those of the digest.
-    pub(crate) fn blob(endpoint: &Endpoint, digest: &Digest, offset: u64) -> Self {
+    /// For a blob from `offset` on, to the byte `last` where not all of it is wanted. No encoding is
+    /// wanted: the bytes must be those of the digest.
+    pub(crate) fn blob(
+        endpoint: &Endpoint,
+        digest: &Digest,
+        offset: u64,
+        last: Option<u64>,
+    ) -> Self {
         let mut question = Self::get(endpoint, &format!("blobs/{digest}"));
         question.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if offset > 0 {
-            let range = HeaderValue::from_str(&format!("bytes={offset}-"));
+        if offset > 0 || last.is_some() {
+            let last = last.map(|last| last.to_string()).unwrap_or_default();
+            let range = HeaderValue::from_str(&format!("bytes={offset}-{last}"));
             question.headers.insert(RANGE, range.expect("digits are fit for a header"));
         }
         question
@@ -414,10 +429,20 @@ pub(crate) async fn read_limited(response: &mut Response, limit_bytes: usize) ->
     }
 }
 
-/// `Retry-After` in seconds. Its other form, a date, is not read: our own pause then serves.
+/// `Retry-After`, in seconds or as a date, which is then read by the server's own clock if it says
+/// what time it has.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let moment = |text: &str| -> Option<SystemTime> {
+        Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().into())
+    };
+    let now = headers.get(DATE).and_then(|date| moment(date.to_str().ok()?));
+    let wait = moment(text)?.duration_since(now.unwrap_or_else(SystemTime::now));
+    // What is over is over.
+    Some(wait.unwrap_or_default())
 }
 
 pub(crate) fn digest_by(algorithm: Algorithm, bytes: &[u8]) -> Digest {
@@ -480,6 +505,35 @@ fn media_type_of(headers: &HeaderMap, bytes: &[u8]) -> Result<String> {
         (None, None) => Ok(media_type::OCI_MANIFEST.to_owned()),
         (Some(own), _) => {
             Err(Error::new(Kind::Unsupported, format!("read the manifest: it is of type {own:?}")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_says_in_two_ways_how_long_to_wait() {
+        let now = Some("Sun, 29 Nov 2026 02:00:00 GMT");
+        let cases = [
+            ("5", None, Some(5)),
+            (" 0 ", now, Some(0)),
+            ("Sun, 29 Nov 2026 02:00:07 GMT", now, Some(7)),
+            ("Sun, 29 Nov 2026 01:00:00 GMT", now, Some(0)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", None, Some(0)),
+            ("-5", now, None),
+            ("soon", now, None),
+            ("", now, None),
+        ];
+        for (text, date, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            if let Some(date) = date {
+                headers.insert(DATE, HeaderValue::from_str(date).unwrap());
+            }
+            let waits = retry_after(&headers).map(|wait| wait.as_secs());
+            assert_eq!(waits, expected, "{text:?} at {date:?}");
         }
     }
 }

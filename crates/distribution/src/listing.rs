@@ -65,7 +65,7 @@ impl Repository {
         let mut manifests = match self.by_interface(subject, artifact_type) {
             // Who does not know the question has no answer, not even an empty one.
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Unsupported) => {
-                self.by_tag(subject).doing(doing)?
+                self.referrers_by_tag(subject).doing(doing)?
             }
             listed => listed.doing(doing)?,
         };
@@ -103,7 +103,7 @@ impl Repository {
     }
 
     /// What the tag of the old convention leads to.
-    fn by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
+    pub(crate) fn referrers_by_tag(&self, subject: &Digest) -> Result<Vec<Descriptor>> {
         match self.tagged(&referrers_tag(subject)) {
             Ok(found) => Ok(index(&found)?.manifests),
             Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),

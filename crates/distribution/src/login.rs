@@ -13,11 +13,11 @@
 use crate::{
     address::shown,
     client::Client,
-    credentials::{Credentials, DOCKER_HUB_KEY, Secret, server_of},
+    credentials::{Credentials, DOCKER_HUB_KEY, Keyring, Secret, server_of},
     fetcher::Question,
     keeper::Helper,
     reference::{DEFAULT_DOMAIN, check_domain, check_path},
-    registries::Endpoint,
+    registries::{Endpoint, Registries},
     scope::Scopes,
 };
 use data_encoding::BASE64;
@@ -246,7 +246,8 @@ fn read(path: &Path) -> Result<Map<String, Value>> {
 
 /// The name and password that a file or its helper has for exactly this account or what is above.
 pub fn known(config: &crate::Config, account: &Account) -> Result<Option<Credentials>> {
-    let keyring = crate::credentials::Keyring::new(config.auth_files.clone());
+    let helpers = Registries::load(config)?.credential_helpers;
+    let keyring = Keyring::new(config.auth_files.clone()).with_helpers(helpers);
     keyring.find(&account.domain, &account.path)
 }
 
@@ -263,7 +264,6 @@ pub fn password(text: &str) -> Result<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Keyring;
 
     fn credentials(user: &str, password: &str) -> Credentials {
         Credentials::Password { user: user.into(), password: Secret::new(password) }

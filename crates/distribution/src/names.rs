@@ -70,6 +70,11 @@ impl Names {
         let mut trusted = self.shared.trusted.lock().unwrap_or_else(PoisonError::into_inner);
         trusted.insert(host.to_owned());
     }
+
+    /// Did the user or a configuration file name this host?
+    pub(crate) fn trusts(&self, host: &str) -> bool {
+        self.shared.trusted.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    }
 }
 
 impl Resolve for Names {

@@ -166,10 +166,10 @@ impl Refusal<'_> {
         let error = |kind| Error::new(kind, what.clone());
         match status.as_u16() {
             401 => error(Kind::Denied)
-                .hint(format!("check the name, or log in to {domain} with --creds USER:PASSWORD or an auth.json"))
+                .hint(format!("check the name, or log in to {domain} with `dhow login` or --creds"))
                 .into(),
             403 => error(Kind::Denied)
-                .hint(format!("check the name, or log in to {domain} as somebody who may, with --creds or an auth.json"))
+                .hint(format!("check the name, or log in to {domain} as somebody who may"))
                 .into(),
             404 => error(Kind::NotFound).hint("check the name and the tag").into(),
             408 | 429 | 500 | 502..=504 => {

@@ -31,6 +31,8 @@ const FILES_LIMIT: usize = 1000;
 pub struct Registries {
     search: Option<Vec<String>>,
     enforcing: bool,
+    /// Who is asked for credentials, in this order; `None` where no file says so.
+    pub(crate) credential_helpers: Option<Vec<String>>,
     aliases: BTreeMap<String, String>,
     rules: BTreeMap<String, Rule>,
 }
@@ -92,6 +94,12 @@ impl Registries {
                 registries.add(&text, &path)?;
             }
         }
+        // What the user once chose wins over what the files say for everybody.
+        for path in &config.short_name_aliases {
+            if let Some(text) = read_if_there(path)? {
+                registries.add_aliases(&text, path)?;
+            }
+        }
         Ok(registries)
     }
 
@@ -115,14 +123,31 @@ impl Registries {
             }
             self.search = Some(search);
         }
-        if let Some(mode) = document.short_name_mode {
-            self.enforcing = mode == "enforcing";
+        match document.short_name_mode.as_deref() {
+            None => {}
+            Some("enforcing") => self.enforcing = true,
+            // The two differ in whether somebody at a terminal is asked, and dhow asks nobody.
+            Some("" | "permissive" | "disabled") => self.enforcing = false,
+            Some(other) => {
+                return Err(said_wrongly(path, format!("short-name-mode is {other:?}")));
+            }
+        }
+        if let Some(helpers) = document.credential_helpers {
+            self.credential_helpers = Some(helpers);
         }
         self.aliases.extend(document.aliases);
         for table in document.registry {
             let (prefix, rule) = table.rule(path)?;
             self.rules.insert(prefix, rule);
         }
+        Ok(())
+    }
+
+    /// Adds the aliases of a file that other tools write when somebody chooses a registry.
+    fn add_aliases(&mut self, text: &str, path: &Path) -> Result<()> {
+        let chosen: Chosen =
+            toml::from_str(text).map_err(|error| said_wrongly(path, error.message()))?;
+        self.aliases.extend(chosen.aliases);
         Ok(())
     }
 
@@ -299,12 +324,21 @@ struct Document {
     search: Option<Vec<String>>,
     #[serde(rename = "short-name-mode")]
     short_name_mode: Option<String>,
+    #[serde(rename = "credential-helpers")]
+    credential_helpers: Option<Vec<String>>,
     #[serde(default)]
     aliases: BTreeMap<String, String>,
     #[serde(default)]
     registry: Vec<RegistryTable>,
     /// Only version 1 has this table.
     registries: Option<toml::Value>,
+}
+
+/// What somebody chose at a terminal, for good.
+#[derive(Deserialize)]
+struct Chosen {
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -424,6 +458,27 @@ mod tests {
         let strict =
             "short-name-mode = 'enforcing'\nunqualified-search-registries = ['a.io', 'b.io']";
         assert_eq!(expand(&registries(strict), "a"), None);
+        let relaxed = strict.replace("enforcing", "disabled");
+        assert_eq!(expand(&registries(&relaxed), "a").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_was_chosen_once_wins_over_the_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let (main, chosen) = (directory.path().join("r.conf"), directory.path().join("a.conf"));
+        std::fs::write(&main, "[aliases]\ntool = 'a.io/tool'\nother = 'a.io/other'").unwrap();
+        std::fs::write(&chosen, "[aliases]\ntool = 'b.io/tool'").unwrap();
+        let config = Config {
+            registries_conf: main,
+            registries_conf_dirs: Vec::new(),
+            short_name_aliases: vec![chosen, directory.path().join("missing")],
+            ..Config::default()
+        };
+
+        let known = Registries::load(&config).unwrap();
+
+        assert_eq!(known.expand("tool:1").unwrap()[0].to_string(), "b.io/tool:1");
+        assert_eq!(known.expand("other").unwrap()[0].to_string(), "a.io/other:latest");
     }
 
     #[test]
@@ -530,6 +585,7 @@ mod tests {
             "[[registry]]\nlocation='a.io'\n[[registry.mirror]]\nlocation=''",
             "[[registry]]\nlocation='a.io'\n[[registry.mirror]]\nlocation='b'\npull-from-mirror='x'",
             "[[registry",
+            "short-name-mode = 'loud'",
         ];
         for text in cases {
             let error = Registries::default().add(text, Path::new("/etc/r.conf")).expect_err(text);

@@ -238,7 +238,7 @@ impl Visit<'_> {
             _ => {
                 let domain = &self.endpoint.domain;
                 Err(Error::new(Kind::Denied, format!("enter {domain}: it wants a login"))
-                    .hint(format!("log in to {domain} with --creds USER:PASSWORD or an auth.json"))
+                    .hint(format!("log in to {domain} with `dhow login {domain}`, or use --creds"))
                     .into())
             }
         }

@@ -51,12 +51,14 @@ impl Tls {
 
     /// The directory that is kept for one of `hosts`, if any.
     pub(crate) fn directory(&self, hosts: &[&str]) -> Option<PathBuf> {
-        if self.own_certs_dir.is_some() {
-            return self.own_certs_dir.clone();
-        }
         let candidates =
             self.certs_dirs.iter().flat_map(|dir| hosts.iter().map(move |host| dir.join(host)));
         candidates.into_iter().find(|path| path.is_dir())
+    }
+
+    /// The directory that the user gave for the registry, whichever it is.
+    pub(crate) fn own_directory(&self) -> Option<PathBuf> {
+        self.own_certs_dir.clone()
     }
 
     /// The configuration for connections to a host with this directory.

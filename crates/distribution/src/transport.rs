@@ -224,7 +224,12 @@ impl Transport {
         if url.host_str() == Some(DOCKER_HUB_HOST) {
             hosts.push("docker.io");
         }
-        let directory = self.tls.directory(&hosts);
+        // What the user gave for the registry is not shown to whomever that sends us to.
+        let own = self
+            .tls
+            .own_directory()
+            .filter(|_| url.host_str().is_some_and(|host| self.names.trusts(host)));
+        let directory = own.or_else(|| self.tls.directory(&hosts));
         let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         let group = (directory, trust);
         if let Some(client) = all.get(&group) {

@@ -165,3 +165,29 @@ fn a_manifest_is_removed_and_a_bad_one_refused() {
     assert_eq!(again.kind(), Kind::NotFound);
     assert_eq!(repository.manifest(&digest).unwrap_err().kind(), Kind::NotFound);
 }
+
+#[test]
+fn what_refers_to_a_manifest_is_found_where_the_registry_keeps_no_book_of_it() {
+    needs_tool!("docker-registry");
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let repository = open(&registry, "a");
+    let (config, layer) = (send(&repository, b"{}"), send(&repository, b"layer"));
+    let bytes = manifest(&config, &[&layer], None);
+    let digest = repository.put_manifest("1", media_type::OCI_MANIFEST, &bytes).unwrap();
+    let subject = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
+
+    let mut referrers = Vec::new();
+    for name in ["one", "two", "two"] {
+        let layer = send(&repository, name.as_bytes());
+        let bytes = manifest(&config, &[&layer], Some(&subject));
+        let own = Digest::of(&bytes);
+        repository.put_manifest(own.as_str(), media_type::OCI_MANIFEST, &bytes).unwrap();
+        referrers.push(own);
+    }
+
+    let index = repository.referrers(&digest, Some("application/x-test")).unwrap();
+    let found: Vec<&Digest> = index.manifests.iter().map(|entry| &entry.digest).collect();
+    assert_eq!(found, [&referrers[0], &referrers[1]]);
+    assert!(repository.referrers(&digest, Some("other/type")).unwrap().manifests.is_empty());
+    assert!(repository.referrers(&referrers[0], None).unwrap().manifests.is_empty());
+}

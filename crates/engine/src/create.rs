@@ -106,7 +106,8 @@ impl Engine {
             )
             .hint("--pull missing fetches what is not here"));
         }
-        let pull = PullOptions { platform: options.platform.clone(), ..PullOptions::default() };
+        let (platform, policy) = (options.platform.clone(), options.pull);
+        let pull = PullOptions { platform, policy, ..PullOptions::default() };
         self.images.pull(&mut self.state, &options.image, &pull, progress)
     }
 

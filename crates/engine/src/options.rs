@@ -3,6 +3,8 @@
 //! `None` and empty mean "not said", so that the image's word or the engine's default counts.
 
 use dhow_base::id::Name;
+/// When an image is fetched.
+pub use dhow_image::Policy as PullPolicy;
 use dhow_spec::image::Platform;
 use std::path::PathBuf;
 
@@ -213,19 +215,6 @@ pub enum NetworkMode {
     None,
     /// The host's network.
     Host,
-}
-
-/// When an image is fetched.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum PullPolicy {
-    /// Each time.
-    Always,
-    /// When it is not there.
-    Missing,
-    /// Never.
-    Never,
-    /// When the registry has another one.
-    Newer,
 }
 
 /// A process to run in a running container.

@@ -30,6 +30,7 @@ mod names;
 mod origin;
 mod pipe;
 mod plan;
+mod platforms;
 mod progress;
 mod prune;
 mod pull;

@@ -6,7 +6,7 @@ use crate::{
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::{Client, Reference, Repository};
-use dhow_spec::image::{CONFIG_LIMIT_BYTES, Descriptor, Document, Platform};
+use dhow_spec::image::{CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Platform};
 use std::{fmt, io::Read};
 
 /// A place that has blobs.
@@ -40,6 +40,15 @@ impl Found {
         let manifest = parse_manifest(&self.manifest, &self.bytes)?;
         let config = small_blob(self.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)?;
         Plan::new(self.manifest.clone(), self.bytes.clone(), manifest, config, wanted)
+    }
+}
+
+impl Found {
+    /// The platform that the image itself says it is for.
+    pub(crate) fn own_platform(&self) -> Result<Platform> {
+        let manifest = parse_manifest(&self.manifest, &self.bytes)?;
+        let config = small_blob(self.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)?;
+        Ok(ImageConfig::parse(&config)?.platform())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::several;
 use crate::{
-    flags::{container::platform, registry::RegistryFlags},
+    flags::{container::platform, network, registry::RegistryFlags},
     invocation::Invocation,
     tree::Act,
 };
@@ -27,6 +27,14 @@ pub(crate) struct Pull {
     #[arg(long, value_name = "OS/ARCH")]
     platform: Option<String>,
 
+    /// Fetch the images of all platforms
+    #[arg(long, conflicts_with_all = ["platform", "policy"])]
+    all_platforms: bool,
+
+    /// Ask the registry: always, missing (where the image is not here), newer or never
+    #[arg(long, value_name = "WHEN", default_value = "always")]
+    policy: String,
+
     #[command(flatten)]
     registry: RegistryFlags,
 }
@@ -37,13 +45,17 @@ impl Act for Pull {
             platform: self.platform.as_deref().map(platform).transpose()?,
             tls_verify: self.registry.trust.tls_verify,
             credentials: self.registry.credentials()?,
-            ..PullOptions::default()
+            policy: network::pull("--policy", &self.policy)?,
         };
         let mut engine = invocation.engine_with(self.registry.trust.registries(invocation))?;
         let (images, state) = engine.images();
         several::each(invocation.console, &self.images, |name| {
             let progress = invocation.progress(self.quiet);
-            let image = images.pull(state, name, &options, &progress)?;
+            let image = if self.all_platforms {
+                images.pull_all_platforms(state, name, &options, &progress)?
+            } else {
+                images.pull(state, name, &options, &progress)?
+            };
             for notice in images.take_notices() {
                 invocation.console.note(&notice);
             }

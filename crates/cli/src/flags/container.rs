@@ -215,7 +215,7 @@ impl ContainerFlags {
             network: network::mode(self.place.network.as_deref())?,
             stop_signal: parse(self.stop_signal.as_ref(), |t| signal::parse("--stop-signal", t))?,
             stop_timeout: self.stop_timeout,
-            pull: network::pull(&self.pull)?,
+            pull: network::pull("--pull", &self.pull)?,
             platform: parse(self.platform.as_ref(), platform)?,
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
             ..CreateOptions::of(image)

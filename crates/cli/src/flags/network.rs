@@ -17,16 +17,15 @@ pub(crate) fn mode(text: Option<&str>) -> Result<NetworkMode> {
     }
 }
 
-/// What `--pull` names.
-pub(crate) fn pull(text: &str) -> Result<PullPolicy> {
+/// What `--pull`, or the flag of another name for it, says.
+pub(crate) fn pull(flag: &str, text: &str) -> Result<PullPolicy> {
     match text {
         "always" => Ok(PullPolicy::Always),
         "missing" => Ok(PullPolicy::Missing),
         "never" => Ok(PullPolicy::Never),
         "newer" => Ok(PullPolicy::Newer),
         other => {
-            Err(refuse("--pull", other, "no such policy")
-                .hint("write always, missing, never or newer"))
+            Err(refuse(flag, other, "no such policy").hint("write always, missing, never or newer"))
         }
     }
 }
@@ -47,8 +46,8 @@ mod tests {
 
     #[test]
     fn pull_policies_are_words() {
-        assert_eq!(pull("missing").unwrap(), PullPolicy::Missing);
-        assert_eq!(pull("newer").unwrap(), PullPolicy::Newer);
-        assert!(pull("sometimes").is_err());
+        assert_eq!(pull("--pull", "missing").unwrap(), PullPolicy::Missing);
+        assert_eq!(pull("--pull", "newer").unwrap(), PullPolicy::Newer);
+        assert!(pull("--pull", "sometimes").is_err());
     }
 }

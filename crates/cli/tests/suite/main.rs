@@ -26,6 +26,7 @@ mod journey;
 mod libraries;
 mod lists;
 mod logs;
+mod registries;
 mod run;
 #[cfg(test)]
 mod runtime_budgets;

@@ -4,7 +4,10 @@ use crate::rogue::{Rogue, config, password, reply};
 use dhow_base::{Digest, Kind};
 use dhow_distribution::{Client, Config};
 use dhow_spec::image::media_type;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 fn index(artifacts: &[(&str, &str)]) -> String {
     let manifests: Vec<String> = artifacts
@@ -46,14 +49,14 @@ fn lists_that_make_no_sense_end() {
     let rubbish = Rogue::new(|_, stream| reply(stream, "200 OK", "", b"<html>"));
     let steering =
         Rogue::new(|_, stream| reply(stream, "200 OK", "", br#"{"tags":["\u001b[2J","../x"]}"#));
-    let huge = Rogue::new(|_, stream| {
-        reply(stream, "200 OK", "", format!("[{}]", "1,".repeat(3 << 20)).as_bytes())
-    });
+    let long = format!("[{}]", "1,".repeat(3 << 20));
+    let huge = Rogue::new(move |_, stream| reply(stream, "200 OK", "", long.as_bytes()));
+    let tags: Vec<String> = (0..300_000).map(|tag| format!("\"t{tag}\"")).collect();
+    let full = format!("{{\"tags\":[{}]}}", tags.join(","));
     let many = Rogue::new(move |_, stream| {
         let number = page.fetch_add(1, Ordering::SeqCst);
-        let tags: Vec<String> = (0..300_000).map(|tag| format!("\"t{tag}\"")).collect();
         let link = format!("Link: </v2/x?{number}>; rel=next\r\n");
-        reply(stream, "200 OK", &link, format!("{{\"tags\":[{}]}}", tags.join(",")).as_bytes())
+        reply(stream, "200 OK", &link, full.as_bytes())
     });
     let cases = [
         ("circle", circle, Kind::Corrupt),
@@ -63,7 +66,11 @@ fn lists_that_make_no_sense_end() {
         ("many", many, Kind::Exhausted),
     ];
     for (name, rogue, kind) in cases {
-        let error = rogue.repository().tags().unwrap_err();
+        let mut config = config();
+        config.patience.stall = Duration::from_secs(20);
+        let client = Client::new(&config).unwrap();
+
+        let error = client.repository(&rogue.reference()).unwrap().tags().unwrap_err();
 
         assert_eq!(error.kind(), kind, "{name}: {}", error.one_line());
         assert!(!error.one_line().contains('\u{1b}'), "{name}");

@@ -5,6 +5,7 @@
 
 mod lists;
 mod rogue;
+mod segments;
 mod upload;
 
 use dhow_base::{Digest, Kind};

@@ -1,10 +1,17 @@
 //! Pulling from a real registry.
 
-use crate::room::{Room, told};
+use crate::{
+    crash::program,
+    room::{Room, open, told},
+};
 use dhow_base::Kind;
 use dhow_image::{Policy, PullOptions, Silent};
-use dhow_testkit::{Access, Registry, Transport, image::Image, needs_tool};
-use std::fs;
+use dhow_testkit::{
+    Access, Registry, Transport,
+    image::{Compression, Image, native_architecture},
+    need, needs_tool, outcome,
+};
+use std::{fs, process::Command, thread};
 
 #[test]
 fn an_image_from_a_registry_has_its_names_and_digests() {
@@ -90,4 +97,109 @@ fn a_spoilt_registry_leaves_nothing() {
     assert!(told(&error).contains(layer.digest.as_str()), "{}", told(&error));
     assert_eq!(missing.kind(), Kind::NotFound, "{}", told(&missing));
     room.assert_empty();
+}
+
+#[test]
+fn pulls_at_once_fetch_an_image_once() {
+    needs_tool!("docker-registry", "skopeo");
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let room = Room::new();
+    let layers = [room.layer(&[("a", "1")]), room.layer(&[("b", "2")])];
+    room.layout.tag_image(&Image::new(layers), "box").unwrap();
+    registry.push(&room.layout.reference("box"), "box:1").unwrap();
+    let (name, before) = (registry.reference("box:1"), registry.requests().len());
+    let directory = room.directory.path();
+
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let (mut state, images) = open(directory);
+                images.pull(&mut state, &name, &PullOptions::default(), &Silent).unwrap();
+            });
+        }
+    });
+
+    let requests = registry.requests();
+    let blobs = requests[before..].iter().filter(|line| line.contains("/blobs/")).count();
+    assert_eq!(blobs, 3, "two layers and the configuration: {requests:#?}");
+    room.assert_healthy();
+}
+
+#[test]
+fn a_pull_of_large_layers_takes_little_memory() {
+    needs_tool!("docker-registry", "skopeo");
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let room = Room::new();
+    let mut noise = 1_u32;
+    let mut next = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 17;
+        noise ^= noise << 5;
+        char::from(b' ' + noise.to_le_bytes()[1] % 90)
+    };
+    // Longer than a window, so that it does not compress well although it comes again and again.
+    let piece: String = (0..1 << 20).map(|_| next()).collect();
+    let layers: Vec<_> = [Compression::Gzip, Compression::Plain]
+        .into_iter()
+        .map(|compression| {
+            let names: Vec<String> =
+                (0..64).map(|file| format!("{compression:?}-{file}")).collect();
+            let files: Vec<(&str, &str)> =
+                names.iter().map(|name| (name.as_str(), piece.as_str())).collect();
+            room.layer_in(&files, compression)
+        })
+        .collect();
+    assert!(layers.iter().all(|layer| layer.size > 50 << 20), "they come in segments: {layers:?}");
+    room.layout.tag_image(&Image::new(layers), "large").unwrap();
+    registry.push(&room.layout.reference("large"), "large:1").unwrap();
+
+    let mut pull = Command::new(program());
+    pull.arg(room.root()).arg(room.runroot()).arg(registry.reference("large:1"));
+    let told = outcome::run_ok(&mut pull, outcome::LIMIT).unwrap();
+
+    let peak: usize = told.stdout.lines().nth(1).unwrap().parse().unwrap();
+    let limit = (64 + 8 * need::processors()) << 10;
+    assert!(peak > 1 << 10 && peak < limit, "{peak} of {limit} KiB");
+    room.assert_healthy();
+}
+
+#[test]
+fn all_platforms_come_with_their_index() {
+    needs_tool!("docker-registry", "skopeo");
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let mut room = Room::new();
+    let image = |layer, architecture| Image::new([layer]).platform("linux", architecture, None);
+    let other = if native_architecture() == "arm64" { "amd64" } else { "arm64" };
+    let images = [
+        image(room.layer(&[("a", "other")]), other),
+        image(room.layer(&[("a", "own")]), native_architecture()),
+    ];
+    let index = room.layout.tag_index(&images, "both").unwrap();
+    registry.push(&room.layout.reference("both"), "box:1").unwrap();
+    let name = registry.reference("box:1");
+
+    let own = room
+        .images
+        .pull_all_platforms(&mut room.state, &name, &PullOptions::default(), &Silent)
+        .unwrap();
+
+    assert_eq!(room.content(&own, "a").unwrap(), "own");
+    assert!(own.names.contains(&name), "{:?}", own.names);
+    assert!(own.names.iter().any(|name| name.ends_with(index.as_str())), "{:?}", own.names);
+    let all = room.images.list(&room.state).unwrap();
+    let foreign = all.iter().find(|image| image.manifest != own.manifest).unwrap();
+    assert_eq!((all.len(), foreign.config.architecture.as_str()), (2, other));
+    assert_eq!(room.content(foreign, "a").unwrap(), "other");
+    assert!(room.images.store().has(&index).unwrap());
+    room.assert_healthy();
+    let names = [own.id.to_string(), foreign.id.to_string()];
+    room.images.remove(&mut room.state, &names, true).unwrap();
+    room.assert_empty();
+    let refused = room.images.pull_all_platforms(
+        &mut room.state,
+        &room.layout.reference("both"),
+        &PullOptions::default(),
+        &Silent,
+    );
+    assert_eq!(refused.unwrap_err().kind(), Kind::Unsupported);
 }
