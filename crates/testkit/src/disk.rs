@@ -1,11 +1,10 @@
 //! A small file system of the test's own, which can be full without hurting anybody.
 
 use crate::{need, outcome};
-use dhow_base::{Doing, Error, Kind, Result};
+use dhow_base::{Doing, Error, Kind, Result, file};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::{
     ffi::CString,
-    fs::File,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -69,7 +68,7 @@ impl Disk {
         let doing = || format!("make a disk of {}", format.name());
         let directory = tempfile::Builder::new().prefix("s").tempdir().doing(doing)?;
         let image = directory.path().with_extension("img");
-        File::create(&image).and_then(|file| file.set_len(size_bytes)).doing(doing)?;
+        file::create_new(&image, 0o600)?.set_len(size_bytes).doing(doing)?;
         let disk = Self { directory, image: Some(image.clone()) };
         let missing = || Error::new(Kind::NotFound, format!("find {}", format.tool()));
         let tool = need::tool(format.tool()).ok_or_else(missing)?;
