@@ -54,6 +54,9 @@ complete -c dhow -n "__fish_dhow_needs_command" -f -a "images" -d 'List images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "rmi" -d 'Remove images'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "tag" -d 'Give an image more names'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "untag" -d 'Take names from an image and keep it'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "save" -d 'Write images into a file'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "load" -d 'Take images in from a file'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "import" -d 'Make an image of the tar file of a file system'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "history" -d 'Show how an image was made'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "doctor" -d 'Prove that nothing is broken or left behind'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "selftest" -d 'Attack the runtime, to see that it holds here'
@@ -245,6 +248,23 @@ complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s f -l force -d 'Remove 
 complete -c dhow -n "__fish_dhow_using_subcommand rmi" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand tag" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand untag" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand save" -l format -d 'The form of the file' -r -f -a "docker-archive\t'What `docker save` writes'
+oci-archive\t'A tar file of an OCI image layout'
+oci-dir\t'An OCI image layout in a directory'
+docker-dir\t'One image as a directory of files'"
+complete -c dhow -n "__fish_dhow_using_subcommand save" -s o -l output -d 'Write to this file instead of standard output' -r
+complete -c dhow -n "__fish_dhow_using_subcommand save" -l compress -d 'Compress layers that are not, in a directory'
+complete -c dhow -n "__fish_dhow_using_subcommand save" -s m -l multi-image-archive -d 'Accepted for podman\'s sake: several images always go into one archive'
+complete -c dhow -n "__fish_dhow_using_subcommand save" -s q -l quiet -d 'Accepted for podman\'s sake: nothing is printed anyway'
+complete -c dhow -n "__fish_dhow_using_subcommand save" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand load" -s i -l input -d 'Read this file or directory instead of standard input' -r
+complete -c dhow -n "__fish_dhow_using_subcommand load" -s q -l quiet -d 'Print nothing but the names'
+complete -c dhow -n "__fish_dhow_using_subcommand load" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand import" -s c -l change -d 'Change the configuration by a line of a Dockerfile, such as \'CMD ["sh"]\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand import" -s m -l message -d 'Say why the image was made' -r
+complete -c dhow -n "__fish_dhow_using_subcommand import" -l platform -d 'Say that the image is for this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand import" -s q -l quiet -d 'Accepted for podman\'s sake: nothing but the id is printed anyway'
+complete -c dhow -n "__fish_dhow_using_subcommand import" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand history" -s q -l quiet -d 'Print ids only'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -l no-trunc -d 'Do not shorten ids and steps'
@@ -412,17 +432,25 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "ls" -d 'List images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "pull" -d 'Fetch images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "push" -d 'Send an image to a registry'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "rm" -d 'Remove images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "tag" -d 'Give an image more names'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "untag" -d 'Take names from an image and keep it'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "history" -d 'Show how an image was made'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "inspect" -d 'Show all that is known of containers and images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "prune" -d 'Remove images that nobody needs'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history inspect prune tree" -f -a "tree" -d 'Show the layers of an image'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "ls" -d 'List images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "push" -d 'Send an image to a registry'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "rm" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "tag" -d 'Give an image more names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "untag" -d 'Take names from an image and keep it'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "save" -d 'Write images into a file'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "load" -d 'Take images in from a file'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "import" -d 'Make an image of the tar file of a file system'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "inspect" -d 'Show all that is known of an image at any place'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "copy" -d 'Copy an image from place to place'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "list-tags" -d 'List the tags of a repository or archive'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "sync" -d 'Copy all images of a repository, directory or list'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "delete" -d 'Delete an image at a place'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "manifest-digest" -d 'Print the digest that a manifest in a file has'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "prune" -d 'Remove images that nobody needs'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "tree" -d 'Show the layers of an image'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all images, which is what happens anyway'
@@ -458,10 +486,140 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -s q -l quiet -d 'Print ids only'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -l no-trunc -d 'Do not shorten ids and steps'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l type -d 'Look for objects of this type only' -r -f -a "container\t'A container'
-image\t'An image'"
-complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from save" -l format -d 'The form of the file' -r -f -a "docker-archive\t'What `docker save` writes'
+oci-archive\t'A tar file of an OCI image layout'
+oci-dir\t'An OCI image layout in a directory'
+docker-dir\t'One image as a directory of files'"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from save" -s o -l output -d 'Write to this file instead of standard output' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from save" -l compress -d 'Compress layers that are not, in a directory'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from save" -s m -l multi-image-archive -d 'Accepted for podman\'s sake: several images always go into one archive'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from save" -s q -l quiet -d 'Accepted for podman\'s sake: nothing is printed anyway'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from save" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from load" -s i -l input -d 'Read this file or directory instead of standard input' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Print nothing but the names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s c -l change -d 'Change the configuration by a line of a Dockerfile, such as \'CMD ["sh"]\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s m -l message -d 'Say why the image was made' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -l platform -d 'Say that the image is for this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Accepted for podman\'s sake: nothing but the id is printed anyway'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.Digest}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l config -d 'Print the configuration'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s n -l no-tags -d 'Do not list the tags of the repository'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l raw -d 'Print the manifest, or with --config the configuration, as it is'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l no-creds -d 'Ask the registry as nobody'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l additional-tag -d 'One more name for the copy, in a docker-archive' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l authfile -d 'Read credentials for both places from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-compress-format -d 'Compress all layers so: gzip, zstd or zstd:chunked' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-compress-level -d 'How hard to compress' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l digestfile -d 'Write the digest of the copy to this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -s f -l format -d 'The kind of manifest that the copy has: oci or v2s2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l multi-arch -d 'Which images of a list to copy' -r -f -a "system\t'The one for this platform'
+all\t'All'
+index-only\t'None, only the list'"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l platform -d 'Copy the image of this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -s a -l all -d 'Copy the images for all platforms'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-compress -d 'Compress layers that are not'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-decompress -d 'Uncompress all layers'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-oci-accept-uncompressed-layers -d 'Leave uncompressed layers so'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-precompute-digests -d 'Accepted for skopeo\'s sake: digests are always known before anything is sent'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l preserve-digests -d 'Fail rather than change a digest'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -s q -l quiet -d 'Print nothing'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l remove-signatures -d 'Leave signatures behind'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l append-suffix -d 'Put this behind each tag' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l authfile -d 'Read credentials for both places from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s d -l dest -d 'What the destination is' -r -f -a "docker\t'A name in a registry'
+dir\t'A directory'"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s f -l format -d 'The kind of manifest that the copies have: oci or v2s2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s s -l src -d 'What the source is' -r -f -a "docker\t'A repository of a registry'
+dir\t'A directory of images'
+yaml\t'A list of repositories and tags'"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s a -l all -d 'Copy the images for all platforms'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dry-run -d 'Only say what would be copied'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l keep-going -d 'Go on with the others when one fails'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l preserve-digests -d 'Fail rather than change a digest'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l remove-signatures -d 'Leave signatures behind'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l scoped -d 'Keep the whole name of the source below the destination'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l src-no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from manifest-digest" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only images for which this holds: until=, label= or label!=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all images that no container is made of'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'

@@ -9,6 +9,7 @@
 //! | `CONTAINERS_REGISTRIES_CONF` | where registries.conf is |
 //! | `SSL_CERT_FILE` | which certificates are trusted |
 //! | `DBUS_SESSION_BUS_ADDRESS` | where the user's systemd is reached |
+//! | `TMPDIR` | where conversions of images are spooled |
 //! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
 //! | `NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID` | what a service manager has for a container |
 //!
@@ -32,6 +33,7 @@ pub(crate) struct Environment {
     pub(crate) docker_config: Option<PathBuf>,
     pub(crate) registries_conf: Option<PathBuf>,
     pub(crate) certificates: Option<PathBuf>,
+    pub(crate) tmpdir: Option<PathBuf>,
     pub(crate) session_bus: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) term: Option<String>,
@@ -62,6 +64,7 @@ impl Environment {
             docker_config: path("DOCKER_CONFIG"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
             certificates: path("SSL_CERT_FILE"),
+            tmpdir: path("TMPDIR"),
             session_bus: text("DBUS_SESSION_BUS_ADDRESS"),
             no_color: raw("NO_COLOR").is_some(),
             term: text("TERM"),

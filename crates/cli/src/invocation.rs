@@ -10,7 +10,9 @@ use crate::{
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Settings};
-use dhow_image::Registries;
+use dhow_image::{Images, Registries};
+use dhow_spec::image::Platform;
+use dhow_state::State;
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -51,6 +53,22 @@ pub(crate) struct Invocation {
     pub(crate) console: Console,
     /// Where relative paths start.
     pub(crate) directory: PathBuf,
+    /// Where the user wants temporary files.
+    pub(crate) tmpdir: Option<PathBuf>,
+    /// The platform that every command of this run means.
+    pub(crate) platform: Option<Platform>,
+    /// Whose manners the commands have.
+    pub(crate) manners: Manners,
+}
+
+/// Whose manners the commands have that stand in two trees.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Manners {
+    /// Ours.
+    #[default]
+    Dhow,
+    /// skopeo's, which says to standard output what it is doing.
+    Skopeo,
 }
 
 impl Invocation {
@@ -58,7 +76,15 @@ impl Invocation {
         // A directory that was removed under us is no reason to fail: only relative paths need it,
         // and those fail by themselves.
         let directory = std::env::current_dir().unwrap_or_default();
-        Self { globals, environment, console, directory }
+        Self {
+            globals,
+            environment,
+            console,
+            directory,
+            tmpdir: None,
+            platform: None,
+            manners: Manners::Dhow,
+        }
     }
 
     /// What flags may look at.
@@ -79,7 +105,34 @@ impl Invocation {
 
     /// How a pull is shown.
     pub(crate) fn progress(&self, quiet: bool) -> Reporter {
-        Reporter::new(self.console, quiet, self.environment.columns)
+        self.progress_of("pulling", quiet)
+    }
+
+    /// How other work on layers is shown.
+    pub(crate) fn progress_of(&self, verb: &'static str, quiet: bool) -> Reporter {
+        Reporter::new(self.console, verb, quiet, self.environment.columns)
+    }
+
+    /// Does something with images, and with the database of our own where that is needed.
+    pub(crate) fn with_images<T>(
+        &self,
+        ours: bool,
+        work: impl FnOnce(&Images, Option<&mut State>) -> Result<T>,
+    ) -> Result<T> {
+        if ours {
+            let mut engine = self.engine()?;
+            let (images, state) = engine.images();
+            return work(images, Some(state));
+        }
+        let (root, runroot) = self.roots()?;
+        let images = Images::open(&root, &runroot, self.registries())?;
+        work(&images.with_scratch(self.scratch()), None)
+    }
+
+    /// Where files without names may lie that are worth more than memory.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        let usual = || self.environment.tmpdir.clone().unwrap_or_else(|| "/var/tmp".into());
+        self.tmpdir.clone().unwrap_or_else(usual)
     }
 
     /// Whether a container has a terminal.
@@ -194,7 +247,8 @@ mod tests {
 
     fn invocation(environment: Environment) -> Invocation {
         let console = Console::new(Colour::Never, Level::Info, true, None);
-        Invocation { globals: Globals::default(), environment, console, directory: "/here".into() }
+        let directory = "/here".into();
+        Invocation { directory, ..Invocation::new(Globals::default(), environment, console) }
     }
 
     #[test]

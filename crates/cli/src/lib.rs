@@ -28,6 +28,7 @@ mod invocation;
 mod render;
 mod role;
 mod runtime;
+mod skopeo;
 mod tree;
 mod usage;
 
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
     match Role::of(&arguments) {
         Role::Monitor => dhow_monitor::main(),
         Role::Runtime(first) => runtime::main(arguments.get(first..).unwrap_or_default()),
+        Role::Skopeo => ExitCode::from(skopeo::main(&arguments)),
         Role::Probe => ExitCode::from(probe(&arguments)),
         Role::Hello => hello::main(),
         Role::CommandLine => ExitCode::from(run(&arguments)),

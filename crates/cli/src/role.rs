@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `dhow-monitor` | the process that keeps a container |
 //! | `dhow-runtime`, `runc`, or `dhow runtime` | the OCI runtime, with runc's command line |
+//! | `skopeo` | the commands that copy and look at images elsewhere, as skopeo has them |
 //! | `dhow-probe` | the hostile program in the containers of `dhow selftest` |
 //! | `hello`, `/hello` | the program of the embedded image |
 //! | anything else | the command line |
 
-use crate::runtime;
+use crate::{runtime, skopeo};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A role of the binary.
@@ -18,6 +19,8 @@ pub(crate) enum Role {
     Monitor,
     /// Be the OCI runtime, with the arguments from this one on.
     Runtime(usize),
+    /// Copy and look at images elsewhere, with skopeo's command line.
+    Skopeo,
     /// Try what a container must not do, from inside of one.
     Probe,
     /// Say what a container is, from inside of one.
@@ -33,6 +36,7 @@ impl Role {
         match name.rsplit(|byte| *byte == b'/').next().unwrap_or(name) {
             name if name == dhow_monitor::ROLE.as_bytes() => Self::Monitor,
             name if runtime::NAMES.iter().any(|own| own.as_bytes() == name) => Self::Runtime(0),
+            name if name == skopeo::NAME.as_bytes() => Self::Skopeo,
             name if name == dhow_selftest::probe::NAME.as_bytes() => Self::Probe,
             b"hello" => Self::Hello,
             _ if arguments.get(1).is_some_and(|word| word == "runtime") => Self::Runtime(1),
@@ -47,7 +51,8 @@ mod tests {
 
     #[test]
     fn the_name_decides() {
-        let cases: [(&[&str], Role); 11] = [
+        let cases: [(&[&str], Role); 12] = [
+            (&["/usr/bin/skopeo", "copy"], Role::Skopeo),
             (&["dhow", "run"], Role::CommandLine),
             (&["/usr/bin/dhow"], Role::CommandLine),
             (&["dhow-monitor"], Role::Monitor),

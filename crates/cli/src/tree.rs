@@ -61,7 +61,7 @@ impl Entry {
         Self { hidden: true, ..self }
     }
 
-    fn command(&self, name: &'static str, switches: Switches) -> Command {
+    pub(crate) fn command(&self, name: &'static str, switches: Switches) -> Command {
         let declare = match switches {
             Switches::Plain => self.declare,
             Switches::WithValues => self.declare_leniently,

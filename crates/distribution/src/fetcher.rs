@@ -288,7 +288,7 @@ impl Question {
     }
 }
 
-fn accept() -> HeaderValue {
+pub(crate) fn accept() -> HeaderValue {
     HeaderValue::from_str(&ACCEPTED.join(", ")).expect("media types are fit for a header")
 }
 

@@ -20,6 +20,7 @@ pub mod login;
 #[cfg(test)]
 mod mutations;
 mod names;
+mod peek;
 mod reference;
 mod refusal;
 mod registries;

@@ -47,7 +47,7 @@ pub(crate) fn provide(images: &Images, state: &mut State) -> Result<Image> {
     {
         return Ok(image);
     }
-    let local = LocalImage { name: NAME.to_owned(), config: config(diff_id) };
+    let local = LocalImage { name: Some(NAME.to_owned()), config: config(diff_id) };
     images
         .create(state, &local, &mut |sink: &mut dyn Write| write_layer(&binary, sink).map(|_| ()))
         .doing(doing)

@@ -23,8 +23,8 @@ use std::{
 /// What an image made here is called and what it runs.
 #[derive(Clone, Debug)]
 pub struct LocalImage {
-    /// Its name; without a registry it is one of `localhost/`.
-    pub name: String,
+    /// Its name; without a registry it is one of `localhost/`. Without a name it is found by its id.
+    pub name: Option<String>,
     /// Its configuration. The layers named there are replaced by the one that is written.
     pub config: ImageConfig,
 }
@@ -38,8 +38,9 @@ impl Images {
         local: &LocalImage,
         layer: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
     ) -> Result<Image> {
-        let doing = || format!("create image {}", local.name);
-        let name = names::local(&local.name)?;
+        let shown = local.name.as_deref().unwrap_or("without a name");
+        let doing = || format!("create image {shown}");
+        let name = local.name.as_deref().map(names::local).transpose()?;
         let (file, size, diff_id) = self.write_layer(layer).doing(doing)?;
         let config = ImageConfig {
             rootfs: dhow_spec::image::RootFs {
@@ -49,8 +50,9 @@ impl Images {
             ..local.config.clone()
         };
         let layer = Descriptor::new(media_type::OCI_LAYER, diff_id, size);
-        let found = made(&config, layer, file, names::key(&name)).doing(doing)?;
-        self.take(state, &local.name, &found, &config.platform(), &Silent).doing(doing)
+        let names = name.iter().map(names::key).collect();
+        let found = made(&config, layer, file, names).doing(doing)?;
+        self.take(state, shown, &found, &config.platform(), &Silent).doing(doing)
     }
 
     /// Writes the layer into a file without a name.
@@ -70,7 +72,7 @@ impl Images {
     }
 }
 
-fn made(config: &ImageConfig, layer: Descriptor, file: File, name: String) -> Result<Found> {
+fn made(config: &ImageConfig, layer: Descriptor, file: File, names: Vec<String>) -> Result<Found> {
     let json = |error| Error::new(Kind::Internal, "write the image's documents").because(error);
     let config_bytes = serde_json::to_vec(config).map_err(json)?;
     let config = Descriptor::of(media_type::OCI_CONFIG, &config_bytes);
@@ -88,8 +90,8 @@ fn made(config: &ImageConfig, layer: Descriptor, file: File, name: String) -> Re
     Ok(Found {
         manifest: Descriptor::of(media_type::OCI_MANIFEST, &bytes),
         bytes,
-        names: vec![name],
-        origin: Box::new(Made {
+        names,
+        origin: Arc::new(Made {
             config: config_bytes,
             config_digest: manifest.config.digest,
             layer: Arc::new(file),

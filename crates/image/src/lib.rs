@@ -1,7 +1,7 @@
 //! Images: from a registry, a directory or an archive to snapshots that a container can stand on.
 //!
 //! ```text
-//! Source ─origin─▶ manifest, config ─plan─▶ rows ─layer─▶ blobs and snapshots ─finish─▶ Image
+//! Place ─origin─▶ manifest, config ─plan─▶ rows ─layer─▶ blobs and snapshots ─finish─▶ Image
 //!                                             │
 //!                        references first, so that nobody removes what is about to be used
 //! ```
@@ -18,17 +18,25 @@
 //! The crate joins the organs distribution, store, archive and snapshot with the rows of the state
 //! database. It starts no containers and prints nothing.
 
+mod convert;
+mod copy;
 mod create;
+mod description;
 mod doctor;
 mod image;
+mod import;
 mod index;
 mod inspect;
 mod layer;
 mod layout;
+mod load;
 mod mend;
+#[cfg(test)]
+mod mutations;
 mod names;
 mod origin;
 mod pipe;
+mod place;
 mod plan;
 mod platforms;
 mod progress;
@@ -38,25 +46,36 @@ mod push;
 mod remove;
 mod repair;
 mod root;
-mod source;
+mod save;
+mod sync;
+mod sync_list;
 mod tarfile;
 mod tree;
 mod usage;
+mod workers;
 
+pub use convert::{Dialect, Packing};
+pub use copy::{Copied, CopyOptions, MultiArch};
 pub use create::LocalImage;
+pub use description::{Description, LayerData, TagList, Tags, manifest_digest};
+pub use dhow_archive::Encoding;
 pub use dhow_distribution::{
-    Client, Config as Registries, Credentials, Reference, TlsVerify, login,
+    Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
 };
 pub use doctor::{Depth, Finding};
 pub use image::Image;
+pub use import::ImportOptions;
 pub use inspect::HistoryEntry;
+pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;
+pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;
 pub use pull::{Policy, PullOptions};
 pub use push::{PushOptions, Pushed};
 pub use remove::Removed;
-pub use source::Source;
+pub use save::{SaveForm, SaveOptions, SaveTo};
+pub use sync::{SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncTo, Synced};
 pub use tree::TreeLayer;
 pub use usage::{ImageUsage, ImagesUsage};
 
@@ -74,6 +93,7 @@ pub struct Images {
     runroot: PathBuf,
     registries: Registries,
     store: Store,
+    scratch: PathBuf,
     snapshots_root: PathBuf,
     // Both are made at their first use: a start from a local image needs no registries.conf, and
     // a list of images no driver.
@@ -88,10 +108,18 @@ impl Images {
             runroot: runroot.to_owned(),
             registries,
             store: Store::new(root.join("content")),
+            scratch: root.join("content/ingest"),
             snapshots_root: root.join("snapshots"),
             snapshots: OnceLock::new(),
             client: OnceLock::new(),
         })
+    }
+
+    /// The same images with another place for what is spooled while it is converted. Files there
+    /// have no names.
+    #[must_use]
+    pub fn with_scratch(self, scratch: PathBuf) -> Self {
+        Self { scratch, ..self }
     }
 
     /// The content store, for those who push and save.

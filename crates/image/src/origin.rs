@@ -1,23 +1,100 @@
 //! Where the bytes of an image come from: one contract, whatever the place.
 
 use crate::{
-    Credentials, Images, PullOptions, Source, TlsVerify, layout, names,
+    Credentials, Images, Place, PullOptions, TlsVerify, layout, names,
+    place::{directory, local, saved},
     plan::{Plan, check_content, parse_manifest},
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::{Client, Reference, Repository};
-use dhow_spec::image::{CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Platform};
-use std::{fmt, io::Read};
+use dhow_spec::image::{
+    CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, MANIFEST_LIMIT_BYTES, Platform,
+};
+use dhow_state::State;
+use std::{fmt, io::Read, sync::Arc};
 
 /// A place that has blobs.
 pub(crate) trait Origin: fmt::Debug + Send + Sync {
     /// The bytes of a blob from `offset` on. They are not checked here.
     fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>>;
+
+    /// A manifest of an index, verified. At most places it is a blob like others.
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let doing = || format!("read manifest {}", descriptor.digest);
+        let stream = self.blob(descriptor, 0).doing(doing)?;
+        stream.take(MANIFEST_LIMIT_BYTES + 1).read_to_end(&mut bytes).doing(doing)?;
+        check_content(descriptor, &bytes)?;
+        Ok(bytes)
+    }
 }
 
 impl Origin for Repository {
     fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>> {
         Ok(Box::new(Self::blob(self, descriptor, offset)?))
+    }
+
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        let fetched = Self::manifest(self, &descriptor.digest)?;
+        check_content(descriptor, &fetched.bytes)?;
+        Ok(fetched.bytes)
+    }
+}
+
+/// A place that was opened: what the name leads to there, and where the rest of it is.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Media type, digest and size of the manifest or index.
+    pub(crate) top: Descriptor,
+    /// Its bytes, which have that digest.
+    pub(crate) bytes: Vec<u8>,
+    /// Where its blobs are.
+    pub(crate) origin: Arc<dyn Origin>,
+    /// The names under which our own images will have it.
+    pub(crate) names: Vec<String>,
+    /// The name in a registry, if it came from there.
+    pub(crate) reference: Option<Reference>,
+    /// The signatures that lie beside it.
+    pub(crate) signatures: Vec<Vec<u8>>,
+    /// Whether the place has no manifests and this one was made up.
+    pub(crate) made_up: bool,
+}
+
+impl Opened {
+    pub(crate) fn new(top: Descriptor, bytes: Vec<u8>, origin: Arc<dyn Origin>) -> Self {
+        Self {
+            top,
+            bytes,
+            origin,
+            names: Vec::new(),
+            reference: None,
+            signatures: Vec::new(),
+            made_up: false,
+        }
+    }
+
+    /// The one image for a platform.
+    pub(crate) fn choose(self, platform: &Platform) -> Result<Found> {
+        let mut names = self.names;
+        let mut remember = |digest: &Digest| {
+            let Some(reference) = &self.reference else { return };
+            let name = names::key(&reference.with_digest(digest.clone()));
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        };
+        remember(&self.top.digest);
+        let (manifest, bytes) = match Document::parse(&self.bytes, &self.top.media_type)? {
+            Document::Manifest(_) => (self.top, self.bytes),
+            Document::Index(index) => {
+                let chosen = index.choose(platform)?;
+                let bytes = self.origin.manifest(chosen)?;
+                remember(&chosen.digest);
+                let bare = Descriptor::new(&chosen.media_type, chosen.digest.clone(), chosen.size);
+                (bare, bytes)
+            }
+        };
+        Ok(Found { manifest, bytes, names, origin: self.origin })
     }
 }
 
@@ -31,7 +108,7 @@ pub(crate) struct Found {
     /// The names that shall lead to the image.
     pub(crate) names: Vec<String>,
     /// Where its blobs are.
-    pub(crate) origin: Box<dyn Origin>,
+    pub(crate) origin: Arc<dyn Origin>,
 }
 
 impl Found {
@@ -75,28 +152,56 @@ impl Images {
     /// Asks the source which manifest it has for us.
     pub(crate) fn resolve(
         &self,
-        source: &Source,
+        place: &Place,
         options: &PullOptions,
         platform: &Platform,
     ) -> Result<Found> {
-        match source {
-            Source::Registry(name) => {
+        let opened = match place {
+            Place::Registry(name) => {
                 let client = self.client_with(options.tls_verify, options.credentials.as_ref())?;
-                from_registry(&client, name, platform)
+                from_registry(&client, name)?
             }
-            Source::Layout(path, name) => layout::from_directory(path, name.as_deref(), platform),
-            Source::LayoutArchive(path, name) => {
-                layout::from_archive(path, name.as_deref(), platform, &self.scratch())
+            other => self.open_files(other, platform, &self.scratch())?,
+        };
+        opened.choose(platform).doing(|| format!("read {place}"))
+    }
+
+    /// Opens what is a file or directory.
+    pub(crate) fn open_files(
+        &self,
+        place: &Place,
+        platform: &Platform,
+        scratch: &std::path::Path,
+    ) -> Result<Opened> {
+        match place {
+            Place::Layout(path, name) => {
+                layout::from_directory(path, None, name.as_deref(), platform)
             }
-            Source::DockerArchive(path, name) => {
-                layout::from_docker(path, name.as_deref(), &self.scratch())
+            Place::LayoutArchive(path, name) => {
+                layout::from_archive(path, name.as_deref(), platform, scratch)
+            }
+            Place::DockerArchive(path, name) => saved::open(path, name.as_deref(), scratch),
+            Place::Directory(path) => {
+                let names = layout::file_name(path);
+                directory::open(path).map(|opened| Opened { names, ..opened })
+            }
+            Place::Registry(_) | Place::Local(_) => {
+                Err(Error::new(Kind::Internal, format!("open {place} as a file")))
             }
         }
     }
 
-    /// Where a compressed archive is inflated; the file there has no name.
-    fn scratch(&self) -> std::path::PathBuf {
-        self.store.root().join("ingest")
+    /// Opens one of our own images.
+    pub(crate) fn open_local(&self, state: Option<&State>, name: &str) -> Result<Opened> {
+        let state = state.ok_or_else(|| {
+            Error::new(Kind::Internal, format!("find {name} without the database"))
+        })?;
+        local::open(self, state, name)
+    }
+
+    /// Where compressed archives and conversions are spooled.
+    pub(crate) fn scratch(&self) -> std::path::PathBuf {
+        self.scratch.clone()
     }
 
     /// The shared client, or one of its own for work that was told more.
@@ -120,11 +225,11 @@ impl Images {
 }
 
 /// Tries the complete names that a name may stand for, in order.
-fn from_registry(client: &Client, name: &str, platform: &Platform) -> Result<Found> {
+fn from_registry(client: &Client, name: &str) -> Result<Opened> {
     let mut failed: Option<Error> = None;
     for reference in client.expand(name)? {
-        match from_reference(client, &reference, platform) {
-            Ok(found) => return Ok(found),
+        match from_reference(client, &reference) {
+            Ok(opened) => return Ok(opened),
             // The first registry of a search list is the one that the user most likely meant.
             Err(error) => failed = failed.or(Some(error)),
         }
@@ -134,28 +239,13 @@ fn from_registry(client: &Client, name: &str, platform: &Platform) -> Result<Fou
     }))
 }
 
-fn from_reference(client: &Client, reference: &Reference, platform: &Platform) -> Result<Found> {
+/// Opens what a complete name leads to.
+pub(crate) fn from_reference(client: &Client, reference: &Reference) -> Result<Opened> {
     let resolved = client.resolve(reference)?;
-    let mut names = vec![names::key(reference)];
-    let mut remember = |digest: &Digest| {
-        let name = names::key(&reference.with_digest(digest.clone()));
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    };
-    remember(&resolved.descriptor.digest);
-    let (manifest, bytes) = match Document::parse(&resolved.bytes, &resolved.descriptor.media_type)
-        .doing(|| format!("read the manifest of {reference}"))?
-    {
-        Document::Manifest(_) => (resolved.descriptor, resolved.bytes),
-        Document::Index(index) => {
-            let chosen =
-                index.choose(platform).doing(|| format!("read the index of {reference}"))?;
-            let fetched = resolved.repository.manifest(&chosen.digest)?;
-            check_content(chosen, &fetched.bytes)?;
-            remember(&chosen.digest);
-            (Descriptor::new(&chosen.media_type, chosen.digest.clone(), chosen.size), fetched.bytes)
-        }
-    };
-    Ok(Found { manifest, bytes, names, origin: Box::new(resolved.repository) })
+    let repository = Arc::new(resolved.repository);
+    Ok(Opened {
+        names: vec![names::key(reference)],
+        reference: Some(reference.clone()),
+        ..Opened::new(resolved.descriptor, resolved.bytes, repository)
+    })
 }

@@ -4,7 +4,7 @@
 //! beside images, such as attestations, which are for no platform, is left out.
 
 use crate::{
-    Image, Images, PullOptions, Source, names, origin::Found, plan::check_content,
+    Image, Images, Place, PullOptions, names, origin::Found, plan::check_content,
     progress::Progress,
 };
 use dhow_base::{Doing, Error, Kind, Result};
@@ -32,7 +32,7 @@ impl Images {
         options: &PullOptions,
         progress: &dyn Progress,
     ) -> Result<Image> {
-        let Source::Registry(name) = Source::parse(source)? else {
+        let Place::Registry(name) = Place::parse_or_name(source)? else {
             let what = "fetch all platforms: only registries are asked for them";
             return Err(Error::new(Kind::Unsupported, what).hint("name one with --platform"));
         };
@@ -107,7 +107,7 @@ impl Images {
 
 fn found(resolved: &Resolved, entry: &Descriptor, bytes: Vec<u8>, names: Vec<String>) -> Found {
     let manifest = Descriptor::new(&entry.media_type, entry.digest.clone(), entry.size);
-    Found { manifest, bytes, names, origin: Box::new(resolved.repository.clone()) }
+    Found { manifest, bytes, names, origin: std::sync::Arc::new(resolved.repository.clone()) }
 }
 
 fn by_digest(reference: &Reference, of: &Descriptor) -> String {

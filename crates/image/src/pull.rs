@@ -14,7 +14,7 @@
 //! unfinished image of an earlier boot is therefore dropped whole (see [`crate::mend`]).
 
 use crate::{
-    Credentials, Image, Images, Source,
+    Credentials, Image, Images, Place,
     layer::{Applied, Works},
     origin::{Found, Origin},
     plan::{Layer, Plan, check_platform},
@@ -77,7 +77,7 @@ pub struct PullOptions {
 impl Images {
     /// Makes the image that `source` names present, and returns it.
     ///
-    /// The sources are those of [`Source::parse`]. On failure nothing is left but, where the line
+    /// The sources are those of [`Place::parse_or_name`]. On failure nothing is left but, where the line
     /// broke, what the next attempt goes on from.
     pub fn pull(
         &self,
@@ -96,7 +96,7 @@ impl Images {
         options: &PullOptions,
         progress: &dyn Progress,
     ) -> Result<Image> {
-        let source = Source::parse(text)?;
+        let source = Place::parse_or_name(text)?;
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         let here = self.suitable(state, &source, options)?;
         match (options.policy, here) {
@@ -114,10 +114,10 @@ impl Images {
     fn suitable(
         &self,
         state: &State,
-        source: &Source,
+        source: &Place,
         options: &PullOptions,
     ) -> Result<Option<Image>> {
-        let Source::Registry(name) = source else { return Ok(None) };
+        let Place::Registry(name) = source else { return Ok(None) };
         if options.policy == Policy::Always {
             return Ok(None);
         }

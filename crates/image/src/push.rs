@@ -166,7 +166,7 @@ impl Images {
 }
 
 /// The repositories that something is known to be in, since that is where it came from.
-fn places(names: &[String]) -> Vec<Reference> {
+pub(crate) fn places(names: &[String]) -> Vec<Reference> {
     let by_digest = names.iter().filter(|name| name.contains('@'));
     // A row's name is always complete; one that is not is nothing to rely on.
     by_digest.filter_map(|name| Reference::parse(name).ok()).collect()

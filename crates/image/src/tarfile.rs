@@ -44,8 +44,12 @@ impl Tarfile {
     /// Walks the archive at `path`. `scratch` is a directory for the inflated form of a compressed
     /// one.
     pub(crate) fn open(path: &Path, scratch: &Path) -> Result<Self> {
+        Self::of(regular_file(path)?, path, scratch)
+    }
+
+    /// As [`Tarfile::open`], of a file that is open already and called `path` in messages.
+    pub(crate) fn of(file: File, path: &Path, scratch: &Path) -> Result<Self> {
         let doing = || format!("read archive {}", path.display());
-        let file = regular_file(path)?;
         let mut magic = [0; 6];
         let length = file.read_at(&mut magic, 0).doing(doing)?;
         let file = match Compression::of_magic(&magic[..length]) {
@@ -54,6 +58,11 @@ impl Tarfile {
         };
         let places = walk(&file).doing(doing)?;
         Ok(Self { file: Arc::new(file), path: path.to_owned(), places })
+    }
+
+    /// Is there such a file?
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.place(name).is_ok()
     }
 
     /// The size of a file.

@@ -67,6 +67,8 @@ pub(crate) enum RowName {
     Ps,
     /// `pull` of an image of more than 400 MB from a registry on loopback
     Pull,
+    /// The same image from one registry to another
+    Copy,
     /// The runtimes alone: create, start and delete of `true`
     Runtime,
     /// The runtimes alone: `exec` of `true` in a running container
@@ -87,14 +89,14 @@ impl RowName {
     fn rounds(self) -> usize {
         match self {
             Self::Run | Self::Exec | Self::Ps => 20,
-            Self::Pull | Self::Storm => 3,
+            Self::Pull | Self::Copy | Self::Storm => 3,
             _ => 50,
         }
     }
 
     fn warm_up(self) -> usize {
         match self {
-            Self::Pull => 1,
+            Self::Pull | Self::Copy => 1,
             Self::Storm => 0,
             _ => 3,
         }

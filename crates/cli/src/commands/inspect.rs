@@ -1,5 +1,6 @@
 //! `inspect`: all that is known of containers and images, as docker's documents.
 
+use super::look::pretty;
 use crate::{
     exit::{FAILURE, SUCCESS},
     invocation::Invocation,
@@ -9,7 +10,6 @@ use crate::{
 use clap::ValueEnum;
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::Engine;
-use serde::Serialize;
 use serde_json::Value;
 
 /// Show all that is known of containers and images
@@ -61,7 +61,7 @@ impl Act for Inspect {
         let text = match format {
             Some(format) => {
                 let line = |document| Ok(format!("{}\n", format.fill(document)?));
-                documents.iter().map(line).collect::<Result<String>>()?
+                documents.iter().map(line).collect::<Result<String>>()?.into_bytes()
             }
             None => pretty(&documents)?,
         };
@@ -71,6 +71,11 @@ impl Act for Inspect {
 }
 
 impl Inspect {
+    /// The command for images alone.
+    pub(super) fn of_images(names: Vec<String>, format: Option<String>) -> Self {
+        Self { names, r#type: Some(Type::Image), format }
+    }
+
     fn find(&self, engine: &mut Engine, name: &str) -> Result<Value> {
         let image = |engine: &mut Engine| {
             let (images, state) = engine.images();
@@ -97,16 +102,4 @@ fn neither(name: &str, error: Error) -> Error {
     } else {
         error
     }
-}
-
-/// With four spaces, as docker indents.
-fn pretty(documents: &[Value]) -> Result<String> {
-    let mut bytes = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    documents
-        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
-        .map_err(|error| Error::new(Kind::Internal, "write JSON").because(error))?;
-    bytes.push(b'\n');
-    String::from_utf8(bytes)
-        .map_err(|error| Error::new(Kind::Internal, "write JSON").because(error))
 }

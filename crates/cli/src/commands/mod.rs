@@ -6,29 +6,38 @@ mod asked;
 mod attach;
 mod cleanup;
 mod completion;
+mod copy;
 mod create;
+mod delete;
 mod doctor;
 mod exec;
 mod history;
 mod image_prune;
 mod image_tree;
 mod images;
+mod import;
 mod inspect;
 mod kill;
+mod list_tags;
+mod load;
 mod login;
 mod logout;
 mod logs;
+mod look;
+mod manifest_digest;
 mod ps;
 mod pull;
 mod push;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod selftest;
 mod session;
 mod several;
 mod start;
 mod stop;
+mod sync;
 mod system_check;
 mod system_df;
 mod system_prune;
@@ -60,6 +69,9 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
     Entry::new::<tag::Tag>("tag", "Give an image more names"),
     Entry::new::<untag::Untag>("untag", "Take names from an image and keep it"),
+    Entry::new::<save::Save>("save", "Write images into a file"),
+    Entry::new::<load::Load>("load", "Take images in from a file"),
+    Entry::new::<import::Import>("import", "Make an image of the tar file of a file system"),
     Entry::new::<history::History>("history", "Show how an image was made"),
     Entry::new::<doctor::Doctor>("doctor", "Prove that nothing is broken or left behind"),
     Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here"),
@@ -103,9 +115,17 @@ pub(crate) const GROUPS: &[Group] = &[
             ("tag", "tag"),
             ("untag", "untag"),
             ("history", "history"),
-            ("inspect", "inspect"),
+            ("save", "save"),
+            ("load", "load"),
+            ("import", "import"),
         ],
         &[
+            Entry::new::<look::Look>("inspect", LOOK),
+            Entry::new::<copy::Copy>("copy", COPY),
+            Entry::new::<list_tags::ListTags>("list-tags", LIST_TAGS),
+            Entry::new::<sync::Sync>("sync", SYNC),
+            Entry::new::<delete::Delete>("delete", DELETE),
+            Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
         ],
@@ -135,3 +155,29 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     ),
 ];
+
+const LOOK: &str = "Show all that is known of an image at any place";
+const COPY: &str = "Copy an image from place to place";
+const LIST_TAGS: &str = "List the tags of a repository or archive";
+const SYNC: &str = "Copy all images of a repository, directory or list";
+const DELETE: &str = "Delete an image at a place";
+const MANIFEST_DIGEST: &str = "Print the digest that a manifest in a file has";
+
+/// The commands that skopeo has too.
+pub(crate) mod skopeo {
+    use super::{
+        COPY, DELETE, LIST_TAGS, LOOK, MANIFEST_DIGEST, SYNC, copy, delete, list_tags, look,
+        manifest_digest, sync,
+    };
+    use crate::tree::Entry;
+
+    /// By skopeo's names.
+    pub(crate) const ALL: &[Entry] = &[
+        Entry::new::<copy::Copy>("copy", COPY),
+        Entry::new::<delete::Delete>("delete", DELETE),
+        Entry::new::<look::Look>("inspect", LOOK),
+        Entry::new::<list_tags::ListTags>("list-tags", LIST_TAGS),
+        Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
+        Entry::new::<sync::Sync>("sync", SYNC),
+    ];
+}

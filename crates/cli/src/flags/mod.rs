@@ -16,6 +16,7 @@ pub(crate) mod registry;
 pub(crate) mod security;
 pub(crate) mod signal;
 pub(crate) mod variables;
+pub(crate) mod way;
 
 use dhow_base::{Error, Kind};
 use std::{

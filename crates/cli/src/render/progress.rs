@@ -26,7 +26,12 @@ pub(crate) enum Reporter {
 
 impl Reporter {
     /// The way that suits the console.
-    pub(crate) fn new(console: Console, quiet: bool, columns: Option<usize>) -> Self {
+    pub(crate) fn new(
+        console: Console,
+        verb: &'static str,
+        quiet: bool,
+        columns: Option<usize>,
+    ) -> Self {
         if quiet {
             return Self::Silent;
         }
@@ -34,7 +39,7 @@ impl Reporter {
         if console.is_watched() {
             Self::Bars(Bars { columns: columns.unwrap_or(80), drawn: Mutex::default() })
         } else {
-            Self::Lines(Lines { console, said: Mutex::default() })
+            Self::Lines(Lines { console, verb, said: Mutex::default() })
         }
     }
 }
@@ -49,7 +54,11 @@ impl Progress for Reporter {
     }
 
     fn begin(&self, what: &str, layers: &[(Digest, u64)]) {
-        self.open(&format!("pulling {what}"), layers, ["layer", "layers"]);
+        let verb = match self {
+            Self::Lines(lines) => lines.verb,
+            Self::Silent | Self::Bars(_) => "",
+        };
+        self.open(&format!("{verb} {what}"), layers, ["layer", "layers"]);
     }
 
     fn begin_push(&self, to: &str, blobs: &[(Digest, u64)]) {
@@ -147,6 +156,7 @@ fn style(columns: usize) -> ProgressStyle {
 #[derive(Debug)]
 pub(crate) struct Lines {
     console: Console,
+    verb: &'static str,
     said: Mutex<BTreeMap<Digest, Phase>>,
 }
 

@@ -6,6 +6,7 @@
 mod bad_input;
 #[cfg(test)]
 mod bundle;
+mod copy;
 mod crash;
 mod exec;
 mod exit_codes;
@@ -48,6 +49,7 @@ mod runtime_spec;
 mod runtime_systemd;
 #[cfg(test)]
 mod runtime_terminal;
+mod save_load;
 mod stop;
 #[cfg(test)]
 mod store;

@@ -177,7 +177,7 @@ fn a_local_image_is_made_once() {
         rootfs: RootFs { kind: "layers".into(), diff_ids: Vec::new() },
         history: Vec::new(),
     };
-    let local = LocalImage { name: "hello".into(), config };
+    let local = LocalImage { name: Some("hello".into()), config };
     let archive = tar(&[("hello", "hi")]);
     let mut write = |sink: &mut dyn std::io::Write| {
         sink.write_all(&archive)

@@ -87,6 +87,11 @@ impl Engine {
     }
 }
 
+/// skopeo remembers on the host which registry has which blob, and from the second round on would
+/// let the registry take them over instead of sending them.
+const FORGETFUL: &str = "mkdir -p /var/lib/containers/cache && \
+    mount -t tmpfs tmpfs /var/lib/containers/cache && exec \"$@\"";
+
 /// The name of the container that `exec` and `ps` find running.
 const RESIDENT: &str = "dhow-bench-resident";
 
@@ -97,6 +102,8 @@ pub(crate) struct Field {
     missing: Vec<(String, String)>,
     outpost: Outpost,
     registry: Option<Registry>,
+    /// Where images are copied to.
+    second: Option<Registry>,
     /// Engines that have the small image already.
     supplied: bool,
     runtimes: Option<Runtimes>,
@@ -132,6 +139,7 @@ impl Field {
             missing,
             outpost,
             registry: None,
+            second: None,
             supplied: false,
             runtimes: None,
             rounds: 0,
@@ -153,6 +161,7 @@ impl Field {
             RowName::Exec => self.with_resident(&["exec", RESIDENT, "true"])?,
             RowName::Ps => self.with_resident(&["ps"])?,
             RowName::Pull => self.pulls()?,
+            RowName::Copy => self.copies()?,
             RowName::Runtime
             | RowName::RuntimeExec
             | RowName::RuntimeState
@@ -286,6 +295,45 @@ impl Field {
         Ok(contenders)
     }
 
+    /// From one registry into a repository of another that is new in every round, so that every
+    /// blob is sent.
+    fn copies(&mut self) -> Result<Vec<Contender>> {
+        let layout = rootfs::python_image()?;
+        let registry = self.registry()?;
+        registry.push(&layout.reference("python"), "python:latest")?;
+        let from = format!("docker://{}", registry.reference("python:latest"));
+        let second = Registry::start(Access::Open, Transport::Plain)?;
+        let dhow = self.engines[0].words(&["image", "copy", "--quiet"]);
+        let mut copiers = vec![("dhow", dhow)];
+        if let Some(skopeo) = need::tool("skopeo") {
+            let words = [
+                "unshare",
+                "-m",
+                "sh",
+                "-c",
+                FORGETFUL,
+                "sh",
+                &shown(&skopeo),
+                "--insecure-policy",
+                "copy",
+                "--quiet",
+                "--src-tls-verify=false",
+                "--dest-tls-verify=false",
+            ];
+            copiers.push(("skopeo", words.map(str::to_owned).to_vec()));
+        }
+        let contenders = copiers.into_iter().map(|(name, mut words)| {
+            words.push(from.clone());
+            words.push(format!("docker://{}", second.reference(&format!("{name}-{ROUND}:1"))));
+            let sync = Step::Prepare(vec!["sync".to_owned()]);
+            let steps = vec![sync, Step::Time(words)];
+            Contender { name: name.to_owned(), place: Place::Host, steps }
+        });
+        let contenders = contenders.collect();
+        self.second = Some(second);
+        Ok(contenders)
+    }
+
     /// Gives every engine the small image; returns its name.
     fn supply(&mut self) -> Result<String> {
         let name = "box:latest";
@@ -360,7 +408,7 @@ fn peers_of(row: RowName) -> &'static [&'static str] {
     match row {
         RowName::Version => &["crun", "runc", "skopeo"],
         RowName::Run => &["crun", "runc"],
-        RowName::Pull => &["skopeo"],
+        RowName::Pull | RowName::Copy => &["skopeo"],
         RowName::Exec | RowName::Ps => &[],
         _ => &["crun", "runc"],
     }

@@ -1,0 +1,238 @@
+//! `image copy`: copy an image from place to place.
+
+use crate::{
+    exit::SUCCESS,
+    flags::way::{DestinationWay, SourceWay, Way},
+    invocation::{Invocation, Manners},
+    skopeo,
+    tree::Act,
+};
+use clap::ValueEnum;
+use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_image::{
+    Copied, CopyOptions, Dialect, Encoding, End, Images, MultiArch, Packing, Progress,
+};
+use dhow_state::State;
+use std::path::Path;
+
+/// Copy an image from place to place
+///
+/// A place is docker://NAME in a registry, oci:DIR[:NAME], oci-archive:FILE[:NAME],
+/// docker-archive:FILE[:NAME], dir:DIR, or dhow:NAME among our own images. Nothing is kept here.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Copy {
+    /// Where the image is
+    #[arg(value_name = "SOURCE")]
+    source: String,
+
+    /// Where it is to be
+    #[arg(value_name = "DESTINATION")]
+    destination: String,
+
+    /// One more name for the copy, in a docker-archive
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    additional_tag: Vec<String>,
+
+    /// Copy the images for all platforms
+    #[arg(short, long)]
+    all: bool,
+
+    /// Read credentials for both places from this file alone
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<String>,
+
+    /// Compress layers that are not
+    #[arg(long)]
+    dest_compress: bool,
+
+    /// Compress all layers so: gzip, zstd or zstd:chunked
+    #[arg(long, value_name = "FORMAT")]
+    dest_compress_format: Option<String>,
+
+    /// How hard to compress
+    #[arg(long, value_name = "LEVEL", allow_hyphen_values = true)]
+    dest_compress_level: Option<i32>,
+
+    /// Uncompress all layers
+    #[arg(long)]
+    dest_decompress: bool,
+
+    /// Leave uncompressed layers so
+    #[arg(long)]
+    dest_oci_accept_uncompressed_layers: bool,
+
+    /// Accepted for skopeo's sake: digests are always known before anything is sent
+    #[arg(long, hide = true)]
+    dest_precompute_digests: bool,
+
+    /// Write the digest of the copy to this file
+    #[arg(long, value_name = "FILE")]
+    digestfile: Option<String>,
+
+    /// The kind of manifest that the copy has: oci or v2s2
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+
+    /// Which images of a list to copy
+    #[arg(long, value_name = "WHICH", value_enum, conflicts_with = "all")]
+    multi_arch: Option<Which>,
+
+    /// Copy the image of this platform
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
+
+    /// Fail rather than change a digest
+    #[arg(long)]
+    preserve_digests: bool,
+
+    /// Print nothing
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Leave signatures behind
+    #[arg(long)]
+    remove_signatures: bool,
+
+    /// How often a request is tried again
+    #[arg(long, value_name = "TIMES")]
+    retry_times: Option<u32>,
+
+    #[command(flatten)]
+    from: SourceWay,
+
+    #[command(flatten)]
+    to: DestinationWay,
+}
+
+/// Which images of a list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Which {
+    /// The one for this platform.
+    System,
+    /// All.
+    All,
+    /// None, only the list.
+    IndexOnly,
+}
+
+impl Act for Copy {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let options = self.options(invocation)?;
+        let (from, to) = self.ends(invocation)?;
+        let ours = from.place.is_local() || to.place.is_local();
+        let copied = invocation.with_images(ours, |images, state| {
+            self.copy((images, state), &from, &to, &options, invocation)
+        })?;
+        for notice in from.take_notices().into_iter().chain(to.take_notices()) {
+            invocation.console.note(&notice);
+        }
+        for note in &copied.notes {
+            invocation.console.warning(note);
+        }
+        if let Some(path) = &self.digestfile {
+            let path = invocation.surroundings().absolute(path);
+            write_digest(&path, &copied)?;
+        }
+        if !self.quiet && invocation.manners == Manners::Dhow {
+            invocation.console.line(copied.digest.as_str())?;
+        }
+        Ok(SUCCESS)
+    }
+}
+
+impl Copy {
+    fn copy(
+        &self,
+        (images, state): (&Images, Option<&mut State>),
+        from: &End,
+        to: &End,
+        options: &CopyOptions,
+        invocation: &Invocation,
+    ) -> Result<Copied> {
+        if invocation.manners == Manners::Skopeo {
+            let told = skopeo::Told::begin(invocation.console, self.quiet)?;
+            let copied = images.copy(state, from, to, options, &told)?;
+            told.end(&copied)?;
+            return Ok(copied);
+        }
+        let reporter = invocation.progress_of("copying", self.quiet);
+        let progress: &dyn Progress = &reporter;
+        images.copy(state, from, to, options, progress)
+    }
+
+    fn ends(&self, invocation: &Invocation) -> Result<(End, End)> {
+        let way = |way: Way| {
+            let authfile = way.authfile.clone().or_else(|| self.authfile.clone());
+            Way { authfile, ..way }
+        };
+        let with_retries = |way: Way, text: &str, what: &str| {
+            let doing = || format!("Invalid {what} name {text}");
+            let mut end = way.end(text, invocation).doing(doing)?;
+            if let Some(times) = self.retry_times {
+                end.retry(times);
+            }
+            Ok::<End, Error>(end)
+        };
+        let from = with_retries(way(self.from.clone().into()), &self.source, "source")?;
+        let to = with_retries(way(self.to.clone().into()), &self.destination, "destination")?;
+        Ok((from, to))
+    }
+
+    fn options(&self, invocation: &Invocation) -> Result<CopyOptions> {
+        let platform = self.platform.as_deref().map(crate::flags::container::platform);
+        Ok(CopyOptions {
+            platform: platform.transpose()?.or_else(|| invocation.platform.clone()),
+            multi_arch: match self.multi_arch {
+                Some(Which::All) => MultiArch::All,
+                None if self.all => MultiArch::All,
+                Some(Which::IndexOnly) => MultiArch::IndexOnly,
+                Some(Which::System) | None => MultiArch::System,
+            },
+            format: self.format.as_deref().map(dialect).transpose()?,
+            packing: self.packing()?,
+            level: self.dest_compress_level,
+            preserve_digests: self.preserve_digests,
+            additional_tags: self.additional_tag.clone(),
+            remove_signatures: self.remove_signatures,
+            keep_plain: self.dest_oci_accept_uncompressed_layers,
+        })
+    }
+
+    fn packing(&self) -> Result<Packing> {
+        let format = self.dest_compress_format.as_deref();
+        let format = format.map(Encoding::from_word).transpose()?;
+        match (self.dest_decompress, format, self.dest_compress) {
+            (true, None, false) => Ok(Packing::Unpack),
+            (false, Some(format), _) => Ok(Packing::Repack(format)),
+            (false, None, true) => Ok(Packing::Pack(Encoding::Gzip)),
+            (false, None, false) => Ok(Packing::Keep),
+            (true, ..) => {
+                let what = "layers cannot be compressed and uncompressed at once";
+                Err(Error::new(Kind::Invalid, what))
+            }
+        }
+    }
+}
+
+/// The kind of manifest that this word means.
+pub(crate) fn dialect(word: &str) -> Result<Dialect> {
+    match word {
+        "oci" => Ok(Dialect::Oci),
+        "v2s2" => Ok(Dialect::Docker),
+        "v2s1" => Err(Error::new(
+            Kind::Unsupported,
+            "--format v2s1: Docker schema 1 images are too old to be made",
+        )),
+        other => Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "unknown format {other:?}. Choose one of the supported formats: 'oci', or 'v2s2'"
+            ),
+        )),
+    }
+}
+
+fn write_digest(path: &Path, copied: &Copied) -> Result<()> {
+    file::write_atomically(path, copied.digest.as_str().as_bytes(), 0o644, file::Durability::Cached)
+        .doing(|| "write the digest file")
+}

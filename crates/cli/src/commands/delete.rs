@@ -1,0 +1,39 @@
+//! `image delete`: delete an image at a place.
+
+use crate::{
+    exit::SUCCESS,
+    flags::way::{OnlyWay, Way},
+    invocation::Invocation,
+    tree::Act,
+};
+use dhow_base::Result;
+
+/// Delete an image at a place
+///
+/// In a registry all tags of the image go; the registry frees its blobs when it collects garbage. A
+/// place is docker://NAME, oci:DIR[:NAME] or dhow:NAME.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Delete {
+    /// The image
+    #[arg(value_name = "PLACE")]
+    place: String,
+
+    /// How often a request is tried again
+    #[arg(long, value_name = "TIMES")]
+    retry_times: Option<u32>,
+
+    #[command(flatten)]
+    way: OnlyWay,
+}
+
+impl Act for Delete {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let mut end = Way::from(self.way).end(&self.place, invocation)?;
+        if let Some(times) = self.retry_times {
+            end.retry(times);
+        }
+        invocation
+            .with_images(end.place.is_local(), |images, state| images.delete_at(state, &end))?;
+        Ok(SUCCESS)
+    }
+}

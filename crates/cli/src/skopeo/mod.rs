@@ -1,0 +1,172 @@
+//! The command line of skopeo: the commands that copy and look at images elsewhere, under the names
+//! and with the manners of skopeo.
+//!
+//! ```text
+//! skopeo [flags] copy|delete|inspect|list-tags|manifest-digest|sync …
+//! ```
+//!
+//! The commands themselves are those of `dhow image`; here are the flags before them, what is said
+//! while they work, the form of errors, and exit codes: 2 where an image is not there, 1 for
+//! everything else.
+
+mod told;
+
+use crate::{
+    commands::skopeo as commands,
+    console::{Colour, Console, Level},
+    env::Environment,
+    exit::{FAILURE, SUCCESS},
+    invocation::{Globals, Invocation, Manners},
+    tree::Switches,
+};
+use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, error::ErrorKind};
+use dhow_base::{Error, Kind, Result, clock::Moment};
+use dhow_spec::image::Platform;
+use std::{ffi::OsString, io::Write, path::PathBuf};
+pub(crate) use told::Told;
+
+/// The name under which this is the command line.
+pub(crate) const NAME: &str = "skopeo";
+/// skopeo's exit code for an image that is not there.
+const NOT_FOUND: u8 = 2;
+
+/// Flags before the command.
+#[derive(clap::Args, Debug)]
+struct Before {
+    /// Stop after this time; accepted, and the registry's own limits hold
+    #[arg(long, value_name = "DURATION", hide = true)]
+    command_timeout: Option<String>,
+
+    /// Say more
+    #[arg(long)]
+    debug: bool,
+
+    /// Accepted for skopeo's sake: there is no policy yet
+    #[arg(long)]
+    insecure_policy: bool,
+
+    /// Choose images for this processor
+    #[arg(long, value_name = "ARCH")]
+    override_arch: Option<String>,
+
+    /// Choose images for this system
+    #[arg(long, value_name = "OS")]
+    override_os: Option<String>,
+
+    /// Choose images for this variant of the processor
+    #[arg(long, value_name = "VARIANT")]
+    override_variant: Option<String>,
+
+    /// Accepted for skopeo's sake: there is no policy yet
+    #[arg(long, value_name = "FILE", hide = true)]
+    policy: Option<String>,
+
+    /// Accepted for skopeo's sake: there are no signature stores yet
+    #[arg(long = "registries.d", value_name = "DIR", hide = true)]
+    registries_d: Option<String>,
+
+    /// Keep temporary files in this directory
+    #[arg(long, value_name = "DIR")]
+    tmpdir: Option<PathBuf>,
+}
+
+fn command() -> Command {
+    let version = clap::Arg::new("version")
+        .short('v')
+        .long("version")
+        .action(ArgAction::Version)
+        .help("Version for Skopeo");
+    let commands =
+        commands::ALL.iter().map(|entry| entry.command(entry.name, Switches::WithValues));
+    Before::augment_args(Command::new(NAME))
+        .about("Various operations with container images and container image registries")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_version_flag(true)
+        .arg(version)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommands(commands)
+}
+
+/// Is skopeo; returns the exit code.
+pub(crate) fn main(arguments: &[OsString]) -> u8 {
+    let environment = Environment::read();
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return misused(&error),
+    };
+    match run(&matches, environment) {
+        Ok(code) => code,
+        Err(error) => {
+            fatal(&error.one_line());
+            // A file that is not there is a failure like others; an image is not.
+            let is_image = error.kind() == Kind::NotFound && error.errno().is_none();
+            if is_image { NOT_FOUND } else { FAILURE }
+        }
+    }
+}
+
+fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
+    let before = Before::from_arg_matches(matches).map_err(|error| {
+        Error::new(Kind::Internal, "read the parsed command line").because(error)
+    })?;
+    let level = if before.debug { Level::Info } else { Level::Warn };
+    let term = environment.term.clone();
+    let console = Console::new(Colour::Auto, level, environment.no_color, term.as_deref());
+    let mut invocation = Invocation::new(Globals::default(), environment, console);
+    invocation.platform = before.platform();
+    invocation.tmpdir = before.tmpdir.map(|path| invocation.directory.join(path));
+    invocation.manners = Manners::Skopeo;
+    let Some((name, inner)) = matches.subcommand() else {
+        return Err(Error::new(Kind::Invalid, "the command is missing"));
+    };
+    let entry = commands::ALL
+        .iter()
+        .find(|entry| entry.name == name)
+        .ok_or_else(|| Error::new(Kind::Internal, format!("find the command {name}")))?;
+    entry.act(inner, &invocation)
+}
+
+impl Before {
+    fn platform(&self) -> Option<Platform> {
+        let Self { override_os: os, override_arch: arch, override_variant: variant, .. } = self;
+        if os.is_none() && arch.is_none() && variant.is_none() {
+            return None;
+        }
+        let host = Platform::host();
+        Some(Platform {
+            os: os.clone().unwrap_or(host.os),
+            architecture: arch.clone().unwrap_or(host.architecture),
+            variant: variant.clone(),
+            os_version: None,
+        })
+    }
+}
+
+fn misused(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::MissingSubcommand => {
+            // Where nobody reads there is nobody to tell.
+            let _printed = error.print();
+            SUCCESS
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            fatal(first.strip_prefix("error: ").unwrap_or(first));
+            FAILURE
+        }
+    }
+}
+
+/// One line, in the form of Go's logrus, which scripts look for.
+fn fatal(text: &str) {
+    let time = Moment::now().rfc3339();
+    let seconds = time.split('.').next().unwrap_or_default().trim_end_matches('Z');
+    let line = format!("time=\"{seconds}Z\" level=fatal msg={text:?}\n");
+    // Where nobody listens on standard error there is nobody to tell of it.
+    let _written = std::io::stderr().lock().write_all(line.as_bytes());
+}

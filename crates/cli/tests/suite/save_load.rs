@@ -1,0 +1,149 @@
+//! `save`, `load` and `import`: images in files, and what podman and umoci make of them.
+
+use crate::fixture::{layout, with_box};
+use dhow_testkit::{Dhow, needs_root, needs_tool, outcome};
+use serde_json::Value;
+use std::{fs, process::Command};
+
+#[test]
+fn images_survive_every_form_of_file() {
+    needs_root!();
+    needs_tool!("busybox");
+    let dhow = with_box();
+    let id = dhow.run(&["inspect", "--format", "{{.Id}}", "box"]).ok().stdout;
+    for form in ["docker-archive", "oci-archive", "oci-dir", "docker-dir"] {
+        let path = dhow.directory().join(form);
+        let path = path.to_str().unwrap();
+        drop(dhow.run(&["save", "--format", form, "-o", path, "box"]).ok());
+        let other = Dhow::new();
+
+        let loaded = other.run(&["load", "-q", "-i", path]).ok();
+
+        let name = match form {
+            "docker-dir" => "localhost/docker-dir:latest",
+            _ => "localhost/box:latest",
+        };
+        assert_eq!(loaded.line(), format!("Loaded image: {name}"), "{form}");
+        let told = other.run(&["inspect", "--format", "{{.Id}}", name]).ok().stdout;
+        assert_eq!(told, id, "{form}");
+        drop(other.run(&["doctor"]).ok());
+    }
+}
+
+#[test]
+fn several_images_go_through_a_pipe_and_come_back_compressed() {
+    needs_root!();
+    needs_tool!("busybox", "gzip");
+    let dhow = with_box();
+    drop(dhow.run(&["tag", "box", "one:1", "quay.io/two:2"]).ok());
+    let saved = dhow.run(&["save", "one:1", "quay.io/two:2"]).ok();
+    let file = dhow.directory().join("all.tar");
+    fs::write(&file, &saved.bytes).unwrap();
+    drop(outcome::run_ok(Command::new("gzip").arg(&file), outcome::LIMIT).unwrap());
+    let zipped = fs::read(dhow.directory().join("all.tar.gz")).unwrap();
+    let other = Dhow::new();
+
+    let loaded = other.run_with_input(&["load", "-q"], &zipped).ok();
+
+    assert_eq!(loaded.stdout, "Loaded image: localhost/one:1\nLoaded image: quay.io/two:2\n");
+    drop(other.run(&["run", "--rm", "-q", "one:1", "true"]).ok());
+    let missing = dhow.directory().join("missing.tar");
+    drop(dhow.run(&["save", "-o", missing.to_str().unwrap(), "box", "nobody"]).exits(1));
+    assert!(!missing.exists());
+    drop(other.run_with_input(&["load"], b"nonsense").exits(1));
+    drop(other.run_with_input(&["load"], b"").exits(1));
+    drop(other.run(&["doctor"]).ok());
+}
+
+#[test]
+fn podman_loads_what_was_saved_and_the_reverse() {
+    needs_root!();
+    needs_tool!("busybox", "podman");
+    let dhow = with_box();
+    let id = dhow.run(&["inspect", "--format", "{{.Id}}", "box"]).ok().stdout;
+    let id = id.trim().trim_start_matches("sha256:").to_owned();
+    let here = dhow.directory().join("podman");
+    let podman = |arguments: &[&str]| {
+        let mut command = Command::new("podman");
+        command
+            .args(["--root", &format!("{}/root", here.display())])
+            .args(["--runroot", &format!("{}/run", here.display())])
+            .args(["--storage-driver", "vfs"])
+            .args(arguments)
+            .current_dir(dhow.directory());
+        outcome::run(&mut command, b"", outcome::LIMIT).unwrap()
+    };
+    drop(dhow.run(&["save", "-o", "docker.tar", "box"]).ok());
+    drop(dhow.run(&["save", "--format", "oci-archive", "-o", "oci.tar", "box"]).ok());
+
+    for file in ["docker.tar", "oci.tar"] {
+        drop(podman(&["load", "-q", "-i", file]).ok());
+        let told = podman(&["inspect", "--format", "{{.Id}}", "localhost/box:latest"]).ok();
+        assert_eq!(told.line(), id, "{file}");
+    }
+    for form in ["docker-archive", "oci-archive"] {
+        let file = format!("{form}.tar");
+        drop(podman(&["save", "-q", "--format", form, "-o", &file, "localhost/box:latest"]).ok());
+        let other = Dhow::new();
+        let path = dhow.directory().join(&file);
+        let loaded = other.run(&["load", "-q", "-i", path.to_str().unwrap()]).ok();
+        assert_eq!(loaded.line(), "Loaded image: localhost/box:latest", "{form}");
+        drop(other.run(&["run", "--rm", "-q", "box", "true"]).ok());
+    }
+    drop(podman(&["rmi", "-af"]).ok());
+}
+
+#[test]
+fn a_tar_file_of_a_root_becomes_an_image() {
+    needs_root!();
+    needs_tool!("busybox", "tar");
+    let dhow = Dhow::new();
+    let root = dhow_testkit::rootfs::busybox().unwrap();
+    let file = dhow.directory().join("root.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.arg("-czf").arg(&file).arg("-C").arg(root.path()).arg(".");
+    drop(outcome::run_ok(&mut tar, outcome::LIMIT).unwrap());
+    let path = file.to_str().unwrap();
+
+    let imported = dhow
+        .run(&[
+            "import",
+            "-c",
+            "CMD [\"echo\", \"hi\"]",
+            "--change",
+            "ENV A=b",
+            "-m",
+            "mine",
+            path,
+            "me:1",
+        ])
+        .ok();
+    let unnamed = dhow.run_with_input(&["import", "-"], &fs::read(&file).unwrap()).ok();
+
+    assert_eq!(dhow.run(&["run", "--rm", "-q", "me:1"]).ok().stdout, "hi\n");
+    let document = dhow.run(&["inspect", "me:1"]).ok().stdout;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document[0]["Id"], imported.line());
+    assert_eq!(document[0]["Comment"], "mine");
+    assert_eq!(document[0]["Config"]["Env"], serde_json::json!(["A=b"]));
+    assert_ne!(unnamed.line(), imported.line());
+    drop(dhow.run(&["import", "-c", "RUN x", path]).exits(1).says("only CMD"));
+    drop(dhow.run_with_input(&["import", "-"], b"no tar").exits(1));
+    drop(dhow.run(&["doctor"]).ok());
+}
+
+#[test]
+fn umoci_lists_what_was_saved() {
+    needs_root!();
+    needs_tool!("busybox", "umoci");
+    let dhow = with_box();
+    drop(layout(&dhow));
+    drop(dhow.run(&["save", "--format", "oci-dir", "-o", "saved", "box"]).ok());
+    let path = dhow.directory().join("saved");
+
+    let mut umoci = Command::new("umoci");
+    let listed =
+        outcome::run_ok(umoci.args(["ls", "--layout"]).arg(&path), outcome::LIMIT).unwrap();
+
+    assert_eq!(listed.line(), "localhost/box:latest");
+}

@@ -1,0 +1,389 @@
+//! Copying an image from place to place.
+//!
+//! ```text
+//!  open the source ─▶ Shipment: manifests, the blobs they name ─▶ (conversion) ─▶ open the target
+//!     ─▶ blobs, several at once: has? mount? else stream ─▶ manifests, then the top ─▶ finish
+//! ```
+//!
+//! Blobs stream from the one place into the other; nothing is kept here but what a conversion has to
+//! spool. A failure before the last step leaves nothing at the target that can be found.
+
+use crate::{
+    Dialect, End, Images, Packing, Place,
+    convert::{Conversion, Converted, Member, Spools},
+    origin::{Found, Opened, Origin, small_blob},
+    place::{
+        local::stored_name,
+        target::{Accepts, Content, Role, Target},
+    },
+    plan::parse_manifest,
+    progress::{Event, Phase, Progress},
+    workers,
+};
+use dhow_archive::Encoding;
+use dhow_base::{Digest, Doing, Error, Kind, Result};
+use dhow_distribution::{Arrival, Reference};
+use dhow_spec::image::{
+    CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Index, Platform, media_type,
+};
+use dhow_state::State;
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
+
+/// What is copied where a name leads to images for several platforms.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MultiArch {
+    /// The image for this platform.
+    #[default]
+    System,
+    /// All of them, and the index.
+    All,
+    /// The index alone; its images are there already.
+    IndexOnly,
+}
+
+/// How to copy.
+#[derive(Clone, Debug, Default)]
+pub struct CopyOptions {
+    /// Another platform than this machine's.
+    pub platform: Option<Platform>,
+    /// What of an index is copied.
+    pub multi_arch: MultiArch,
+    /// Whose documents the copy has; the source's, where the target takes them.
+    pub format: Option<Dialect>,
+    /// What is done to layers.
+    pub packing: Packing,
+    /// How hard layers are compressed.
+    pub level: Option<i32>,
+    /// Fail rather than change a digest.
+    pub preserve_digests: bool,
+    /// More names for the copy, in an archive.
+    pub additional_tags: Vec<String>,
+    /// Leave signatures behind.
+    pub remove_signatures: bool,
+    /// Leave layers uncompressed that nobody has compressed yet.
+    pub keep_plain: bool,
+}
+
+/// What a copy has made.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    /// The digest of the manifest or index at the target.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// The image's id, where one image was copied.
+    pub id: Option<Digest>,
+    /// How many blobs were sent; the others were there.
+    pub sent: usize,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+impl Images {
+    /// Copies an image from one place to another. The state is needed where one of them is ours.
+    pub fn copy(
+        &self,
+        state: Option<&mut State>,
+        from: &End,
+        to: &End,
+        options: &CopyOptions,
+        progress: &dyn Progress,
+    ) -> Result<Copied> {
+        self.copy_opened(state, from, to, options, progress)
+            .doing(|| format!("copy {} to {}", from.place, to.place))
+    }
+
+    fn copy_opened(
+        &self,
+        state: Option<&mut State>,
+        from: &End,
+        to: &End,
+        options: &CopyOptions,
+        progress: &dyn Progress,
+    ) -> Result<Copied> {
+        let platform = options.platform.clone().unwrap_or_else(Platform::host);
+        let scratch = self.scratch();
+        let opened = self.open_end(state.as_deref(), from, &platform, &scratch)?;
+        let accepts = Accepts::of(&to.place);
+        let shipment = Shipment::load(opened, options, accepts, &platform, &scratch)?;
+        if let Place::Local(name) = &to.place {
+            return self.take_in(state, name, shipment, progress);
+        }
+        let target = to.target()?;
+        let copied = shipment.send(target.as_ref(), &options.additional_tags, progress)?;
+        target.finish()?;
+        Ok(copied)
+    }
+
+    /// Makes a shipment one of our own images.
+    fn take_in(
+        &self,
+        state: Option<&mut State>,
+        name: &str,
+        shipment: Shipment,
+        progress: &dyn Progress,
+    ) -> Result<Copied> {
+        let state = state
+            .ok_or_else(|| Error::new(Kind::Internal, "store an image without the database"))?;
+        let names = vec![stored_name(name)?];
+        let (found, notes) = shipment.into_found(names)?;
+        let image = self.take_any(state, name, &found, progress)?;
+        Ok(Copied {
+            digest: image.manifest,
+            media_type: image.media_type,
+            id: Some(image.id),
+            sent: 0,
+            notes,
+        })
+    }
+
+    /// Makes an image ours whatever its platform is: who names a file means what is in it.
+    pub(crate) fn take_any(
+        &self,
+        state: &mut State,
+        wanted: &str,
+        found: &Found,
+        progress: &dyn Progress,
+    ) -> Result<crate::Image> {
+        let manifest = parse_manifest(&found.manifest, &found.bytes)?;
+        let config = small_blob(found.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)?;
+        let own = ImageConfig::parse(&config)?.platform();
+        self.take(state, wanted, found, &own, progress)
+    }
+}
+
+/// What is to be sent.
+#[derive(Debug)]
+pub(crate) struct Shipment {
+    top: Member,
+    members: Vec<Member>,
+    blobs: Vec<Descriptor>,
+    /// Which of the blobs are no layers.
+    configs: HashSet<Digest>,
+    origin: Arc<dyn Origin>,
+    signatures: Vec<Vec<u8>>,
+    reference: Option<Reference>,
+    notes: Vec<String>,
+}
+
+impl Shipment {
+    /// Reads all manifests, and converts what the target wants otherwise.
+    pub(crate) fn load(
+        opened: Opened,
+        options: &CopyOptions,
+        accepts: Accepts,
+        platform: &Platform,
+        scratch: &Path,
+    ) -> Result<Self> {
+        let packing = match options.packing {
+            _ if accepts.plain_layers => Packing::Unpack,
+            Packing::Keep if opened.made_up && accepts.packs && !options.keep_plain => {
+                Packing::Pack(Encoding::Gzip)
+            }
+            asked => asked,
+        };
+        let conversion = Conversion {
+            dialect: accepts.dialect.or(options.format),
+            packing,
+            level: options.level,
+            scratch,
+        };
+        if let (Some(only), Some(asked)) = (accepts.dialect, options.format)
+            && only != asked
+        {
+            let what = format!("the destination takes no manifests but {}", only.word());
+            return Err(Error::new(Kind::Unsupported, what));
+        }
+        let signatures =
+            if options.remove_signatures { Vec::new() } else { opened.signatures.clone() };
+        if !signatures.is_empty() && !accepts.signatures {
+            return Err(Error::new(Kind::Unsupported, "the destination keeps no signatures")
+                .hint("--remove-signatures leaves them behind"));
+        }
+        let (top, members) = chosen(&opened, options, accepts, platform)?;
+        let mut shipment = Self {
+            top,
+            members,
+            blobs: Vec::new(),
+            configs: HashSet::new(),
+            origin: opened.origin,
+            signatures,
+            reference: opened.reference,
+            notes: Vec::new(),
+        };
+        let before = shipment.top.descriptor.digest.clone();
+        shipment.convert(&conversion)?;
+        let changed = shipment.top.descriptor.digest != before;
+        if changed && options.preserve_digests {
+            return Err(Error::new(Kind::Unsupported, "the copy would have another digest")
+                .hint("without --preserve-digests it is made"));
+        }
+        if changed && !shipment.signatures.is_empty() {
+            return Err(Error::new(Kind::Unsupported, "the copy would make its signatures wrong")
+                .hint("--remove-signatures leaves them behind"));
+        }
+        if options.multi_arch != MultiArch::IndexOnly || shipment.is_image() {
+            shipment.list_blobs()?;
+        }
+        Ok(shipment)
+    }
+
+    fn is_image(&self) -> bool {
+        !media_type::is_index(&self.top.descriptor.media_type)
+    }
+
+    fn convert(&mut self, conversion: &Conversion<'_>) -> Result<()> {
+        let mut spools = Spools::default();
+        if self.is_image() {
+            self.top = conversion.image(&self.top, &self.origin, &mut spools)?;
+        } else {
+            let mut changed = HashMap::new();
+            for member in &mut self.members {
+                let old = member.descriptor.digest.clone();
+                *member = conversion.image(member, &self.origin, &mut spools)?;
+                changed.insert(old, member.descriptor.clone());
+            }
+            self.top = conversion.index(&self.top, &changed)?;
+        }
+        self.notes.append(&mut spools.notes);
+        self.notes.dedup();
+        let base = Arc::clone(&self.origin);
+        self.origin = Arc::new(Converted { base, spools });
+        Ok(())
+    }
+
+    /// Every blob once, the largest first, so that none of them is alone at the end.
+    fn list_blobs(&mut self) -> Result<()> {
+        let images = if self.is_image() { std::slice::from_ref(&self.top) } else { &self.members };
+        let mut seen = HashSet::new();
+        let mut blobs = Vec::new();
+        for image in images {
+            let Document::Manifest(manifest) =
+                Document::parse(&image.bytes, &image.descriptor.media_type)?
+            else {
+                continue;
+            };
+            // What is to be fetched from elsewhere is not the source's to give.
+            let layers = manifest.layers.into_iter().filter(|layer| layer.urls.is_empty());
+            self.configs.insert(manifest.config.digest.clone());
+            let all = layers.chain([manifest.config]);
+            blobs.extend(all.filter(|blob| seen.insert(blob.digest.clone())));
+        }
+        blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        self.blobs = blobs;
+        Ok(())
+    }
+
+    /// Sends everything to a target.
+    pub(crate) fn send(
+        self,
+        target: &dyn Target,
+        names: &[String],
+        progress: &dyn Progress,
+    ) -> Result<Copied> {
+        let layers = self.blobs.iter().filter(|blob| !self.configs.contains(&blob.digest));
+        let sizes: Vec<(Digest, u64)> =
+            layers.map(|blob| (blob.digest.clone(), blob.size)).collect();
+        progress.begin(self.top.descriptor.digest.as_str(), &sizes);
+        let sent = workers::each(self.blobs.iter().collect(), |blob| {
+            self.send_blob(target, blob, progress)
+        })?;
+        workers::each(self.members.iter().collect(), |member: &Member| {
+            target.put_manifest(&member.descriptor, &member.bytes, Role::Member)
+        })?;
+        target.put_signatures(&self.signatures)?;
+        target.put_manifest(&self.top.descriptor, &self.top.bytes, Role::Top(names))?;
+        Ok(Copied {
+            id: self.id()?,
+            digest: self.top.descriptor.digest,
+            media_type: self.top.descriptor.media_type,
+            sent: sent.into_iter().filter(|sent| *sent).count(),
+            notes: self.notes,
+        })
+    }
+
+    fn send_blob(
+        &self,
+        target: &dyn Target,
+        blob: &Descriptor,
+        progress: &dyn Progress,
+    ) -> Result<bool> {
+        let is_layer = !self.configs.contains(&blob.digest);
+        let tell = |phase, done| {
+            if !is_layer {
+                return;
+            }
+            progress.layer(&Event { layer: &blob.digest, phase, done, total: blob.size });
+        };
+        if target.has(blob)? {
+            tell(Phase::There, blob.size);
+            return Ok(false);
+        }
+        tell(Phase::Sending, 0);
+        let arrival = target.put(&Content::new(&self.origin, blob), self.reference.as_ref())?;
+        tell(Phase::Done, blob.size);
+        Ok(arrival == Arrival::Sent)
+    }
+
+    fn id(&self) -> Result<Option<Digest>> {
+        match Document::parse(&self.top.bytes, &self.top.descriptor.media_type)? {
+            Document::Manifest(manifest) => Ok(Some(manifest.config.digest)),
+            Document::Index(_) => Ok(None),
+        }
+    }
+
+    fn into_found(self, names: Vec<String>) -> Result<(Found, Vec<String>)> {
+        let Member { descriptor, bytes } = self.top;
+        let found = Found { manifest: descriptor, bytes, names, origin: self.origin };
+        Ok((found, self.notes))
+    }
+}
+
+/// The document that is copied, and its members.
+fn chosen(
+    opened: &Opened,
+    options: &CopyOptions,
+    accepts: Accepts,
+    platform: &Platform,
+) -> Result<(Member, Vec<Member>)> {
+    let top = Member { descriptor: opened.top.clone(), bytes: opened.bytes.clone() };
+    let index = match Document::parse(&opened.bytes, &opened.top.media_type)? {
+        Document::Manifest(_) => return Ok((top, Vec::new())),
+        Document::Index(index) => index,
+    };
+    if options.multi_arch != MultiArch::System && !accepts.indexes {
+        let what = "the destination holds one image for one platform, and the source is a list";
+        return Err(Error::new(Kind::Unsupported, what)
+            .hint("without --all the image for this platform is copied"));
+    }
+    match options.multi_arch {
+        MultiArch::System => {
+            let descriptor = index.choose(platform)?;
+            Ok((member(opened, descriptor)?, Vec::new()))
+        }
+        MultiArch::All => Ok((top, members(opened, &index)?)),
+        MultiArch::IndexOnly => Ok((top, Vec::new())),
+    }
+}
+
+fn members(opened: &Opened, index: &Index) -> Result<Vec<Member>> {
+    let mut seen = HashSet::new();
+    let each = index.manifests.iter().filter(|entry| seen.insert(&entry.digest)).collect();
+    let mut members = workers::each(each, |descriptor| member(opened, descriptor))?;
+    // In the index's order again, so that a copy is the same every time.
+    let place = |digest: &Digest| index.manifests.iter().position(|own| own.digest == *digest);
+    members.sort_by_key(|member| place(&member.descriptor.digest));
+    Ok(members)
+}
+
+fn member(opened: &Opened, descriptor: &Descriptor) -> Result<Member> {
+    let bytes = opened.origin.manifest(descriptor)?;
+    let mut bare =
+        Descriptor::new(&descriptor.media_type, descriptor.digest.clone(), descriptor.size);
+    bare.platform.clone_from(&descriptor.platform);
+    Ok(Member { descriptor: bare, bytes })
+}

@@ -1,0 +1,153 @@
+//! A file that gets its name when it is whole.
+//!
+//! It is written without a name where the file system can do that, so that even a `kill -9` leaves
+//! nothing; elsewhere under a temporary name, which goes when the attempt ends.
+
+use dhow_base::{
+    Doing, Result,
+    file::{self, create_new},
+    id::random_hex,
+};
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags},
+    io::Errno,
+};
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
+
+const MODE: u32 = 0o644;
+
+/// A file on its way to `target`.
+#[derive(Debug)]
+pub(crate) struct Landing {
+    file: File,
+    target: PathBuf,
+    /// Its name until then, where it must have one.
+    temporary: Option<PathBuf>,
+}
+
+/// What to do where the name is taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Taken {
+    /// It is the same content: leave it.
+    Keep,
+    /// Put ours in its place.
+    Replace,
+}
+
+impl Landing {
+    /// Opens a file that will be called `target`, in a directory that is there.
+    pub(crate) fn begin(target: &Path) -> Result<Self> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        match rustix::fs::open(parent(target), flags, Mode::from_raw_mode(MODE)) {
+            Ok(fd) => Ok(Self { file: File::from(fd), target: target.to_owned(), temporary: None }),
+            Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+                let temporary = temporary(target)?;
+                let file = create_new(&temporary, MODE)?;
+                Ok(Self { file, target: target.to_owned(), temporary: Some(temporary) })
+            }
+            Err(errno) => Err(errno).doing(|| format!("create {}", target.display())),
+        }
+    }
+
+    /// The open file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn land(mut self, taken: Taken) -> Result<()> {
+        self.name(taken).doing(|| format!("name {}", self.target.display()))
+    }
+
+    fn name(&mut self, taken: Taken) -> Result<()> {
+        if self.temporary.is_none() {
+            match self.link(&self.target) {
+                Err(Errno::EXIST) if taken == Taken::Keep => return Ok(()),
+                Err(Errno::EXIST) => {}
+                result => return result.doing(|| "link it"),
+            }
+            // A link does not replace what is there; a rename does.
+            let temporary = temporary(&self.target)?;
+            self.link(&temporary).doing(|| "link it")?;
+            self.temporary = Some(temporary);
+        }
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        rustix::fs::rename(temporary, &self.target).doing(|| "rename it")?;
+        self.temporary = None;
+        Ok(())
+    }
+
+    /// By way of procfs, since a link from an fd alone needs a capability.
+    fn link(&self, name: &Path) -> rustix::io::Result<()> {
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        rustix::fs::linkat(CWD, own, CWD, name, AtFlags::SYMLINK_FOLLOW)
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // The attempt's own error is the one to tell; the name says that it is a leftover.
+            let _removed = file::remove_if_there(temporary);
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+fn temporary(target: &Path) -> Result<PathBuf> {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    Ok(target.with_file_name(format!(".{name}.{}.tmp", random_hex(6)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, io::Write};
+
+    #[test]
+    fn a_file_is_whole_or_absent() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("blob");
+        let names = || fs::read_dir(directory.path()).unwrap().count();
+        let begin = |text: &[u8]| {
+            let landing = Landing::begin(&target).unwrap();
+            landing.file().write_all(text).unwrap();
+            landing
+        };
+
+        drop(begin(b"half"));
+        assert_eq!(names(), 0);
+        begin(b"one").land(Taken::Keep).unwrap();
+        begin(b"two").land(Taken::Keep).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"one");
+        begin(b"three").land(Taken::Replace).unwrap();
+
+        assert_eq!(fs::read(&target).unwrap(), b"three");
+        assert_eq!(names(), 1);
+    }
+
+    #[test]
+    fn a_file_with_a_temporary_name_is_whole_or_absent_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("blob");
+        let begin = || {
+            let temporary = temporary(&target).unwrap();
+            let file = create_new(&temporary, MODE).unwrap();
+            Landing { file, target: target.clone(), temporary: Some(temporary) }
+        };
+
+        drop(begin());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        begin().land(Taken::Keep).unwrap();
+
+        assert!(target.exists());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,95 @@
+//! Our own images as a place: the blobs as they came, by the rows that name them.
+//!
+//! A layer that was here already in another compression has no blob of its own here; it comes from
+//! the registry that the image came from.
+
+use crate::{
+    Images,
+    image::missing,
+    origin::{Opened, Origin},
+    plan::parse_manifest,
+    push::places,
+};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
+use dhow_distribution::Repository;
+use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES};
+use dhow_state::{
+    State,
+    images::{self, Phase},
+};
+use dhow_store::Store;
+use std::{
+    collections::HashMap,
+    io::{Read, Seek, SeekFrom},
+    sync::Arc,
+};
+
+/// Opens one of our images.
+pub(crate) fn open(images: &Images, state: &State, name: &str) -> Result<Opened> {
+    let read = state.read();
+    let row = images.find_row(read, name)?.ok_or_else(|| missing(name))?;
+    if row.phase != Phase::Present {
+        return Err(missing(name));
+    }
+    let bytes = images.store().read(&row.manifest, MANIFEST_LIMIT_BYTES)?;
+    let top = Descriptor::new(&row.media_type, row.manifest.clone(), bytes.len() as u64);
+    let names = images::names(read, &row.manifest)?;
+    let elsewhere = elsewhere(images, state, &top, &bytes, &names)?;
+    let origin = Arc::new(Stored { store: images.store().clone(), elsewhere });
+    Ok(Opened { names, ..Opened::new(top, bytes, origin) })
+}
+
+/// Where blobs are that the store does not have, as far as that is known.
+fn elsewhere(
+    images: &Images,
+    state: &State,
+    top: &Descriptor,
+    bytes: &[u8],
+    names: &[String],
+) -> Result<HashMap<Digest, Repository>> {
+    let mut elsewhere = HashMap::new();
+    for layer in parse_manifest(top, bytes)?.layers {
+        if images.store().has(&layer.digest)? {
+            continue;
+        }
+        let mut known = places(names);
+        known.extend(places(&images::names_of_blob(state.read(), &layer.digest)?));
+        if let Some(place) = known.first() {
+            elsewhere.insert(layer.digest, images.client()?.repository(place)?);
+        }
+    }
+    Ok(elsewhere)
+}
+
+/// The blobs of our store, and those that are missing there.
+#[derive(Debug)]
+struct Stored {
+    store: Store,
+    elsewhere: HashMap<Digest, Repository>,
+}
+
+impl Origin for Stored {
+    fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>> {
+        let digest = &descriptor.digest;
+        if let Some(repository) = self.elsewhere.get(digest) {
+            return Ok(Box::new(repository.blob(descriptor, offset)?));
+        }
+        if !self.store.has(digest)? {
+            let what = format!("find blob {digest}: it is not in the store");
+            return Err(Error::new(Kind::NotFound, what).hint("pull the image again"));
+        }
+        let mut file = self.store.open(digest)?;
+        file.seek(SeekFrom::Start(offset)).doing(|| format!("seek in {digest}"))?;
+        Ok(Box::new(file))
+    }
+}
+
+/// The name under which an image is to be ours.
+pub(crate) fn stored_name(text: &str) -> Result<String> {
+    let name = crate::names::local(text)?;
+    if name.digest().is_some() {
+        let what = format!("name an image {text}: a digest cannot be given, only found");
+        return Err(Error::new(Kind::Invalid, what));
+    }
+    Ok(crate::names::key(&name))
+}
