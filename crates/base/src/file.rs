@@ -44,6 +44,20 @@ pub fn write_atomically(
     Ok(())
 }
 
+/// As [`write_atomically`], cached, for whoever is the only writer of `path`: the temporary name is
+/// always the same one, and what a writer that was killed left of it gives way.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.new.tmp"));
+    let flags =
+        OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let doing = || format!("write {}", temporary.display());
+    let fd = rustix::fs::open(&temporary, flags, Mode::from_raw_mode(mode)).doing(doing)?;
+    File::from(fd).write_all(bytes).doing(doing)?;
+    rustix::fs::rename(&temporary, path)
+        .doing(|| format!("rename {} to {}", temporary.display(), path.display()))
+}
+
 /// Creates `path` with `bytes`; fails where anything, a dangling link too, has that name.
 pub fn write_new(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<()> {
     let mut file = create_new(path, mode)?;
@@ -164,6 +178,19 @@ mod tests {
 
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_only_writer_is_not_stopped_by_what_a_killed_one_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state");
+        std::fs::write(directory.path().join(".state.new.tmp"), b"longer than the new").unwrap();
+
+        replace(&path, b"new", 0o600).unwrap();
+
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert!(is_leftover(".state.new.tmp"));
     }
 
     #[test]

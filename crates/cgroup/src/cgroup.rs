@@ -106,8 +106,11 @@ impl Cgroup {
                     Error::new(Kind::Conflict, text).hint("choose a cgroup of the container's own")
                 );
             }
-            if place.has("cpuset") {
+            // Mostly the kernel has copied what a cpuset needs from the parent, and who joins finds
+            // out; asking costs twelve calls.
+            if place.has("cpuset") && !place.is_in_known_parent() {
                 place.inherit_cpuset()?;
+                place.let_siblings_inherit()?;
             }
             if place.version == Version::Two && self.layout == Layout::Unified {
                 place.enable_controllers(&unified::CONTROLLERS)?;
@@ -139,6 +142,22 @@ impl Cgroup {
             }
         }
         Err(Error::new(Kind::NotFound, format!("open cgroup {location}")))
+    }
+
+    /// Removes the cgroup at `location` where nothing is in it, with a call a hierarchy; whether all
+    /// of it is gone. The kernel refuses where a process or a cgroup is inside, and what else is not
+    /// so simple is left to [`open`](Self::open), [`kill_all`](Self::kill_all) and
+    /// [`delete`](Self::delete).
+    pub fn remove_empty(hierarchies: &Hierarchies, location: &Location) -> bool {
+        let named = |hierarchy| Place::named(&hierarchies.base, hierarchy, location);
+        location.unit().is_none()
+            && hierarchies.all.iter().map(named).all(|place| place.remove_if_empty())
+    }
+
+    /// What it is made of, as `/proc/<pid>/cgroup` names it: the controllers of each hierarchy of
+    /// version 1, nothing for version 2.
+    pub fn hierarchies(&self) -> impl Iterator<Item = String> {
+        self.places.iter().map(|place| place.controllers.join(","))
     }
 
     fn is_placeholder(&self, process: Pid) -> bool {
@@ -243,7 +262,7 @@ impl Cgroup {
         let added = self
             .places
             .iter()
-            .try_for_each(|place| self.where_it_is(place, place.write("cgroup.procs", &text)));
+            .try_for_each(|place| self.where_it_is(place, place.add(&text)));
         match (added, self.location.unit()) {
             (Err(error), Some(unit)) if error.kind() == Kind::Denied => unit.attach(pid),
             (added, _) => added.map_err(|error| self.explain(error)),

@@ -206,9 +206,15 @@ fn set_cpu<'p>(cpu: &Cpu, find: &impl Fn(&str, &str) -> Result<&'p Place>) -> Re
     Ok(())
 }
 
+/// `MIN_SHARES` to `MAX_SHARES` (kernel/sched/sched.h).
+const SHARES: std::ops::RangeInclusive<u64> = 2..=1 << 18;
+
 /// The kernel cuts a number that is out of range, without a word.
 fn set_shares(place: &Place, shares: u64) -> Result<()> {
     place.write("cpu.shares", &shares.to_string())?;
+    if SHARES.contains(&shares) {
+        return Ok(());
+    }
     match place.number("cpu.shares") {
         Some(cut) if cut < shares => {
             let text = format!("set cpu.shares to {shares}: the most that there is are {cut}");

@@ -95,8 +95,11 @@ impl Place {
         let doing = || format!("open cgroup {}", self.name());
         let opened =
             open_below(&self.base, &self.below_base(&self.path), DIRECTORY).doing(doing)?;
-        let mount = mount_of(&opened, "", AtFlags::EMPTY_PATH).doing(doing)?;
-        self.refuse_other(mount).doing(doing)?;
+        // What was not there a moment ago has nothing mounted upon it.
+        if !self.is_new() {
+            let mount = mount_of(&opened, "", AtFlags::EMPTY_PATH).doing(doing)?;
+            self.refuse_other(mount).doing(doing)?;
+        }
         Ok(self.directory.get_or_init(|| opened))
     }
 
@@ -205,9 +208,32 @@ impl Place {
         }
     }
 
-    /// Moves the calling process, which has one thread, here. The fd is left to the exec that
-    /// follows, or to the end.
+    /// Moves the calling process, which has one thread, here.
     pub(crate) fn join(&self) -> Result<()> {
+        self.admit(|| self.enter())
+    }
+
+    /// Moves a process here.
+    pub(crate) fn add(&self, pid: &str) -> Result<()> {
+        self.admit(|| self.write("cgroup.procs", pid))
+    }
+
+    /// Does what moves a process here; again where the kernel says that there is no processor or no
+    /// memory for it, which is a cpuset's way to say that it was given none.
+    fn admit(&self, enter: impl Fn() -> Result<()>) -> Result<()> {
+        match enter() {
+            Err(error)
+                if error.errno() == Some(Errno::NOSPC.raw_os_error()) && self.has("cpuset") =>
+            {
+                self.inherit_cpuset()?;
+                enter()
+            }
+            result => result,
+        }
+    }
+
+    /// The fd is left to the exec that follows, or to the end.
+    fn enter(&self) -> Result<()> {
         let doing = || format!("join cgroup {}", self.file("tasks"));
         let fd = open_to_write(&self.base, &self.file("tasks")).doing(doing)?;
         write(&fd, "0").doing(doing)?;
@@ -265,19 +291,35 @@ impl Place {
         keyed(&self.read(file).ok()?, key)
     }
 
-    /// Copies what a cpuset must have before a process may join, from the nearest ancestor that
-    /// has it.
+    /// Whether its parent is there since before, and what the kernel gives it of a cpuset is not
+    /// known: nothing, or all that the parent has.
+    pub(crate) fn is_in_known_parent(&self) -> bool {
+        self.made == 1
+    }
+
+    /// Lets the kernel give all that a cpuset must have to those that are made later below the
+    /// parent, which this process has made.
+    pub(crate) fn let_siblings_inherit(&self) -> Result<()> {
+        let Some((above, _)) = self.path.rsplit_once('/').filter(|_| self.made > 1) else {
+            return Ok(());
+        };
+        self.write_of(above, "cgroup.clone_children", "1")
+            .doing(|| format!("let the cgroups below /{above} inherit"))
+    }
+
+    /// Copies what a cpuset must have before a process may join, where it has nothing, from the
+    /// nearest ancestor that has it.
     pub(crate) fn inherit_cpuset(&self) -> Result<()> {
         for file in ["cpuset.cpus", "cpuset.mems"] {
+            if !self.read(file)?.trim().is_empty() {
+                continue;
+            }
             let doing = || format!("copy {file} to cgroup /{}", self.path);
             let inherited = match self.path.rsplit_once('/') {
                 Some((above, _)) => self.cpuset_of(above, file).doing(doing)?,
                 None => self.read_of("", file).doing(doing)?,
             };
-            // A new one is empty; reading it would say so.
-            if self.is_new() || self.read(file)?.trim().is_empty() {
-                self.write(file, inherited.trim())?;
-            }
+            self.write(file, inherited.trim())?;
         }
         Ok(())
     }
@@ -389,6 +431,12 @@ impl Place {
             Err(errno) => return Err(errno),
         }
         remove_directory(&self.base, path)
+    }
+
+    /// Removes the cgroup where nothing is in it; whether it is gone.
+    pub(crate) fn remove_if_empty(&self) -> bool {
+        let path = CString::new(self.below_base(&self.path)).expect("a location has no NUL");
+        remove_directory(&self.base, &path).is_ok()
     }
 
     /// Removes the cgroup and everything below it. A process that has just ended holds its cgroup
@@ -569,10 +617,18 @@ fn read_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
 
 /// Reads a file that is one value, which the kernel gives in one piece.
 fn value_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
-    let fd = open_below(directory, file, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW)?;
+    read_once(&open_below(
+        directory,
+        file,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+    )?)
+}
+
+/// Reads what the kernel gives in one piece.
+pub(crate) fn read_once(fd: &OwnedFd) -> rustix::io::Result<String> {
     let mut page = [0; 4096];
     loop {
-        match rustix::io::read(&fd, &mut page) {
+        match rustix::io::read(fd, &mut page) {
             Err(Errno::INTR) => {}
             Ok(count) => return Ok(String::from_utf8_lossy(&page[..count]).into_owned()),
             Err(errno) => return Err(errno),

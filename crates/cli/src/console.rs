@@ -39,27 +39,31 @@ pub(crate) enum Level {
 /// Standard output and standard error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
-    coloured: bool,
+    colour: Colour,
     level: Level,
-    is_terminal: bool,
+    wants_colour: bool,
+    can_move: bool,
 }
 
 impl Console {
     /// The console, by what the user and the environment want.
     pub(crate) fn new(colour: Colour, level: Level, no_color: bool, term: Option<&str>) -> Self {
-        let is_terminal = io::stderr().is_terminal();
-        let capable = is_terminal && !no_color && term.is_some_and(|term| term != "dumb");
-        let coloured = match colour {
-            Colour::Auto => capable,
+        let is_known = term.is_some_and(|term| term != "dumb");
+        Self { colour, level, wants_colour: !no_color && is_known, can_move: term != Some("dumb") }
+    }
+
+    /// Asked only when something is said there: most commands say nothing.
+    fn is_coloured(self) -> bool {
+        match self.colour {
+            Colour::Auto => self.wants_colour && io::stderr().is_terminal(),
             Colour::Always => true,
             Colour::Never => false,
-        };
-        Self { coloured, level, is_terminal: is_terminal && term != Some("dumb") }
+        }
     }
 
     /// Whether somebody watches standard error on a terminal that can move its cursor.
     pub(crate) fn is_watched(self) -> bool {
-        self.is_terminal
+        self.can_move && io::stderr().is_terminal()
     }
 
     /// Writes data to standard output, whole.
@@ -97,7 +101,7 @@ impl Console {
 
     fn say(self, word: &str, colour: AnsiColor, text: &str) {
         let text = escaped(text);
-        let line = if self.coloured {
+        let line = if self.is_coloured() {
             let style = Style::new().bold().fg_color(Some(colour.into()));
             format!("{style}{word}:{style:#} {text}\n")
         } else {

@@ -100,17 +100,22 @@ impl Sets {
     /// or on a machine that withholds some), it cannot give; the rest counts.
     pub(crate) fn apply(&self) -> Result<()> {
         let doing = || "set the capabilities";
-        let available = rustix::thread::capabilities(None).doing(doing)?.permitted;
-        let permitted = self.permitted & available;
-        let sets = CapabilitySets {
-            effective: self.effective & permitted,
-            permitted,
+        let within = |available: CapabilitySet| CapabilitySets {
+            effective: self.effective & self.permitted & available,
+            permitted: self.permitted & available,
             inheritable: self.inheritable & available,
         };
-        rustix::thread::set_capabilities(None, sets).doing(doing)?;
+        let mut sets = within(CapabilitySet::all());
+        match rustix::thread::set_capabilities(None, sets) {
+            Err(Errno::PERM) => {
+                sets = within(rustix::thread::capabilities(None).doing(doing)?.permitted);
+                rustix::thread::set_capabilities(None, sets).doing(doing)?;
+            }
+            result => result.doing(doing)?,
+        }
         for number in 0..64 {
             let one = CapabilitySet::from_bits_retain(1 << number);
-            if (self.ambient & permitted & self.inheritable).contains(one) {
+            if (self.ambient & sets.permitted & sets.inheritable).contains(one) {
                 rustix::thread::configure_capability_in_ambient_set(one, true)
                     .doing(|| format!("make capability {} ambient", name(number)))?;
             }

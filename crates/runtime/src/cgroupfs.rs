@@ -6,6 +6,7 @@
 
 use crate::{mounts::move_onto, options::Options};
 use dhow_base::{Doing, Error, Kind, Result};
+use dhow_cgroup::Cgroup;
 use dhow_sys::{
     fds::leave_to_exec,
     mount::{self, Attributes, Reach},
@@ -26,9 +27,18 @@ use std::{
 
 const HOST: &str = "/sys/fs/cgroup";
 
+/// How the container sees its cgroup.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// As the root of everything, in a cgroup namespace of its own.
+    pub(crate) is_own: bool,
+    /// The hierarchies, where they are known already.
+    pub(crate) known: Vec<Membership>,
+}
+
 /// A line of `/proc/self/cgroup`.
-#[derive(Debug, Eq, PartialEq)]
-struct Membership {
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Membership {
     /// The controllers of a version 1 hierarchy, or `name=systemd`; empty for version 2.
     controllers: String,
     /// Where in the hierarchy the process is.
@@ -36,6 +46,12 @@ struct Membership {
 }
 
 impl Membership {
+    /// Those of a process that is in `cgroup`, and in a cgroup namespace that begins there.
+    pub(crate) fn of(cgroup: &Cgroup) -> Vec<Self> {
+        let path = || "/".to_owned();
+        cgroup.hierarchies().map(|controllers| Self { controllers, path: path() }).collect()
+    }
+
     fn directory(&self) -> &str {
         match self.controllers.as_str() {
             "" => "unified",
@@ -48,20 +64,21 @@ impl Membership {
 pub(crate) fn mount(
     destination: &OwnedFd,
     options: &Options,
-    is_own_view: bool,
+    view: &View,
 ) -> Result<Option<OwnedFd>> {
-    let memberships = memberships()?;
+    let memberships =
+        if view.known.is_empty() { memberships()? } else { view.known.clone() };
     if let [Membership { controllers, path }] = memberships.as_slice()
         && controllers.is_empty()
     {
-        mount_version_2(destination.as_fd(), path, options, is_own_view)?;
+        mount_version_2(destination.as_fd(), path, options, view.is_own)?;
         return Ok(None);
     }
     let tmpfs = tmpfs(options)?;
     move_onto(tmpfs.as_fd(), destination.as_fd()).doing(|| "attach the cgroup directory")?;
     rustix::process::fchdir(&tmpfs).doing(|| "enter the cgroup directory")?;
     for membership in &memberships {
-        mount_hierarchy(tmpfs.as_fd(), membership, options, is_own_view)
+        mount_hierarchy(tmpfs.as_fd(), membership, options, view.is_own)
             .doing(|| format!("mount cgroup hierarchy {}", membership.directory()))?;
     }
     let read_only = options.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
@@ -131,7 +148,10 @@ fn tmpfs(options: &Options) -> Result<OwnedFd> {
     rustix::mount::fsconfig_set_string(context.as_fd(), "mode", "755").doing(doing)?;
     rustix::mount::fsconfig_create(context.as_fd()).doing(doing)?;
     let attributes = options.set - MountAttrFlags::MOUNT_ATTR_RDONLY;
-    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).doing(doing)
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let mount = rustix::mount::fsmount(context.as_fd(), flags, attributes).doing(doing)?;
+    leave_to_exec(context);
+    Ok(mount)
 }
 
 /// Mounts one hierarchy on a directory of the tmpfs, which is the working directory. It is ours

@@ -86,12 +86,11 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
 
 /// The rest of the creation, in its share of the caches, where it has one.
 fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
-    let (request, linux) = (birth.request, birth.linux);
+    let request = birth.request;
     let cgroup = make_cgroup(request.id, request.spec, request.driver)?;
     match bear(birth, cgroup.as_ref(), group) {
         Ok(container) => {
-            let cgroup = cgroup.filter(|_| is_delegated(request.driver, linux));
-            let cgroups_path = cgroup.map(|cgroup| cgroup.location().to_string());
+            let cgroups_path = cgroup.and_then(|cgroup| place_to_keep(request, cgroup.location()));
             Ok(Container { cgroups_path, ..container })
         }
         Err(error) => {
@@ -108,6 +107,15 @@ fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> 
     }
 }
 
+/// Where the cgroup is, where the configuration does not say so and it is not in the usual place.
+fn place_to_keep(request: &Request<'_>, found: &Location) -> Option<String> {
+    if *request.driver != Driver::Files || names_a_place(request.spec) {
+        return None;
+    }
+    let usual = location(request.id, request.spec, request.driver);
+    (!usual.is_ok_and(|usual| usual == *found)).then(|| found.to_string())
+}
+
 /// The container's cgroup. An ordinary user to whom none was delegated goes without, where the
 /// configuration does not ask for one.
 pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Option<Cgroup>> {
@@ -122,7 +130,7 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
         return Err(Error::new(Kind::Invalid, "limit resources without a cgroup"));
     }
     let hierarchies = Hierarchies::detect()?;
-    let delegated = match is_delegated(driver, linux) {
+    let delegated = match is_delegated(driver, spec) {
         true => dhow_cgroup::delegated(&hierarchies, CGROUP_PARENT, id)?,
         false => None,
     };
@@ -145,9 +153,14 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
 }
 
 /// Whether the place is to be looked for below what the user was given.
-fn is_delegated(driver: &Driver, linux: &Linux) -> bool {
-    let names_none = linux.cgroups_path.as_ref().is_none_or(String::is_empty);
-    names_none && *driver == Driver::Files && mappings::is_ordinary_user()
+fn is_delegated(driver: &Driver, spec: &Spec) -> bool {
+    !names_a_place(spec) && *driver == Driver::Files && mappings::is_ordinary_user()
+}
+
+/// Whether the configuration says where the cgroup is to be.
+fn names_a_place(spec: &Spec) -> bool {
+    let path = spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_ref());
+    path.is_some_and(|path| !path.is_empty())
 }
 
 /// Whether nothing is limited. Rules for devices do not count: they come unasked, and an ordinary
@@ -467,7 +480,15 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<Vec<Error>> {
 }
 
 fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {
-    match cgroup(leftovers.id, leftovers.spec, leftovers.driver) {
+    let location = match location(leftovers.id, leftovers.spec, leftovers.driver) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        result => result?,
+    };
+    let hierarchies = Hierarchies::detect()?;
+    if Cgroup::remove_empty(&hierarchies, &location) {
+        return Ok(());
+    }
+    match Cgroup::open(&hierarchies, &location) {
         Ok(cgroup) => {
             cgroup.kill_all()?;
             cgroup.delete()
@@ -480,4 +501,15 @@ fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {
 /// The container's cgroup, which exists as long as the container does.
 pub fn cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Cgroup> {
     Cgroup::open(&Hierarchies::detect()?, &location(id, spec, driver)?)
+}
+
+/// The container's cgroup, where its processes stand still or may do so; nothing where it is plain
+/// that they do not, which takes far less to find out.
+pub(crate) fn frozen_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Option<Cgroup>> {
+    let location = location(id, spec, driver)?;
+    if dhow_cgroup::is_plainly_thawed(&location) {
+        return Ok(None);
+    }
+    let cgroup = Cgroup::open(&Hierarchies::detect()?, &location)?;
+    Ok(cgroup.is_frozen().unwrap_or(false).then_some(cgroup))
 }

@@ -57,9 +57,18 @@ pub(crate) enum Source {
     Bound,
 }
 
-/// Fills `/dev`. The file mode mask must be zero.
-pub(crate) fn fill(root: Root<'_>, asked: &[Device], source: Source) -> Result<()> {
-    let directory = root.make_directories(Path::new("/dev")).doing(|| "open /dev")?;
+/// Fills `/dev`, which is `fresh` where we have mounted it. The file mode mask must be zero.
+pub(crate) fn fill(
+    root: Root<'_>,
+    fresh: Option<BorrowedFd<'_>>,
+    asked: &[Device],
+    source: Source,
+) -> Result<()> {
+    let opened = match fresh {
+        Some(_) => None,
+        None => Some(root.make_directories(Path::new("/dev")).doing(|| "open /dev")?),
+    };
+    let directory = fresh.or(opened.as_ref().map(AsFd::as_fd)).expect("one of the two is there");
     let asked = asked.iter().map(Node::of).collect::<Result<Vec<_>>>()?;
     let is_asked = |path: &str| asked.iter().any(|node| node.path == Path::new(path));
     for (path, major, minor) in DEFAULTS.iter().filter(|found| !is_asked(found.0)) {
@@ -71,14 +80,14 @@ pub(crate) fn fill(root: Root<'_>, asked: &[Device], source: Source) -> Result<(
             mode: 0o666,
             owner: (0, 0),
         };
-        node.make_or_bind(directory.as_fd(), source)?;
+        node.make_or_bind(directory, source)?;
     }
     for node in &asked {
-        let parent = node.parent(root, &directory)?;
-        node.make_or_bind(parent.as_ref().unwrap_or(&directory).as_fd(), source)?;
+        let parent = node.parent(root, directory)?;
+        node.make_or_bind(parent.as_ref().map_or(directory, AsFd::as_fd), source)?;
     }
     for (name, target) in LINKS {
-        link(directory.as_fd(), name, target).doing(|| format!("make /dev/{name}"))?;
+        link(directory, name, target).doing(|| format!("make /dev/{name}"))?;
     }
     Ok(())
 }
@@ -120,13 +129,13 @@ impl<'a> Node<'a> {
     }
 
     /// The directory that it goes into, where that is not `/dev` itself.
-    fn parent(&self, root: Root<'_>, dev: &OwnedFd) -> Result<Option<OwnedFd>> {
+    fn parent(&self, root: Root<'_>, dev: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
         let parent = self.path.parent().unwrap_or(Path::new("/"));
         if parent == Path::new("/dev") {
             return Ok(None);
         }
         let below = parent.strip_prefix("/dev");
-        let start = if below.is_ok() { Root::new(dev.as_fd()) } else { root };
+        let start = if below.is_ok() { Root::new(dev) } else { root };
         start
             .make_directories(below.unwrap_or(parent))
             .map(Some)

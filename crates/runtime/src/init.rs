@@ -6,11 +6,12 @@
 
 use crate::{
     Hold, Keyring, Request, affinity,
+    cgroupfs::{Membership, View},
     console::Console,
     devices,
     hooks::{Round, Subject, Who},
     line::{Ask, ChildEnd},
-    masks,
+    masks::{self, Places},
     mounts::{self, Prepared},
     namespaces::{self, Namespaces},
     rootfs,
@@ -32,7 +33,7 @@ use rustix::{
 };
 use std::{
     ffi::CString,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -140,7 +141,7 @@ fn prepare(
     let procfs = birth.task.procfs_for_labels()?;
     birth.parameters.set()?;
     let console = if birth.namespaces.is_new(NamespaceKind::Mount) {
-        build_root(birth, line)?
+        build_root(birth, cgroup, line)?
     } else {
         run_hooks_before_pivot(birth, line)?;
         make_console(birth, "/")?
@@ -201,7 +202,11 @@ fn join_keyring(id: &str) {
 }
 
 /// Mounts everything below the container's root and makes it the process's own.
-fn build_root(birth: &mut Birth<'_>, line: &ChildEnd) -> Result<Option<Console>> {
+fn build_root(
+    birth: &mut Birth<'_>,
+    cgroup: Option<&Cgroup>,
+    line: &ChildEnd,
+) -> Result<Option<Console>> {
     mounts::withdraw()?;
     if birth.filesystem.is_none() {
         birth.filesystem = Some(Filesystem::open(birth.request, &birth.namespaces)?);
@@ -209,20 +214,30 @@ fn build_root(birth: &mut Birth<'_>, line: &ChildEnd) -> Result<Option<Console>>
     let filesystem = birth.filesystem.as_ref().expect("opened above");
     rootfs::attach(&filesystem.root, birth.request.mountpoint)?;
     let root = Root::new(filesystem.root.as_fd());
-    let is_own_view = birth.namespaces.is_own(NamespaceKind::Cgroup);
-    let unfinished = mounts::perform(root, &filesystem.mounts, is_own_view)?;
-    let console = fill_dev(birth, filesystem, root)?;
+    // In a new cgroup namespace the container's cgroup is the root of each hierarchy, and which
+    // there are, we know from making it.
+    let own = cgroup.filter(|_| birth.namespaces.is_new(NamespaceKind::Cgroup));
+    let is_own = birth.namespaces.is_own(NamespaceKind::Cgroup);
+    let view = View { is_own, known: own.map(Membership::of).unwrap_or_default() };
+    let unfinished = mounts::perform(root, &filesystem.mounts, &view)?;
+    let console = fill_dev(birth, filesystem, root, unfinished.dev())?;
     make_working_directory(root, birth.task.working_directory())?;
     run_hooks_before_pivot(birth, line)?;
-    masks::mask(root, &birth.linux.masked_paths)?;
-    masks::make_read_only(root, &birth.linux.readonly_paths)?;
+    let places = Places::below(root, &birth.linux.masked_paths, &birth.linux.readonly_paths)?;
+    masks::mask(&places, &birth.linux.masked_paths)?;
+    masks::make_read_only(&places, &birth.linux.readonly_paths)?;
     unfinished.finish()?;
     pivot(filesystem)?;
     finish_root(birth, filesystem)?;
     Ok(console)
 }
 
-fn fill_dev(birth: &Birth<'_>, filesystem: &Filesystem, root: Root<'_>) -> Result<Option<Console>> {
+fn fill_dev(
+    birth: &Birth<'_>,
+    filesystem: &Filesystem,
+    root: Root<'_>,
+    fresh: Option<BorrowedFd<'_>>,
+) -> Result<Option<Console>> {
     let is_foreign = filesystem.mounts.iter().any(Prepared::binds_dev);
     if !is_foreign {
         let source = if birth.namespaces.is_own(NamespaceKind::User) {
@@ -230,7 +245,7 @@ fn fill_dev(birth: &Birth<'_>, filesystem: &Filesystem, root: Root<'_>) -> Resul
         } else {
             devices::Source::Made
         };
-        devices::fill(root, &birth.linux.devices, source)?;
+        devices::fill(root, fresh, &birth.linux.devices, source)?;
     }
     if !birth.task.wants_terminal() {
         return Ok(None);
@@ -285,8 +300,8 @@ fn run_hooks_before_pivot(birth: &Birth<'_>, line: &ChildEnd) -> Result<()> {
 fn pivot(filesystem: &Filesystem) -> Result<()> {
     rustix::process::fchdir(&filesystem.root).doing(|| "enter the new root")?;
     rustix::process::pivot_root(".", ".").doing(|| "pivot to the new root")?;
-    rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| "leave the old root")?;
-    rustix::process::chdir("/").doing(|| "enter the new root")
+    // What lies on top goes; the working directory is the new root since before, and stays it.
+    rustix::mount::unmount(".", UnmountFlags::DETACH).doing(|| "leave the old root")
 }
 
 fn finish_root(birth: &Birth<'_>, filesystem: &Filesystem) -> Result<()> {

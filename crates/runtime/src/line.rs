@@ -21,6 +21,7 @@
 //! instead, with its error; it then ends. `exec` uses the same line, without the first three.
 
 use dhow_base::{Doing, Error, Kind, Result};
+use dhow_sys::fds::leave_to_exec;
 use rustix::{
     io::Errno,
     net::{
@@ -135,7 +136,7 @@ impl ChildEnd {
         loop {
             match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
                 Ok(socket) => {
-                    self.socket = socket;
+                    leave_to_exec(std::mem::replace(&mut self.socket, socket));
                     return Ok(());
                 }
                 Err(Errno::INTR) => {}

@@ -87,8 +87,14 @@ impl Unmapped<'_> {
 
 /// Whether the caller is nobody special to the host: no root, or the root of a user namespace.
 pub fn is_ordinary_user() -> bool {
-    // The namespace that everything began in maps every id to itself.
+    // The namespace that everything began in has a number of its own (`PROC_USER_INIT_INO`), which
+    // one call tells; and it maps every id to itself.
+    const INITIAL: &[u8] = b"user:[4026531837]";
     let is_initial = || {
+        let link = rustix::fs::readlink("/proc/self/ns/user", Vec::new());
+        if link.is_ok_and(|link| link.as_bytes() == INITIAL) {
+            return true;
+        }
         let map = Procfs::of_host().and_then(|host| host.read("self/uid_map"));
         map.is_ok_and(|map| {
             map.split_ascii_whitespace().eq(["0", "0", u32::MAX.to_string().as_str()])

@@ -14,6 +14,7 @@
 //! by one call goes onto the working directory, which is such an fd too.
 
 use crate::{
+    cgroupfs::View,
     copy_up, mappings,
     namespaces::Namespaces,
     options::{self, Options},
@@ -316,13 +317,39 @@ fn hinted(error: Error) -> Error {
     }
 }
 
-/// Mounts that must become read-only when everything below them is there.
+/// What is still needed when all is mounted.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished {
-    writable: Vec<OwnedFd>,
+    /// Mounts that must become read-only when everything below them is there.
+    pub(crate) writable: Vec<OwnedFd>,
+    fresh: Option<Fresh>,
 }
 
+/// A `/dev` that we have mounted a moment ago. Nobody else sees it yet, so a name in it is as good
+/// as an fd: what we make there is what we find there.
+#[derive(Debug)]
+struct Fresh {
+    directory: OwnedFd,
+    /// Whether it is the working directory.
+    is_entered: bool,
+}
+
+const DEV: &str = "/dev";
+
 impl Unfinished {
+    /// The container's `/dev`, where it is one that we mounted.
+    pub(crate) fn dev(&self) -> Option<BorrowedFd<'_>> {
+        self.fresh.as_ref().map(|fresh| fresh.directory.as_fd())
+    }
+
+    /// Leaves nothing that a mount on `destination` would hide.
+    fn forget_hidden(&mut self, destination: &Path) {
+        self.fresh.take_if(|_| Path::new(DEV).starts_with(destination)).map(drop);
+        if let Some(fresh) = &mut self.fresh {
+            fresh.is_entered = false;
+        }
+    }
+
     /// Makes them read-only.
     pub(crate) fn finish(self) -> Result<()> {
         let attributes = Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
@@ -338,12 +365,12 @@ impl Unfinished {
 pub(crate) fn perform(
     root: Root<'_>,
     mounts: &[Prepared],
-    is_own_view: bool,
+    view: &View,
 ) -> Result<Unfinished> {
     let mut unfinished = Unfinished::default();
     for mount in mounts {
         mount
-            .perform(root, is_own_view, &mut unfinished)
+            .perform(root, view, &mut unfinished)
             .doing(|| format!("mount {}", mount.destination.display()))?;
     }
     Ok(unfinished)
@@ -355,12 +382,11 @@ impl Prepared {
         self.destination == Path::new("/dev") && matches!(self.what, What::Bind { .. })
     }
 
-    fn perform(
-        &self,
-        root: Root<'_>,
-        is_own_view: bool,
-        unfinished: &mut Unfinished,
-    ) -> Result<()> {
+    fn perform(&self, root: Root<'_>, view: &View, unfinished: &mut Unfinished) -> Result<()> {
+        if self.perform_in_fresh(unfinished)? {
+            return Ok(());
+        }
+        unfinished.forget_hidden(&self.destination);
         let (destination, found) = self.open_destination(root)?;
         match &self.what {
             What::Bind { tree, .. } => {
@@ -368,7 +394,7 @@ impl Prepared {
                 move_onto(tree.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
             }
             What::Cgroup => {
-                let cgroups = crate::cgroupfs::mount(&destination, &self.options, is_own_view)?;
+                let cgroups = crate::cgroupfs::mount(&destination, &self.options, view)?;
                 unfinished.writable.extend(cgroups);
             }
             What::Filesystem(filesystem) => {
@@ -376,12 +402,43 @@ impl Prepared {
                 if !matches!(filesystem.kind.as_str(), "proc" | "sysfs" | "devpts" | "mqueue") {
                     self.refuse_cover_of_procfs(&destination)?;
                 }
-                filesystem.mount(&self.options, &destination, found, unfinished)?;
+                let is_dev = self.destination == Path::new(DEV);
+                filesystem.mount(&self.options, &destination, found, is_dev, unfinished)?;
             }
             What::Remount => self.remount(&destination)?,
         }
         leave_to_exec(destination);
         Ok(())
+    }
+
+    /// Mounts a filesystem right below a fresh `/dev`; whether that was possible. Something may be
+    /// there already, put by an earlier mount.
+    fn perform_in_fresh(&self, unfinished: &mut Unfinished) -> Result<bool> {
+        let (What::Filesystem(filesystem), Some(fresh)) = (&self.what, &mut unfinished.fresh) else {
+            return Ok(false);
+        };
+        let name = match (self.destination.parent(), self.destination.file_name()) {
+            (Some(parent), Some(name)) if parent == Path::new(DEV) => name,
+            _ => return Ok(false),
+        };
+        if filesystem.needs_steps(&self.options) || filesystem.instead.is_some() {
+            return Ok(false);
+        }
+        match rustix::fs::mkdirat(&fresh.directory, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(false),
+            Err(errno) => return Err(errno).doing(|| "make its directory"),
+        }
+        if !fresh.is_entered {
+            rustix::process::fchdir(&fresh.directory).doing(|| "enter /dev")?;
+            fresh.is_entered = true;
+        }
+        let data = words(&self.options.data, filesystem.option_label())?;
+        let (kind, flags) = (filesystem.kind.as_str(), self.options.mount_flags());
+        rustix::mount::mount(&filesystem.source, name, kind, flags, data.as_deref())
+            .doing(|| format!("mount filesystem {kind}"))
+            .map_err(|error| filesystem.hinted(error))?;
+        Ok(true)
     }
 
     /// The place to mount on, and whether it was there before. procfs and sysfs want a plain
@@ -482,11 +539,19 @@ impl Filesystem {
         matches!(self.kind.as_str(), "proc" | "sysfs")
     }
 
+    /// Whether its mount is still needed when it is there.
+    fn needs_steps(&self, options: &Options) -> bool {
+        let is_read_only = options.attributes_of_new().contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
+        let is_late = self.kind == "tmpfs" && is_read_only || self.root_label().is_some();
+        options.copy_up || is_late || !options.propagation.is_empty()
+    }
+
     fn mount(
         &self,
         options: &Options,
         destination: &OwnedFd,
         found: Found,
+        is_dev: bool,
         unfinished: &mut Unfinished,
     ) -> Result<()> {
         let is_tmpfs = self.kind == "tmpfs";
@@ -496,10 +561,16 @@ impl Filesystem {
             let status = rustix::fs::fstat(destination).doing(|| "look at the destination")?;
             data.push(format!("mode={:o}", status.st_mode & 0o7777));
         }
-        let is_read_only = options.attributes_of_new().contains(MountAttrFlags::MOUNT_ATTR_RDONLY);
-        let is_late = is_tmpfs && is_read_only || self.root_label().is_some();
-        if options.copy_up || is_late || !options.propagation.is_empty() {
+        if self.needs_steps(options) {
             return self.mount_by_steps(options, &data, destination, unfinished);
+        }
+        if is_tmpfs && is_dev {
+            // What comes below it goes by an fd that nobody can have swapped.
+            let directory =
+                self.detached(options, &data).map_err(|error| self.hinted(error))?;
+            move_onto(directory.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
+            unfinished.fresh = Some(Fresh { directory, is_entered: false });
+            return Ok(());
         }
         let text = words(&data, self.option_label())?;
         let mounted = mount_onto(
@@ -567,9 +638,9 @@ impl Filesystem {
     /// The filesystem attached to nothing, and writable still.
     fn detached(&self, options: &Options, data: &[String]) -> Result<OwnedFd> {
         let kind = self.kind.as_str();
-        let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        let opened = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
             .doing(|| format!("open filesystem {kind}"))?;
-        let context = context.as_fd();
+        let context = opened.as_fd();
         rustix::mount::fsconfig_set_string(context, "source", &self.source)
             .doing(|| format!("use the source {}", self.source.display()))?;
         let own = options.filesystem_words().map(str::to_owned);
@@ -583,8 +654,10 @@ impl Filesystem {
         }
         rustix::mount::fsconfig_create(context).doing(|| format!("make filesystem {kind}"))?;
         let attributes = options.attributes_of_new() - MountAttrFlags::MOUNT_ATTR_RDONLY;
-        rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-            .doing(|| format!("mount filesystem {kind}"))
+        let mount = rustix::mount::fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .doing(|| format!("mount filesystem {kind}"))?;
+        leave_to_exec(opened);
+        Ok(mount)
     }
 }
 

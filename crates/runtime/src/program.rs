@@ -7,7 +7,7 @@ use rustix::{
     fs::{AtFlags, CWD, FileType},
     io::Errno,
 };
-use std::{collections::HashSet, ffi::CString, io};
+use std::{cell::Cell, collections::BTreeSet, ffi::CString, io};
 
 /// Where programs are looked for when the process's environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -21,6 +21,8 @@ pub(crate) struct Program {
     arguments: Strings,
     environment: Strings,
     has_home: bool,
+    /// Which of the candidates it is, where that was found out.
+    found: Cell<Option<usize>>,
 }
 
 impl Program {
@@ -38,7 +40,7 @@ impl Program {
             .map(|path| CString::new(path).map_err(|_| invalid("PATH has a zero byte")))
             .collect::<Result<_>>()?;
         let has_home = variables.iter().any(|variable| variable.starts_with("HOME="));
-        Ok(Self { name, candidates, arguments, environment, has_home })
+        Ok(Self { name, candidates, arguments, environment, has_home, found: Cell::new(None) })
     }
 
     /// Whether the environment does not say where the user is at home.
@@ -58,9 +60,12 @@ impl Program {
     /// later. Done as the container's user, in its working directory.
     pub(crate) fn find(&self) -> Result<()> {
         let mut worst = Errno::NOENT;
-        for path in &self.candidates {
+        for (number, path) in self.candidates.iter().enumerate() {
             match may_run(path) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.found.set(Some(number));
+                    return Ok(());
+                }
                 Err(errno) => worst = worse(worst, errno),
             }
         }
@@ -70,7 +75,9 @@ impl Program {
     /// Runs it; comes back with the reason why that is not possible.
     pub(crate) fn run(&self) -> Error {
         let mut worst = None;
-        for path in &self.candidates {
+        // What was found when the container was created comes first; it may be gone by now.
+        let found = self.found.get().and_then(|number| self.candidates.get(number));
+        for path in found.into_iter().chain(&self.candidates) {
             let error = execve(path, &self.arguments, &self.environment);
             match Errno::from_io_error(&error) {
                 Some(Errno::NOENT | Errno::NOTDIR) => {}
@@ -124,7 +131,7 @@ impl Program {
 /// The environment as a program reads it: of several values for a name the last counts. An empty
 /// HOME is none, as in runc.
 fn variables(environment: &[String]) -> Result<Vec<&str>> {
-    let mut seen = HashSet::with_capacity(environment.len());
+    let mut seen = BTreeSet::new();
     let mut kept = Vec::with_capacity(environment.len() + 1);
     for entry in environment.iter().rev() {
         let name = entry.split_once('=').map(|(name, _)| name).filter(|name| !name.is_empty());

@@ -237,8 +237,16 @@ impl Shelf {
             creation.terminal,
             creation.pidfd_socket,
         )?;
-        file::make_directories(&self.root, 0o711)?;
-        match rustix::fs::mkdir(&place, Mode::from_raw_mode(0o700)) {
+        let make = || rustix::fs::mkdir(&place, Mode::from_raw_mode(0o700));
+        let made = match make() {
+            // The first container since the machine began.
+            Err(Errno::NOENT) => {
+                file::make_directories(&self.root, 0o711)?;
+                make()
+            }
+            made => made,
+        };
+        match made {
             Ok(()) => Ok(Claim { place, spec, sockets }),
             Err(Errno::EXIST) => {
                 let text = "container with given ID already exists";
@@ -303,14 +311,19 @@ impl Shelf {
         let doing = || format!("start container {id}");
         let record = self.record(id).doing(doing)?;
         let refuse = |text: &str| Err(Error::new(Kind::Conflict, text)).doing(doing);
-        match self.status(&record) {
-            Status::Created => {}
+        match status_of_process(&record) {
+            // Whether it is created or runs, the socket tells.
+            Status::Running => {}
             Status::Stopped => return refuse("cannot start a container that has stopped"),
-            Status::Running => return refuse("cannot start an already running container"),
             other => return refuse(&format!("cannot start a container in the {other} state")),
         }
         let place = self.place(id)?;
-        let socket = dial(&place).doing(doing)?;
+        let socket = match dial(&place) {
+            Err(error) if is_not_listening(&error) => {
+                return refuse("cannot start an already running container");
+            }
+            result => result.doing(doing)?,
+        };
         container::start_dialled(socket).doing(doing)?;
         if let Some(init) = record.init {
             container::running(init.pid).map(drop).or_else(ended).doing(doing)?;
@@ -408,10 +421,12 @@ impl Shelf {
             let text = format!("cannot delete container {id} that is not stopped: {status}");
             return Err(Error::new(Kind::Conflict, text).hint("kill it first, or use --force"));
         }
-        end(&record).doing(doing)?;
+        if status != Status::Stopped {
+            end(&record).doing(doing)?;
+        }
         let cleaned = delete(&leftovers(&record)).doing(doing);
         let place = self.place(id)?;
-        let removed = match std::fs::remove_dir_all(&place) {
+        let removed = match remove_place(&place) {
             // Somebody else deletes it too.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             result => result.doing(|| format!("remove the record {}", place.display())),
@@ -543,7 +558,8 @@ impl Shelf {
             Error::new(Kind::Internal, format!("write the record of {}", record.id)).because(error)
         })?;
         let path = self.place(&record.id)?.join("state.json");
-        file::write_atomically(&path, &bytes, 0o600, Durability::Cached)
+        // Whoever owns the id is the only one who writes here.
+        file::replace(&path, &bytes, 0o600)
     }
 
     /// A container's directory; an id is never a path.
@@ -558,18 +574,10 @@ impl Shelf {
     }
 
     fn status(&self, record: &Record) -> Status {
-        let Some(init) = record.init else { return Status::Creating };
-        if !init.is_alive() {
-            return Status::Stopped;
+        match status_of_process(record) {
+            Status::Running if self.root.join(&record.id).join("start").exists() => Status::Created,
+            status => status,
         }
-        let cgroup = self.cgroup(record);
-        if cgroup.is_ok_and(|cgroup| cgroup.is_frozen().unwrap_or(false)) {
-            return Status::Paused;
-        }
-        if self.root.join(&record.id).join("start").exists() {
-            return Status::Created;
-        }
-        Status::Running
     }
 
     fn state_of(&self, record: &Record) -> State {
@@ -716,10 +724,31 @@ fn has_own_pids(spec: &Spec) -> bool {
     namespace.is_some_and(|namespace| namespace.path.is_none())
 }
 
+/// What the first process and its cgroup tell; a container that waits for its start runs, by that.
+fn status_of_process(record: &Record) -> Status {
+    let Some(init) = record.init else { return Status::Creating };
+    if !init.is_alive() {
+        return Status::Stopped;
+    }
+    match container::frozen_cgroup(&record.id, &record.spec, &record.driver) {
+        Ok(Some(_frozen)) => Status::Paused,
+        _ => Status::Running,
+    }
+}
+
+/// Removes a container's directory. Mostly nothing but the record is in it.
+fn remove_place(place: &Path) -> std::io::Result<()> {
+    let record = rustix::fs::unlink(place.join("state.json"));
+    match record.and_then(|()| rustix::fs::rmdir(place)) {
+        Ok(()) => Ok(()),
+        Err(_more) => std::fs::remove_dir_all(place),
+    }
+}
+
 /// By version 1 a frozen process does not even die.
 fn thaw_dying(record: &Record) -> Result<()> {
-    match container::cgroup(&record.id, &record.spec, &record.driver) {
-        Ok(cgroup) if cgroup.is_frozen().unwrap_or(false) => match cgroup.thaw() {
+    match container::frozen_cgroup(&record.id, &record.spec, &record.driver) {
+        Ok(Some(cgroup)) => match cgroup.thaw() {
             // Whoever stayed with the container has removed it meanwhile.
             Err(error) if error.kind() == Kind::NotFound => Ok(()),
             result => result,
@@ -800,12 +829,21 @@ fn seqpacket() -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
 }
 
-/// A socket's address is at most 107 bytes long, a record's path may be longer, so the address goes
-/// by an fd of the directory.
-fn address(place: &Path) -> rustix::io::Result<(OwnedFd, SocketAddrUnix)> {
+/// Whether nobody waits for a start: the socket is gone, or nobody is behind it.
+fn is_not_listening(error: &Error) -> bool {
+    let errno = error.errno().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::NOENT | Errno::CONNREFUSED))
+}
+
+/// A socket's address is at most 107 bytes long. A record's path may be longer; there the address
+/// goes by an fd of the directory.
+fn address(place: &Path) -> rustix::io::Result<(Option<OwnedFd>, SocketAddrUnix)> {
+    if let Ok(address) = SocketAddrUnix::new(place.join("start")) {
+        return Ok((None, address));
+    }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(place, flags, Mode::empty())?;
     let path = format!("/proc/self/fd/{}/start", directory.as_raw_fd());
     let address = SocketAddrUnix::new(path)?;
-    Ok((directory, address))
+    Ok((Some(directory), address))
 }

@@ -384,7 +384,9 @@ fn home(uid: u32) -> String {
     let passwd =
         rustix::fs::openat(CWD, "/", flags, Mode::empty()).map_err(Into::into).and_then(|top| {
             let root = Root::new(top.as_fd());
-            regular::read(root, Path::new("etc/passwd"), accounts::LIMIT_BYTES)
+            let read = regular::read(root, Path::new("etc/passwd"), accounts::LIMIT_BYTES);
+            leave_to_exec(top);
+            read
         });
     accounts::home(&passwd.unwrap_or_default(), uid)
 }

@@ -1,9 +1,10 @@
 //! The loopback interface of the calling process's network namespace.
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use crate::fds::leave_to_exec;
 use std::{io, os::fd::AsRawFd};
 
-/// Brings `lo` up; it then has 127.0.0.1 and ::1 by itself. A new network namespace has it down.
+/// Brings `lo` up, in a process that is about to run its program; it then has 127.0.0.1 and ::1 by itself. A new network namespace has it down.
 pub fn bring_up() -> io::Result<()> {
     let socket = rustix::net::socket_with(
         AddressFamily::INET,
@@ -25,5 +26,9 @@ pub fn bring_up() -> io::Result<()> {
     // SAFETY: the call reads one `ifreq`, which lives on this stack, initialised in the fields that
     // this request uses; its name is terminated since it is shorter than the zeroed array.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    leave_to_exec(socket);
+    Ok(())
 }

@@ -7,7 +7,7 @@
 
 use crate::{exec, mount};
 use rustix::{
-    fs::{MemfdFlags, OFlags, SealFlags, StatVfsMountFlags},
+    fs::{MemfdFlags, OFlags, SealFlags},
     mount::MountAttrFlags,
 };
 use std::{
@@ -19,17 +19,20 @@ use std::{
 const OWN_BINARY: &CStr = c"/proc/self/exe";
 /// `TMPFS_MAGIC` (linux/magic.h), also of the kernel's files in memory.
 const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+/// `ST_RDONLY` (statfs(2)).
+const READ_ONLY: rustix::fs::FsWord = 1;
 
 /// Whether the running binary is such a copy already: on a mount that no path leads to and that is
 /// read-only, or sealed.
 pub fn is_sealed() -> io::Result<bool> {
     // A read-only mount in the tree could be made writable again by the host's root, who needs no
     // container for that; containers see it through our `exe` link only, as it is.
-    if rustix::fs::statvfs(OWN_BINARY)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+    let status = rustix::fs::statfs(OWN_BINARY)?;
+    if status.f_flags & READ_ONLY != 0 {
         return Ok(true);
     }
     // What can be sealed lives in memory; most binaries do not, and one question is enough.
-    if rustix::fs::statfs(OWN_BINARY)?.f_type != TMPFS_MAGIC {
+    if status.f_type != TMPFS_MAGIC {
         return Ok(false);
     }
     let own =
