@@ -33,5 +33,7 @@ pub mod route;
 pub mod scheduler;
 pub mod seal;
 pub mod signal;
+#[cfg(target_arch = "x86_64")]
+pub mod start;
 pub mod subvolume;
 pub mod union;
