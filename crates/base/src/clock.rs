@@ -1,7 +1,7 @@
 //! Time as the platform writes it: RFC 3339 in UTC with nanoseconds, and as a number in rows.
 
 use crate::{Error, Kind, Result};
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use std::time::Duration;
 
 /// A moment, with nanoseconds.
@@ -35,6 +35,19 @@ impl Moment {
     /// `2026-11-22T03:19:00.123456789Z`, always with nine digits, so that texts sort as times do.
     pub fn rfc3339(self) -> String {
         format!("{:.9}", self.0)
+    }
+
+    /// In the machine's time zone and as short as `ps` writes it: `14:03` today, `Nov28` this year,
+    /// ` 2025` before.
+    pub fn briefly(self, now: Self) -> String {
+        let zone = TimeZone::system();
+        let (own, now) = (self.0.to_zoned(zone.clone()), now.0.to_zoned(zone));
+        let form = match () {
+            () if own.date() == now.date() => "%H:%M",
+            () if own.year() == now.year() => "%b%d",
+            () => " %Y",
+        };
+        own.strftime(form).to_string()
     }
 
     /// How long ago `earlier` was; nothing where it lies in the future.

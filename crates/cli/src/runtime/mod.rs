@@ -25,6 +25,7 @@ mod log;
 mod notify;
 mod pause;
 mod ps;
+mod ps_table;
 mod restore;
 mod run;
 mod spec;

@@ -1,8 +1,10 @@
-//! `ps`: the processes of a container, as the machine's `ps` shows them.
+//! `ps`: the processes of a container, as the machine's `ps` shows them. What that shows when it is
+//! not told otherwise, [`ps_table`] writes itself.
 
 use super::{
     Call, Command, Touches,
     grammar::{Flag, Stop, misused, value},
+    ps_table,
 };
 use crate::exit::{FAILURE, SUCCESS};
 use dhow_base::{Doing, Error, Kind, Result};
@@ -29,7 +31,10 @@ fn act(call: &Call<'_>) -> Result<u8> {
         Some("json") => format!("{}\n", serde_json::json!(pids)),
         None | Some("table") => {
             let options = call.words.arguments.get(1..).unwrap_or_default();
-            choose(&shown(options)?, &pids)?
+            match options.is_empty().then(|| ps_table::of(&pids)).flatten() {
+                Some(table) => table,
+                None => choose(&shown(options)?, &pids)?,
+            }
         }
         Some(_) => return Err(misused("invalid format option")),
     };
