@@ -259,10 +259,8 @@ impl Cgroup {
     /// Puts a process into the cgroup, in every hierarchy.
     pub fn add(&self, pid: Pid) -> Result<()> {
         let text = pid.as_raw_pid().to_string();
-        let added = self
-            .places
-            .iter()
-            .try_for_each(|place| self.where_it_is(place, place.add(&text)));
+        let added =
+            self.places.iter().try_for_each(|place| self.where_it_is(place, place.add(&text)));
         match (added, self.location.unit()) {
             (Err(error), Some(unit)) if error.kind() == Kind::Denied => unit.attach(pid),
             (added, _) => added.map_err(|error| self.explain(error)),

@@ -311,7 +311,7 @@ impl Place {
     /// nearest ancestor that has it.
     pub(crate) fn inherit_cpuset(&self) -> Result<()> {
         for file in ["cpuset.cpus", "cpuset.mems"] {
-            if !self.read(file)?.trim().is_empty() {
+            if !self.value(file)?.trim().is_empty() {
                 continue;
             }
             let doing = || format!("copy {file} to cgroup /{}", self.path);
@@ -617,11 +617,7 @@ fn read_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
 
 /// Reads a file that is one value, which the kernel gives in one piece.
 fn value_at(directory: &OwnedFd, file: &str) -> rustix::io::Result<String> {
-    read_once(&open_below(
-        directory,
-        file,
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-    )?)
+    read_once(&open_below(directory, file, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW)?)
 }
 
 /// Reads what the kernel gives in one piece.

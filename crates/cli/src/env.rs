@@ -76,8 +76,8 @@ impl Environment {
 
     /// How many sockets a service manager has opened for this process, from 3 on. Those of another
     /// process's are an inheritance that nobody meant.
-    pub(crate) fn listen_fds(&self, own: u32) -> u32 {
-        self.listening.filter(|(_, pid)| *pid == own).map_or(0, |(count, _)| count)
+    pub(crate) fn listen_fds(&self, own: impl FnOnce() -> u32) -> u32 {
+        self.listening.filter(|(_, pid)| *pid == own()).map_or(0, |(count, _)| count)
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     fn sockets_of_another_process_are_not_ours() {
         let environment = Environment { listening: Some((2, 7)), ..Environment::default() };
 
-        assert_eq!((environment.listen_fds(7), environment.listen_fds(8)), (2, 0));
+        assert_eq!((environment.listen_fds(|| 7), environment.listen_fds(|| 8)), (2, 0));
     }
 
     #[test]

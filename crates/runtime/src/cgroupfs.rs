@@ -66,8 +66,7 @@ pub(crate) fn mount(
     options: &Options,
     view: &View,
 ) -> Result<Option<OwnedFd>> {
-    let memberships =
-        if view.known.is_empty() { memberships()? } else { view.known.clone() };
+    let memberships = if view.known.is_empty() { memberships()? } else { view.known.clone() };
     if let [Membership { controllers, path }] = memberships.as_slice()
         && controllers.is_empty()
     {

@@ -226,6 +226,7 @@ fn build_root(
     let places = Places::below(root, &birth.linux.masked_paths, &birth.linux.readonly_paths)?;
     masks::mask(&places, &birth.linux.masked_paths)?;
     masks::make_read_only(&places, &birth.linux.readonly_paths)?;
+    places.leave();
     unfinished.finish()?;
     pivot(filesystem)?;
     finish_root(birth, filesystem)?;

@@ -74,6 +74,13 @@ impl<'a> Places<'a> {
         Ok(places)
     }
 
+    /// Leaves what is open to the exec that is near.
+    pub(crate) fn leave(self) {
+        if let Some(procfs) = self.procfs {
+            leave_to_exec(procfs.into_fd());
+        }
+    }
+
     /// Nothing where there is nothing. Names in procfs are not looked for: the kernel says when they
     /// are used that they do not exist.
     fn find(&self, path: &str) -> std::io::Result<Option<Found<'_>>> {
@@ -156,6 +163,7 @@ pub(crate) fn mask(places: &Places<'_>, paths: &[String]) -> Result<()> {
         covers.cover(places.root, &found).doing(|| format!("mask {path}"))?;
         found.leave();
     }
+    covers.leave();
     Ok(())
 }
 
@@ -217,6 +225,10 @@ impl Covers {
             }
             Err(error) => Err(error).doing(|| "cover it"),
         }
+    }
+
+    fn leave(self) {
+        [self.null, self.empty].into_iter().chain(self.ready).flatten().for_each(leave_to_exec);
     }
 
     /// A cover, attached to nothing.

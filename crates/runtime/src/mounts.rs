@@ -344,7 +344,9 @@ impl Unfinished {
 
     /// Leaves nothing that a mount on `destination` would hide.
     fn forget_hidden(&mut self, destination: &Path) {
-        self.fresh.take_if(|_| Path::new(DEV).starts_with(destination)).map(drop);
+        if Path::new(DEV).starts_with(destination) {
+            self.fresh = None;
+        }
         if let Some(fresh) = &mut self.fresh {
             fresh.is_entered = false;
         }
@@ -356,17 +358,17 @@ impl Unfinished {
         for mount in self.writable {
             dhow_sys::mount::set_attributes(mount.as_fd(), attributes, Reach::ThisMount)
                 .doing(|| "make a mount read-only")?;
+            leave_to_exec(mount);
+        }
+        if let Some(fresh) = self.fresh {
+            leave_to_exec(fresh.directory);
         }
         Ok(())
     }
 }
 
 /// Performs all mounts, in their order.
-pub(crate) fn perform(
-    root: Root<'_>,
-    mounts: &[Prepared],
-    view: &View,
-) -> Result<Unfinished> {
+pub(crate) fn perform(root: Root<'_>, mounts: &[Prepared], view: &View) -> Result<Unfinished> {
     let mut unfinished = Unfinished::default();
     for mount in mounts {
         mount
@@ -414,7 +416,8 @@ impl Prepared {
     /// Mounts a filesystem right below a fresh `/dev`; whether that was possible. Something may be
     /// there already, put by an earlier mount.
     fn perform_in_fresh(&self, unfinished: &mut Unfinished) -> Result<bool> {
-        let (What::Filesystem(filesystem), Some(fresh)) = (&self.what, &mut unfinished.fresh) else {
+        let (What::Filesystem(filesystem), Some(fresh)) = (&self.what, &mut unfinished.fresh)
+        else {
             return Ok(false);
         };
         let name = match (self.destination.parent(), self.destination.file_name()) {
@@ -566,8 +569,7 @@ impl Filesystem {
         }
         if is_tmpfs && is_dev {
             // What comes below it goes by an fd that nobody can have swapped.
-            let directory =
-                self.detached(options, &data).map_err(|error| self.hinted(error))?;
+            let directory = self.detached(options, &data).map_err(|error| self.hinted(error))?;
             move_onto(directory.as_fd(), destination.as_fd()).doing(|| "attach the mount")?;
             unfinished.fresh = Some(Fresh { directory, is_entered: false });
             return Ok(());

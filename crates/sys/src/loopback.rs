@@ -1,7 +1,7 @@
 //! The loopback interface of the calling process's network namespace.
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use crate::fds::leave_to_exec;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::{io, os::fd::AsRawFd};
 
 /// Brings `lo` up, in a process that is about to run its program; it then has 127.0.0.1 and ::1 by itself. A new network namespace has it down.

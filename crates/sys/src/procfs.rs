@@ -59,6 +59,11 @@ impl Procfs {
         self.root.as_fd()
     }
 
+    /// The root's fd alone.
+    pub fn into_fd(self) -> OwnedFd {
+        self.root
+    }
+
     /// Opens a file, by a path relative to the root: `self/attr/exec`.
     pub fn open(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         // `self` is an ordinary link within the mount; the magic ones would lead out of it.

@@ -55,7 +55,7 @@ impl Files {
     pub(super) fn given(call: &Call<'_>) -> Result<Self> {
         let listening = match call.command {
             "exec" => 0,
-            _ => call.environment.listen_fds(std::process::id()),
+            _ => call.environment.listen_fds(std::process::id),
         };
         let extra: u32 = call.words.number("preserve-fds")?.unwrap_or(0);
         let count = listening.saturating_add(extra);
