@@ -19,6 +19,7 @@ impl Engine {
     /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
     pub fn doctor(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
+        self.images.mend(&mut self.state)?;
         let mut findings = self.images.doctor(&self.state, depth)?;
         self.check_containers(&mut findings)?;
         Ok(findings)

@@ -43,6 +43,8 @@ pub struct VolumeUsage {
 pub struct DiskUsage {
     /// Images, and what was fetched of images that are not whole yet.
     pub images: ImagesUsage,
+    /// How many artifacts there are, and the bytes that they hold and images do not.
+    pub artifacts: (usize, u64),
     /// Containers.
     pub containers: Vec<ContainerUsage>,
     /// Volumes.
@@ -56,7 +58,7 @@ impl DiskUsage {
     pub fn total(&self) -> u64 {
         let containers: u64 = self.containers.iter().map(|one| one.size).sum();
         let volumes: u64 = self.volumes.iter().map(|one| one.size).sum();
-        self.images.size + containers + volumes + self.state
+        self.images.size + self.artifacts.1 + containers + volumes + self.state
     }
 }
 
@@ -66,6 +68,7 @@ impl Engine {
         let mut meter = Meter::new();
         Ok(DiskUsage {
             images: self.images.usage(&self.state, &mut meter)?,
+            artifacts: self.images.artifacts_usage(&self.state, &mut meter)?,
             containers: self.containers_usage(&mut meter)?,
             volumes: self.volumes_usage(&mut meter)?,
             // Last: the meter has counted all the rest.

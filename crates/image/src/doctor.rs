@@ -4,7 +4,7 @@
 use crate::Images;
 use dhow_base::Result;
 use dhow_state::{
-    Owner, Read, State, blobs, images,
+    Owner, Read, State, artifacts, blobs, images,
     snapshots::{self, Phase},
 };
 use std::{
@@ -63,6 +63,7 @@ impl Images {
         self.survey_blobs(read, depth, &mut findings)?;
         self.survey_snapshots(read, &mut findings)?;
         survey_images(read, &mut findings)?;
+        survey_artifacts(read, &mut findings)?;
         Ok(findings)
     }
 
@@ -165,6 +166,18 @@ fn survey_images(read: &Read, findings: &mut BTreeSet<Finding>) -> Result<()> {
                 findings.insert(Finding::new(object(), "it has layers but no snapshots"));
             }
             (Ok(_), _) => {}
+        }
+    }
+    Ok(())
+}
+
+fn survey_artifacts(read: &Read, findings: &mut BTreeSet<Finding>) -> Result<()> {
+    for row in artifacts::list(read)? {
+        for blob in artifacts::blobs(read, &row.name)? {
+            if !blobs::is_present(read, &blob)? {
+                let object = format!("artifact {}", row.name);
+                findings.insert(Finding::new(object, format!("blob {blob} is not whole")));
+            }
         }
     }
     Ok(())

@@ -134,7 +134,7 @@ fn row_by_hex(read: &Read, text: &str, hex: &str) -> Result<Option<Row>> {
 }
 
 /// The hex digits of an id or digest, or of its beginning.
-fn by_hex(text: &str) -> Option<&str> {
+pub(crate) fn by_hex(text: &str) -> Option<&str> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     let is_hex = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (is_hex && !hex.is_empty() && hex.len() <= 64).then_some(hex)

@@ -18,6 +18,7 @@
 //! The crate joins the organs distribution, store, archive and snapshot with the rows of the state
 //! database. It starts no containers and prints nothing.
 
+mod artifact;
 mod convert;
 mod copy;
 mod create;
@@ -29,6 +30,7 @@ mod index;
 mod inspect;
 mod layer;
 mod layout;
+mod list;
 mod load;
 mod mend;
 #[cfg(test)]
@@ -54,6 +56,7 @@ mod tree;
 mod usage;
 mod workers;
 
+pub use artifact::{AddOptions, Artifact, ArtifactFile, Existing};
 pub use convert::{Dialect, Packing};
 pub use copy::{Copied, CopyOptions, MultiArch};
 pub use create::LocalImage;
@@ -66,6 +69,7 @@ pub use doctor::{Depth, Finding};
 pub use image::Image;
 pub use import::ImportOptions;
 pub use inspect::HistoryEntry;
+pub use list::{Annotation, Which};
 pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;
 pub use place::{Place, end::End};
@@ -130,6 +134,11 @@ impl Images {
     /// What the registry client wants the user to know, each thing once; to be asked after a pull.
     pub fn take_notices(&self) -> Vec<String> {
         self.client.get().map(Client::take_notices).unwrap_or_default()
+    }
+
+    /// How registries are reached where a command says nothing else.
+    pub(crate) fn registries(&self) -> &Registries {
+        &self.registries
     }
 
     fn snapshots(&self) -> Result<&Arc<dyn Snapshots>> {

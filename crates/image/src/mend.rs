@@ -31,6 +31,8 @@ pub struct Mended {
     pub snapshots: usize,
     /// Blobs that were removed.
     pub blobs: usize,
+    /// Artifacts whose fetching was given up.
+    pub artifacts: usize,
     /// Interrupted pulls that were given up.
     pub pulls: usize,
 }
@@ -38,13 +40,14 @@ pub struct Mended {
 impl Images {
     /// Mends what dead commands have left. One quick query where there is nothing.
     pub fn mend(&self, state: &mut State) -> Result<Mended> {
+        let artifacts = self.mend_artifacts(state)?;
         if !images::anything_unfinished(state.read())? {
-            return Ok(Mended::default());
+            return Ok(Mended { artifacts, ..Mended::default() });
         }
         let pulls = self.drop_pulls(state, |row, boot| {
             row.boot.as_deref() != Some(boot) || Moment::now().since(row.pulled) > PATIENCE
         })?;
-        Ok(Mended { pulls, ..self.sweep(state)? })
+        Ok(Mended { pulls, artifacts, ..self.sweep(state)? })
     }
 
     /// Gives up all interrupted pulls, however young; for those who want their space back.
@@ -88,7 +91,7 @@ impl Images {
         let me = Owner::current()?;
         let snapshots = self.sweep_snapshots(state, me)?;
         let blobs = self.sweep_blobs(state, me)?;
-        Ok(Mended { snapshots, blobs, pulls: 0 })
+        Ok(Mended { snapshots, blobs, ..Mended::default() })
     }
 
     fn sweep_snapshots(&self, state: &mut State, me: Owner) -> Result<usize> {

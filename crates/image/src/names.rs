@@ -7,7 +7,7 @@
 use crate::{Images, image::missing};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_distribution::Reference;
-use dhow_state::{State, events, images};
+use dhow_state::{State, events, images, lists};
 
 /// The registry of what was made here.
 const LOCAL: &str = "localhost";
@@ -76,6 +76,9 @@ impl Images {
             .write(|write| {
                 if images::find(write, &found.manifest)?.is_none() {
                     return Err(missing(image));
+                }
+                if lists::find(write, &target)?.is_some() {
+                    return Err(Error::new(Kind::Conflict, format!("{target} is a list")));
                 }
                 images::set_name(write, &target, &found.manifest)?;
                 events::record(write, "image", "tag", &target, "{}")

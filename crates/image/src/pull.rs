@@ -582,13 +582,16 @@ impl<'a> Pull<'a> {
 /// Forgets an image and condemns what nobody else holds.
 pub(crate) fn release(write: &Write<'_>, manifest: &Digest, owner: Owner) -> Result<()> {
     let held = images::delete(write, manifest)?;
-    for blob in &held.blobs {
-        blobs::condemn_orphan(write, blob, owner)?;
-    }
+    condemn_blobs(write, &held.blobs, owner)?;
     for number in &held.snapshots {
         snapshots::condemn_orphan(write, *number, owner)?;
     }
     Ok(())
+}
+
+/// Condemns those of these blobs that nobody holds.
+pub(crate) fn condemn_blobs(write: &Write<'_>, blobs: &[Digest], owner: Owner) -> Result<()> {
+    blobs.iter().try_for_each(|blob| blobs::condemn_orphan(write, blob, owner))
 }
 
 /// The positions whose layers count. A layer that comes again further up hides its own earlier
@@ -656,7 +659,7 @@ fn commit(
 }
 
 /// Makes everything on this file system survive a power cut, at once rather than file by file.
-fn sync(path: &std::path::Path) -> Result<()> {
+pub(crate) fn sync(path: &std::path::Path) -> Result<()> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())

@@ -12,6 +12,7 @@ use dhow_base::{Doing, Error, Kind, Result};
 use dhow_state::{
     Owner, State, Write, containers, events,
     images::{self, Image as Row},
+    lists,
 };
 
 /// What became of one image that was to be removed.
@@ -115,6 +116,10 @@ fn check_names(write: &Write<'_>, row: &Row) -> Result<()> {
 }
 
 fn check_unused(write: &Write<'_>, row: &Row) -> Result<()> {
+    if let Some(list) = lists::of_image(write, &row.manifest)?.first() {
+        return Err(Error::new(Kind::Conflict, format!("list {list} names it"))
+            .hint(format!("`dhow manifest rm {list}` removes the list")));
+    }
     let users = containers::list_of_image(write, &row.manifest)?;
     let Some(first) = users.first() else { return Ok(()) };
     let more =

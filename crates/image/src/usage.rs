@@ -6,7 +6,7 @@
 use crate::{Image, Images};
 use dhow_base::{Digest, Result, id::ContainerId, usage::Meter};
 use dhow_snapshot::Number;
-use dhow_state::{Read, State, blobs, containers, images, snapshots};
+use dhow_state::{Read, State, artifacts, blobs, containers, images, snapshots};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One thing that images share.
@@ -73,6 +73,18 @@ impl Images {
         usage.reclaimable = ledger.cost(|holders| holders.is_disjoint(&active));
         usage.interrupted = ledger.cost(|holders| holders.is_disjoint(&whole));
         Ok(usage)
+    }
+
+    /// Measures what artifacts hold and images do not: how many there are, and their bytes.
+    pub fn artifacts_usage(&self, state: &State, meter: &mut Meter) -> Result<(usize, u64)> {
+        let rows = artifacts::list(state.read())?;
+        let mut bytes = 0;
+        for row in &rows {
+            for blob in artifacts::blobs(state.read(), &row.name)? {
+                bytes += meter.measure(&self.store.path(&blob))?;
+            }
+        }
+        Ok((rows.len(), bytes))
     }
 
     /// Measures a container's changes. `meter` has counted them afterwards.

@@ -114,6 +114,12 @@ pub struct Platform {
     /// The version of the operating system (Windows images).
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
+    /// What the operating system must have (Windows images).
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// What the CPU must have; Docker's lists have it, OCI's reserve it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
     /// The CPU variant: `v7`, `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
@@ -134,6 +140,8 @@ impl Platform {
             architecture: architecture.to_owned(),
             os: "linux".to_owned(),
             os_version: None,
+            os_features: Vec::new(),
+            features: Vec::new(),
             variant,
         }
     }
@@ -170,6 +178,8 @@ impl Platform {
             architecture: architecture.to_owned(),
             os: os.to_owned(),
             os_version: None,
+            os_features: Vec::new(),
+            features: Vec::new(),
             variant: variant.or(implied).map(str::to_owned),
         })
     }
@@ -413,6 +423,8 @@ impl ImageConfig {
             architecture: self.architecture.clone(),
             os: self.os.clone(),
             os_version: None,
+            os_features: Vec::new(),
+            features: Vec::new(),
             variant: self.variant.clone(),
         }
     }

@@ -7,8 +7,8 @@
 //!             └───────────── want ───────────────────────┘
 //! ```
 //!
-//! What holds a blob is an image's reference to it (see [`crate::images`]), also while the image is
-//! still being pulled. A condemned blob may be wanted again before its file is gone; whoever
+//! What holds a blob is an image's or an artifact's reference to it (see [`crate::images`]), also while
+//! that is still being pulled. A condemned blob may be wanted again before its file is gone; whoever
 //! removes files therefore asks [`is_condemned`] once more when nobody else can write that file.
 
 use crate::{Owner, Read, Sql, Write, snapshots::OwnerColumns};
@@ -74,12 +74,13 @@ pub fn mark_present(write: &Write<'_>, digest: &Digest) -> Result<()> {
     Ok(())
 }
 
-/// Marks the blob for removal by `owner`, unless an image refers to it.
+/// Marks the blob for removal by `owner`, unless an image or artifact refers to it.
 pub fn condemn_orphan(write: &Write<'_>, digest: &Digest, owner: Owner) -> Result<()> {
     write
         .prepare_cached(
             "UPDATE blobs SET state = 'removing', owner_pid = ?2, owner_start = ?3 WHERE digest = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM image_blobs WHERE image_blobs.digest = ?1)",
+             AND NOT EXISTS (SELECT 1 FROM image_blobs WHERE image_blobs.digest = ?1) \
+             AND NOT EXISTS (SELECT 1 FROM artifact_blobs WHERE artifact_blobs.digest = ?1)",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -146,12 +147,13 @@ pub fn condemned(read: &Read) -> Result<Vec<Blob>> {
     many(read, "WHERE state = 'removing'", [])
 }
 
-/// The blobs that no image refers to and that nobody removes, which should not be.
+/// The blobs that no image or artifact refers to and that nobody removes, which should not be.
 pub fn orphans(read: &Read) -> Result<Vec<Blob>> {
     many(
         read,
         "WHERE state <> 'removing' AND NOT EXISTS \
-         (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest)",
+         (SELECT 1 FROM image_blobs WHERE image_blobs.digest = blobs.digest) AND NOT EXISTS \
+         (SELECT 1 FROM artifact_blobs WHERE artifact_blobs.digest = blobs.digest)",
         [],
     )
 }

@@ -24,10 +24,12 @@
 //! ("database is locked"); so a write waits on a `flock` first, which the kernel queues, and
 //! SQLite never sees two writers. Readers never wait.
 
+pub mod artifacts;
 pub mod blobs;
 pub mod containers;
 pub mod events;
 pub mod images;
+pub mod lists;
 mod owner;
 pub mod snapshots;
 pub mod volumes;
@@ -47,7 +49,7 @@ pub type Read = Connection;
 
 /// The tables, in the order in which versions added them. Version `n` of the file has the first
 /// `n` steps; a step is never changed once it has shipped.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// An open state database. One connection a process.
 #[derive(Debug)]

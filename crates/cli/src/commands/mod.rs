@@ -2,6 +2,7 @@
 //!
 //! No rules live here: a rule in a command is a rule that the other doors do not have.
 
+mod artifact;
 mod asked;
 mod attach;
 mod cleanup;
@@ -24,6 +25,7 @@ mod login;
 mod logout;
 mod logs;
 mod look;
+mod manifest;
 mod manifest_digest;
 mod ps;
 mod pull;
@@ -135,6 +137,37 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     ),
     Group::new(
+        "manifest",
+        "Work with lists of images for several platforms",
+        &[],
+        &[
+            Entry::new::<manifest::create::Create>(
+                "create",
+                "Make a list of images for several platforms",
+            ),
+            Entry::new::<manifest::add::Add>("add", "Add images to a list"),
+            Entry::new::<manifest::annotate::Annotate>(
+                "annotate",
+                "Change what a list says of one of its images",
+            ),
+            Entry::new::<manifest::exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is a list of this name",
+            ),
+            Entry::new::<manifest::inspect::Inspect>("inspect", "Show the document of a list"),
+            Entry::new::<manifest::push::Push>(
+                "push",
+                "Send a list and its images to a registry or another place",
+            ),
+            Entry::new::<manifest::remove::Remove>("remove", "Take an image out of a list"),
+            Entry::new::<manifest::rm::Rm>("rm", "Remove lists; their images stay"),
+        ],
+        [
+            |command| GROUPS[2].members(command, Switches::Plain),
+            |command| GROUPS[2].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
         "system",
         "Work with everything at once",
         &[],
@@ -150,8 +183,29 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
         ],
         [
-            |command| GROUPS[2].members(command, Switches::Plain),
-            |command| GROUPS[2].members(command, Switches::WithValues),
+            |command| GROUPS[3].members(command, Switches::Plain),
+            |command| GROUPS[3].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "artifact",
+        "Work with artifacts: files that registries keep",
+        &[],
+        &[
+            Entry::new::<artifact::add::Add>("add", "Make an artifact of files"),
+            Entry::new::<artifact::extract::Extract>("extract", "Write the files of an artifact"),
+            Entry::new::<artifact::inspect::Inspect>(
+                "inspect",
+                "Show all that is known of an artifact",
+            ),
+            Entry::new::<artifact::ls::Ls>("ls", "List artifacts"),
+            Entry::new::<artifact::pull::Pull>("pull", "Fetch an artifact from a registry"),
+            Entry::new::<artifact::push::Push>("push", "Send an artifact to a registry"),
+            Entry::new::<artifact::rm::Rm>("rm", "Remove artifacts"),
+        ],
+        [
+            |command| GROUPS[4].members(command, Switches::Plain),
+            |command| GROUPS[4].members(command, Switches::WithValues),
         ],
     ),
 ];

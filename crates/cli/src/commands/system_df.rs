@@ -89,6 +89,10 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
     let busy: u64 = used.clone().map(|one| one.size).sum();
     rows.push(row("Local Volumes", volumes.len(), used.count(), size, size - busy));
 
+    let (count, size) = usage.artifacts;
+    if count > 0 {
+        rows.push(row("Artifacts", count, count, size, 0));
+    }
     rows.push(row("State", 1, 1, usage.state, 0));
     rows
 }

@@ -139,6 +139,8 @@ impl Before {
             architecture: arch.clone().unwrap_or(host.architecture),
             variant: variant.clone(),
             os_version: None,
+            os_features: Vec::new(),
+            features: Vec::new(),
         })
     }
 }

@@ -3,11 +3,16 @@
 //! One program holds all of them, so that it is linked once. Each test has a dhow of its own, with
 //! private directories, and fails if it leaves anything behind.
 
+#[cfg(test)]
+mod artifact;
 mod bad_input;
 #[cfg(test)]
 mod bundle;
+#[cfg(test)]
 mod copy;
 mod crash;
+#[cfg(test)]
+mod crash_images;
 mod exec;
 mod exit_codes;
 #[cfg(test)]
@@ -27,6 +32,8 @@ mod journey;
 mod libraries;
 mod lists;
 mod logs;
+#[cfg(test)]
+mod manifest;
 mod registries;
 mod run;
 #[cfg(test)]

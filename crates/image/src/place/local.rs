@@ -24,19 +24,28 @@ use std::{
     sync::Arc,
 };
 
-/// Opens one of our images.
+/// Opens one of our images, lists or artifacts, in this order.
 pub(crate) fn open(images: &Images, state: &State, name: &str) -> Result<Opened> {
     let read = state.read();
-    let row = images.find_row(read, name)?.ok_or_else(|| missing(name))?;
-    if row.phase != Phase::Present {
-        return Err(missing(name));
-    }
+    let found = images.find_row(read, name)?.filter(|row| row.phase == Phase::Present);
+    let Some(row) = found else {
+        let other = match images.open_list(state, name)? {
+            Some(list) => Some(list),
+            None => images.open_artifact(state, name)?,
+        };
+        return other.ok_or_else(|| missing(name));
+    };
     let bytes = images.store().read(&row.manifest, MANIFEST_LIMIT_BYTES)?;
     let top = Descriptor::new(&row.media_type, row.manifest.clone(), bytes.len() as u64);
     let names = images::names(read, &row.manifest)?;
     let elsewhere = elsewhere(images, state, &top, &bytes, &names)?;
     let origin = Arc::new(Stored { store: images.store().clone(), elsewhere });
     Ok(Opened { names, ..Opened::new(top, bytes, origin) })
+}
+
+/// The blobs of our store, all of which are there.
+pub(crate) fn stored(store: &Store) -> Arc<dyn Origin> {
+    Arc::new(Stored { store: store.clone(), elsewhere: HashMap::new() })
 }
 
 /// Where blobs are that the store does not have, as far as that is known.

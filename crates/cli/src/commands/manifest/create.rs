@@ -1,0 +1,62 @@
+//! `manifest create`: a new list.
+
+use super::place;
+use crate::{
+    exit::SUCCESS,
+    flags::way::{OnlyWay, Way},
+    invocation::Invocation,
+    tree::Act,
+};
+use dhow_base::Result;
+use dhow_image::{Annotation, Which};
+
+/// Make a list of images for several platforms
+///
+/// Images are our own, or at places such as docker://NAME. Prints the list's digest.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Create {
+    /// The list's name
+    #[arg(value_name = "LIST")]
+    list: String,
+
+    /// Images that it has from the start
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+
+    /// Add all images of an index, not only the one for this machine
+    #[arg(short, long)]
+    all: bool,
+
+    /// Go on with a list that exists
+    #[arg(long)]
+    amend: bool,
+
+    #[command(flatten)]
+    way: OnlyWay,
+}
+
+impl Act for Create {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let way = Way::from(self.way);
+        let which = if self.all { Which::All } else { Which::One };
+        let mut engine = invocation.engine()?;
+        let (images, state) = engine.images();
+        let mut digest = images.create_list(state, &self.list, self.amend)?;
+        for image in &self.images {
+            let added = place(image, &way, (images, &*state), invocation).and_then(|end| {
+                images.add_to_list(state, &self.list, &end, which, &Annotation::default())
+            });
+            match added {
+                Ok(changed) => digest = changed,
+                // A list that could not be made as it was asked for is not made.
+                Err(error) if !self.amend => {
+                    images.remove_list(state, &self.list)?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        invocation.console.line(digest.as_str())?;
+        Ok(SUCCESS)
+    }
+}

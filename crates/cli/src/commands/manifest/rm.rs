@@ -1,0 +1,22 @@
+//! `manifest rm`: lists go, their images stay.
+
+use crate::{commands::several, invocation::Invocation, tree::Act};
+use dhow_base::Result;
+
+/// Remove lists; their images stay
+#[derive(clap::Args, Debug)]
+pub(crate) struct Rm {
+    /// The lists
+    #[arg(value_name = "LIST", required = true)]
+    lists: Vec<String>,
+}
+
+impl Act for Rm {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let mut engine = invocation.engine()?;
+        let (images, state) = engine.images();
+        several::each(invocation.console, &self.lists, |list| {
+            images.remove_list(state, list).map(|digest| Some(digest.to_string()))
+        })
+    }
+}

@@ -1,0 +1,392 @@
+//! Lists: indexes that are put together here, image by image, and then pushed.
+//!
+//! ```text
+//!  create ─▶ add, annotate, take out ─▶ push: a copy whose source is the list ─▶ remove
+//! ```
+//!
+//! A list is a row with the document as it would be sent; where each of its images is, ours or
+//! somebody else's, is written beside it. An image of ours stays while a list names it. What is
+//! elsewhere is fetched when the list is pushed, and goes from there to its destination.
+
+use crate::{
+    End, Images, Place,
+    image::missing,
+    names,
+    origin::{Opened, Origin, small_blob},
+    place::local,
+    plan::parse_manifest,
+};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
+use dhow_spec::image::{
+    CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Index, Platform, media_type,
+};
+use dhow_state::{
+    State, events, images,
+    lists::{self, List as Row, Member},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Read,
+    sync::Arc,
+};
+
+/// What is said of an image in a list; what is left out stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Annotation {
+    /// For which system.
+    pub os: Option<String>,
+    /// For which processor.
+    pub architecture: Option<String>,
+    /// For which kind of it.
+    pub variant: Option<String>,
+    /// For which version of the system.
+    pub os_version: Option<String>,
+    /// What the system must have.
+    pub os_features: Vec<String>,
+    /// What the processor must have.
+    pub features: Vec<String>,
+    /// Notes, by key.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Which images of an index are added.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Which {
+    /// The one for this machine.
+    One,
+    /// All.
+    All,
+}
+
+/// An image that is added: where it is, and what the list says of it.
+struct Entry {
+    descriptor: Descriptor,
+    source: Option<String>,
+}
+
+/// The images of a list, each at its own place.
+#[derive(Debug, Default)]
+struct Scattered {
+    manifests: HashMap<Digest, Vec<u8>>,
+    blobs: HashMap<Digest, Arc<dyn Origin>>,
+}
+
+impl Scattered {
+    fn add(&mut self, entry: &Descriptor, opened: &Opened) -> Result<()> {
+        let bytes = if opened.top.digest == entry.digest {
+            opened.bytes.clone()
+        } else {
+            opened.origin.manifest(entry)?
+        };
+        let Document::Manifest(manifest) = Document::parse(&bytes, &entry.media_type)? else {
+            let what = format!("manifest {} is an index within an index", entry.digest);
+            return Err(Error::new(Kind::Unsupported, what));
+        };
+        for blob in manifest.layers.into_iter().chain([manifest.config]) {
+            self.blobs.entry(blob.digest).or_insert_with(|| Arc::clone(&opened.origin));
+        }
+        self.manifests.insert(entry.digest.clone(), bytes);
+        Ok(())
+    }
+}
+
+impl Origin for Scattered {
+    fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>> {
+        let origin = self.blobs.get(&descriptor.digest).ok_or_else(|| {
+            let what = format!("no image of the list has blob {}", descriptor.digest);
+            Error::new(Kind::NotFound, what)
+        })?;
+        origin.blob(descriptor, offset)
+    }
+
+    fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
+        self.manifests.get(&descriptor.digest).cloned().ok_or_else(|| {
+            let what = format!("manifest {} is not in the list", descriptor.digest);
+            Error::new(Kind::NotFound, what)
+        })
+    }
+}
+
+impl Images {
+    /// Makes an empty list. One that is there is an error, unless it is to be `amended`.
+    pub fn create_list(&self, state: &mut State, name: &str, amended: bool) -> Result<Digest> {
+        let complete = local::stored_name(name)?;
+        let document = render(&empty())?;
+        state
+            .write(|write| {
+                if images::find_by_name(write, &complete)?.is_some() {
+                    return Err(taken("an image has this name"));
+                }
+                if lists::find(write, &complete)?.is_some() {
+                    return if amended { Ok(()) } else { Err(taken("that list exists")) };
+                }
+                lists::put(write, &complete, &document)?;
+                events::record(write, "manifest", "create", &complete, "{}")
+            })
+            .doing(|| format!("create list {name}"))?;
+        self.list_digest(state, name)
+    }
+
+    /// Adds an image, or the images of an index, to a list. `image` is reached as `end` says where
+    /// it names no image of ours.
+    pub fn add_to_list(
+        &self,
+        state: &mut State,
+        list: &str,
+        image: &End,
+        which: Which,
+        said: &Annotation,
+    ) -> Result<Digest> {
+        let row = self.list_row(state, list)?;
+        let mut entries = self
+            .entries(state, image, which)
+            .doing(|| format!("add {} to list {list}", image.place))?;
+        // What is said of one image is not said of all images of an index.
+        if let [only] = &mut entries[..] {
+            say(&mut only.descriptor, said);
+        }
+        self.change_list(state, &row.name, |write, index| {
+            for entry in &entries {
+                let digest = &entry.descriptor.digest;
+                let member = Member { manifest: digest.clone(), source: entry.source.clone() };
+                if entry.source.is_none() && images::find(write, digest)?.is_none() {
+                    // Removed by another command since it was found.
+                    return Err(missing(digest.as_str()));
+                }
+                lists::put_member(write, &row.name, &member)?;
+                index.manifests.retain(|own| own.digest != *digest);
+                index.manifests.push(entry.descriptor.clone());
+            }
+            Ok(())
+        })?;
+        self.list_digest(state, list)
+    }
+
+    /// Changes what a list says of one of its images, which is meant by its digest or, for one of
+    /// ours, by its name.
+    pub fn annotate_list(
+        &self,
+        state: &mut State,
+        list: &str,
+        image: &str,
+        said: &Annotation,
+    ) -> Result<Digest> {
+        let row = self.list_row(state, list)?;
+        let digest = self.meant(state, image)?;
+        self.change_list(state, &row.name, |_, index| {
+            let entry = index.manifests.iter_mut().find(|own| own.digest == digest);
+            say(entry.ok_or_else(|| not_in(image, list))?, said);
+            Ok(())
+        })?;
+        self.list_digest(state, list)
+    }
+
+    /// Takes an image out of a list.
+    pub fn take_from_list(&self, state: &mut State, list: &str, image: &str) -> Result<Digest> {
+        let row = self.list_row(state, list)?;
+        let digest = self.meant(state, image)?;
+        self.change_list(state, &row.name, |write, index| {
+            let before = index.manifests.len();
+            index.manifests.retain(|own| own.digest != digest);
+            if index.manifests.len() == before {
+                return Err(not_in(image, list));
+            }
+            lists::delete_member(write, &row.name, &digest)
+        })?;
+        self.list_digest(state, list)
+    }
+
+    /// The document of a list.
+    pub fn list_document(&self, state: &State, list: &str) -> Result<Vec<u8>> {
+        self.list_row(state, list).map(|row| row.document.into_bytes())
+    }
+
+    /// Is there a list of this name?
+    pub fn has_list(&self, state: &State, list: &str) -> Result<bool> {
+        Ok(self.find_list(state, list)?.is_some())
+    }
+
+    /// Removes a list; its images stay.
+    pub fn remove_list(&self, state: &mut State, list: &str) -> Result<Digest> {
+        let digest = self.list_digest(state, list)?;
+        let row = self.list_row(state, list)?;
+        state.write(|write| {
+            lists::delete(write, &row.name)?;
+            events::record(write, "manifest", "remove", &row.name, "{}")
+        })?;
+        Ok(digest)
+    }
+
+    /// A list as a place to copy from.
+    pub(crate) fn open_list(&self, state: &State, name: &str) -> Result<Option<Opened>> {
+        let Some(row) = self.find_list(state, name)? else { return Ok(None) };
+        let origin = self.scattered(state, &row)?;
+        let bytes = row.document.into_bytes();
+        let top = Descriptor::of(media_type::OCI_INDEX, &bytes);
+        Ok(Some(Opened { names: vec![row.name], ..Opened::new(top, bytes, Arc::new(origin)) }))
+    }
+
+    /// Opens the place of each image of a list.
+    fn scattered(&self, state: &State, row: &Row) -> Result<Scattered> {
+        let sources: HashMap<Digest, Option<String>> = lists::members(state.read(), &row.name)?
+            .into_iter()
+            .map(|member| (member.manifest, member.source))
+            .collect();
+        let mut scattered = Scattered::default();
+        for entry in parse(&row.document)?.manifests {
+            let place = match sources.get(&entry.digest) {
+                Some(Some(source)) => Place::parse(source)?,
+                Some(None) => Place::Local(entry.digest.to_string()),
+                None => {
+                    let what = format!("the list does not say where {} is", entry.digest);
+                    return Err(Error::new(Kind::Corrupt, what));
+                }
+            };
+            let end = End::new(place, self.registries().clone());
+            let opened = self.open_end(Some(state), &end, &Platform::host(), &self.scratch())?;
+            scattered.add(&entry, &opened).doing(|| format!("open {}", end.place))?;
+        }
+        Ok(scattered)
+    }
+
+    fn list_digest(&self, state: &State, list: &str) -> Result<Digest> {
+        self.list_row(state, list).map(|row| Digest::of(row.document.as_bytes()))
+    }
+
+    fn list_row(&self, state: &State, list: &str) -> Result<Row> {
+        self.find_list(state, list)?.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("no such list: {list}"))
+                .hint("`dhow manifest create` makes one")
+        })
+    }
+
+    fn find_list(&self, state: &State, list: &str) -> Result<Option<Row>> {
+        for name in names::candidates(list)? {
+            if let Some(row) = lists::find(state.read(), &name)? {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Changes a document and its rows in one transaction.
+    fn change_list(
+        &self,
+        state: &mut State,
+        name: &str,
+        change: impl FnOnce(&dhow_state::Write<'_>, &mut Index) -> Result<()>,
+    ) -> Result<()> {
+        state
+            .write(|write| {
+                let row = lists::find(write, name)?.ok_or_else(|| {
+                    Error::new(Kind::NotFound, "another command removed it meanwhile")
+                })?;
+                let mut index = parse(&row.document)?;
+                change(write, &mut index)?;
+                lists::put(write, name, &render(&index)?)
+            })
+            .doing(|| format!("change list {name}"))
+    }
+
+    /// The digest that a user means: itself, or that of one of our images.
+    fn meant(&self, state: &State, image: &str) -> Result<Digest> {
+        if let Ok(digest) = image.parse() {
+            return Ok(digest);
+        }
+        let row = self.find_row(state.read(), image)?.ok_or_else(|| missing(image))?;
+        Ok(row.manifest)
+    }
+
+    fn entries(&self, state: &State, image: &End, which: Which) -> Result<Vec<Entry>> {
+        let platform = Platform::host();
+        let opened = self.open_end(Some(state), image, &platform, &self.scratch())?;
+        let ours = image.place.is_local();
+        let source = |digest: &Digest| match (&image.place, &opened.reference) {
+            _ if ours => None,
+            (Place::Registry(_), Some(reference)) => {
+                let name = names::key(&reference.with_digest(digest.clone()));
+                Some(Place::Registry(name).to_string())
+            }
+            (place, _) => Some(place.to_string()),
+        };
+        let entry =
+            |descriptor: Descriptor| Entry { source: source(&descriptor.digest), descriptor };
+        match (Document::parse(&opened.bytes, &opened.top.media_type)?, which) {
+            (Document::Manifest(_), _) => {
+                let platform = platform_of(&opened.top, &opened.bytes, opened.origin.as_ref())?;
+                let mut descriptor = opened.top.clone();
+                descriptor.platform = Some(platform);
+                Ok(vec![entry(descriptor)])
+            }
+            (Document::Index(index), Which::All) => {
+                Ok(index.manifests.into_iter().map(entry).collect())
+            }
+            (Document::Index(index), Which::One) => {
+                Ok(vec![entry(index.choose(&platform)?.clone())])
+            }
+        }
+    }
+}
+
+fn taken(why: &str) -> Error {
+    Error::new(Kind::Conflict, why).hint("--amend goes on with a list that exists")
+}
+
+fn not_in(image: &str, list: &str) -> Error {
+    Error::new(Kind::NotFound, format!("{image} is not in list {list}"))
+        .hint("`dhow manifest inspect` shows what is")
+}
+
+fn empty() -> Index {
+    Index {
+        schema_version: 2,
+        media_type: Some(media_type::OCI_INDEX.to_owned()),
+        artifact_type: None,
+        manifests: Vec::new(),
+        subject: None,
+        annotations: BTreeMap::new(),
+    }
+}
+
+fn parse(document: &str) -> Result<Index> {
+    match Document::parse(document.as_bytes(), media_type::OCI_INDEX)? {
+        Document::Index(index) => Ok(*index),
+        Document::Manifest(_) => Err(Error::new(Kind::Corrupt, "the list's row holds no index")),
+    }
+}
+
+fn render(index: &Index) -> Result<String> {
+    serde_json::to_string(index)
+        .map_err(|error| Error::new(Kind::Internal, "write the list's document").because(error))
+}
+
+/// The platform that an image's configuration says.
+fn platform_of(top: &Descriptor, bytes: &[u8], origin: &dyn Origin) -> Result<Platform> {
+    let manifest = parse_manifest(top, bytes)?;
+    let config = small_blob(origin, &manifest.config, CONFIG_LIMIT_BYTES)?;
+    Ok(ImageConfig::parse(&config)?.platform())
+}
+
+fn say(entry: &mut Descriptor, said: &Annotation) {
+    let platform = entry.platform.get_or_insert_with(Platform::host);
+    let set = |field: &mut String, value: &Option<String>| {
+        if let Some(value) = value {
+            field.clone_from(value);
+        }
+    };
+    set(&mut platform.os, &said.os);
+    set(&mut platform.architecture, &said.architecture);
+    if said.variant.is_some() {
+        platform.variant.clone_from(&said.variant);
+    }
+    if said.os_version.is_some() {
+        platform.os_version.clone_from(&said.os_version);
+    }
+    if !said.os_features.is_empty() {
+        platform.os_features.clone_from(&said.os_features);
+    }
+    if !said.features.is_empty() {
+        platform.features.clone_from(&said.features);
+    }
+    entry.annotations.extend(said.annotations.clone());
+}
