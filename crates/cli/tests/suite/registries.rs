@@ -2,10 +2,12 @@
 
 use crate::fixture::with_box;
 use dhow_testkit::{
-    Access, Dhow, Registry, Transport, needs_root, needs_tool,
+    Access, Dhow, Registry, Transport,
+    image::{Compression, Image, Layout},
+    needs_root, needs_tool,
     registry::{PASSWORD, USER},
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, thread, time::Duration};
 
 fn log_in(dhow: &Dhow, registry: &Registry, file: &str, password: &str) -> dhow_testkit::Outcome {
     let arguments =
@@ -161,4 +163,34 @@ fn a_pull_asks_the_registry_when_it_is_told_to() {
 
     assert_eq!((never.code, always.code), (1, 1));
     assert_eq!(before, after, "what was here was asked for");
+}
+
+#[test]
+fn a_killed_push_leaves_nothing_here_and_the_next_one_succeeds() {
+    needs_root!();
+    needs_tool!("docker-registry");
+    let dhow = Dhow::new();
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let root = dhow.directory().join("large");
+    fs::create_dir(&root).unwrap();
+    for number in 0..4_u8 {
+        fs::write(root.join(number.to_string()), vec![number; 8 << 20]).unwrap();
+    }
+    let layout = Layout::new(&dhow.directory().join("layout")).unwrap();
+    let layer = layout.layer_of(&root, Compression::Plain).unwrap();
+    layout.tag_image(&Image::new([layer]), "large").unwrap();
+    drop(dhow.run(&["pull", "-q", &layout.reference("large")]).ok());
+    let name = |number: u64| registry.reference(&format!("large{number}:1"));
+
+    for number in 0..8 {
+        let mut push = dhow.command(&["push", "-q", "large", &name(number)]);
+        let mut child = push.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(number * number * 3));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        drop(dhow.run(&["doctor"]).ok());
+        drop(dhow.run(&["push", "-q", "large", &name(number)]).ok());
+        drop(dhow.run(&["push", "large", &name(number)]).ok().says("there already"));
+    }
 }
