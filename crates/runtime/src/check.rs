@@ -4,6 +4,7 @@
 //! Everything here holds before anything of a container exists, so a bad configuration costs one
 //! error and leaves nothing.
 
+use crate::hooks;
 use dhow_base::{Error, Kind, Result};
 use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec};
 use std::path::Path;
@@ -24,6 +25,7 @@ pub(crate) fn configuration(spec: &Spec) -> Result<()> {
             return Err(invalid("a mount has no destination"));
         }
     }
+    spec.hooks.as_ref().map_or(Ok(()), hooks::check)?;
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     names(spec, linux)?;
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn each_broken_promise_is_named() {
         type Break = fn(&mut Spec);
-        let cases: [(&str, Break); 15] = [
+        let cases: [(&str, Break); 16] = [
             ("ociVersion", |spec| spec.oci_version.clear()),
             ("root", |spec| spec.root = None),
             ("root.path", |spec| spec.root.as_mut().unwrap().path = "".into()),
@@ -148,6 +150,9 @@ mod tests {
                 spec.annotations.insert(String::new(), "x".to_owned());
             }),
             ("destination", |spec| spec.mounts[0].destination = "".into()),
+            ("poststop hook", |spec| {
+                spec.hooks.get_or_insert_default().poststop.push(Default::default());
+            }),
             ("hostname", |spec| {
                 spec.linux.as_mut().unwrap().namespaces.clear();
             }),

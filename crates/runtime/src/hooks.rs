@@ -82,14 +82,7 @@ impl<'a> Round<'a> {
 
 /// Checks all hooks, so that a bad one is found before the first has run.
 pub(crate) fn check(hooks: &Hooks) -> Result<()> {
-    let kinds = [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
-    ];
+    let kinds = hooks.kinds();
     for (name, hook) in
         kinds.iter().flat_map(|(name, list)| list.iter().map(move |hook| (name, hook)))
     {

@@ -66,6 +66,14 @@ impl Arch {
         Self::ALL.into_iter().find(|arch| arch.profile_name() == name)
     }
 
+    /// Every name that a profile may have, in alphabetical order.
+    pub fn profile_names() -> Vec<&'static str> {
+        let mut names: Vec<&str> =
+            Self::ALL.map(Self::profile_name).into_iter().chain(FOREIGN).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// As conditions of `seccomp.json` write it: Go's names, and `x86` and `x32`.
     pub(crate) fn go_name(self) -> &'static str {
         match self {

@@ -55,6 +55,14 @@ impl Flags {
     const SPEC_ALLOW: u32 = 1 << 2;
     const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
+    /// Those that a profile may name, in alphabetical order.
+    pub const NAMED: [(&str, Self); 4] = [
+        ("SECCOMP_FILTER_FLAG_LOG", Self { bits: Self::LOG }),
+        ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", Self { bits: Self::SPEC_ALLOW }),
+        ("SECCOMP_FILTER_FLAG_TSYNC", Self { bits: Self::TSYNC }),
+        ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", Self { bits: Self::WAIT_KILLABLE_RECV }),
+    ];
+
     /// `SECCOMP_FILTER_FLAG_…` as `seccomp(2)` takes them, without `NEW_LISTENER`, which the caller
     /// adds where [`Program::notifies`] says so.
     pub fn bits(self) -> u32 {
@@ -66,18 +74,10 @@ impl Flags {
     fn parse(names: &[String], notifies: bool) -> Result<Self> {
         let mut bits = if names.is_empty() { Self::SPEC_ALLOW } else { 0 };
         for name in names {
-            bits |= match name.as_str() {
-                "SECCOMP_FILTER_FLAG_TSYNC" => Self::TSYNC,
-                "SECCOMP_FILTER_FLAG_LOG" => Self::LOG,
-                "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => Self::SPEC_ALLOW,
-                "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => Self::WAIT_KILLABLE_RECV,
-                _ => {
-                    return Err(Error::new(
-                        Kind::Invalid,
-                        format!("use seccomp flag {name:?}: it is not known"),
-                    ));
-                }
-            };
+            let named = Self::NAMED.iter().find(|named| named.0 == name);
+            bits |= named.map(|named| named.1.bits).ok_or_else(|| {
+                Error::new(Kind::Invalid, format!("use seccomp flag {name:?}: it is not known"))
+            })?;
         }
         // The kernel refuses TSYNC with a listener, and WAIT_KILLABLE_RECV without one. Neither
         // means anything there: the container's init has one thread, and nobody is to be waited for.

@@ -33,6 +33,26 @@ pub fn load_with_listener(instructions: &[Instruction], flags: u32) -> io::Resul
     unsafe { fds::made(fd) }
 }
 
+/// Whether this kernel takes a flag (`SECCOMP_FILTER_FLAG_…`). It looks at the flags before it reads
+/// the program, so that a program which is nowhere tells; libseccomp asks in the same way. Some are
+/// good for filters with a listener only.
+pub fn takes_flag(flag: u32) -> bool {
+    let new_listener = u32::try_from(libc::SECCOMP_FILTER_FLAG_NEW_LISTENER).expect("a small flag");
+    [flag, flag | new_listener].into_iter().any(|flags| {
+        // SAFETY: the kernel refuses the flags, or else fails to read the program from address 0,
+        // which nobody can map. It loads nothing either way.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                flags,
+                std::ptr::null::<libc::sock_fprog>(),
+            )
+        };
+        result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    })
+}
+
 fn load_raw(instructions: &[Instruction], flags: u32) -> io::Result<libc::c_long> {
     let length =
         u16::try_from(instructions.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;

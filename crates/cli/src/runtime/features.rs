@@ -1,11 +1,15 @@
 //! `features`: what the runtime can do, as the specification's features document has it. It tells
 //! of this build, not of the machine; only `supportedFlags` asks the kernel.
+//!
+//! Every list here is the one that the reader of the configuration goes by, so that none can name
+//! what is not understood, or leave out what is.
 
 use super::{Call, Command, Touches, grammar::Stop};
 use crate::exit::{FAILURE, SUCCESS};
 use dhow_base::{Error, Kind, Result};
-use dhow_seccomp::Arch;
-use dhow_spec::runtime::{Action, NamespaceKind, OCI_VERSION, Operator};
+use dhow_seccomp::{Arch, Flags};
+use dhow_spec::runtime::{Action, Hooks, NamespaceKind, OCI_VERSION, Operator};
+use dhow_sys::filter;
 use serde_json::{Value, json};
 
 pub(super) const COMMAND: Command = Command {
@@ -23,41 +27,8 @@ pub(super) const COMMAND: Command = Command {
 /// The oldest version of the specification whose documents are read.
 const OCI_VERSION_MIN: &str = "1.0.0";
 
-const HOOKS: [&str; 6] =
-    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
-
-const ACTIONS: [Action; 9] = [
-    Action::Allow,
-    Action::Errno,
-    Action::Kill,
-    Action::KillProcess,
-    Action::KillThread,
-    Action::Log,
-    Action::Notify,
-    Action::Trace,
-    Action::Trap,
-];
-
-const OPERATORS: [Operator; 7] = [
-    Operator::Equal,
-    Operator::GreaterOrEqual,
-    Operator::Greater,
-    Operator::LessOrEqual,
-    Operator::Less,
-    Operator::MaskedEqual,
-    Operator::NotEqual,
-];
-
-/// Flags of filters, and the kernel that has them.
-const FILTER_FLAGS: [(&str, (u32, u32)); 4] = [
-    ("SECCOMP_FILTER_FLAG_LOG", (4, 14)),
-    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", (4, 17)),
-    ("SECCOMP_FILTER_FLAG_TSYNC", (3, 17)),
-    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", (5, 19)),
-];
-
 /// Annotations that change what the runtime does on the machine, not in the container.
-const UNSAFE_ANNOTATIONS: [&str; 1] = ["org.systemd.property."];
+const UNSAFE_ANNOTATIONS: [&str; 2] = ["org.criu.config", "org.systemd.property."];
 
 fn act(call: &Call<'_>) -> Result<u8> {
     let text = serde_json::to_string_pretty(&document()?).map_err(unwritten)?;
@@ -73,10 +44,10 @@ fn document() -> Result<Value> {
     Ok(json!({
         "ociVersionMin": OCI_VERSION_MIN,
         "ociVersionMax": OCI_VERSION,
-        "hooks": HOOKS,
+        "hooks": Hooks::default().kinds().map(|kind| kind.0),
         "mountOptions": dhow_runtime::mount_options(),
         "linux": {
-            "namespaces": sorted(&NamespaceKind::ALL)?,
+            "namespaces": namespaces()?,
             "capabilities": dhow_runtime::capability_names().collect::<Vec<_>>(),
             "cgroup": {
                 "v1": true,
@@ -85,7 +56,7 @@ fn document() -> Result<Value> {
                 "systemdUser": true,
                 "rdma": true,
             },
-            "seccomp": seccomp()?,
+            "seccomp": seccomp(),
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
@@ -105,35 +76,26 @@ fn memory_policy() -> Value {
     json!({"modes": modes, "flags": flags})
 }
 
-fn seccomp() -> Result<Value> {
-    let mut arches = Arch::ALL.map(Arch::profile_name);
-    arches.sort_unstable();
-    let kernel = kernel();
-    let supported = FILTER_FLAGS.iter().filter(|flag| kernel >= flag.1).map(|flag| flag.0);
-    Ok(json!({
+fn seccomp() -> Value {
+    let supported = Flags::NAMED.iter().filter(|named| filter::takes_flag(named.1.bits()));
+    json!({
         "enabled": true,
-        "actions": sorted(&ACTIONS)?,
-        "operators": sorted(&OPERATORS)?,
-        "archs": arches,
-        "knownFlags": FILTER_FLAGS.map(|flag| flag.0),
-        "supportedFlags": supported.collect::<Vec<_>>(),
-    }))
+        "actions": sorted(Action::WORDS),
+        "operators": sorted(Operator::WORDS),
+        "archs": Arch::profile_names(),
+        "knownFlags": Flags::NAMED.map(|named| named.0),
+        "supportedFlags": supported.map(|named| named.0).collect::<Vec<_>>(),
+    })
 }
 
-/// The words that the configuration has for these.
-fn sorted<T: serde::Serialize>(values: &[T]) -> Result<Vec<String>> {
-    let word = |value: &T| serde_json::from_value(serde_json::to_value(value)?);
-    let mut words: Vec<String> =
-        values.iter().map(word).collect::<serde_json::Result<_>>().map_err(unwritten)?;
+fn namespaces() -> Result<Vec<String>> {
+    let word = |kind| serde_json::from_value(serde_json::to_value(kind)?);
+    let words = NamespaceKind::ALL.into_iter().map(word).collect::<serde_json::Result<Vec<_>>>();
+    words.map(sorted).map_err(unwritten)
+}
+
+fn sorted<T: Clone + Ord>(words: impl AsRef<[T]>) -> Vec<T> {
+    let mut words = words.as_ref().to_vec();
     words.sort_unstable();
-    Ok(words)
-}
-
-/// The first two numbers of the running kernel's version.
-fn kernel() -> (u32, u32) {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|text| text.parse().ok());
-    let mut next = || numbers.next().flatten().unwrap_or(0);
-    (next(), next())
+    words
 }

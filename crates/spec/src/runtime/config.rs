@@ -254,6 +254,28 @@ pub struct Hooks {
     pub poststop: Vec<Hook>,
 }
 
+impl Hooks {
+    /// All of them, each kind with its name, in the order of a container's life.
+    pub fn kinds(&self) -> [(&'static str, &[Hook]); 6] {
+        let Self {
+            prestart,
+            create_runtime,
+            create_container,
+            start_container,
+            poststart,
+            poststop,
+        } = self;
+        [
+            ("prestart", prestart),
+            ("createRuntime", create_runtime),
+            ("createContainer", create_container),
+            ("startContainer", start_container),
+            ("poststart", poststart),
+            ("poststop", poststop),
+        ]
+    }
+}
+
 /// A program to run; it reads the container's state from standard input.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]

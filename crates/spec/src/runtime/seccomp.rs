@@ -60,60 +60,66 @@ pub struct Arg {
     pub op: Operator,
 }
 
-/// What happens to a call.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub enum Action {
-    /// The thread dies.
-    #[serde(rename = "SCMP_ACT_KILL")]
-    Kill,
-    /// The process dies.
-    #[serde(rename = "SCMP_ACT_KILL_PROCESS")]
-    KillProcess,
-    /// The thread dies.
-    #[serde(rename = "SCMP_ACT_KILL_THREAD")]
-    KillThread,
-    /// The thread gets SIGSYS.
-    #[serde(rename = "SCMP_ACT_TRAP")]
-    Trap,
-    /// The call fails with an errno.
-    #[serde(rename = "SCMP_ACT_ERRNO")]
-    Errno,
-    /// A tracer is asked.
-    #[serde(rename = "SCMP_ACT_TRACE")]
-    Trace,
-    /// The call goes on.
-    #[serde(rename = "SCMP_ACT_ALLOW")]
-    Allow,
-    /// The call goes on and is logged.
-    #[serde(rename = "SCMP_ACT_LOG")]
-    Log,
-    /// The listener is asked.
-    #[serde(rename = "SCMP_ACT_NOTIFY")]
-    Notify,
+/// An enum of the configuration's words, and the list of all of them: a variant cannot be left out
+/// of it.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+        pub enum $name {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// All of them, as the configuration writes them.
+            pub const WORDS: &[&str] = &[$($word),+];
+        }
+    };
 }
 
-/// How an argument is compared; unsigned, 64 bits.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
-pub enum Operator {
-    /// Not equal.
-    #[serde(rename = "SCMP_CMP_NE")]
-    NotEqual,
-    /// Less.
-    #[serde(rename = "SCMP_CMP_LT")]
-    Less,
-    /// Less or equal.
-    #[serde(rename = "SCMP_CMP_LE")]
-    LessOrEqual,
-    /// Equal.
-    #[serde(rename = "SCMP_CMP_EQ")]
-    Equal,
-    /// Greater or equal.
-    #[serde(rename = "SCMP_CMP_GE")]
-    GreaterOrEqual,
-    /// Greater.
-    #[serde(rename = "SCMP_CMP_GT")]
-    Greater,
-    /// `argument & value == value_two`.
-    #[serde(rename = "SCMP_CMP_MASKED_EQ")]
-    MaskedEqual,
+words! {
+    /// What happens to a call.
+    Action {
+        /// The thread dies.
+        Kill = "SCMP_ACT_KILL",
+        /// The process dies.
+        KillProcess = "SCMP_ACT_KILL_PROCESS",
+        /// The thread dies.
+        KillThread = "SCMP_ACT_KILL_THREAD",
+        /// The thread gets SIGSYS.
+        Trap = "SCMP_ACT_TRAP",
+        /// The call fails with an errno.
+        Errno = "SCMP_ACT_ERRNO",
+        /// A tracer is asked.
+        Trace = "SCMP_ACT_TRACE",
+        /// The call goes on.
+        Allow = "SCMP_ACT_ALLOW",
+        /// The call goes on and is logged.
+        Log = "SCMP_ACT_LOG",
+        /// The listener is asked.
+        Notify = "SCMP_ACT_NOTIFY",
+    }
+}
+
+words! {
+    /// How an argument is compared; unsigned, 64 bits.
+    Operator {
+        /// Not equal.
+        NotEqual = "SCMP_CMP_NE",
+        /// Less.
+        Less = "SCMP_CMP_LT",
+        /// Less or equal.
+        LessOrEqual = "SCMP_CMP_LE",
+        /// Equal.
+        Equal = "SCMP_CMP_EQ",
+        /// Greater or equal.
+        GreaterOrEqual = "SCMP_CMP_GE",
+        /// Greater.
+        Greater = "SCMP_CMP_GT",
+        /// `argument & value == value_two`.
+        MaskedEqual = "SCMP_CMP_MASKED_EQ",
+    }
 }
