@@ -16,7 +16,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its output is what tests read")]
 
 use dhow_base::{Error, Kind, Result};
-use dhow_runtime::shelf::{Creation, Force, Message, Reach, Shelf};
+use dhow_runtime::shelf::{Creation, Force, Message, Shelf};
 use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio};
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_sys::exec::Strings;
@@ -83,7 +83,7 @@ fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
         }
         ["start", id] => shelf.start(id)?,
         ["state", id] => println!("{}", shelf.state(id)?.1.status),
-        ["kill", id] => shelf.kill(id, Message::Signal(Signal::KILL), Reach::Init)?,
+        ["kill", id] => shelf.kill(id, Message::Signal(Signal::KILL))?,
         ["delete", id] => drop(shelf.delete(id, Force::Refuse)?),
         ["list"] => {
             for (record, state) in shelf.list()? {

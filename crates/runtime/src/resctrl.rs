@@ -196,6 +196,67 @@ impl Group {
     }
 }
 
+/// A change of what a container's group has, which the machine is able to do.
+#[derive(Debug)]
+pub(crate) struct GroupChange {
+    group: Group,
+    lines: Lines,
+}
+
+impl GroupChange {
+    /// Puts the schemata that are given into the configuration; nothing is written yet.
+    pub(crate) fn prepare(
+        id: &str,
+        asked: Option<&mut IntelRdt>,
+        l3: Option<&str>,
+        bandwidth: Option<&str>,
+    ) -> Result<Self> {
+        let root = match mounted() {
+            Err(error) if error.kind() == Kind::Unsupported => PathBuf::new(),
+            result => result?,
+        };
+        Self::prepare_below(&root, id, asked, l3, bandwidth)
+    }
+
+    fn prepare_below(
+        root: &Path,
+        id: &str,
+        asked: Option<&mut IntelRdt>,
+        l3: Option<&str>,
+        bandwidth: Option<&str>,
+    ) -> Result<Self> {
+        let can = |resource: &str| {
+            !root.as_os_str().is_empty() && root.join("info").join(resource).is_dir()
+        };
+        let refuse = |text: &str| Err(Error::new(Kind::Unsupported, text));
+        if l3.is_some() && !can("L3") {
+            return refuse("Intel RDT/CAT: l3 cache schema is not enabled");
+        }
+        if bandwidth.is_some() && !can("MB") {
+            return refuse("Intel RDT/MBA: memory bandwidth schema is not enabled");
+        }
+        let Some(asked) = asked else {
+            let text = "updating a non-existent Intel RDT configuration is not supported";
+            return Err(
+                Error::new(Kind::Conflict, text).hint("create the container with linux.intelRdt")
+            );
+        };
+        let given = |text: &str| Some(text.to_owned());
+        asked.l3_cache_schema = l3.map_or(asked.l3_cache_schema.take(), given);
+        asked.mem_bw_schema = bandwidth.map_or(asked.mem_bw_schema.take(), given);
+        Ok(Self { lines: Lines::of(asked)?, group: Group::named(root, id, asked)? })
+    }
+
+    /// Writes it. The kernel takes a line or refuses it, so that a failure changes little.
+    pub(crate) fn write(&self) -> Result<()> {
+        let Lines { combined, last } = &self.lines;
+        [combined, last]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .try_for_each(|text| self.group.write("schemata", text))
+    }
+}
+
 /// The group's name, where the configuration gives one.
 fn name(asked: &IntelRdt) -> Option<&str> {
     asked.clos_id.as_deref().filter(|name| !name.is_empty())
@@ -391,6 +452,33 @@ mod tests {
 
         assert!(error.one_line().contains("mon_groups/box"), "{}", error.one_line());
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_change_keeps_what_it_does_not_name() {
+        let root = tempfile::tempdir().unwrap();
+        let mut asked = rdt(None, Some("L3:0=f0"), Some("MB:0=20"));
+        drop(Group::make_below(root.path(), "box", &asked).unwrap());
+        let schemata = root.path().join("box/schemata");
+        std::fs::write(&schemata, "").unwrap();
+        let prepare = |asked: Option<&mut IntelRdt>, l3, bandwidth| {
+            GroupChange::prepare_below(root.path(), "box", asked, l3, bandwidth)
+        };
+
+        let refused = [(Some("L3:0=1"), None, "l3 cache"), (None, Some("MB:0=1"), "bandwidth")];
+        for (l3, bandwidth, says) in refused {
+            let error = prepare(Some(&mut asked), l3, bandwidth).unwrap_err();
+            assert!(error.one_line().contains(says), "{}", error.one_line());
+        }
+        std::fs::create_dir_all(root.path().join("info/L3")).unwrap();
+        std::fs::create_dir_all(root.path().join("info/MB")).unwrap();
+        assert_eq!(prepare(None, Some("L3:0=1"), None).unwrap_err().kind(), Kind::Conflict);
+        assert_eq!(asked, rdt(None, Some("L3:0=f0"), Some("MB:0=20")), "nothing has changed");
+        prepare(Some(&mut asked), None, Some("MB:0=70")).unwrap().write().unwrap();
+
+        assert_eq!(read(&schemata), "L3:0=f0\nMB:0=70\n");
+        assert_eq!(asked, rdt(None, Some("L3:0=f0"), Some("MB:0=70")));
+        assert!(prepare(Some(&mut asked), None, Some("L3:0=1")).is_err(), "no bandwidth");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::{
     handover::Handover,
     hooks::{Round, Subject, Who},
     init::hooks,
+    resctrl::GroupChange,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -34,9 +35,12 @@ use dhow_base::{
     file::{self, Durability},
 };
 use dhow_cgroup::{Cgroup, Driver};
-use dhow_spec::runtime::{MountPoint, NamespaceKind, Process, Resources, Spec, State, Status};
+use dhow_spec::runtime::{
+    Linux, MountPoint, NamespaceKind, Process, Resources, Spec, State, Status,
+};
 use dhow_sys::host_path::{LastLink, Place};
 use rustix::{
+    event::Timespec,
     fs::{Mode, OFlags},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
@@ -190,13 +194,47 @@ pub enum Message {
     Nothing,
 }
 
-/// Which processes a signal goes to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Reach {
-    /// The first one.
-    Init,
-    /// All in the cgroup.
-    All,
+/// What changes of a container's limits; the rest stays.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// What the cgroup limits.
+    pub resources: &'a Resources,
+    /// `linux.intelRdt.l3CacheSchema`.
+    pub l3_cache_schema: Option<&'a str>,
+    /// `linux.intelRdt.memBwSchema`.
+    pub mem_bw_schema: Option<&'a str>,
+}
+
+impl Change<'_> {
+    /// Changes the limits, and says how the configuration is by now.
+    fn apply(&self, cgroup: &Cgroup, record: &Record) -> Result<Linux> {
+        let mut linux = record.spec.linux.clone().unwrap_or_default();
+        let group = self.group(&record.id, &mut linux)?;
+        let before = linux.resources.take().unwrap_or_default();
+        let after = before.overlaid(self.resources);
+        let set = cgroup.update(&self.resources.with_quota_of(&after));
+        let set = set.and_then(|()| group.map_or(Ok(()), |change| change.write()));
+        if let Err(error) = set {
+            // Rules for devices were not in question, unless they were among what failed.
+            let devices =
+                if self.resources.devices.is_empty() { Vec::new() } else { before.devices };
+            // The failure that brought us here is the one to tell of.
+            let _kept = cgroup.update(&Resources { devices, ..before });
+            return Err(error);
+        }
+        linux.resources = Some(after);
+        Ok(linux)
+    }
+
+    /// The change of the share of caches and memory bandwidth, checked; what of it is not named
+    /// stays.
+    fn group(&self, id: &str, linux: &mut Linux) -> Result<Option<GroupChange>> {
+        let (l3, bandwidth) = (self.l3_cache_schema, self.mem_bw_schema);
+        if l3.is_none() && bandwidth.is_none() {
+            return Ok(None);
+        }
+        GroupChange::prepare(id, linux.intel_rdt.as_mut(), l3, bandwidth).map(Some)
+    }
 }
 
 /// Whether a container that runs may be deleted.
@@ -306,7 +344,8 @@ impl Shelf {
         write_pid(pid_file, container.init.pid)
     }
 
-    /// Runs the program of a created container.
+    /// Runs the program of a created container. Where a hook of the start fails, the container is
+    /// destroyed (runtime.md, Lifecycle, 7 and 9).
     pub fn start(&self, id: &str) -> Result<()> {
         let doing = || format!("start container {id}");
         let record = self.record(id).doing(doing)?;
@@ -324,17 +363,24 @@ impl Shelf {
             }
             result => result.doing(doing)?,
         };
-        container::start_dialled(socket).doing(doing)?;
-        if let Some(init) = record.init {
-            container::running(init.pid).map(drop).or_else(ended).doing(doing)?;
+        let ran = container::start_dialled(socket).and_then(|()| match record.init {
+            Some(init) => container::running(init.pid).map(drop).or_else(ended),
+            None => Ok(()),
+        });
+        let has_hooks = !hooks(&record.spec, |hooks| &hooks.start_container).is_empty();
+        // Its process ends where a hook fails. One that stays was started by somebody else.
+        if ran.is_err() && has_hooks && record.init.is_none_or(ends_soon) {
+            let _cleaned = self.delete(id, Force::Kill);
         }
+        ran.doing(doing)?;
         file::remove_if_there(&place.join("start")).doing(doing)?;
         let poststart = hooks(&record.spec, |hooks| &hooks.poststart);
         let round = Round::new("poststart", poststart, Some(&record.bundle));
         let who = record.init.map_or(Who::Nobody, |init| Who::Process(init.pid));
         subject(&record).run(&round, Status::Running, who).doing(doing).inspect_err(|_failed| {
-            // A container without what its hooks do for it must not go on.
-            let _stopped = end(&record);
+            // A container without what its hooks do for it must not go on. The failure that brought
+            // us here is the one to tell of.
+            let _cleaned = self.delete(id, Force::Kill);
         })
     }
 
@@ -368,9 +414,9 @@ impl Shelf {
         self.place(id)
     }
 
-    /// Sends a signal. A container whose processes share the machine's PID namespace has nobody
-    /// with whom they end, so there a kill is for all.
-    pub fn kill(&self, id: &str, message: Message, reach: Reach) -> Result<()> {
+    /// Sends a signal to the first process. A container whose processes share the machine's PID
+    /// namespace has nobody with whom they end, so there a kill is for all.
+    pub fn kill(&self, id: &str, message: Message) -> Result<()> {
         let number = match message {
             Message::Signal(signal) => signal.as_raw(),
             Message::Nothing => 0,
@@ -378,11 +424,9 @@ impl Shelf {
         let doing = || format!("send signal {number} to container {id}");
         let record = self.record(id).doing(doing)?;
         let is_kill = message == Message::Signal(Signal::KILL);
-        if let Message::Signal(signal) = message
-            && (reach == Reach::All || (is_kill && !has_own_pids(&record.spec)))
-        {
+        if is_kill && !has_own_pids(&record.spec) {
             match container::cgroup(id, &record.spec, &record.driver) {
-                Ok(cgroup) => return kill_all(&cgroup, signal).doing(doing),
+                Ok(cgroup) => return cgroup.kill_all().doing(doing),
                 // An ordinary user's container may have none.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) => return Err(error).doing(doing),
@@ -490,16 +534,17 @@ impl Shelf {
         self.cgroup(&record).and_then(|cgroup| cgroup.thaw()).doing(doing)
     }
 
-    /// Changes a container's limits.
-    pub fn update(&self, id: &str, resources: &Resources) -> Result<()> {
+    /// Changes a container's limits, and the record of them. On failure they are as they were, as
+    /// far as the record says how that was.
+    pub fn update(&self, id: &str, change: &Change<'_>) -> Result<()> {
         let doing = || format!("update container {id}");
-        let record = self.record(id).doing(doing)?;
-        match self.status(&record) {
-            Status::Creating | Status::Stopped => Err(not_running()).doing(doing),
-            Status::Created | Status::Running | Status::Paused => {
-                self.cgroup(&record).and_then(|cgroup| cgroup.update(resources)).doing(doing)
-            }
+        let mut record = self.record(id).doing(doing)?;
+        if matches!(self.status(&record), Status::Creating | Status::Stopped) {
+            return Err(not_running()).doing(doing);
         }
+        let changed = change.apply(&self.cgroup(&record).doing(doing)?, &record).doing(doing)?;
+        record.spec.linux = Some(changed);
+        self.write(&record).doing(doing)
     }
 
     /// The numbers of all processes of a container.
@@ -771,19 +816,6 @@ fn pidfd(init: Init) -> Option<OwnedFd> {
     init.is_alive().then_some(pidfd)
 }
 
-fn kill_all(cgroup: &Cgroup, signal: Signal) -> Result<()> {
-    if signal == Signal::KILL {
-        return cgroup.kill_all();
-    }
-    for pid in cgroup.processes()? {
-        match rustix::process::kill_process(pid, signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno).doing(|| format!("signal process {pid:?}")),
-        }
-    }
-    Ok(())
-}
-
 /// A short program can be gone before anybody looks; it ran all the same.
 fn ended(error: Error) -> Result<()> {
     if error.kind() == Kind::NotFound { Ok(()) } else { Err(error) }
@@ -797,10 +829,24 @@ fn end(record: &Record) -> Result<()> {
         Err(errno) => return Err(errno).doing(|| "kill its process"),
     }
     thaw_dying(record)?;
-    let mut polled = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
+    wait_for_end(&pidfd, None).map(drop)
+}
+
+/// How long the process of a failed start may take to be gone.
+const LAST_BREATH: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// Whether the process is gone, or is about to be.
+fn ends_soon(init: Init) -> bool {
+    let Some(pidfd) = pidfd(init) else { return true };
+    wait_for_end(&pidfd, Some(&LAST_BREATH)).unwrap_or(false)
+}
+
+/// Whether the process has ended by then.
+fn wait_for_end(pidfd: &OwnedFd, limit: Option<&Timespec>) -> Result<bool> {
+    let mut polled = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
     loop {
-        match rustix::event::poll(&mut polled, None) {
-            Ok(_) => return Ok(()),
+        match rustix::event::poll(&mut polled, limit) {
+            Ok(count) => return Ok(count > 0),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).doing(|| "wait for its process"),
         }

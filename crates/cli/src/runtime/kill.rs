@@ -6,7 +6,7 @@ use super::{
 };
 use crate::exit::{FAILURE, SUCCESS};
 use dhow_base::{Kind, Result};
-use dhow_runtime::shelf::{Message, Reach};
+use dhow_runtime::shelf::Message;
 
 pub(super) const COMMAND: Command = Command {
     name: "kill",
@@ -21,13 +21,12 @@ pub(super) const COMMAND: Command = Command {
 };
 
 const FLAGS: [Flag; 1] =
-    [switch("all", "a", "Send it to all processes; that there is none is no failure")];
+    [switch("all", "a", "Obsolete: only that there is no process is no failure with it")];
 
 fn act(call: &Call<'_>) -> Result<u8> {
     let text = call.words.arguments.get(1).map_or("SIGTERM", String::as_str);
-    let reach = if call.words.is_on("all") { Reach::All } else { Reach::Init };
-    match call.shelf.kill(call.words.id()?, message(text)?, reach) {
-        Err(error) if reach == Reach::All && error.kind() == Kind::Conflict => Ok(SUCCESS),
+    match call.shelf.kill(call.words.id()?, message(text)?) {
+        Err(error) if call.words.is_on("all") && error.kind() == Kind::Conflict => Ok(SUCCESS),
         result => result.map(|()| SUCCESS),
     }
 }

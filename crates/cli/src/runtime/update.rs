@@ -2,10 +2,11 @@
 
 use super::{
     Call, Command, Touches,
-    grammar::{Flag, Stop, Words, bad, misused, value},
+    grammar::{Flag, Stop, Words, bad, value},
 };
 use crate::exit::{FAILURE, SUCCESS};
 use dhow_base::{Doing, Error, Kind, Result, file, size::parse_bytes};
+use dhow_runtime::shelf::Change;
 use dhow_spec::runtime::{BlockIo, Cpu, Memory, Pids, Resources};
 use rustix::fd::AsFd;
 use std::path::Path;
@@ -58,10 +59,14 @@ fn act(call: &Call<'_>) -> Result<u8> {
         Some(from) => read(from)?,
         None => of_flags(&call.words)?,
     };
-    refuse_rdt(&call.words)?;
     forget_kernel_memory(&mut resources, call);
     follow(&mut resources);
-    call.shelf.update(id, &resources).map(|()| SUCCESS)
+    let change = Change {
+        resources: &resources,
+        l3_cache_schema: call.words.filled("l3-cache-schema"),
+        mem_bw_schema: call.words.filled("mem-bw-schema"),
+    };
+    call.shelf.update(id, &change).map(|()| SUCCESS)
 }
 
 fn read(from: &str) -> Result<Resources> {
@@ -116,20 +121,6 @@ fn bytes(words: &Words, flag: &'static str) -> Result<Option<i64>> {
         i64::try_from(bytes).map_err(|_| bad(flag, text, "too large"))
     };
     words.filled(flag).map(parse).transpose()
-}
-
-/// Whose machine has no such thing must hear of it; where it has, a container must have been made
-/// with a class of its own.
-fn refuse_rdt(words: &Words) -> Result<()> {
-    let named = ["l3-cache-schema", "mem-bw-schema"].into_iter();
-    let Some(flag) = named.into_iter().find(|flag| words.filled(flag).is_some()) else {
-        return Ok(());
-    };
-    let text = match flag {
-        "l3-cache-schema" => "Intel RDT/CAT: l3 cache schema is not enabled",
-        _ => "Intel RDT/MBA: memory bandwidth schema is not enabled",
-    };
-    Err(misused(text).kinded(Kind::Unsupported))
 }
 
 /// Kernels count the memory that they use for a container as its own, and limit it with the rest.

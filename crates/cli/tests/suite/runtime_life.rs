@@ -162,6 +162,61 @@ fn a_kill_is_for_all_where_processes_do_not_end_with_the_first() {
     assert!(need::eventually(SOON, || pids().is_empty().then_some(())).is_some(), "{:?}", pids());
 }
 
+/// As in runc since 1.3: a signal that is no kill is the first process's, whatever `--all` says.
+#[test]
+fn all_is_about_a_container_that_has_ended() {
+    needs_root!();
+    let script = "trap 'echo first' USR1; (trap 'echo second' USR1; while :; do sleep 0.05; done) & \
+        echo ready; while :; do sleep 0.05; done";
+    let bundle = Bundle::new(&["sh", "-c", script]);
+    dhow_testkit::needs!(bundle.is_ours(), "our own runtime");
+    bundle.change(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "pid");
+    });
+    let id = bundle.id.as_str();
+    bundle.start();
+    let printed = |text: &str| {
+        let there = need::eventually(SOON, || bundle.printed().contains(text).then_some(()));
+        assert!(there.is_some(), "{text} is not in {:?}", bundle.printed());
+    };
+    printed("ready");
+
+    drop(bundle.run(&["kill", "--all", id, "USR1"]).ok());
+    printed("first");
+    drop(bundle.run(&["kill", id, "KILL"]).ok());
+    bundle.wait_for("stopped");
+
+    assert!(!bundle.printed().contains("second"), "{:?}", bundle.printed());
+    // A kill finds all that is left in the cgroup, also after the first process's end; where there
+    // is nobody, it is no failure with `--all`.
+    drop(bundle.run(&["kill", "--all", id, "KILL"]).ok());
+    drop(bundle.run(&["kill", "--all", id, "TERM"]).ok());
+    drop(bundle.run(&["kill", id, "TERM"]).exits(1).says("container not running"));
+}
+
+/// Whoever shares the machine's PID namespace may outlive the first process, but not the container.
+#[test]
+fn a_deletion_ends_what_has_outlived_the_first_process() {
+    needs_root!();
+    let bundle = Bundle::new(&["sh", "-c", "sleep 1000 & echo $!"]);
+    bundle.change(|config| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "pid");
+    });
+    bundle.start();
+    bundle.wait_for("stopped");
+    let pid = bundle.printed().trim().to_owned();
+    let is_there = || fs::exists(format!("/proc/{pid}/ns")).unwrap_or(false);
+    assert!(is_there(), "{pid} ended with the first process");
+
+    drop(bundle.run(&["delete", "--force", &bundle.id]).ok());
+
+    assert!(need::eventually(SOON, || (!is_there()).then_some(())).is_some(), "{pid} is left");
+    drop(bundle.run(&["delete", &bundle.id]).exits(1).says("does not exist"));
+    drop(bundle.run(&["delete", "--force", &bundle.id]).ok());
+}
+
 #[test]
 fn run_leaves_a_container_where_it_shall() {
     needs_root!();

@@ -62,6 +62,39 @@ fn limits_change_by_flags() {
     }
 }
 
+/// The record says what was set last, so that a later change, and whoever reads it, sees that.
+#[test]
+fn the_record_has_the_limits_that_were_changed() {
+    needs_root!();
+    needs!(has_legacy(), "version 1's controllers");
+    let bundle = Bundle::new(&["sleep", "100"]);
+    needs!(bundle.is_ours(), "our own runtime");
+    bundle.change(|config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20, "swap": 96 << 20});
+        config["linux"]["resources"]["cpu"] = json!({"quota": 20_000, "period": 50_000});
+    });
+    bundle.start();
+    let recorded = || {
+        let path = bundle.records().join(&bundle.id).join("state.json");
+        let record: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        record["spec"]["linux"]["resources"].clone()
+    };
+    let before = recorded();
+
+    drop(bundle.run(&["update", "--memory", "32m", "--cpu-quota", "30000", &bundle.id]).ok());
+
+    let after = recorded();
+    assert_eq!(after["memory"], json!({"limit": 32 << 20, "swap": 96 << 20}));
+    assert_eq!(after["cpu"], json!({"quota": 30_000, "period": 50_000}));
+    assert_eq!(after["devices"], before["devices"]);
+    assert_eq!(bundle.status(), "running");
+    // The second of these is refused by the kernel, so the first is taken back, and none recorded.
+    let refused = ["update", "--cpu-quota", "40000", "--cpuset-cpus", "9999", &bundle.id];
+    drop(bundle.run(&refused).exits(1).says("cpuset.cpus"));
+    assert_eq!(recorded(), after);
+    assert_eq!(limit(&bundle, "cpu", "cpu.cfs_quota_us"), "30000");
+}
+
 #[test]
 fn limits_change_by_a_file_and_by_standard_input() {
     needs_root!();

@@ -36,6 +36,85 @@ pub struct Resources {
     pub rdma: BTreeMap<String, Rdma>,
 }
 
+impl Resources {
+    /// These limits with others over them: what the others name counts, the rest stays. Rules for
+    /// devices are taken or left as a whole, since their order counts.
+    #[must_use]
+    pub fn overlaid(&self, over: &Self) -> Self {
+        let mut all = self.clone();
+        all.unified.extend(over.unified.clone());
+        if !over.devices.is_empty() {
+            all.devices.clone_from(&over.devices);
+        }
+        lay(&mut all.memory, over.memory.as_ref(), Memory::lay);
+        lay(&mut all.cpu, over.cpu.as_ref(), Cpu::lay);
+        lay(&mut all.pids, over.pids.as_ref(), Pids::lay);
+        lay(&mut all.block_io, over.block_io.as_ref(), BlockIo::lay);
+        put(&mut all.hugepage_limits, &over.hugepage_limits, |old, new| {
+            old.page_size == new.page_size
+        });
+        lay(&mut all.network, over.network.as_ref(), Network::lay);
+        for (device, limit) in &over.rdma {
+            all.rdma.entry(device.clone()).or_default().lay(limit);
+        }
+        all
+    }
+
+    /// A processor's quota and its period mean something together only: where one of them is named,
+    /// the other is `all`'s.
+    #[must_use]
+    pub fn with_quota_of(&self, all: &Self) -> Self {
+        let mut whole = self.clone();
+        if let (Some(cpu), Some(all)) = (&mut whole.cpu, &all.cpu)
+            && (cpu.quota.is_some() || cpu.period.is_some())
+        {
+            cpu.quota = cpu.quota.or(all.quota);
+            cpu.period = cpu.period.or(all.period);
+        }
+        whole
+    }
+}
+
+fn lay<T: Clone + Default>(under: &mut Option<T>, over: Option<&T>, merge: fn(&mut T, &T)) {
+    if let Some(over) = over {
+        merge(under.get_or_insert_default(), over);
+    }
+}
+
+/// Replaces the entries that are about the same thing, and adds the others.
+fn put<T: Clone>(under: &mut Vec<T>, over: &[T], same: fn(&T, &T) -> bool) {
+    for new in over {
+        match under.iter_mut().find(|old| same(old, new)) {
+            Some(old) => old.clone_from(new),
+            None => under.push(new.clone()),
+        }
+    }
+}
+
+/// Limits whose fields are all options: those that are named lie over those that were.
+macro_rules! lay_fields {
+    ($($name:ident { $($field:ident),+ })+) => { $(
+        impl $name {
+            fn lay(&mut self, over: &Self) {
+                let Self { $($field),+ } = over;
+                $(if $field.is_some() {
+                    self.$field.clone_from($field);
+                })+
+            }
+        }
+    )+ };
+}
+
+lay_fields! {
+    Memory {
+        limit, reservation, swap, kernel, kernel_tcp, swappiness, disable_oom_killer,
+        use_hierarchy, check_before_update
+    }
+    Cpu { shares, quota, burst, period, realtime_runtime, realtime_period, cpus, mems, idle }
+    Pids { limit }
+    Rdma { hca_handles, hca_objects }
+}
+
 /// A rule for devices.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
@@ -163,6 +242,23 @@ impl BlockIo {
     pub fn given_weight(&self) -> Option<u16> {
         self.weight.filter(|weight| *weight != 0)
     }
+
+    fn lay(&mut self, over: &Self) {
+        self.weight = over.given_weight().or(self.weight);
+        self.leaf_weight = over.leaf_weight.or(self.leaf_weight);
+        put(&mut self.weight_device, &over.weight_device, |old, new| {
+            (old.major, old.minor) == (new.major, new.minor)
+        });
+        let pairs = [
+            (&mut self.throttle_read_bps_device, &over.throttle_read_bps_device),
+            (&mut self.throttle_write_bps_device, &over.throttle_write_bps_device),
+            (&mut self.throttle_read_iops_device, &over.throttle_read_iops_device),
+            (&mut self.throttle_write_iops_device, &over.throttle_write_iops_device),
+        ];
+        for (under, over) in pairs {
+            put(under, over, |old, new| (old.major, old.minor) == (new.major, new.minor));
+        }
+    }
 }
 
 /// A device's weight.
@@ -215,6 +311,13 @@ pub struct Network {
     pub priorities: Vec<InterfacePriority>,
 }
 
+impl Network {
+    fn lay(&mut self, over: &Self) {
+        self.class_id = over.class_id.or(self.class_id);
+        put(&mut self.priorities, &over.priorities, |old, new| old.name == new.name);
+    }
+}
+
 /// An interface's priority.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
@@ -235,4 +338,55 @@ pub struct Rdma {
     /// Objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hca_objects: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Resources {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_a_change_names_counts_and_the_rest_stays() {
+        let before = parse(
+            r#"{"unified":{"memory.high":"1","cpu.idle":"0"},
+                "devices":[{"allow":false,"access":"rwm"}],
+                "memory":{"limit":7,"swap":9},"cpu":{"quota":5,"period":10,"cpus":"0"},
+                "blockIO":{"weight":10,"throttleReadBpsDevice":[{"major":8,"minor":0,"rate":1}]},
+                "hugepageLimits":[{"pageSize":"2MB","limit":1}],
+                "network":{"classID":1,"priorities":[{"name":"lo","priority":1}]},
+                "rdma":{"a":{"hcaHandles":1}}}"#,
+        );
+        let change = parse(
+            r#"{"unified":{"memory.high":"2"},"memory":{"limit":8},"cpu":{"quota":6},
+                "pids":{"limit":3},
+                "blockIO":{"weight":0,"throttleReadBpsDevice":[
+                    {"major":8,"minor":0,"rate":2},{"major":9,"minor":0,"rate":3}]},
+                "hugepageLimits":[{"pageSize":"1GB","limit":2}],
+                "network":{"priorities":[{"name":"lo","priority":2}]},
+                "rdma":{"a":{"hcaObjects":2},"b":{"hcaHandles":3}}}"#,
+        );
+
+        let after = before.overlaid(&change);
+
+        let expected = parse(
+            r#"{"unified":{"memory.high":"2","cpu.idle":"0"},
+                "devices":[{"allow":false,"access":"rwm"}],
+                "memory":{"limit":8,"swap":9},"cpu":{"quota":6,"period":10,"cpus":"0"},
+                "pids":{"limit":3},
+                "blockIO":{"weight":10,"throttleReadBpsDevice":[
+                    {"major":8,"minor":0,"rate":2},{"major":9,"minor":0,"rate":3}]},
+                "hugepageLimits":[{"pageSize":"2MB","limit":1},{"pageSize":"1GB","limit":2}],
+                "network":{"classID":1,"priorities":[{"name":"lo","priority":2}]},
+                "rdma":{"a":{"hcaHandles":1,"hcaObjects":2},"b":{"hcaHandles":3}}}"#,
+        );
+        assert_eq!(after, expected);
+        assert_eq!(before.overlaid(&Resources::default()), before);
+        assert_eq!(Resources::default().overlaid(&change).memory, change.memory);
+        let cpu = change.with_quota_of(&after).cpu.unwrap();
+        assert_eq!((cpu.quota, cpu.period, cpu.cpus), (Some(6), Some(10), None));
+        assert_eq!(parse("{}").with_quota_of(&after), parse("{}"));
+    }
 }
