@@ -11,7 +11,10 @@
 //! refuses before it touches one (`lo`, a name that is taken): so a refused device stays up and
 //! keeps its addresses. What moves loses both, and gets the lasting, global addresses again. When
 //! the container ends, the kernel decides: a physical device goes back to the host, a virtual one is
-//! destroyed.
+//! destroyed. Routes are configuration, which the specification leaves to others: they stay away.
+//!
+//! A name that ends with `%d` is a pattern, from which the kernel makes a name that is free. Such a
+//! device gets a number of our choice, by which it is found again.
 
 use crate::namespaces;
 use dhow_base::{Doing, Error, Kind, Result};
@@ -92,6 +95,9 @@ fn refuse_same(own: &OwnedFd, other: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
+/// What a name inside that is to be made from a pattern ends with.
+const PATTERN: &str = "%d";
+
 /// A name that the kernel takes as it is; one with `%` in it would be a pattern.
 fn check_name(name: &str) -> Result<()> {
     let is_bad = |byte: u8| matches!(byte, b'/' | b':' | b'%' | 0) || byte.is_ascii_whitespace();
@@ -113,7 +119,9 @@ impl Moved {
         for (outside, asked) in devices {
             let inside = asked.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(outside);
             check_name(outside)?;
-            check_name(inside)?;
+            let is_pattern = inside.ends_with(PATTERN);
+            // Whatever number the kernel puts there, it finds out itself whether that fits.
+            check_name(inside.strip_suffix(PATTERN).unwrap_or(inside))?;
             let doing = || format!("find network device {outside}");
             let link =
                 self.outside.route.link(outside).doing(doing).map_err(|error| {
@@ -122,7 +130,7 @@ impl Moved {
                         _ => error,
                     }
                 })?;
-            if !taken.insert(inside) || self.is_inside(inside) {
+            if !is_pattern && (!taken.insert(inside) || self.is_inside(inside)) {
                 let text = format!("move network device {outside} to {inside}: the name is taken");
                 return Err(Error::new(Kind::AlreadyExists, text));
             }
@@ -143,10 +151,8 @@ impl Moved {
         self.inside.route.link(name).is_ok()
     }
 
-    fn take(&mut self, device: Device, link: Link) -> Result<()> {
-        let handed =
-            self.outside.route.hand_over(link, self.inside.namespace.as_fd(), &device.inside);
-        if let Err(error) = handed {
+    fn take(&mut self, mut device: Device, link: Link) -> Result<()> {
+        if let Err(error) = self.hand_over(&mut device, link) {
             // It may have arrived under its old name and been refused the new one only.
             if device.is_known_inside && self.is_inside(&device.outside) {
                 self.devices.push(device);
@@ -160,6 +166,19 @@ impl Moved {
             self.inside.route.add_address(link, address).doing(|| "give it its addresses again")?;
         }
         self.inside.route.bring_up(link).doing(|| "bring it up")
+    }
+
+    /// Where the name is a pattern, it is afterwards what the kernel has made of it.
+    fn hand_over(&self, device: &mut Device, link: Link) -> std::io::Result<()> {
+        let (outside, inside) = (&self.outside.route, &self.inside);
+        if !device.inside.ends_with(PATTERN) {
+            return outside.hand_over(link, inside.namespace.as_fd(), &device.inside);
+        }
+        // Who makes devices in a namespace that is joined may be quicker; the kernel then refuses.
+        let index = inside.route.largest_index()?.max(link.index).saturating_add(1);
+        outside.hand_over_as(link, inside.namespace.as_fd(), &device.inside, index)?;
+        device.inside = inside.route.name_of(index)?;
+        Ok(())
     }
 
     /// Brings the devices back, as they were. That one does not come is of no use to anybody: the

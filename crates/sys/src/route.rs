@@ -6,7 +6,7 @@
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
@@ -93,6 +93,27 @@ impl Route {
         Ok(Link { index: i32::try_from(index).map_err(|_| broken())?, is_up })
     }
 
+    /// The largest number that a device has in this namespace.
+    pub fn largest_index(&self) -> io::Result<i32> {
+        let dump = libc::NLM_F_DUMP;
+        let answers = self.ask(Request::new(libc::RTM_GETLINK, dump, &link_head(0, 0, 0)))?;
+        let links = answers.iter().filter(|answer| answer.kind == libc::RTM_NEWLINK);
+        let largest = links.filter_map(|answer| number(&answer.body, 4)).max().unwrap_or(0);
+        i32::try_from(largest).map_err(|_| broken())
+    }
+
+    /// The name of the device of this number.
+    pub fn name_of(&self, index: i32) -> io::Result<String> {
+        let answers = self.ask(Request::new(libc::RTM_GETLINK, 0, &link_head(index, 0, 0)))?;
+        let found = answers.iter().find(|answer| answer.kind == libc::RTM_NEWLINK);
+        let body = found.map(|answer| answer.body.as_slice()).unwrap_or_default();
+        let (_, name) = attributes(body.get(LINK_HEAD..).unwrap_or_default())
+            .find(|attribute| attribute.0 == libc::IFLA_IFNAME)
+            .ok_or_else(broken)?;
+        let name = CStr::from_bytes_until_nul(name).map_err(|_| broken())?;
+        Ok(name.to_string_lossy().into_owned())
+    }
+
     /// The addresses of a device.
     pub fn addresses(&self, link: Link) -> io::Result<Vec<Address>> {
         let dump = libc::NLM_F_DUMP;
@@ -108,9 +129,34 @@ impl Route {
     /// Hands a device over to the namespace behind `namespace`, under a name. The kernel takes it
     /// down on the way, and its addresses away.
     pub fn hand_over(&self, link: Link, namespace: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        self.hand(link, namespace, name, None)
+    }
+
+    /// As [`hand_over`](Self::hand_over), under a number of the caller's choice there, by which it
+    /// is found whatever name it gets: one that ends with `%d` is a pattern. Linux 5.13.
+    pub fn hand_over_as(
+        &self,
+        link: Link,
+        namespace: BorrowedFd<'_>,
+        name: &str,
+        index: i32,
+    ) -> io::Result<()> {
+        self.hand(link, namespace, name, Some(index))
+    }
+
+    fn hand(
+        &self,
+        link: Link,
+        namespace: BorrowedFd<'_>,
+        name: &str,
+        index: Option<i32>,
+    ) -> io::Result<()> {
         let mut request = Request::new(libc::RTM_NEWLINK, 0, &link_head(link.index, 0, 0));
         request.attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
         request.name(name)?;
+        if let Some(index) = index {
+            request.attribute(libc::IFLA_NEW_IFINDEX, &index.to_ne_bytes());
+        }
         self.ask(request).map(drop)
     }
 
@@ -233,20 +279,25 @@ fn link_head(index: i32, flags: u32, change: u32) -> [u8; LINK_HEAD] {
 fn parse_address(body: &[u8]) -> Option<Address> {
     let &[family, prefix, flags, scope] = body.first_chunk::<4>()?;
     let mut address = Address { family, prefix, scope, flags: flags.into(), values: Vec::new() };
-    let mut rest = body.get(ADDRESS_HEAD..)?;
-    while let Some(&[a, b, c, d]) = rest.first_chunk::<4>() {
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        let value = rest.get(4..length)?;
-        match u16::from_ne_bytes([c, d]) {
+    for (kind, value) in attributes(body.get(ADDRESS_HEAD..)?) {
+        match kind {
             IFA_FLAGS => address.flags = number(value, 0)?,
-            kind @ (IFA_ADDRESS | IFA_LOCAL | IFA_BROADCAST) => {
-                address.values.push((kind, value.to_vec()));
-            }
+            IFA_ADDRESS | IFA_LOCAL | IFA_BROADCAST => address.values.push((kind, value.to_vec())),
             _ => {}
         }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     Some(address)
+}
+
+/// Attributes by their numbers, up to the first that is cut short.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let &[a, b, c, d] = rest.first_chunk::<4>()?;
+        let length = usize::from(u16::from_ne_bytes([a, b]));
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((u16::from_ne_bytes([c, d]), value))
+    })
 }
 
 /// Four bytes as a number.

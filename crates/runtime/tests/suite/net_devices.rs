@@ -98,14 +98,15 @@ fn a_refused_device_is_as_it_was() {
     needs_root!();
     needs_tool!("ip", "unshare");
     needs!(can_make_devices(), "veth and tap devices");
-    let cases: [(&[(&str, &str)], &str); 8] = [
+    let cases: [(&[(&str, &str)], &str); 9] = [
         (&[("lo", "")], "move network device lo to lo: the name is taken"),
         (&[("lo", "lo7")], "move network device lo into the container: hand it over"),
         (&[("here", ""), ("none", "")], "find network device none"),
         (&[("here", "same"), ("tap7", "same")], "the name is taken"),
         (&[("here", "lo")], "move network device here to lo: the name is taken"),
         (&[("here", "a name")], "use the network device name \"a name\""),
-        (&[("here", "eth%d")], "use the network device name \"eth%d\""),
+        (&[("here", "eth%d0")], "use the network device name \"eth%d0\""),
+        (&[("here", "%d")], "use the network device name \"\""),
         // The first of them has moved by then.
         (&[("here", "first"), ("lo", "second")], "move network device lo into the container"),
     ];
@@ -122,12 +123,33 @@ fn a_refused_device_is_as_it_was() {
 }
 
 #[test]
+fn the_kernel_makes_names_from_patterns() {
+    needs_root!();
+    needs_tool!("ip", "unshare");
+    needs!(can_make_devices(), "veth and tap devices");
+    let mut bundle = Bundle::new();
+    let path = bundle.directory().join("namespace");
+    let namespaces = &mut bundle.spec.linux.as_mut().unwrap().namespaces;
+    namespaces.retain(|entry| entry.kind != NamespaceKind::Network);
+    namespaces.push(Namespace { kind: NamespaceKind::Network, path: Some(path) });
+    ask(&mut bundle, &[("here", "eth%d"), ("tap7", "eth%d")]);
+    let more = "touch namespace; unshare --net=namespace ip link add eth0 type bridge";
+
+    let script = "ls /sys/class/net; ip -o address show dev eth1; ip -o link show up | wc -l";
+    let outcome = run(&mut bundle, more, script);
+
+    assert!(outcome.stdout.contains("eth0\neth1\neth2\nlo\n"), "{outcome}");
+    assert!(outcome.stdout.contains("192.0.2.7/24"), "{outcome}");
+    assert!(outcome.stdout.contains("\n2\n"), "both that moved are up, and no other: {outcome}");
+}
+
+#[test]
 fn devices_come_back_where_the_container_fails_afterwards() {
     needs_root!();
     needs_tool!("ip", "unshare");
     needs!(can_make_devices(), "veth and tap devices");
     let mut bundle = Bundle::new();
-    ask(&mut bundle, &[("here", "inner0"), ("tap7", "")]);
+    ask(&mut bundle, &[("here", "inner%d"), ("tap7", "")]);
     bundle.spec.hooks = Some(Hooks {
         create_runtime: vec![Hook { path: "/bin/false".into(), ..Hook::default() }],
         ..Hooks::default()
