@@ -92,12 +92,6 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Crun,
         "mount_table",
-        "/sys/fs/cgroup/unified: dhow cgroup2 ro,nosuid,nodev,noexec,relatime from cgroup2 / rw, crun nothing",
-        UNIFIED,
-    ),
-    explained(
-        Name::Crun,
-        "mount_table",
         "/sys/fs/cgroup: dhow tmpfs ro,nosuid,nodev,noexec,relatime from none / rw,mode=755, crun tmpfs rw,nosuid,nodev,noexec,relatime from cgroup / rw,size=1024k",
         WRITABLE,
     ),
@@ -182,12 +176,6 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Crun,
         "mount_table_with_mapped_ids",
-        "/sys/fs/cgroup/unified: dhow cgroup2 ro,nosuid,nodev,noexec,relatime from cgroup2 / rw, crun nothing",
-        UNIFIED,
-    ),
-    explained(
-        Name::Crun,
-        "mount_table_with_mapped_ids",
         "/sys/fs/cgroup: dhow tmpfs ro,nosuid,nodev,noexec,relatime from none / rw,mode=755,uid=100000,gid=100000, crun tmpfs rw,nosuid,nodev,noexec,relatime from cgroup / rw,size=1024k,uid=100000,gid=100000",
         WRITABLE,
     ),
@@ -208,18 +196,6 @@ pub const EXPLAINED: &[Explained] = &[
         "nodes_and_files_of_another_user",
         r#"files /sys/fs/cgroup: dhow {"kind":"d","mode":"755","uid":0,"gid":0,"read":null,"write":"EISDIR"}, crun {"kind":"d","mode":"1777","uid":0,"gid":0,"read":null,"write":"EISDIR"}"#,
         MODES,
-    ),
-    explained(
-        Name::Crun,
-        "nodes_and_files_with_mapped_ids",
-        r#"devices mqueue: dhow {"kind":"d","mode":"1777","uid":65534,"gid":65534}, crun {"kind":"d","mode":"1777","uid":0,"gid":0}"#,
-        QUEUES,
-    ),
-    explained(
-        Name::Crun,
-        "nodes_and_files_with_mapped_ids",
-        r#"files /dev/mqueue: dhow {"kind":"d","mode":"1777","uid":65534,"gid":65534,"read":{"text":""},"write":"EISDIR"}, crun {"kind":"d","mode":"1777","uid":0,"gid":0,"read":{"text":""},"write":"EISDIR"}"#,
-        QUEUES,
     ),
     explained(
         Name::Crun,
@@ -248,12 +224,6 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Runc,
         "mount_table",
-        "/sys/fs/cgroup/unified: dhow cgroup2 ro,nosuid,nodev,noexec,relatime from cgroup2 / rw, runc nothing",
-        UNIFIED,
-    ),
-    explained(
-        Name::Runc,
-        "mount_table",
         "/sys/fs/cgroup: dhow tmpfs ro,nosuid,nodev,noexec,relatime from none / rw,mode=755, runc tmpfs rw,nosuid,nodev,noexec,relatime from tmpfs / rw,mode=755",
         WRITABLE,
     ),
@@ -278,12 +248,6 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Runc,
         "mount_table_with_mapped_ids",
-        "/sys/fs/cgroup/unified: dhow cgroup2 ro,nosuid,nodev,noexec,relatime from cgroup2 / rw, runc nothing",
-        UNIFIED,
-    ),
-    explained(
-        Name::Runc,
-        "mount_table_with_mapped_ids",
         "/sys/fs/cgroup: dhow tmpfs ro,nosuid,nodev,noexec,relatime from none / rw,mode=755,uid=100000,gid=100000, runc tmpfs rw,nosuid,nodev,noexec,relatime from tmpfs / rw,mode=755,uid=100000,gid=100000",
         WRITABLE,
     ),
@@ -302,13 +266,13 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Runc,
         "nodes_and_files_with_mapped_ids",
-        r#"devices mqueue: dhow {"kind":"d","mode":"1777","uid":65534,"gid":65534}, runc {"kind":"d","mode":"1777","uid":0,"gid":65534}"#,
+        r#"devices mqueue: dhow {"kind":"d","mode":"1777","uid":0,"gid":0}, runc {"kind":"d","mode":"1777","uid":0,"gid":65534}"#,
         QUEUES,
     ),
     explained(
         Name::Runc,
         "nodes_and_files_with_mapped_ids",
-        r#"files /dev/mqueue: dhow {"kind":"d","mode":"1777","uid":65534,"gid":65534,"read":{"text":""},"write":"EISDIR"}, runc {"kind":"d","mode":"1777","uid":0,"gid":65534,"read":{"text":""},"write":"EISDIR"}"#,
+        r#"files /dev/mqueue: dhow {"kind":"d","mode":"1777","uid":0,"gid":0,"read":{"text":""},"write":"EISDIR"}, runc {"kind":"d","mode":"1777","uid":0,"gid":65534,"read":{"text":""},"write":"EISDIR"}"#,
         QUEUES,
     ),
     explained(
@@ -319,8 +283,6 @@ pub const EXPLAINED: &[Explained] = &[
     ),
 ];
 
-const UNIFIED: &str =
-    "dhow shows every hierarchy that the kernel has; the peer, those that it finds mounted";
 const SOURCES: &str = "the source is a name that nothing reads";
 const WRITABLE: &str =
     "the mount is asked to be read-only, and the peer leaves its uppermost directory writable";
@@ -331,7 +293,7 @@ const ONE_INODE: &str = "dhow masks by a filesystem that holds one inode and no 
 const FLAGS: &str = "dhow and runc keep the flags of /proc on its read-only parts; crun drops them";
 const NODES: &str = "crun adds flags that a device node does not need; runc binds it as dhow does";
 const MODES: &str = "the directory is read-only for all; it has the mode of a directory for dhow, of a temporary one for crun, and none for writing for runc";
-const QUEUES: &str = "the queues' filesystem is made with its namespace: by the host's root for dhow, by the mapped root for crun, halfway for runc; its mode lets all in";
+const QUEUES: &str = "the queues' filesystem is made with its namespace: by the mapped root for dhow and crun, halfway for runc; its mode lets all in";
 const NEWER: &str = "calls newer than the profile: dhow and runc answer ENOSYS, so that libraries fall back to older calls; crun gives the default action";
 
 /// Compares what dhow and a peer see, and panics at what is not explained.

@@ -12,7 +12,7 @@ use dhow_sys::{
     mount::{self, Attributes, Reach},
 };
 use rustix::{
-    fs::{CWD, Mode, OFlags},
+    fs::{CWD, FsWord, Mode, OFlags},
     io::Errno,
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags},
 };
@@ -26,6 +26,9 @@ use std::{
 };
 
 const HOST: &str = "/sys/fs/cgroup";
+
+/// As linux/magic.h has it.
+const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
 
 /// How the container sees its cgroup.
 #[derive(Debug)]
@@ -50,6 +53,14 @@ impl Membership {
     pub(crate) fn of(cgroup: &Cgroup) -> Vec<Self> {
         let path = || "/".to_owned();
         cgroup.hierarchies().map(|controllers| Self { controllers, path: path() }).collect()
+    }
+
+    /// Whether the host shows it. Beside version 1's hierarchies, the kernel names version 2's tree
+    /// even where nobody has mounted it, and the container is in no cgroup of its own there.
+    fn is_mounted(&self) -> bool {
+        !self.controllers.is_empty()
+            || rustix::fs::statfs(host_path(self.directory(), ""))
+                .is_ok_and(|filesystem| filesystem.f_type == CGROUP2_SUPER_MAGIC)
     }
 
     fn directory(&self) -> &str {
@@ -93,7 +104,11 @@ fn memberships() -> Result<Vec<Membership>> {
     let mut buffer = [0_u8; 4096];
     let count = rustix::io::read(&file, &mut buffer).doing(doing)?;
     leave_to_exec(file);
-    Ok(parse(&String::from_utf8_lossy(&buffer[..count])))
+    let mut all = parse(&String::from_utf8_lossy(&buffer[..count]));
+    if all.len() > 1 {
+        all.retain(Membership::is_mounted);
+    }
+    Ok(all)
 }
 
 fn parse(text: &str) -> Vec<Membership> {

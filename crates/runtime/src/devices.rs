@@ -8,7 +8,7 @@ use dhow_sys::{
     root::{Last, Root},
 };
 use rustix::{
-    fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid},
+    fs::{Access, AtFlags, FileType, Gid, Mode, OFlags, Uid},
     io::Errno,
 };
 use std::{
@@ -38,15 +38,17 @@ const DEFAULTS: [(&str, u32, u32); 6] = [
     ("/dev/tty", 5, 0),
 ];
 
-/// The links that the specification asks for, and runc's `core`.
-const LINKS: [(&str, &str); 6] = [
+/// The links that the specification asks for.
+const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
     ("ptmx", "pts/ptmx"),
 ];
+
+/// runc's link, where the kernel has what it leads to.
+const CORE: (&str, &str) = ("core", "/proc/kcore");
 
 /// Where nodes come from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,7 +88,9 @@ pub(crate) fn fill(
         let parent = node.parent(root, directory)?;
         node.make_or_bind(parent.as_ref().map_or(directory, AsFd::as_fd), source)?;
     }
-    for (name, target) in LINKS {
+    // The host's /proc is in sight still.
+    let core = rustix::fs::access(CORE.1, Access::EXISTS).is_ok().then_some(CORE);
+    for (name, target) in LINKS.into_iter().chain(core) {
         link(directory, name, target).doing(|| format!("make /dev/{name}"))?;
     }
     Ok(())

@@ -701,8 +701,10 @@ fn mount_onto(
     data: Option<&std::ffi::CStr>,
 ) -> Result<()> {
     rustix::process::fchdir(place).doing(|| "enter the destination")?;
-    rustix::mount::mount(source, ".", kind, flags, data)
-        .doing(|| format!("mount filesystem {kind}"))
+    rustix::mount::mount(source, ".", kind, flags, data).doing(|| match data {
+        Some(words) => format!("mount filesystem {kind} with {}", words.to_string_lossy()),
+        None => format!("mount filesystem {kind}"),
+    })
 }
 
 /// Refuses a place that is not a character device of these numbers.

@@ -77,7 +77,14 @@ impl Namespaces {
     /// What the child is born into. A cgroup namespace begins at the cgroup that a process is in,
     /// and a time namespace has no offsets once a process is in it, so these two come later.
     pub(crate) fn at_birth(&self) -> ThreadNameSpaceType {
-        self.new - ThreadNameSpaceType::CONTROL_GROUP - ThreadNameSpaceType::TIME
+        let at_birth = self.new - ThreadNameSpaceType::CONTROL_GROUP - ThreadNameSpaceType::TIME;
+        if self.makes_ipc_late() { at_birth - flag(NamespaceKind::Ipc) } else { at_birth }
+    }
+
+    /// The root of the message queues' filesystem belongs to whoever makes its namespace. In a new
+    /// user namespace that is to be its root, which the child is only when ids are mapped.
+    fn makes_ipc_late(&self) -> bool {
+        self.is_new(NamespaceKind::Ipc) && self.is_new(NamespaceKind::User)
     }
 
     /// Whether this kind is joined before the container's process is born. A PID namespace can be
@@ -141,6 +148,10 @@ impl Namespaces {
 
     /// In the child: makes the namespaces that could not be made at birth.
     pub(crate) fn make_late(&self, linux: &Linux) -> Result<()> {
+        if self.makes_ipc_late() {
+            dhow_sys::namespace::leave(flag(NamespaceKind::Ipc))
+                .doing(|| "make an ipc namespace")?;
+        }
         if self.is_new(NamespaceKind::Cgroup) {
             dhow_sys::namespace::leave(ThreadNameSpaceType::CONTROL_GROUP)
                 .doing(|| "make a cgroup namespace")?;

@@ -38,6 +38,18 @@ use std::{
     path::Path,
 };
 
+/// What a security module is told of a process.
+#[derive(Debug)]
+struct Label<'a> {
+    /// What the module calls it.
+    name: &'static str,
+    value: &'a str,
+    /// Files of procfs that take it, the first that does.
+    files: &'static [&'static str],
+    /// What they take.
+    text: String,
+}
+
 /// A process, ready to become.
 #[derive(Debug)]
 pub(crate) struct Task<'a> {
@@ -322,32 +334,44 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn label(&self) -> Option<(&'static [&'static str], String)> {
-        let filled = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
-        if let Some(profile) = filled(&self.process.apparmor_profile) {
-            let files = &["self/attr/apparmor/exec", "self/attr/exec"];
-            return Some((files, format!("exec {profile}")));
-        }
-        filled(&self.process.selinux_label)
-            .map(|label| (&["self/attr/exec"] as &'static [&'static str], label))
+    fn label(&self) -> Option<Label<'_>> {
+        let apparmor = filled(self.process.apparmor_profile.as_deref()).map(|profile| Label {
+            name: "AppArmor profile",
+            value: profile,
+            files: &["self/attr/apparmor/exec", "self/attr/exec"],
+            text: format!("exec {profile}"),
+        });
+        apparmor.or_else(|| {
+            filled(self.process.selinux_label.as_deref()).map(|label| Label {
+                name: "SELinux label",
+                value: label,
+                files: &["self/attr/exec"],
+                text: label.to_owned(),
+            })
+        })
     }
 
     fn set_label(&self, procfs: &Procfs) -> Result<()> {
-        let Some((files, label)) = self.label() else { return Ok(()) };
+        let Some(label) = self.label() else { return Ok(()) };
         let mut failure = None;
-        for file in files {
-            match procfs.write(Path::new(file), label.as_bytes()) {
+        for file in label.files {
+            match procfs.write(Path::new(file), label.text.as_bytes()) {
                 Ok(()) => return Ok(()),
                 Err(error) => failure = Some(error),
             }
         }
-        let error = Error::new(Kind::Unsupported, format!("set the security label {label:?}"))
-            .hint("does this kernel run the security module that the label is for?");
+        let text = format!("set the {} {:?}", label.name, label.value);
+        let error = Error::new(Kind::Unsupported, text)
+            .hint("does this kernel run the security module that it is for?");
         Err(match failure {
             Some(failure) => error.because(failure),
             None => error,
         })
     }
+}
+
+fn filled(label: Option<&str>) -> Option<&str> {
+    label.filter(|label| !label.is_empty())
 }
 
 impl Filter {
