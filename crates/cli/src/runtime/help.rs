@@ -7,9 +7,16 @@ use super::{
 use dhow_spec::runtime::OCI_VERSION;
 use std::fmt::Write;
 
-/// The lines that engines read the version and the specification from.
+/// The lines that engines read the version, the commit and the specification from. runc's last lines
+/// tell what it is made with: dhow makes its filters itself, so there is no libseccomp to name.
 pub(super) fn version(name: &str) -> String {
-    format!("{name} version {}\nspec: {OCI_VERSION}\n", env!("CARGO_PKG_VERSION"))
+    let commit = option_env!("DHOW_COMMIT").map(|commit| format!("commit: {commit}\n"));
+    format!(
+        "{name} version {}\n{}spec: {OCI_VERSION}\nrustc: {}\n",
+        env!("CARGO_PKG_VERSION"),
+        commit.unwrap_or_default(),
+        env!("DHOW_RUSTC"),
+    )
 }
 
 /// The help of the runtime as a whole.

@@ -76,6 +76,15 @@ fn help_and_version_are_for_standard_output() {
     assert_eq!(words.get(1), Some(&"version"), "{first}");
     assert!(words[2].starts_with(|c: char| c.is_ascii_digit()), "{first}");
     assert!(version.lines().any(|line| line.starts_with("spec: 1.")), "{version}");
+    if bundle.is_ours() {
+        // Built without a repository, there is no commit to name.
+        let commit = version.lines().find_map(|line| line.strip_prefix("commit: "));
+        let is_hash = |commit: &str| {
+            commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        assert!(commit.is_none_or(is_hash), "{version}");
+        assert!(version.lines().any(|line| line.starts_with("rustc: 1.")), "{version}");
+    }
     for words in [&["--help"][..], &["-h"], &[]] {
         assert!(bundle.run(words).ok().stdout.contains("create"), "{words:?}");
     }
