@@ -9,7 +9,7 @@
 
 use crate::{
     config,
-    runtime::{Name, Runtime},
+    runtime::{Name, Place, Runtime},
 };
 use dhow_base::id::random_hex;
 use dhow_testkit::{
@@ -50,6 +50,8 @@ pub struct Bundle<'a> {
     pub before: String,
     /// More namespaces of which those commands get new ones, as options of unshare(1).
     pub apart: Vec<&'static str>,
+    /// The ordinary user whose commands they are, and the copy of the runtime that is within reach.
+    user: Option<(u32, PathBuf)>,
 }
 
 impl<'a> Bundle<'a> {
@@ -65,7 +67,16 @@ impl<'a> Bundle<'a> {
         config["root"]["path"] = json!(root.path());
         let id = format!("conformance-{}", random_hex(6).expect("random bytes"));
         config["linux"]["cgroupsPath"] = json!(format!("/{id}"));
-        Self { runtime, home, root, id, config, before: String::new(), apart: Vec::new() }
+        Self {
+            runtime,
+            home,
+            root,
+            id,
+            config,
+            before: String::new(),
+            apart: Vec::new(),
+            user: None,
+        }
     }
 
     /// The container's id.
@@ -134,8 +145,14 @@ impl<'a> Bundle<'a> {
 
     /// Runs a container to its end.
     pub fn run(&self) -> Outcome {
+        self.run_under(&[])
+    }
+
+    /// Runs a container to its end, with global options before the command.
+    pub fn run_under(&self, globals: &[&str]) -> Outcome {
         self.write();
-        self.call(&["run", "--bundle", &self.shown(), &self.id])
+        let shown = self.shown();
+        self.call(&[globals, &["run", "--bundle", &shown, &self.id]].concat())
     }
 
     /// Runs the probe and returns what it saw.
@@ -214,8 +231,22 @@ impl<'a> Bundle<'a> {
         run(&mut command)
     }
 
+    /// Gives the bundle and its root to an ordinary user, who then calls the runtime.
+    pub fn give_to(&mut self, uid: u32) -> &mut Self {
+        // The tests' own directories may be closed to others.
+        let copy = self.home.path().join(self.runtime.file_name());
+        fs::copy(self.runtime.program(), &copy).expect("a copy of the runtime");
+        for path in [self.home.path(), self.root.path()] {
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).expect("it is ours to give");
+        }
+        self.user = Some((uid, copy));
+        self
+    }
+
     fn command(&self, words: &[&str]) -> Command {
-        self.runtime.command_apart(&self.records(), &self.before, &self.apart, words)
+        let as_user = self.user.as_ref().map(|(uid, copy)| (*uid, copy.as_path()));
+        let place = Place { before: &self.before, apart: &self.apart, as_user };
+        self.runtime.command(&self.records(), place, words)
     }
 
     /// What `state` says.

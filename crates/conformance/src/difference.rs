@@ -72,14 +72,9 @@ pub const DIFFERENCES: &[Difference] = &[
         "runc: `exec` without `--process` takes the container's process, with its noNewPrivileges",
     ),
     row(Name::Crun, "features::both_versions_are_accepted", "has no command `features`", FEATURES),
-    row(Name::Crun, "features::every_mount_option_is_taken", "has no command `features`", FEATURES),
-    row(Name::Crun, "features::the_hooks_are_all_six", "has no command `features`", FEATURES),
-    row(
-        Name::Crun,
-        "features::the_linux_part_names_what_the_suite_tries",
-        "has no command `features`",
-        FEATURES,
-    ),
+    row(Name::Crun, "features::every_mount_option_works", "has no command `features`", FEATURES),
+    row(Name::Crun, "features::every_hook_runs", "has no command `features`", FEATURES),
+    row(Name::Crun, "features::every_namespace_is_made", "has no command `features`", FEATURES),
     row(Name::Crun, "hooks::hooks_read_the_state", "says created while it creates", HOOKS_STATE),
     row(
         Name::Crun,
@@ -167,6 +162,88 @@ pub const DIFFERENCES: &[Difference] = &[
         "config.md, Linux Process: \"Any value which cannot be mapped to a relevant kernel interface … MUST be logged as a warning by the runtime.\"",
     ),
     row(
+        Name::Crun,
+        "features::every_action_and_operator_of_filters_works",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(
+        Name::Crun,
+        "features::every_architecture_and_flag_of_filters_is_taken",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(Name::Crun, "features::every_capability_is_given", "has no command `features`", FEATURES),
+    row(
+        Name::Crun,
+        "features::every_kind_of_cgroup_is_used",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(Name::Crun, "features::every_memory_policy_is_set", "has no command `features`", FEATURES),
+    row(
+        Name::Crun,
+        "features::labels_and_shares_are_set_or_refused_by_name",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(Name::Crun, "features::mounts_are_mapped", "has no command `features`", FEATURES),
+    row(Name::Crun, "features::network_devices_move", "has no command `features`", FEATURES),
+    row(
+        Name::Crun,
+        "features::unsafe_annotations_are_named",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(
+        Name::Crun,
+        "features::what_is_no_mount_option_is_refused_by_name",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(
+        Name::Crun,
+        "features::what_is_no_namespace_is_refused_by_name",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(
+        Name::Crun,
+        "features::what_is_no_word_of_filters_is_refused_by_name",
+        "has no command `features`",
+        FEATURES,
+    ),
+    row(
+        Name::Crun,
+        "hooks::a_failing_hook_of_start_destroys_the_container",
+        "`start` succeeds without a word",
+        START,
+    ),
+    row(
+        Name::Crun,
+        "scheduling::an_entering_process_is_on_its_processors",
+        "knows no such affinity (crun has it since 1.21)",
+        "config.md, Linux Process: \"execCPUAffinity\" (version 1.2.1 of the specification)",
+    ),
+    row(
+        Name::Crun,
+        "scheduling::the_input_output_priority_is_the_named_one",
+        "knows no such priorities",
+        "config.md, Linux Process: \"ioPriority\" (version 1.1 of the specification)",
+    ),
+    row(
+        Name::Crun,
+        "scheduling::the_policy_is_the_named_one",
+        "knows no schedulers (crun has them since 1.8.5)",
+        SCHEDULER,
+    ),
+    row(
+        Name::Crun,
+        "scheduling::what_is_no_policy_is_refused",
+        "knows no schedulers (crun has them since 1.8.5)",
+        SCHEDULER,
+    ),
+    row(
         Name::Runc,
         "devices::a_device_where_another_file_is_is_refused",
         "leaves the file as it is",
@@ -174,7 +251,7 @@ pub const DIFFERENCES: &[Difference] = &[
     ),
     row(
         Name::Runc,
-        "features::every_mount_option_is_taken",
+        "features::every_mount_option_works",
         "names `defaults` and hands it to the filesystem, which refuses it",
         "features.md, Mount Options: \"The runtime MUST recognize the elements in this array as the options of mounts objects\"",
     ),
@@ -241,6 +318,78 @@ pub const DIFFERENCES: &[Difference] = &[
         "runs, and drops it",
         "config-linux.md, Seccomp: \"listenerMetadata … This field MUST NOT be set if listenerPath is not set.\"",
     ),
+    row(
+        Name::Runc,
+        "features::every_architecture_and_flag_of_filters_is_taken",
+        "refuses architectures of two byte orders in one filter, which libseccomp cannot do",
+        "features-linux.md, Seccomp: \"The runtime MUST recognize the elements in this array in the architectures property\"",
+    ),
+    row(
+        Name::Runc,
+        "features::every_memory_policy_is_set",
+        "knows no memory policies (runc has them since 1.4)",
+        "features-linux.md, MemoryPolicy (version 1.3 of the specification)",
+    ),
+    row(
+        Name::Runc,
+        "features::labels_and_shares_are_set_or_refused_by_name",
+        "hands the label to each filesystem, which refuses it without a word about SELinux; knows no share of caches in its features",
+        "config-linux.md, Mount Label; features-linux.md, Intel RDT",
+    ),
+    row(
+        Name::Runc,
+        "features::mounts_are_mapped",
+        "knows no mapped mounts (runc has them since 1.2)",
+        "features-linux.md, MountExtensions",
+    ),
+    row(
+        Name::Runc,
+        "features::network_devices_move",
+        "knows no network devices (runc has them since 1.4)",
+        "features-linux.md, NetDevices (version 1.3 of the specification)",
+    ),
+    row(
+        Name::Runc,
+        "features::unsafe_annotations_are_named",
+        "names none (runc does since 1.2)",
+        "features.md, Unsafe annotations in config.json",
+    ),
+    row(
+        Name::Runc,
+        "features::what_is_no_word_of_filters_is_refused_by_name",
+        "knows no flag and names none (runc has them since 1.2)",
+        INVALID,
+    ),
+    row(
+        Name::Runc,
+        "hooks::a_failing_hook_of_start_destroys_the_container",
+        "runs the hooks of poststart as part of create, and a failing startContainer hook is no failure of `start`",
+        START,
+    ),
+    row(
+        Name::Runc,
+        "scheduling::an_entering_process_is_on_its_processors",
+        "knows no such affinity (runc has it since 1.3)",
+        "config.md, Linux Process: \"execCPUAffinity\" (version 1.2.1 of the specification)",
+    ),
+    row(
+        Name::Runc,
+        "scheduling::the_input_output_priority_is_the_named_one",
+        "knows no such priorities (runc has them since 1.2)",
+        "config.md, Linux Process: \"ioPriority\" (version 1.1 of the specification)",
+    ),
+    row(
+        Name::Runc,
+        "scheduling::the_policy_is_the_named_one",
+        "knows no schedulers (runc has them since 1.2)",
+        SCHEDULER,
+    ),
+    row(
+        Name::Runc,
+        "scheduling::what_is_no_policy_is_refused",
+        "knows no schedulers (runc has them since 1.2)",
+        SCHEDULER,
+    ),
 ];
 
 const TWICE: &str = "config.md, POSIX process: \"If rlimits contains duplicated entries with same type, the runtime MUST generate an error.\"";
@@ -249,6 +398,9 @@ const OPTIONS: &str = "config.md, Linux mount options: the option is a MUST of t
 const NODE: &str = "config-linux.md, Devices: \"If a file already exists at path that does not match the requested device, the runtime MUST generate an error.\"";
 const HOOKS_STATE: &str = "runtime.md, State: \"created: the runtime has finished the create operation\"; \"running: the container process has executed the user-specified program\"";
 const FEATURES: &str = "features.md (version 1.1 of the specification; crun has it since 1.8.6)";
+const START: &str = "runtime.md, Lifecycle: \"If any poststart hook fails, the runtime MUST generate an error, stop the container, and continue the lifecycle at step 12.\"";
+const SCHEDULER: &str =
+    "config.md, Linux Process: \"scheduler\" (version 1.1 of the specification)";
 const TIME: &str = "config-linux.md, Namespaces: \"time\"; Offset for Time Namespace";
 
 /// The row for a runtime and a test.

@@ -7,6 +7,7 @@
 
 use dhow_testkit::{dhow, need};
 use std::{
+    ffi::OsStr,
     fmt,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -61,6 +62,18 @@ pub enum Layout {
     AsItIs,
     /// Without the second version's hierarchy beside the first's.
     FirstOnly,
+}
+
+/// Where and as whom a command runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// A shell script that mounts what the test wants mounted. The command ends with 99 where that
+    /// fails.
+    pub before: &'a str,
+    /// More new namespaces, as options of unshare(1).
+    pub apart: &'a [&'static str],
+    /// An ordinary user, and a copy of the runtime within their reach.
+    pub as_user: Option<(u32, &'a Path)>,
 }
 
 /// A runtime, found.
@@ -120,36 +133,40 @@ impl Runtime {
         first.rsplit(' ').next().unwrap_or_default().trim_end_matches("+ds1").to_owned()
     }
 
-    /// A command of it with these words, after `before`, a shell script that mounts what the test
-    /// wants mounted. It ends with 99 where that fails.
-    pub fn command(&self, records: &Path, before: &str, words: &[&str]) -> Command {
-        self.command_apart(records, before, &[], words)
+    /// The program itself.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
-    /// The same in more new namespaces, which options of unshare(1) name.
-    pub fn command_apart(
-        &self,
-        records: &Path,
-        before: &str,
-        apart: &[&str],
-        words: &[&str],
-    ) -> Command {
+    /// What a copy of it is to be called: some go by their name.
+    pub fn file_name(&self) -> &OsStr {
+        self.program.file_name().unwrap_or(OsStr::new("runtime"))
+    }
+
+    /// A command of it with these words.
+    pub fn command(&self, records: &Path, place: Place<'_>, words: &[&str]) -> Command {
         let hide = match self.layout {
             Layout::AsItIs => "",
             Layout::FirstOnly => {
                 "! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified || exit 99\n"
             }
         };
+        let before = place.before;
         let script = format!("set -e\n{hide}(:\n{before}\n) || exit 99\nexec \"$@\"");
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--propagation", "private", "--uts"])
-            .args(apart)
-            .args(["sh", "-c", &script, "sh"])
-            .arg(&self.program)
-            .arg("--root")
-            .arg(records)
-            .args(words);
+            .args(place.apart)
+            .args(["sh", "-c", &script, "sh"]);
+        match place.as_user {
+            Some((uid, copy)) => command
+                .arg("setpriv")
+                .args([format!("--reuid={uid}"), format!("--regid={uid}")])
+                .arg("--clear-groups")
+                .arg(copy),
+            None => command.arg(&self.program),
+        };
+        command.arg("--root").arg(records).args(words);
         command
     }
 }

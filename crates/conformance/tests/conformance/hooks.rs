@@ -178,6 +178,24 @@ conformance! {
         assert_eq!(outcome.stdout, "");
     }
 
+    /// The same for hooks of `start`, "and continue the lifecycle at step 12": the container is
+    /// destroyed, and its poststop hooks run.
+    fn a_failing_hook_of_start_destroys_the_container(runtime) {
+        for kind in ["startContainer", "poststart"] {
+            let mut bundle = bundle(runtime);
+            bundle.set(&format!("/hooks/{kind}"), json!([hook("exit 3")]));
+            note(&mut bundle, "poststop");
+            bundle.args(&["sleep", "100"]);
+            drop(bundle.create().ok());
+
+            let outcome = bundle.call(&["start", bundle.id()]);
+
+            assert_ne!(outcome.code, 0, "{kind}: {outcome}");
+            assert_eq!(log(&bundle), "poststop stopped\n", "{kind}");
+            bundle.assert_clean();
+        }
+    }
+
     /// "timeout (int, OPTIONAL) is the number of seconds before aborting the hook."
     fn a_hook_that_hangs_is_aborted(runtime) {
         let mut bundle = bundle(runtime);

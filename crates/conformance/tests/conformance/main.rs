@@ -14,6 +14,8 @@ mod mounts;
 mod namespaces;
 mod process;
 mod root;
+mod rootless;
+mod scheduling;
 mod seccomp;
 mod side_by_side;
 mod terminal;

@@ -5,12 +5,12 @@ use dhow_conformance::{Runtime, conformance};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
 
-fn tmpfs(destination: &str, options: &[&str]) -> Value {
+pub(super) fn tmpfs(destination: &str, options: &[&str]) -> Value {
     json!({"destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options})
 }
 
 /// The uppermost mount at a place.
-fn mount_at(seen: &Value, at: &str) -> Value {
+pub(super) fn mount_at(seen: &Value, at: &str) -> Value {
     let mounts = seen["mounts"].as_array().unwrap();
     let found = mounts.iter().rfind(|mount| mount["at"] == at);
     found.unwrap_or_else(|| panic!("nothing is mounted at {at}: {mounts:#?}")).clone()
@@ -18,7 +18,7 @@ fn mount_at(seen: &Value, at: &str) -> Value {
 
 /// The mount's own options, and those of its filesystem, except that a filesystem that is writable
 /// may be mounted read-only.
-fn options_at(seen: &Value, at: &str) -> BTreeSet<String> {
+pub(super) fn options_at(seen: &Value, at: &str) -> BTreeSet<String> {
     let mount = mount_at(seen, at);
     let words = |key: &str| -> Vec<String> {
         mount[key].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs};
 
 /// Lets the container's root be user 100000, and gives it the root filesystem.
-fn map_users(bundle: &mut Bundle<'_>) {
+pub(super) fn map_users(bundle: &mut Bundle<'_>) {
     let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
     bundle.namespace("user", Value::Null);
     bundle.set("/linux/uidMappings", mapping.clone());

@@ -16,13 +16,13 @@ use std::{
 };
 
 /// A profile that lets everything pass but these rules.
-fn profile(rules: &Value) -> Value {
+pub(super) fn profile(rules: &Value) -> Value {
     json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64"],
         "syscalls": rules})
 }
 
 /// Does busybox's `mkdir /made` pass, and what does it say?
-fn make_directory(runtime: &Runtime, rule: &Value) -> (i32, String) {
+pub(super) fn make_directory(runtime: &Runtime, rule: &Value) -> (i32, String) {
     let mut bundle = bundle(runtime);
     bundle.set("/linux/seccomp", profile(&json!([rule])));
     bundle.args(&["mkdir", "/made"]);
@@ -31,7 +31,7 @@ fn make_directory(runtime: &Runtime, rule: &Value) -> (i32, String) {
 }
 
 /// Which of these modes may be set where the rule forbids chmod by its second argument?
-fn modes_that_pass(runtime: &Runtime, arguments: &Value) -> Vec<u32> {
+pub(super) fn modes_that_pass(runtime: &Runtime, arguments: &Value) -> Vec<u32> {
     let mut bundle = bundle(runtime);
     bundle.set(
         "/linux/seccomp",
@@ -45,9 +45,9 @@ fn modes_that_pass(runtime: &Runtime, arguments: &Value) -> Vec<u32> {
 }
 
 /// Is this mode forbidden?
-type Forbids = fn(u32) -> bool;
+pub(super) type Forbids = fn(u32) -> bool;
 
-fn all_but(forbidden: impl Fn(u32) -> bool) -> Vec<u32> {
+pub(super) fn all_but(forbidden: impl Fn(u32) -> bool) -> Vec<u32> {
     [0o600, 0o640, 0o644, 0o700, 0o711].into_iter().filter(|mode| !forbidden(*mode)).collect()
 }
 

@@ -47,6 +47,39 @@ fn master(stream: &UnixStream) -> Option<File> {
 }
 
 conformance! {
+    /// `exec --tty --console-socket`: the entering process has a terminal of its own in the
+    /// container's /dev/pts, and its size where the process says one.
+    fn an_entering_process_has_a_terminal(runtime) {
+        let mut bundle = bundle(runtime);
+        bundle.script("while :; do sleep 1; done");
+        bundle.start_detached();
+        let path = bundle.directory().join("console");
+        let process = bundle.directory().join("process.json");
+        let mut asked = bundle.config["process"].clone();
+        asked["terminal"] = json!(true);
+        asked["consoleSize"] = json!({"height": 31, "width": 101});
+        asked["args"] = json!(["sh", "-c", "tty; tty <&2; stty size; echo x > /dev/tty"]);
+        std::fs::write(&process, asked.to_string()).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
+        let waiting = thread::spawn(move || {
+            let master = master(&listener.accept().unwrap().0);
+            // The end of a terminal is an error of reading.
+            let mut bytes = Vec::new();
+            let _end = master.map(|mut master| master.read_to_end(&mut bytes));
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+
+        let outcome = bundle.detached(&["exec", "--tty", "--detach", "--console-socket",
+            path.to_str().unwrap(), "--process", process.to_str().unwrap(), bundle.id()]);
+        if outcome.code != 0 {
+            drop(UnixStream::connect(&path));
+        }
+
+        drop(outcome.ok());
+        let shown = waiting.join().unwrap();
+        assert_eq!(shown, "/dev/pts/0\r\n/dev/pts/0\r\n31 101\r\nx\r\n");
+    }
+
     /// "terminal (bool, OPTIONAL) specifies whether a terminal is attached to the process": the
     /// three streams are the terminal, it is the controlling one, and /dev/console is it as well
     /// (config-linux.md, Default Devices: "/dev/console is set up if terminal is enabled in the
