@@ -1,4 +1,5 @@
-//! The page for readers: both tables, of differences and of explanations, as Markdown.
+//! The page for readers: both tables, of differences and of explanations, and what the command line's
+//! tests have found once, as Markdown.
 //!
 //! `cargo xtask gen` writes it to `docs/conformance.md`.
 
@@ -29,6 +30,9 @@ is the same but this.
 |---|---|---|---|
 ";
 
+/// What the command line's own tests find, which no test here repeats.
+const COMMAND_LINE: &str = include_str!("command_line.md");
+
 /// The page.
 pub fn text() -> String {
     let mut text = OPENING.to_owned();
@@ -42,6 +46,7 @@ pub fn text() -> String {
         let (peer, subject) = (row.peer, row.subject.replace('_', " "));
         let _written = writeln!(text, "| {peer} | {subject} | `{}` | {} |", row.line, row.why);
     }
+    text.push_str(COMMAND_LINE);
     text
 }
 
