@@ -3,10 +3,12 @@
 //! | variable | what it says |
 //! |---|---|
 //! | `DHOW_ROOT`, `DHOW_RUNROOT` | where things are kept, as `--root` and `--runroot` |
+//! | `DHOW_STORAGE_DRIVER` | how snapshots are kept, as `--storage-driver` |
 //! | `HOME` and `XDG_…` | the same for users who are not root, and where their settings are |
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
 //! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |
 //! | `CONTAINERS_REGISTRIES_CONF` | where registries.conf is |
+//! | `SOURCE_DATE_EPOCH` | the time of what is made, for images that are the same each time |
 //! | `SSL_CERT_FILE` | which certificates are trusted |
 //! | `DBUS_SESSION_BUS_ADDRESS` | where the user's systemd is reached |
 //! | `TMPDIR` | where conversions of images are spooled |
@@ -22,6 +24,7 @@ use std::{ffi::OsString, path::PathBuf};
 pub(crate) struct Environment {
     pub(crate) root: Option<PathBuf>,
     pub(crate) runroot: Option<PathBuf>,
+    pub(crate) storage_driver: Option<String>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) runtime_dir: Option<PathBuf>,
@@ -53,6 +56,7 @@ impl Environment {
         Self {
             root: path("DHOW_ROOT"),
             runroot: path("DHOW_RUNROOT"),
+            storage_driver: text("DHOW_STORAGE_DRIVER"),
             home: path("HOME"),
             data_home: path("XDG_DATA_HOME"),
             runtime_dir: path("XDG_RUNTIME_DIR"),

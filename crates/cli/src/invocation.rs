@@ -4,13 +4,13 @@
 use crate::{
     console::{Colour, Console, Level},
     env::{self, Environment},
-    flags::Surroundings,
+    flags::{Surroundings, refuse},
     render::progress::Reporter,
 };
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Settings};
-use dhow_image::{Images, Registries};
+use dhow_image::{Driver, Images, Registries};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
@@ -28,6 +28,10 @@ pub(crate) struct Globals {
     /// Keep what a reboot may take in this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) runroot: Option<PathBuf>,
+
+    /// Keep snapshots by this driver: overlay, plain or btrfs
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) storage_driver: Option<String>,
 
     /// Say errors only, also warnings, or also notes
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
@@ -100,7 +104,19 @@ impl Invocation {
     /// Opens the engine with registries that a command's flags have changed.
     pub(crate) fn engine_with(&self, registries: Registries) -> Result<Engine> {
         let (root, runroot) = self.roots()?;
-        Engine::open(Settings { root, runroot, registries, warn })
+        let storage_driver = self.storage_driver()?;
+        Engine::open(Settings { root, runroot, registries, storage_driver, warn })
+    }
+
+    /// How snapshots are to be kept, where that was said.
+    fn storage_driver(&self) -> Result<Option<Driver>> {
+        let (flag, variable) =
+            (self.globals.storage_driver.as_ref(), self.environment.storage_driver.as_ref());
+        let Some(word) = flag.or(variable) else { return Ok(None) };
+        Driver::from_word(word).map(Some).map_err(|_| {
+            refuse("--storage-driver", word, "there is no such driver")
+                .hint("there are overlay, plain and btrfs")
+        })
     }
 
     /// How a pull is shown.
@@ -125,7 +141,8 @@ impl Invocation {
             return work(images, Some(state));
         }
         let (root, runroot) = self.roots()?;
-        let images = Images::open(&root, &runroot, self.registries())?;
+        let images =
+            Images::open(&root, &runroot, self.registries())?.stored_by(self.storage_driver()?);
         work(&images.with_scratch(self.scratch()), None)
     }
 

@@ -16,6 +16,7 @@
 //! Terminals, output formats, flags and REST: those are the doors'. It prints nothing and reads no
 //! environment.
 
+mod bundle;
 mod capabilities;
 mod create;
 mod devices;
@@ -37,6 +38,7 @@ mod start;
 mod usage;
 mod volume;
 
+pub use bundle::unpack_bundle;
 pub use create::Created;
 pub use dhow_image::{Depth, Finding};
 pub use exec::{Session, Traces};
@@ -62,6 +64,8 @@ pub struct Settings {
     pub runroot: PathBuf,
     /// Where registries, credentials and certificates are configured.
     pub registries: dhow_image::Registries,
+    /// How snapshots are kept; without it as they are, or as works best.
+    pub storage_driver: Option<dhow_image::Driver>,
     /// Hears of troubles that do not stop the work, one line each.
     pub warn: fn(&str),
 }
@@ -78,9 +82,9 @@ pub struct Engine {
 impl Engine {
     /// Opens the state, making it at the first use, and mends what killed commands have left.
     pub fn open(settings: Settings) -> Result<Self> {
-        let Settings { root, runroot, registries, warn } = settings;
+        let Settings { root, runroot, registries, storage_driver, warn } = settings;
         let state = State::open(&root)?;
-        let images = Images::open(&root, &runroot, registries)?;
+        let images = Images::open(&root, &runroot, registries)?.stored_by(storage_driver);
         let layout = Layout::new(root, runroot);
         let mut engine = Self { layout, state, images, warn };
         engine.mend().doing(|| "mend what an earlier command has left")?;

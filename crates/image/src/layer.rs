@@ -97,31 +97,11 @@ impl Works<'_> {
 
     /// The blob is here already; what reads it verifies it by the layer's own digest.
     fn reread(&self, layer: &Layer, feed: &mut Feed) -> Result<(), Fault> {
-        let digest = &layer.descriptor.digest;
-        let mut file = self.store.open(digest)?;
-        let mut hasher = Hasher::new(digest.algorithm());
-        let mut done = 0;
-        loop {
-            self.check_stop()?;
-            let mut buffer = feed.buffer()?;
-            fill(&mut file, &mut buffer).doing(|| format!("read blob {digest}"))?;
-            if buffer.is_empty() {
-                break;
-            }
-            hasher.update(&buffer);
-            done += buffer.len() as u64;
-            feed.push(buffer)?;
+        let mut file = self.store.open(&layer.descriptor.digest)?;
+        pass(layer, &mut file, feed, &mut |done| {
             self.tell(layer, Phase::Fetching, done);
-        }
-        let actual = hasher.finish();
-        let expected = layer.descriptor.size;
-        if actual == *digest && done == expected {
-            return Ok(());
-        }
-        let what = format!(
-            "check stored blob {digest}: it has {done} of {expected} bytes and digest {actual}"
-        );
-        Err(Error::new(Kind::Corrupt, what).into())
+            self.check_stop()
+        })
     }
 
     fn take_in(&self, layer: &Layer, mut ingest: Ingest, feed: &mut Feed) -> Result<(), Fault> {
@@ -155,6 +135,62 @@ impl Works<'_> {
         }
         Ok(())
     }
+}
+
+/// Applies a layer to a directory without keeping its blob.
+pub(crate) fn pass_through(
+    origin: &dyn Origin,
+    layer: &Layer,
+    target: &Path,
+    how: Whiteouts,
+) -> Result<()> {
+    let doing = || format!("unpack layer {}", layer.descriptor.digest);
+    let (raw_in, raw_out) = pipe::pipe();
+    let (tar_in, tar_out) = pipe::pipe();
+    let (passed, inflated, applied) = thread::scope(|scope| {
+        let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in));
+        let applying = scope.spawn(|| apply(tar_out, target, how));
+        let mut feed = Feed::new(raw_in);
+        let passed = origin
+            .blob(&layer.descriptor, 0)
+            .map_err(Fault::from)
+            .and_then(|mut stream| pass(layer, &mut stream, &mut feed, &mut |_| Ok(())));
+        let passed = passed.and_then(|()| feed.finish());
+        (passed, join(inflating), join(applying))
+    });
+    judge(passed, inflated, applied).doing(doing).map(drop)
+}
+
+/// Feeds a whole blob, and fails at its end where it is not the layer's.
+fn pass(
+    layer: &Layer,
+    stream: &mut dyn Read,
+    feed: &mut Feed,
+    each: &mut dyn FnMut(u64) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let digest = &layer.descriptor.digest;
+    let mut hasher = Hasher::new(digest.algorithm());
+    let mut done = 0;
+    loop {
+        each(done)?;
+        let mut buffer = feed.buffer()?;
+        fill(stream, &mut buffer).doing(|| format!("read blob {digest}"))?;
+        if buffer.is_empty() {
+            break;
+        }
+        hasher.update(&buffer);
+        done += buffer.len() as u64;
+        feed.push(buffer)?;
+    }
+    let actual = hasher.finish();
+    let expected = layer.descriptor.size;
+    if actual == *digest && done == expected {
+        return Ok(());
+    }
+    let what = format!(
+        "check stored blob {digest}: it has {done} of {expected} bytes and digest {actual}"
+    );
+    Err(Error::new(Kind::Corrupt, what).into())
 }
 
 /// What fetching feeds: the inflating stage, until that has failed.

@@ -19,6 +19,7 @@
 //! database. It starts no containers and prints nothing.
 
 mod artifact;
+mod bundle;
 mod convert;
 mod copy;
 mod create;
@@ -33,6 +34,7 @@ mod layout;
 mod list;
 mod load;
 mod mend;
+mod mtree;
 #[cfg(test)]
 mod mutations;
 mod names;
@@ -57,6 +59,7 @@ mod usage;
 mod workers;
 
 pub use artifact::{AddOptions, Artifact, ArtifactFile, Existing};
+pub use bundle::{Repack, Repacked, Unpacked, repack, unpack};
 pub use convert::{Dialect, Packing};
 pub use copy::{Copied, CopyOptions, MultiArch};
 pub use create::LocalImage;
@@ -65,6 +68,7 @@ pub use dhow_archive::Encoding;
 pub use dhow_distribution::{
     Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
 };
+pub use dhow_snapshot::Driver;
 pub use doctor::{Depth, Finding};
 pub use image::Image;
 pub use import::ImportOptions;
@@ -99,6 +103,7 @@ pub struct Images {
     store: Store,
     scratch: PathBuf,
     snapshots_root: PathBuf,
+    storage_driver: Option<Driver>,
     // Both are made at their first use: a start from a local image needs no registries.conf, and
     // a list of images no driver.
     snapshots: OnceLock<Arc<dyn Snapshots>>,
@@ -114,6 +119,7 @@ impl Images {
             store: Store::new(root.join("content")),
             scratch: root.join("content/ingest"),
             snapshots_root: root.join("snapshots"),
+            storage_driver: None,
             snapshots: OnceLock::new(),
             client: OnceLock::new(),
         })
@@ -124,6 +130,13 @@ impl Images {
     #[must_use]
     pub fn with_scratch(self, scratch: PathBuf) -> Self {
         Self { scratch, ..self }
+    }
+
+    /// The same with this driver for snapshots, and no other.
+    #[must_use]
+    pub fn stored_by(mut self, driver: Option<Driver>) -> Self {
+        self.storage_driver = driver;
+        self
     }
 
     /// The content store, for those who push and save.
@@ -145,7 +158,7 @@ impl Images {
         if let Some(snapshots) = self.snapshots.get() {
             return Ok(snapshots);
         }
-        let opened = Arc::from(dhow_snapshot::open(&self.snapshots_root)?);
+        let opened = Arc::from(dhow_snapshot::open(&self.snapshots_root, self.storage_driver)?);
         Ok(self.snapshots.get_or_init(|| opened))
     }
 

@@ -288,6 +288,16 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_layers_are_too_many() {
+        let ids = vec![format!("\"{}\"", digest("x")); 10_000].join(",");
+        let config = format!(r#"{{"rootfs":{{"type":"layers","diff_ids":[{ids}]}}}}"#);
+
+        let error = ImageConfig::parse(config.as_bytes()).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::Exhausted);
+    }
+
+    #[test]
     fn a_layer_may_come_twice_and_the_chain_differs() {
         let plan = plan(manifest(vec![layer("a"), layer("a")]), &["x", "x"], "linux").unwrap();
 

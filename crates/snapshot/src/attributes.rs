@@ -57,7 +57,7 @@ fn mode(stat: &Stat) -> Mode {
     Mode::from_raw_mode(stat.st_mode & 0o7777)
 }
 
-fn times(stat: &Stat) -> Timestamps {
+pub(crate) fn times(stat: &Stat) -> Timestamps {
     let time = |seconds: i64, nanoseconds: u64| Timespec {
         tv_sec: seconds,
         tv_nsec: nanoseconds.cast_signed(),
@@ -87,6 +87,48 @@ impl Place {
     }
 }
 
+/// What overlayfs has noted on a file of an upper directory.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct OverlayNotes {
+    /// It hides what lies below.
+    pub(crate) is_opaque: bool,
+    /// Its content or its name is to be found somewhere else.
+    pub(crate) refers_elsewhere: bool,
+}
+
+/// Reads the notes of both forms, of root and of ordinary users.
+pub(crate) fn overlay_notes(place: &Place) -> Result<OverlayNotes> {
+    let mut notes = OverlayNotes::default();
+    for name in every_name(place)? {
+        let bytes = name.to_bytes();
+        let Some(note) = OVERLAY_NOTES.iter().find_map(|prefix| bytes.strip_prefix(*prefix)) else {
+            continue;
+        };
+        match note {
+            b"opaque" => notes.is_opaque |= value(place, &name)? == b"y",
+            b"redirect" | b"metacopy" => notes.refers_elsewhere = true,
+            _ => {}
+        }
+    }
+    Ok(notes)
+}
+
+/// Have two files the same extended attributes, but for the notes of overlayfs?
+pub(crate) fn same_xattrs(one: &Place, other: &Place) -> Result<bool> {
+    let (mut names_of_one, mut names_of_other) = (names(one)?, names(other)?);
+    names_of_one.sort_unstable();
+    names_of_other.sort_unstable();
+    if names_of_one != names_of_other {
+        return Ok(false);
+    }
+    for name in &names_of_one {
+        if value(one, name)? != value(other, name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Makes the extended attributes of `to` those of `from`. What `from` has not, goes.
 fn copy_xattrs(from: &Place, to: &Place) -> Result<()> {
     let wanted = names(from)?;
@@ -102,7 +144,14 @@ fn copy_xattrs(from: &Place, to: &Place) -> Result<()> {
     Ok(())
 }
 
+/// The names of the attributes that belong to the file itself.
 fn names(place: &Place) -> Result<Vec<CString>> {
+    let mut names = every_name(place)?;
+    names.retain(|name| !OVERLAY_NOTES.iter().any(|note| name.to_bytes().starts_with(note)));
+    Ok(names)
+}
+
+fn every_name(place: &Place) -> Result<Vec<CString>> {
     let mut buffer: Vec<u8> = Vec::new();
     loop {
         let size = match rustix::fs::llistxattr_query(&place.0) {
@@ -121,8 +170,7 @@ fn names(place: &Place) -> Result<Vec<CString>> {
         }
     }
     let names = buffer.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    let own = names.filter(|name| !OVERLAY_NOTES.iter().any(|note| name.starts_with(note)));
-    Ok(own.map(|name| CString::new(name).expect("it was split at NUL bytes")).collect())
+    Ok(names.map(|name| CString::new(name).expect("it was split at NUL bytes")).collect())
 }
 
 fn value(place: &Place, name: &CStr) -> Result<Vec<u8>> {

@@ -1,7 +1,12 @@
 //! The contract, as tests. Every driver runs exactly this suite; what is one driver's own follows.
 
 use super::*;
-use dhow_testkit::{Tree, needs_root};
+use dhow_archive::{Limits, Pack, Presence, Unpack, Whiteouts};
+use dhow_testkit::{
+    Tree,
+    disk::{Disk, Format},
+    need, needs_root,
+};
 use rustix::fs::{AtFlags, CWD, FileType, XattrFlags};
 use std::os::unix::{
     ffi::OsStrExt,
@@ -62,21 +67,201 @@ fn count(root: &Path) -> usize {
     fs::read_dir(root).unwrap().count()
 }
 
+/// Where a driver's snapshots are tried.
+enum Home {
+    Usual(tempfile::TempDir),
+    Disk(Disk),
+}
+
+impl Home {
+    fn usual() -> Option<Self> {
+        Some(Self::Usual(tempfile::tempdir().unwrap()))
+    }
+
+    /// A file system of its own; nothing, aloud, where this machine cannot make one.
+    fn formatted(format: Format) -> Option<Self> {
+        if !need::root() {
+            need::skip("root");
+            return None;
+        }
+        if need::tool(format.tool()).is_none() {
+            need::skip(format.tool());
+            return None;
+        }
+        match Disk::formatted(format, 512 << 20) {
+            Ok(disk) => Some(Self::Disk(disk)),
+            Err(error) => {
+                need::skip(&format!("a loop device and its file system ({})", error.one_line()));
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Usual(directory) => directory.path(),
+            Self::Disk(disk) => disk.path(),
+        }
+    }
+}
+
+/// Changes a tree that [`furnish`] made in every way that there is.
+fn disturb(root: &Path) {
+    let at = |path: &str| root.join(path);
+    fs::write(at("new"), b"new").unwrap();
+    fs::create_dir_all(at("fresh/inner")).unwrap();
+    fs::write(at("fresh/inner/file"), b"deep").unwrap();
+    symlink("new", at("fresh/link")).unwrap();
+    fs::remove_file(at("fifo")).unwrap();
+    // In place, of the same size, and dated as before.
+    let before = fs::metadata(at("edit")).unwrap().modified().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(at("edit")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"EDIT", 0).unwrap();
+    file.set_modified(before).unwrap();
+    rustix::fs::chmodat(CWD, at("chmod"), Mode::from_raw_mode(0o600), AtFlags::empty()).unwrap();
+    rustix::fs::setxattr(at("xattr"), "user.new", b"value", XattrFlags::empty()).unwrap();
+    rustix::fs::removexattr(at("a"), "user.note").unwrap();
+    // A file for a directory, a directory for a file, and a directory for one of its name.
+    fs::remove_dir_all(at("tree")).unwrap();
+    fs::write(at("tree"), b"no longer").unwrap();
+    fs::remove_file(at("flat")).unwrap();
+    fs::create_dir(at("flat")).unwrap();
+    fs::write(at("flat/inside"), b"x").unwrap();
+    fs::remove_dir_all(at("again")).unwrap();
+    fs::create_dir(at("again")).unwrap();
+    fs::write(at("again/kept"), b"other").unwrap();
+    fs::rename(at("moved"), at("a/moved")).unwrap();
+    fs::hard_link(at("kept"), at("twin")).unwrap();
+    fs::remove_file(at("null")).unwrap();
+}
+
+/// More to disturb than [`furnish`] has.
+fn furnish_more(root: &Path) {
+    furnish(root);
+    for path in ["tree/inner", "again/inner", "still/inner"] {
+        fs::create_dir_all(root.join(path)).unwrap();
+    }
+    let files = [
+        "tree/file",
+        "flat",
+        "again/kept",
+        "again/inner/gone",
+        "edit",
+        "chmod",
+        "xattr",
+        "moved",
+        "kept",
+        "still/inner/file",
+    ];
+    for path in files {
+        fs::write(root.join(path), b"edit me").unwrap();
+        age(&root.join(path));
+    }
+}
+
+/// Does something in the directory that a container would have as its root.
+fn in_mount<T>(mount: &Mount, work: impl FnOnce(&Path) -> T) -> Option<T> {
+    match mount {
+        Mount::Bind { source, .. } => Some(work(source)),
+        Mount::Overlay { .. } => in_union(mount, work),
+    }
+}
+
+fn letters(changes: &[Change]) -> Vec<String> {
+    let line = |change: &Change| format!("{} /{}", change.kind.letter(), change.path.display());
+    changes.iter().map(line).collect()
+}
+
 macro_rules! snapshot_contract {
-    ($driver:ident, $new:expr) => {
+    ($driver:ident, $home:expr, $new:expr) => {
         mod $driver {
             use super::*;
 
-            fn new() -> (tempfile::TempDir, Box<dyn Snapshots>) {
-                let directory = tempfile::tempdir().unwrap();
-                let root = directory.path().join("snapshots");
+            fn new() -> Option<(Home, Box<dyn Snapshots>)> {
+                let home: Home = $home?;
+                let root = home.path().join("snapshots");
                 let snapshots: Box<dyn Snapshots> = Box::new($new(&root));
-                (directory, snapshots)
+                Some((home, snapshots))
+            }
+
+            #[test]
+            fn changes_are_told_and_make_the_same_tree_as_a_layer() {
+                needs_root!();
+                let Some((_home, snapshots)) = new() else { return };
+                let base = snapshots.prepare(Number(1), None).unwrap();
+                furnish_more(&base);
+                let chain = [Number(1)];
+                let mount = snapshots.activate(Number(2), &chain).unwrap();
+
+                let untouched = snapshots.changes(Number(2), &chain).unwrap();
+                let after = in_mount(&mount, |root| {
+                    disturb(root);
+                    Tree::read(root).unwrap()
+                });
+                let Some(after) = after else { return };
+                let changes = snapshots.changes(Number(2), &chain).unwrap();
+
+                assert_eq!(letters(&untouched), [""; 0]);
+                let told = letters(&changes);
+                let expected = [
+                    "A /fresh",
+                    "A /fresh/inner",
+                    "A /fresh/inner/file",
+                    "A /fresh/link",
+                    "A /new",
+                    "A /a/moved",
+                    "A /flat/inside",
+                    "A /twin",
+                    "C /a",
+                    "C /again",
+                    "C /again/kept",
+                    "C /chmod",
+                    "C /edit",
+                    "C /flat",
+                    "C /kept",
+                    "C /tree",
+                    "C /xattr",
+                    "D /again/inner",
+                    "D /fifo",
+                    "D /moved",
+                    "D /null",
+                    "C /",
+                ];
+                for line in expected {
+                    assert!(told.iter().any(|told| told == line), "{line} is missing: {told:#?}");
+                }
+                assert_eq!(told.len(), expected.len(), "{told:#?}");
+                let mut layer = Vec::new();
+                let paths = changes.iter().map(|change| {
+                    let is_gone = change.kind == ChangeKind::Deleted;
+                    let presence = if is_gone { Presence::Gone } else { Presence::Here };
+                    (change.path.as_path(), presence)
+                });
+                let files = open_directory(&snapshots.files(Number(2))).unwrap();
+                Pack::tree().write_changes(files.as_fd(), paths, &mut layer).unwrap();
+                let copy = snapshots.prepare(Number(3), Some(Number(1))).unwrap();
+                let target = open_directory(&copy).unwrap();
+                Unpack::new(target.as_fd(), Whiteouts::Apply, Limits::default())
+                    .apply(&mut &layer[..])
+                    .unwrap();
+                Tree::read(&copy).unwrap().assert_same(&after);
+            }
+
+            #[test]
+            fn everything_above_no_image_is_added() {
+                let Some((_home, snapshots)) = new() else { return };
+                let mount = snapshots.activate(Number(1), &[]).unwrap();
+                fs::create_dir(source(&mount).join("d")).unwrap();
+                fs::write(source(&mount).join("d/f"), b"").unwrap();
+
+                let changes = snapshots.changes(Number(1), &[]).unwrap();
+
+                assert_eq!(letters(&changes), ["A /d", "A /d/f"]);
             }
 
             #[test]
             fn a_prepared_snapshot_is_an_empty_directory_of_its_own() {
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
 
                 let first = snapshots.prepare(Number(1), None).unwrap();
                 let second = snapshots.prepare(Number(2), None).unwrap();
@@ -91,7 +276,7 @@ macro_rules! snapshot_contract {
 
             #[test]
             fn a_number_is_used_once() {
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 snapshots.prepare(Number(1), None).unwrap();
 
                 let error = snapshots.prepare(Number(1), None).unwrap_err();
@@ -102,7 +287,7 @@ macro_rules! snapshot_contract {
             #[test]
             fn a_base_is_copied_with_everything_that_it_has() {
                 needs_root!();
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
                 furnish(&base);
 
@@ -115,7 +300,7 @@ macro_rules! snapshot_contract {
 
             #[test]
             fn a_copy_does_not_change_with_its_base() {
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
                 fs::write(base.join("file"), b"old").unwrap();
                 let copy = snapshots.prepare(Number(2), Some(Number(1))).unwrap();
@@ -129,7 +314,7 @@ macro_rules! snapshot_contract {
             #[test]
             fn an_active_snapshot_looks_like_its_chain_at_the_root() {
                 needs_root!();
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
                 furnish(&base);
 
@@ -143,7 +328,7 @@ macro_rules! snapshot_contract {
 
             #[test]
             fn an_image_without_layers_has_an_empty_root() {
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
 
                 let mount = snapshots.activate(Number(1), &[]).unwrap();
 
@@ -153,7 +338,7 @@ macro_rules! snapshot_contract {
 
             #[test]
             fn a_view_of_one_snapshot_is_read_only() {
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
 
                 let view = snapshots.view(&[Number(1)]).unwrap();
@@ -164,7 +349,7 @@ macro_rules! snapshot_contract {
             #[test]
             fn removal_takes_everything_and_may_be_repeated() {
                 needs_root!();
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 furnish(&snapshots.prepare(Number(1), None).unwrap());
                 snapshots.activate(Number(2), &[Number(1)]).unwrap();
 
@@ -177,7 +362,7 @@ macro_rules! snapshot_contract {
 
             #[test]
             fn removal_goes_deeper_than_there_are_descriptors() {
-                let (_directory, snapshots) = new();
+                let Some((_home, snapshots)) = new() else { return };
                 let files = snapshots.prepare(Number(1), None).unwrap();
                 let mut below = open_directory(&files).unwrap();
                 for _ in 0..3000 {
@@ -193,7 +378,7 @@ macro_rules! snapshot_contract {
 
             #[test]
             fn removal_follows_no_link() {
-                let (directory, snapshots) = new();
+                let Some((directory, snapshots)) = new() else { return };
                 let canary = directory.path().join("canary");
                 fs::create_dir(&canary).unwrap();
                 fs::write(canary.join("alive"), b"").unwrap();
@@ -208,8 +393,76 @@ macro_rules! snapshot_contract {
     };
 }
 
-snapshot_contract!(overlay, Overlay::new);
-snapshot_contract!(plain, Plain::new);
+snapshot_contract!(overlay, Home::usual(), Overlay::new);
+snapshot_contract!(plain, Home::usual(), Plain::new);
+snapshot_contract!(plain_on_btrfs, Home::formatted(Format::Btrfs), Plain::new);
+snapshot_contract!(plain_on_xfs, Home::formatted(Format::Xfs), Plain::new);
+snapshot_contract!(btrfs, Home::formatted(Format::Btrfs), Btrfs::new);
+
+#[test]
+fn copies_share_their_blocks_where_the_file_system_can() {
+    type New = fn(&Path) -> Box<dyn Snapshots>;
+    let cases: [(Format, New); 3] = [
+        (Format::Btrfs, |root| Box::new(Btrfs::new(root))),
+        (Format::Btrfs, |root| Box::new(Plain::new(root))),
+        (Format::Xfs, |root| Box::new(Plain::new(root))),
+    ];
+    for (format, new) in cases {
+        let Some(home) = Home::formatted(format) else { continue };
+        let snapshots = new(&home.path().join("snapshots"));
+        let base = snapshots.prepare(Number(1), None).unwrap();
+        fs::write(base.join("large"), vec![7; 60 << 20]).unwrap();
+
+        // Ten times the disk has no room for.
+        for number in 2..=10 {
+            let copy = snapshots.prepare(Number(number), Some(Number(1))).unwrap();
+            assert_eq!(fs::metadata(copy.join("large")).unwrap().len(), 60 << 20, "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn a_subvolume_of_another_file_system_is_refused_and_told() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let snapshots = Btrfs::new(directory.path());
+
+    let error = snapshots.prepare(Number(1), None).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.innermost_hint().is_some_and(|hint| hint.contains("no btrfs")));
+}
+
+#[test]
+fn an_overlay_that_points_elsewhere_is_refused() {
+    needs_root!();
+    let directory = tempfile::tempdir().unwrap();
+    let snapshots = Overlay::new(&directory.path().join("snapshots"));
+    snapshots.prepare(Number(1), None).unwrap();
+    let mount = snapshots.activate(Number(2), &[Number(1)]).unwrap();
+    let moved = source(&mount).join("moved");
+    fs::create_dir(&moved).unwrap();
+    let flags = XattrFlags::empty();
+    rustix::fs::setxattr(&moved, "trusted.overlay.redirect", b"/etc", flags).unwrap();
+
+    let error = snapshots.changes(Number(2), &[Number(1)]).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Unsupported);
+}
+
+#[test]
+fn plain_snapshots_may_be_thousands() {
+    let directory = tempfile::tempdir().unwrap();
+    let snapshots = Plain::new(&directory.path().join("snapshots"));
+    snapshots.prepare(Number(1), None).unwrap();
+    fs::write(snapshots.files(Number(1)).join("file"), b"x").unwrap();
+
+    for number in 2..=1000 {
+        snapshots.prepare(Number(number), Some(Number(number - 1))).unwrap();
+    }
+
+    assert_eq!(fs::read(snapshots.files(Number(1000)).join("file")).unwrap(), b"x");
+    assert_eq!(list(snapshots.root()).unwrap().len(), 1000);
+}
 
 /// Mounts a union where only this test sees it and reads a directory of it.
 fn in_union<T>(mount: &Mount, look: impl FnOnce(&Path) -> T) -> Option<T> {
@@ -283,7 +536,7 @@ fn implied_directories_inherit_what_the_layers_below_show() {
     assert_eq!(mode("open/x"), 0o1777);
     assert_ne!(mode("opaque/x"), 0o1777);
     assert_ne!(mode("gone/x"), 0o1777);
-    assert_ne!(mode("link"), 0o1777);
+    assert!(!highest.join("link").exists(), "what is behind a link goes where it leads");
 }
 
 #[test]
@@ -320,7 +573,7 @@ fn removal_stops_at_a_mount() {
 #[test]
 fn the_choice_of_a_driver_is_made_once_and_leaves_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
-    let first = open(directory.path()).unwrap().driver();
+    let first = open(directory.path(), None).unwrap().driver();
     let other = if first == Driver::Overlay { Driver::Plain } else { Driver::Overlay };
     let names: Vec<_> =
         fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -328,7 +581,71 @@ fn the_choice_of_a_driver_is_made_once_and_leaves_nothing_else() {
     fs::write(directory.path().join("driver"), other.word()).unwrap();
 
     assert_eq!(names, ["driver"]);
-    assert_eq!(open(directory.path()).unwrap().driver(), other);
-    fs::write(directory.path().join("driver"), "btrfs").unwrap();
-    assert_eq!(open(directory.path()).unwrap_err().kind(), Kind::Corrupt);
+    assert_eq!(open(directory.path(), None).unwrap().driver(), other);
+    fs::write(directory.path().join("driver"), "zfs").unwrap();
+    assert_eq!(open(directory.path(), None).unwrap_err().kind(), Kind::Corrupt);
+}
+
+#[test]
+fn a_driver_that_is_wanted_is_used_and_no_other_beside_it() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let root = directory.path();
+    let wanted = |driver| open(root, Some(driver)).map(|snapshots| snapshots.driver());
+
+    assert_eq!(wanted(Driver::Btrfs).unwrap_err().kind(), Kind::Unsupported);
+    assert_eq!(count(root), 0);
+    assert_eq!(wanted(Driver::Plain).unwrap(), Driver::Plain);
+    assert_eq!(open(root, None).unwrap().driver(), Driver::Plain);
+    open(root, None).unwrap().prepare(Number(1), None).unwrap();
+    assert_eq!(wanted(Driver::Plain).unwrap(), Driver::Plain);
+    assert_eq!(wanted(Driver::Overlay).unwrap_err().kind(), Kind::Conflict);
+}
+
+#[test]
+fn btrfs_is_chosen_where_it_is_wanted() {
+    let Some(home) = Home::formatted(Format::Btrfs) else { return };
+
+    let snapshots = open(home.path(), Some(Driver::Btrfs)).unwrap();
+
+    assert_eq!(snapshots.driver(), Driver::Btrfs);
+    assert_eq!(count(home.path()), 1, "the probe was left");
+}
+
+/// Below: `lib -> usr/lib` and `deep -> lib/deep`, as many images have it.
+#[test]
+fn what_lies_behind_a_link_of_the_layers_below_goes_there() {
+    needs_root!();
+    let directory = tempfile::tempdir().unwrap();
+    let snapshots = Overlay::new(&directory.path().join("snapshots"));
+    let low = snapshots.prepare(Number(1), None).unwrap();
+    fs::create_dir_all(low.join("usr/lib/deep")).unwrap();
+    fs::write(low.join("usr/lib/gone"), b"").unwrap();
+    symlink("usr/lib", low.join("lib")).unwrap();
+    symlink("/lib/deep", low.join("deep")).unwrap();
+    for path in ["usr/lib/deep", "usr/lib", "usr"] {
+        age(&low.join(path));
+    }
+    let high = snapshots.prepare(Number(2), None).unwrap();
+    for path in ["lib/sub", "deep", "usr/lib/sub"] {
+        fs::create_dir_all(high.join(path)).unwrap();
+    }
+    let files = ["lib/file", "lib/sub/file", "lib/twice", "deep/file"];
+    for path in files {
+        fs::write(high.join(path), path).unwrap();
+    }
+    fs::write(high.join("usr/lib/twice"), b"true").unwrap();
+    let gone = high.join("lib/gone");
+    rustix::fs::mknodat(CWD, gone, FileType::CharacterDevice, Mode::empty(), 0).unwrap();
+
+    let implied = ["lib", "deep", "usr", "usr/lib"].map(PathBuf::from);
+    snapshots.inherit(Number(2), &implied, &[Number(1)]).unwrap();
+
+    let text = |path: &str| fs::read_to_string(high.join("usr/lib").join(path)).unwrap();
+    assert_eq!((text("file"), text("sub/file")), ("lib/file".into(), "lib/sub/file".into()));
+    assert_eq!((text("twice"), text("deep/file")), ("true".into(), "deep/file".into()));
+    assert_eq!(fs::metadata(high.join("usr/lib/gone")).unwrap().rdev(), 0);
+    for path in ["usr/lib/deep", "usr/lib", "usr"] {
+        assert_eq!(fs::metadata(high.join(path)).unwrap().mtime(), -86_400, "{path}");
+    }
+    assert_eq!(count(&high), 1, "a directory hides a link");
 }

@@ -6,6 +6,7 @@
 //!   driver            which driver this root uses, found out once
 //!   <number>/fs       the files
 //!   <number>/work     overlayfs' scratch, beside a container's files
+//!   <number>/since    plain: made when a copy was whole; what changed later, its time tells
 //! ```
 //!
 //! # Life of a snapshot
@@ -22,13 +23,19 @@
 //! [`Mount`] that the runtime performs.
 
 mod attributes;
+mod btrfs;
+mod changes;
 mod copy;
+mod layer;
 mod overlay;
 mod plain;
 mod probe;
+mod relocate;
 mod remove;
 mod spread;
 
+pub use btrfs::Btrfs;
+pub use changes::{Change, ChangeKind};
 use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
@@ -61,6 +68,8 @@ pub enum Driver {
     Overlay,
     /// Every snapshot is a whole tree, copied from its parent.
     Plain,
+    /// Every snapshot is a subvolume of btrfs, which shares what is the same with its parent.
+    Btrfs,
 }
 
 impl Driver {
@@ -69,15 +78,22 @@ impl Driver {
         match self {
             Self::Overlay => "overlay",
             Self::Plain => "plain",
+            Self::Btrfs => "btrfs",
         }
     }
 
     /// The driver of this word.
     pub fn from_word(word: &str) -> Result<Self> {
-        [Self::Overlay, Self::Plain]
+        [Self::Overlay, Self::Plain, Self::Btrfs]
             .into_iter()
             .find(|driver| driver.word() == word)
             .ok_or_else(|| Error::new(Kind::Corrupt, format!("unknown snapshot driver {word:?}")))
+    }
+}
+
+impl fmt::Display for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -113,6 +129,9 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
 
     /// A chain for reading only.
     fn view(&self, chain: &[Number]) -> Result<Mount>;
+
+    /// What was changed in an active snapshot since it was made above the chain.
+    fn changes(&self, number: Number, chain: &[Number]) -> Result<Vec<Change>>;
 
     /// Makes a directory to unpack into: empty, or a copy of `base` with everything kept.
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
@@ -159,15 +178,28 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     }
 }
 
-/// The driver of the snapshots at `root`. What a file system can do is tried once and written
-/// down, so that later calls read one small file.
-pub fn open(root: &Path) -> Result<Box<dyn Snapshots>> {
+/// The driver of the snapshots at `root`: the one that is wanted, or the best that there is. It is
+/// tried once and written down, so that later calls read one small file; another one is refused as
+/// long as there are snapshots.
+pub fn open(root: &Path, wanted: Option<Driver>) -> Result<Box<dyn Snapshots>> {
     let path = root.join("driver");
-    let driver = match file::read_limited(&path, 64) {
-        Ok(word) => Driver::from_word(String::from_utf8_lossy(&word).trim())
-            .doing(|| format!("read {}", path.display()))?,
-        Err(error) if error.kind() == Kind::NotFound => choose(root, &path)?,
+    let known = match file::read_limited(&path, 64) {
+        Ok(word) => {
+            let driver = Driver::from_word(String::from_utf8_lossy(&word).trim());
+            Some(driver.doing(|| format!("read {}", path.display()))?)
+        }
+        Err(error) if error.kind() == Kind::NotFound => None,
         Err(error) => return Err(error),
+    };
+    let driver = match (known, wanted) {
+        (Some(known), None) => known,
+        (Some(known), Some(wanted)) if known == wanted => known,
+        (Some(known), Some(wanted)) if !list(root)?.is_empty() => {
+            let what = format!("use the storage driver {wanted}: what is here is in {known}");
+            return Err(Error::new(Kind::Conflict, what)
+                .hint("remove all containers and images first, or name another --root"));
+        }
+        (_, wanted) => choose(root, &path, wanted)?,
     };
     Ok(with_driver(driver, root))
 }
@@ -177,13 +209,27 @@ pub fn with_driver(driver: Driver, root: &Path) -> Box<dyn Snapshots> {
     match driver {
         Driver::Overlay => Box::new(Overlay::new(root)),
         Driver::Plain => Box::new(Plain::new(root)),
+        Driver::Btrfs => Box::new(Btrfs::new(root)),
     }
 }
 
-fn choose(root: &Path, path: &Path) -> Result<Driver> {
+fn choose(root: &Path, path: &Path, wanted: Option<Driver>) -> Result<Driver> {
     file::make_directories(root, 0o700)?;
     spread::spread(open_directory(root)?.as_fd());
-    let driver = if overlay_works(root)? { Driver::Overlay } else { Driver::Plain };
+    let driver = match wanted {
+        Some(Driver::Overlay) if !overlay_works(root)? => {
+            let what = format!("use the storage driver overlay on {}", root.display());
+            return Err(Error::new(Kind::Unsupported, what)
+                .hint("the kernel refuses unions there; plain works everywhere"));
+        }
+        Some(Driver::Btrfs) => {
+            btrfs::check(root)?;
+            Driver::Btrfs
+        }
+        Some(wanted) => wanted,
+        None if overlay_works(root)? => Driver::Overlay,
+        None => Driver::Plain,
+    };
     let text = format!("{}\n", driver.word());
     file::write_atomically(path, text.as_bytes(), 0o600, Durability::Cached)?;
     Ok(driver)

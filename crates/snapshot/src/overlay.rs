@@ -3,15 +3,18 @@
 //! Each layer lies in a snapshot of its own, written with overlayfs' whiteouts, so the layers of an
 //! image unpack at the same time and every chain that has a layer shares it.
 
-use crate::{Driver, Layering, Number, Snapshots, attributes, open_directory};
+use crate::{
+    Driver, Layering, Number, Snapshots, attributes,
+    changes::{self, Change},
+    layer::{hides_below, within},
+    open_directory,
+    relocate::relocate,
+};
 use dhow_base::{Doing, Result};
 use dhow_spec::mount::{Mount, OverlayUpper};
-use rustix::{
-    fs::{Mode, OFlags, ResolveFlags},
-    io::Errno,
-};
+use rustix::{fs::Mode, io::Errno};
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
@@ -79,15 +82,21 @@ impl Snapshots for Overlay {
             }
         }
     }
+
+    fn changes(&self, number: Number, chain: &[Number]) -> Result<Vec<Change>> {
+        let chain: Vec<PathBuf> = chain.iter().map(|number| self.files(*number)).collect();
+        changes::of_overlay(&self.files(number), &chain)
+            .doing(|| format!("compare snapshot {number} with its image"))
+    }
 }
 
 /// Gives directories that a layer implies without listing them the attributes that the union below
-/// shows, as if they had been copied up.
+/// shows, as if they had been copied up; where it shows a link, what is in them goes behind it.
 pub(crate) fn inherit(files: &Path, paths: &[PathBuf], chain: &[PathBuf]) -> Result<()> {
     let own = open_directory(files)?;
     let chain: Vec<OwnedFd> =
         chain.iter().map(|path| open_directory(path)).collect::<Result<_>>()?;
-    for path in paths {
+    for path in &relocate(&own, &chain, paths)? {
         let Some(model) = visible(&chain, path)? else { continue };
         let directory =
             within(&own, path).doing(|| format!("open {} in the layer", path.display()))?;
@@ -113,27 +122,4 @@ fn visible(chain: &[OwnedFd], path: &Path) -> Result<Option<OwnedFd>> {
         }
     }
     Ok(None)
-}
-
-/// Is one of the directories that lead to `path` opaque in this layer?
-fn hides_below(layer: &OwnedFd, path: &Path) -> Result<bool> {
-    for ancestor in path.ancestors().skip(1) {
-        let Ok(directory) = within(layer, ancestor) else { continue };
-        let mut value = [0_u8; 1];
-        for name in ["trusted.overlay.opaque", "user.overlay.opaque"] {
-            match rustix::fs::fgetxattr(&directory, name, &mut value[..]) {
-                Ok(1) if value == *b"y" => return Ok(true),
-                Ok(_) | Err(Errno::NODATA | Errno::NOTSUP | Errno::RANGE | Errno::PERM) => {}
-                Err(errno) => return Err(errno).doing(|| format!("read the attribute {name}")),
-            }
-        }
-    }
-    Ok(false)
-}
-
-fn within(directory: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve)
 }

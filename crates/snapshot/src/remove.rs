@@ -38,6 +38,21 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a directory in `parent` with all that is in it.
+pub(crate) fn remove_in(parent: &OwnedFd, name: &CStr) -> Result<()> {
+    let top = enter(parent, name)?;
+    let mut moved = 0;
+    loop {
+        empty(&top, &top, DEPTH_LIMIT, &mut moved)?;
+        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            // What was moved up from below is now here.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+            Err(errno) => return Err(errno).doing(|| format!("remove directory {name:?}")),
+        }
+    }
+}
+
 /// Empties `directory`; what lies more than `depth` below it moves to `top`.
 fn empty(directory: &OwnedFd, top: &OwnedFd, depth: u32, moved: &mut u64) -> Result<()> {
     for (name, kind) in entries(directory)? {

@@ -30,7 +30,7 @@ mod tests {
         let other = crate::open_directory(home.path()).unwrap();
         let can = ioctl_setflags(&other, IFlags::TOPDIR).is_ok();
 
-        crate::open(&root).unwrap();
+        crate::open(&root, None).unwrap();
 
         let flags = ioctl_getflags(crate::open_directory(&root).unwrap());
         assert_eq!(flags.is_ok_and(|flags| flags.contains(IFlags::TOPDIR)), can);

@@ -30,6 +30,7 @@ mod manifest_digest;
 mod ps;
 mod pull;
 mod push;
+mod repack;
 mod rm;
 mod rmi;
 mod run;
@@ -44,6 +45,7 @@ mod system_check;
 mod system_df;
 mod system_prune;
 mod tag;
+mod unpack;
 mod untag;
 mod wait;
 
@@ -130,6 +132,11 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
+            Entry::new::<unpack::Unpack>(
+                "unpack",
+                "Unpack an image to a bundle that can be changed",
+            ),
+            Entry::new::<repack::Repack>("repack", "Pack what has changed in a bundle as a layer"),
         ],
         [
             |command| GROUPS[1].members(command, Switches::Plain),

@@ -29,12 +29,16 @@ mod identity;
 mod images;
 #[cfg(test)]
 mod journey;
+#[cfg(test)]
+mod layers;
 mod libraries;
 mod lists;
 mod logs;
 #[cfg(test)]
 mod manifest;
 mod registries;
+#[cfg(test)]
+mod repack;
 mod run;
 #[cfg(test)]
 mod runtime_budgets;

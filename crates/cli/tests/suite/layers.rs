@@ -1,0 +1,120 @@
+//! Images of many layers, layers that lie across each other's links, and the drivers for them.
+
+use crate::fixture::layout_of;
+use dhow_testkit::{
+    Dhow, Tree,
+    disk::{Disk, Format},
+    image::{Compression, Image, Layout},
+    need, needs_root, needs_tool, outcome, rootfs,
+    tarball::Tarball,
+};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+
+#[test]
+fn an_image_of_128_layers_runs() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let layout = many_layers(&dhow, 128);
+
+    drop(dhow.run(&["pull", "-q", &layout.reference("many")]).ok());
+    let script = "ls /layers | wc -l; cat /changed; ls /gone";
+    let outcome = dhow.run(&["run", "--rm", "-q", "many", "sh", "-c", script]).ok();
+
+    assert_eq!(outcome.stdout, "127\n127only127\n");
+    drop(dhow.run(&["rmi", "many"]).ok());
+    assert_eq!(fs::read_dir(dhow.root().join("snapshots")).unwrap().count(), 1);
+}
+
+/// Each layer adds a file, changes one and removes one of the layer before.
+fn many_layers(dhow: &Dhow, count: usize) -> Layout {
+    let root = rootfs::busybox().unwrap();
+    let layout = Layout::new(&dhow.directory().join("layout-many")).unwrap();
+    let mut layers = vec![layout.layer_of(root.path(), Compression::Gzip).unwrap()];
+    for number in 1..count {
+        let mut tar = Tarball::in_memory();
+        let names = [
+            format!("layers/{number}"),
+            "changed".to_owned(),
+            format!("gone/only{number}"),
+            format!("gone/.wh.only{}", number - 1),
+        ];
+        for name in names {
+            tar.file(&name, number.to_string().as_bytes()).unwrap();
+        }
+        let tar = tar.finish().unwrap();
+        layers.push(layout.layer_of_tar(&tar, Compression::Gzip).unwrap());
+    }
+    layout.tag_image(&Image::new(layers), "many").unwrap();
+    layout
+}
+
+/// A layer that brings `lib/x` and does not list `lib`, which is a link below, means what the link
+/// leads to.
+#[test]
+fn a_layer_may_reach_through_a_link_of_a_lower_one() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let root = rootfs::busybox().unwrap();
+    fs::create_dir_all(root.path().join("usr/lib")).unwrap();
+    fs::write(root.path().join("usr/lib/low"), "low").unwrap();
+    fs::write(root.path().join("usr/lib/gone"), "gone").unwrap();
+    symlink("usr/lib", root.path().join("lib")).unwrap();
+    symlink("/usr/lib", root.path().join("replaced")).unwrap();
+    let layout = Layout::new(&dhow.directory().join("layout")).unwrap();
+    let mut tar = Tarball::in_memory();
+    tar.file("lib/high", b"high").unwrap().file("lib/.wh.gone", b"").unwrap();
+    tar.directory("replaced").unwrap().file("replaced/own", b"own").unwrap();
+    let bottom = layout.layer_of(root.path(), Compression::Gzip).unwrap();
+    let top = layout.layer_of_tar(&tar.finish().unwrap(), Compression::Gzip).unwrap();
+    layout.tag_image(&Image::new([bottom, top]), "linked").unwrap();
+
+    drop(dhow.run(&["pull", "-q", &layout.reference("linked")]).ok());
+    let script = "readlink lib; ls usr/lib; ls replaced; readlink replaced || echo directory";
+    let outcome = dhow.run(&["run", "--rm", "-q", "linked", "sh", "-c", script]).ok();
+
+    assert_eq!(outcome.stdout, "usr/lib\nhigh\nlow\nown\ndirectory\n");
+    needs_tool!("umoci");
+    let image = format!("{}:linked", layout.path().display());
+    let (theirs, ours) = (dhow.directory().join("theirs"), dhow.directory().join("ours"));
+    let mut umoci = Command::new("umoci");
+    umoci.args(["unpack", "--image", &image]).arg(&theirs);
+    drop(outcome::run_ok(&mut umoci, outcome::LIMIT).unwrap());
+    drop(dhow.run(&["image", "unpack", "--image", &image, ours.to_str().unwrap()]).ok());
+    let tree = |bundle: &Path| Tree::read(&bundle.join("rootfs")).unwrap().without_times();
+    tree(&ours).assert_same(&tree(&theirs));
+}
+
+#[test]
+fn every_storage_driver_runs_an_image_and_refuses_to_mix() {
+    needs_root!();
+    let usual = Dhow::new();
+    each_step(&usual, "overlay");
+    each_step(&Dhow::new(), "plain");
+    let refused = usual.run(&["--storage-driver", "zfs", "images"]).exits(1);
+    assert!(refused.stderr.contains("overlay, plain and btrfs"), "{}", refused.stderr);
+    needs_tool!("mkfs.btrfs");
+    let disk = match Disk::formatted(Format::Btrfs, 512 << 20) {
+        Ok(disk) => disk,
+        Err(error) => return need::skip(&format!("a loop device ({})", error.one_line())),
+    };
+    each_step(&Dhow::below(disk.path()), "btrfs");
+}
+
+fn each_step(dhow: &Dhow, driver: &str) {
+    let layout = layout_of(dhow, "box", |image| image);
+    let run = |arguments: &[&str]| dhow.run(&[&["--storage-driver", driver], arguments].concat());
+    drop(run(&["pull", "-q", &layout.reference("box")]).ok());
+    let script = "echo changed > /bin/new; rm /bin/new; echo $?";
+    assert_eq!(run(&["run", "--rm", "-q", "box", "sh", "-c", script]).ok().stdout, "0\n");
+    let written = fs::read_to_string(dhow.root().join("snapshots/driver")).unwrap();
+    assert_eq!(written.trim(), driver);
+    let other = if driver == "plain" { "overlay" } else { "plain" };
+    drop(
+        dhow.run(&["--storage-driver", other, "run", "--rm", "box", "true"])
+            .exits(125)
+            .says(&format!("what is here is in {driver}")),
+    );
+    // Without the flag it is what it was.
+    assert_eq!(dhow.run(&["run", "--rm", "-q", "box", "echo", "hi"]).ok().stdout, "hi\n");
+    drop(run(&["rmi", "box"]).ok());
+}
