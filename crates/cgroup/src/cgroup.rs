@@ -30,18 +30,18 @@ const REMOVAL_PATIENCE: Duration = Duration::from_secs(5);
 /// A cgroup that exists.
 #[derive(Debug)]
 pub struct Cgroup {
-    location: Location,
+    pub(crate) location: Location,
     pub(crate) layout: Layout,
     pub(crate) places: Vec<Place>,
     /// Keeps systemd's unit alive until the container's own process is in it, which it must be
     /// before this value goes.
-    placeholder: Option<Placeholder>,
-    origin: Origin,
+    pub(crate) placeholder: Option<Placeholder>,
+    pub(crate) origin: Origin,
 }
 
 /// Where our knowledge of a cgroup comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Origin {
+pub(crate) enum Origin {
     /// This process made it, in every hierarchy.
     Made,
     /// An earlier command did, perhaps where other hierarchies were mounted: it may be missing in

@@ -19,7 +19,7 @@ pub fn delegated(hierarchies: &Hierarchies, fallback: &str, id: &str) -> Result<
     let Some(hierarchy) = hierarchies.all.first() else { return Ok(None) };
     let memberships =
         std::fs::read_to_string("/proc/self/cgroup").doing(|| "read /proc/self/cgroup")?;
-    let Some(own) = own_path(&memberships) else { return Ok(None) };
+    let Some(own) = unified_path(&memberships) else { return Ok(None) };
     let above = own.rsplit_once('/').map(|(above, _)| above);
     // The root is nobody's but root's.
     let mut below_root = above.into_iter().chain([own]).filter(|path| !path.is_empty());
@@ -30,7 +30,7 @@ pub fn delegated(hierarchies: &Hierarchies, fallback: &str, id: &str) -> Result<
 }
 
 /// The path in version 2's tree, without the slash in front; nothing outside of what is mounted.
-fn own_path(memberships: &str) -> Option<&str> {
+pub(crate) fn unified_path(memberships: &str) -> Option<&str> {
     let path = memberships.lines().find_map(|line| line.strip_prefix("0::/"))?;
     (!path.split('/').any(|part| part == "..")).then_some(path)
 }
@@ -57,7 +57,7 @@ mod tests {
             ("1:cpu:/x\n", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(own_path(text), expected, "{text}");
+            assert_eq!(unified_path(text), expected, "{text}");
         }
     }
 }

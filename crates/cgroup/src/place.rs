@@ -151,6 +151,11 @@ impl Place {
         })
     }
 
+    /// The way from it to a cgroup of its hierarchy, where that is below.
+    pub(crate) fn way_to<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(&self.path)?.strip_prefix('/')
+    }
+
     /// Whether its directory was seen.
     pub(crate) fn was_opened(&self) -> bool {
         self.directory.get().is_some()
@@ -362,7 +367,10 @@ impl Place {
                 .filter(|wanted| has(&there, wanted) && !has(&on, wanted))
                 .map(|wanted| format!("+{wanted}"))
                 .collect();
-            if new.is_empty() || self.write_of(above, switch, &new.join(" ")).is_ok() {
+            if new.is_empty()
+                || self.is_inhabited(above)
+                || self.write_of(above, switch, &new.join(" ")).is_ok()
+            {
                 continue;
             }
             // The kernel refuses the whole line for one controller that cannot.
@@ -377,6 +385,17 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// Whether a cgroup holds processes itself, and is not the root, which may (version 2).
+    ///
+    /// Some controllers could be turned on below it all the same: that makes it the top of a threaded
+    /// tree, and no process can be in those below any more.
+    fn is_inhabited(&self, path: &str) -> bool {
+        // The root has no type.
+        let is_root = self.read_of(path, "cgroup.type").is_err();
+        let processes = self.read_of(path, "cgroup.procs");
+        !is_root && processes.is_ok_and(|processes| !processes.trim().is_empty())
     }
 
     /// Why there is no `controller` here (version 2).

@@ -1,7 +1,8 @@
 //! A cgroup below another one, for a process that joins a container in a part of it.
 
-use crate::{Cgroup, Layout};
-use dhow_base::{Error, Kind, Result};
+use crate::{Cgroup, Layout, cgroup::Origin, delegation::unified_path};
+use dhow_base::{Doing, Error, Kind, Result};
+use rustix::process::Pid;
 
 /// A place below a cgroup.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +34,30 @@ impl Cgroup {
             }
         }
         Ok(self)
+    }
+
+    /// The cgroup at the place below where one of its processes is; nothing where that is no place
+    /// below.
+    ///
+    /// In version 2 a cgroup that gives controllers to others holds no process itself: a container
+    /// that has arranged itself so (systemd does, and docker in docker) takes new ones beside its
+    /// first one only.
+    pub fn beside(&self, process: Pid) -> Result<Option<Self>> {
+        let [place] = &self.places[..] else { return Ok(None) };
+        if self.layout != Layout::Unified {
+            return Ok(None);
+        }
+        let file = format!("/proc/{}/cgroup", process.as_raw_pid());
+        let memberships = std::fs::read_to_string(&file).doing(|| format!("read {file}"))?;
+        let way = unified_path(&memberships).and_then(|path| place.way_to(path));
+        let place = way.map(|way| place.below(way)).transpose()?;
+        Ok(place.map(|place| Self {
+            location: self.location.clone(),
+            layout: self.layout,
+            places: vec![place],
+            placeholder: None,
+            origin: Origin::Found,
+        }))
     }
 
     fn replace(

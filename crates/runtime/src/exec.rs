@@ -23,6 +23,7 @@ use dhow_sys::{
 };
 use rustix::{
     fs::{Mode, OFlags},
+    io::Errno,
     process::{DumpableBehavior, Pid, PidfdFlags},
     thread::{CapabilitySet, ThreadNameSpaceType},
 };
@@ -93,11 +94,17 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     if request.paused == Paused::Refused {
         refuse_frozen(request.id, cgroup.as_ref())?;
     }
-    let cgroup = cgroup.map(|cgroup| cgroup.descend(request.subgroups)).transpose()?;
+    let cgroup = match (cgroup, request.subgroups) {
+        (None, [first, ..]) => {
+            let text = format!("enter sub-cgroup {}: the container has no cgroup", first.path);
+            return Err(Error::new(Kind::NotFound, text));
+        }
+        (cgroup, subgroups) => cgroup.map(|cgroup| cgroup.descend(subgroups)).transpose()?,
+    };
     let group = Group::open(request.id, linux.intel_rdt.as_ref())?;
     let (parent, child) = line::pair()?;
     let elsewhere = visit.affinity.as_ref().map(Affinity::begin).transpose()?;
-    let side = visit.bear(cgroup.as_ref())?;
+    let (side, cgroup) = visit.bear_in(cgroup)?;
     match side {
         Side::Child => {
             drop(parent);
@@ -180,7 +187,10 @@ fn accompany(
                 line.go()?;
             }
             Heard::Asked(Ask::NeedIdMaps, _) if let Some(cgroup) = cgroup => {
-                cgroup.add(Pid::from_raw(pid).expect("a child's id is not zero"))?;
+                let process = Pid::from_raw(pid).expect("a child's id is not zero");
+                if let Err(error) = cgroup.add(process) {
+                    visit.beside_init(Some(cgroup), &error)?.ok_or(error)?.add(process)?;
+                }
                 line.go()?;
             }
             Heard::Asked(..) => {
@@ -225,6 +235,29 @@ impl Way {
 }
 
 impl Visit<'_> {
+    /// Starts the process in the cgroup, or beside the container's first one where that cgroup
+    /// takes none.
+    fn bear_in(&self, cgroup: Option<Cgroup>) -> Result<(Side, Option<Cgroup>)> {
+        match self.bear(cgroup.as_ref()) {
+            Err(error) => match self.beside_init(cgroup.as_ref(), &error)? {
+                Some(beside) => Ok((self.bear(Some(&beside))?, Some(beside))),
+                None => Err(error),
+            },
+            Ok(side) => Ok((side, cgroup)),
+        }
+    }
+
+    /// Where to go from a cgroup that was refused as busy; nowhere from one that was asked for.
+    fn beside_init(&self, cgroup: Option<&Cgroup>, refusal: &Error) -> Result<Option<Cgroup>> {
+        let is_busy = refusal.errno() == Some(Errno::BUSY.raw_os_error());
+        match (cgroup, Pid::from_raw(self.request.init.pid)) {
+            (Some(cgroup), Some(init)) if is_busy && self.request.subgroups.is_empty() => {
+                cgroup.beside(init)
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn bear(&self, cgroup: Option<&Cgroup>) -> Result<Side> {
         if self.way == Way::ThroughUser {
             let enter = || {

@@ -258,3 +258,22 @@ fn the_numbers_are_plausible() {
         assert!(!stats.cpuset.cpus.is_empty() || !ground.has(&["cpuset"]), "{stats:?}");
     }
 }
+
+#[test]
+fn below_a_cgroup_that_holds_processes_there_is_room_and_no_controller() {
+    needs_root!();
+    let ground = Ground::new();
+    needs!(ground.is_unified() && ground.has(&["pids"]), "version 2 with the controller pids");
+    let above = ground.create(&Resources::default()).unwrap();
+    let _inhabitant = Shell::within(&above, "true");
+    let below = ground.location("c/below");
+
+    let cgroup = Cgroup::create(&ground.hierarchies, &below, &Resources::default()).unwrap();
+    let shell = Shell::within(&cgroup, "echo in");
+
+    assert_eq!(shell.output(), "in\n");
+    let limited = Resources { pids: Some(Pids { limit: Some(5) }), ..Resources::default() };
+    let error = cgroup.update(&limited).unwrap_err();
+    assert!(error.one_line().contains("does not pass pids on"), "{}", error.one_line());
+    cgroup.delete().unwrap();
+}

@@ -3,7 +3,10 @@
 use crate::bundle::Bundle;
 use dhow_testkit::{needs, needs_root};
 use serde_json::json;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn sleeper() -> Bundle {
     let bundle = Bundle::new(&["sleep", "100"]);
@@ -153,4 +156,59 @@ fn a_process_can_be_in_a_part_of_the_cgroup() {
     ] {
         drop(bundle.run(&["exec", "--cgroup", flag, id, "true"]).exits(255).says(said));
     }
+}
+
+/// The cgroup of a container's in the one tree of version 2.
+fn unified_cgroup(bundle: &Bundle) -> PathBuf {
+    let memberships = fs::read_to_string(format!("/proc/{}/cgroup", bundle.state()["pid"]));
+    let path = memberships.unwrap().lines().find_map(|line| {
+        line.strip_prefix("0::/").map(|path| Path::new("/sys/fs/cgroup").join(path))
+    });
+    path.expect("there is a version 2 tree")
+}
+
+#[test]
+fn a_process_can_be_in_a_part_of_the_cgroup_of_version_2() {
+    needs_root!();
+    needs!(Path::new("/sys/fs/cgroup/cgroup.controllers").exists(), "cgroup version 2 alone");
+    let bundle = sleeper();
+    needs!(bundle.is_ours(), "our own runtime");
+    let cgroup = unified_cgroup(&bundle);
+    fs::create_dir_all(cgroup.join("part/deep")).unwrap();
+    let id = bundle.id.as_str();
+    let own = |flags: &[&str]| {
+        bundle.run(&[&["exec"], flags, &[id, "cat", "/proc/self/cgroup"]].concat()).ok().stdout
+    };
+
+    assert_eq!(own(&["--cgroup", "part"]), "0::/part\n");
+    assert_eq!(own(&["--cgroup", "/part/deep"]), "0::/part/deep\n");
+    assert_eq!(own(&[]), "0::/\n");
+    for (flag, said) in [
+        ("gone", "no such file"),
+        ("../..", ""),
+        ("..", ""),
+        ("part/../../..", ""),
+        ("memory:part", "unknown controller memory"),
+    ] {
+        drop(bundle.run(&["exec", "--cgroup", flag, id, "true"]).exits(255).says(said));
+    }
+}
+
+#[test]
+fn beside_a_first_process_that_has_moved_down_there_is_room() {
+    needs_root!();
+    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    needs!(controllers.contains("pids"), "cgroup version 2 alone, with the controller pids");
+    let bundle = sleeper();
+    let cgroup = unified_cgroup(&bundle);
+    fs::create_dir(cgroup.join("inner")).unwrap();
+    fs::write(cgroup.join("inner/cgroup.procs"), bundle.state()["pid"].to_string()).unwrap();
+    // From now on it may hold no process itself.
+    fs::write(cgroup.join("cgroup.subtree_control"), "+pids").unwrap();
+
+    let shown = bundle.run(&["exec", &bundle.id, "cat", "/proc/self/cgroup"]).ok();
+    let refused = bundle.run(&["exec", "--cgroup", "/", &bundle.id, "true"]);
+
+    assert_eq!(shown.stdout, "0::/inner\n");
+    assert_ne!(refused.code, 0, "{refused}");
 }
