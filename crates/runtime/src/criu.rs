@@ -35,6 +35,10 @@ const LIMIT_BYTES: usize = 64 << 10;
 /// How much of a log is read to find out what went wrong, from its end.
 const LOG_BYTES: u64 = 1 << 20;
 
+/// That CRIU may not raise the number of its own files stops nothing, though it is told as the first
+/// error.
+const HARMLESS: &str = "Can't setup RLIMIT_NOFILE for self";
+
 /// CRIU at work. Dropped, it is ended.
 #[derive(Debug)]
 pub(crate) struct Criu {
@@ -185,7 +189,8 @@ impl Drop for Criu {
 }
 
 fn refused(response: &Response) -> Error {
-    let reason = response.message.as_deref().filter(|text| !text.is_empty());
+    let is_reason = |text: &&str| !text.is_empty() && !text.contains(HARMLESS);
+    let reason = response.message.as_deref().filter(is_reason);
     let text = match (reason, response.errno.unwrap_or(0)) {
         (Some(reason), _) => format!("CRIU refused: {reason}"),
         (None, 0) => "CRIU refused".to_owned(),
@@ -214,13 +219,12 @@ fn errors_of(log: &Path) -> std::io::Result<Vec<String>> {
     Ok(errors_in(&String::from_utf8_lossy(&bytes)))
 }
 
-/// The last lines that tell of errors, without their times. That CRIU may not raise the number of
-/// its own files stops nothing.
+/// The last lines that tell of errors, without their times.
 fn errors_in(text: &str) -> Vec<String> {
     let mut found: Vec<String> = text
         .lines()
         .filter_map(|line| line.split_once("Error ").map(|(_, rest)| rest))
-        .filter(|rest| !rest.contains("Can't setup RLIMIT_NOFILE for self"))
+        .filter(|rest| !rest.contains(HARMLESS))
         .map(|rest| rest.trim().chars().filter(|sign| !sign.is_control()).collect())
         .collect();
     found.drain(..found.len().saturating_sub(3));
@@ -250,6 +254,17 @@ mod tests {
         assert!(answer.success);
         assert_eq!(answer.notify.and_then(|notify| notify.script).as_deref(), Some("ok"));
         assert!(Response::decode([255, 255, 255].as_slice()).is_err());
+    }
+
+    #[test]
+    fn what_stops_nothing_is_no_reason() {
+        let said = |text: &str| Response { message: Some(text.to_owned()), ..Response::default() };
+
+        let harmless =
+            refused(&said("Error (criu/util.c:1): rlimit: Can't setup RLIMIT_NOFILE for self: no"));
+
+        assert_eq!(harmless.to_string(), "CRIU refused");
+        assert_eq!(refused(&said("no room")).to_string(), "CRIU refused: no room");
     }
 
     #[test]

@@ -59,6 +59,11 @@ pub(crate) enum Source {
     Bound,
 }
 
+/// Where the devices are that every container has.
+pub(crate) fn default_places() -> impl Iterator<Item = &'static Path> {
+    DEFAULTS.iter().map(|(path, ..)| Path::new(*path))
+}
+
 /// Fills `/dev`, which is `fresh` where we have mounted it. The file mode mask must be zero.
 pub(crate) fn fill(
     root: Root<'_>,

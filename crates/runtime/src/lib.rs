@@ -35,6 +35,7 @@ mod mounts;
 mod mutations;
 mod namespaces;
 mod net_devices;
+mod null_streams;
 mod numbers;
 mod options;
 mod personality;

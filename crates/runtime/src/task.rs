@@ -13,8 +13,8 @@
 
 use crate::{
     Stdio, agent::Agent, capabilities::Sets, console::Console, io_priority::Urgency,
-    limits::Limits, line::ChildEnd, mappings, memory_policy::Placement, personality::Domain,
-    program::Program, scheduler::Policy,
+    limits::Limits, line::ChildEnd, mappings, memory_policy::Placement, null_streams,
+    personality::Domain, program::Program, scheduler::Policy,
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::{
@@ -202,6 +202,7 @@ impl<'a> Task<'a> {
             console.take()?;
         } else {
             self.take_streams()?;
+            null_streams::replace()?;
         }
         self.limits.apply()?;
         self.take_its_share()?;

@@ -178,6 +178,16 @@ pub fn criu() -> Result<PathBuf> {
     Ok(cached("criu", CRIU_SUITE, "", &make_criu)?.join("criu"))
 }
 
+/// [`criu`], where it finds the kernel good; nothing where it does not, or cannot be had.
+pub fn working_criu() -> Option<PathBuf> {
+    if !need::root() || need::tool("mmdebstrap").is_none() {
+        return None;
+    }
+    let criu = criu().ok()?;
+    let checked = outcome::run(Command::new(&criu).arg("check"), b"", outcome::LIMIT).ok()?;
+    (checked.code == 0).then_some(criu)
+}
+
 /// The release that has it: the kernel moves on faster than a stable release's CRIU.
 const CRIU_SUITE: &str = "sid";
 const CRIU_SCRIPT: &str = "#!/bin/sh

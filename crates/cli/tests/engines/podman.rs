@@ -7,7 +7,7 @@ use crate::{
     world::World,
 };
 use dhow_testkit::{need, needs_root, needs_tool, rootfs};
-use std::fs;
+use std::{fs, path::Path};
 
 /// What would otherwise be read from the machine, or be asked of its systemd.
 const CONFIGURATION: &str = r#"
@@ -29,8 +29,9 @@ subject = ["RUNTIME"]
 /// What runc 1.1 does not manage.
 const DIFFERENCES: [Difference; 1] = [("runc", NO_GROUP, "it has no option for that")];
 
-/// A step's name.
+/// Steps' names.
 const NO_GROUP: &str = "a container without a group of its own";
+const CHECKPOINT: &str = "a container is written down and goes on from there";
 
 #[test]
 fn podman_runs_its_containers_with_dhow() {
@@ -44,12 +45,19 @@ fn podman_runs_its_containers_with_dhow() {
     let text = CONFIGURATION.replace("RUNTIME", &subject.shown()).replace("INIT", &init);
     fs::write(&configuration, text).unwrap();
     let variable = format!("CONTAINERS_CONF={}", configuration.display());
+    // Podman looks for CRIU as it looks for every program.
+    let criu = rootfs::working_criu();
+    let path = need::variable("PATH").unwrap_or_default();
+    let directory = criu.as_deref().and_then(Path::parent).map(|path| path.display().to_string());
+    let path =
+        format!("PATH={}", directory.into_iter().chain([path]).collect::<Vec<_>>().join(":"));
     let lib = world.lib().display().to_string();
     let podman = Engine::new(
         &world,
         &[
             "env",
             &variable,
+            &path,
             "podman",
             "--root",
             &lib,
@@ -67,6 +75,10 @@ fn podman_runs_its_containers_with_dhow() {
 
     podman.shared_steps(&mut steps);
     own_steps(&podman, &mut steps);
+    match criu {
+        Some(_) => checkpoints(&podman, &mut steps),
+        None => need::skip("a criu that works on this kernel, for checkpoints"),
+    }
     as_ordinary_user(&world, &subject, &mut steps);
     steps.step("nothing stays", || {
         // Podman removes the group of a pod where there is a controller, and nowhere else.
@@ -198,6 +210,29 @@ fn own_steps(podman: &Engine<'_>, steps: &mut Steps) {
         let running = ["ps", "--filter", "status=running", "--format", "{{.Names}}"];
         assert_eq!(podman.run(&running).ok().stdout, "listed\n");
         podman.remove(&["listed"]);
+    });
+}
+
+fn checkpoints(podman: &Engine<'_>, steps: &mut Steps) {
+    steps.step(CHECKPOINT, || {
+        let count = "i=0; while true; do i=$((i+1)); echo number $i; sleep 0.05; done";
+        podman.start("counter", &[BOX, "sh", "-c", count]);
+        podman.wait_for_log("counter", "number 5\n");
+
+        drop(podman.run(&["container", "checkpoint", "counter"]).ok());
+        podman.wait_for("counter", ".State.Status", "exited");
+        let last = |text: &str| -> u64 {
+            let number = text.lines().filter_map(|line| line.strip_prefix("number ")).next_back();
+            number.and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        let before = last(&podman.run(&["logs", "counter"]).ok().stdout);
+        drop(podman.run(&["container", "restore", "counter"]).ok());
+
+        podman.wait_for_log("counter", &format!("number {}\n", before + 5));
+        let said = podman.run(&["logs", "counter"]).ok().stdout;
+        assert_eq!(said.matches("number 1\n").count(), 1, "it went on and did not begin again");
+        drop(podman.run(&["exec", "counter", "true"]).ok());
+        podman.remove(&["counter"]);
     });
 }
 

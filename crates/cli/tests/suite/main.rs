@@ -9,6 +9,7 @@ mod bad_input;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
+mod console_socket;
 mod copy;
 mod crash;
 #[cfg(test)]

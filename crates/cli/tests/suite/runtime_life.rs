@@ -325,3 +325,16 @@ fn a_record_of_a_newer_build_is_left_alone() {
 
     fs::write(&file, kept).unwrap();
 }
+
+#[test]
+fn a_null_device_as_a_stream_is_the_containers() {
+    needs_root!();
+    // The same numbers, and a node of the container's own /dev.
+    let script = "for n in 0 1 2; do [ /proc/self/fd/$n -ef /dev/null ] || exit 4$n; done";
+    let bundle = Bundle::new(&["sh", "-c", script]);
+    let mut command = bundle.command(&["run", &bundle.id]);
+    let null = || std::process::Stdio::null();
+    command.stdin(null()).stdout(null()).stderr(null());
+
+    assert_eq!(command.status().unwrap().code(), Some(0));
+}

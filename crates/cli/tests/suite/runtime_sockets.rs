@@ -1,57 +1,19 @@
 //! What the OCI runtime hands out and hands on: terminals, handles, open files, readiness.
 
-use crate::{bundle::Bundle, fixture::SOON};
+use crate::{
+    bundle::Bundle,
+    console_socket::{read_until, receiver},
+    fixture::SOON,
+};
 use dhow_testkit::{need, needs, needs_root, needs_tool};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use serde_json::json;
 use std::{
-    fs,
-    io::{IoSliceMut, Read},
-    mem::MaybeUninit,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::net::{UnixDatagram, UnixListener, UnixStream},
+        unix::net::UnixDatagram,
     },
     process::Command,
-    sync::mpsc::{Receiver, channel},
-    thread,
 };
-
-/// Who waits for one fd on a socket, as conmon and containerd do.
-fn receiver(path: &std::path::Path) -> Receiver<OwnedFd> {
-    let listener = UnixListener::bind(path).unwrap();
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let (socket, _) = listener.accept().unwrap();
-        let _told = tell.send(receive(&socket));
-    });
-    told
-}
-
-fn receive(socket: &UnixStream) -> OwnedFd {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = [0; 100];
-    let slices = &mut [IoSliceMut::new(&mut bytes)];
-    rustix::net::recvmsg(socket, slices, &mut control, RecvFlags::empty()).unwrap();
-    let mut fds = control.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-        _ => None,
-    });
-    fds.next().and_then(|mut fds| fds.next()).expect("the message has an fd")
-}
-
-fn read_until(master: OwnedFd, text: &str) -> String {
-    let mut file = fs::File::from(master);
-    let mut seen = String::new();
-    let mut piece = [0; 1000];
-    while !seen.contains(text) {
-        let count = file.read(&mut piece).unwrap_or(0);
-        assert!(count > 0, "{text:?} is not in {seen:?}");
-        seen.push_str(&String::from_utf8_lossy(&piece[..count]));
-    }
-    seen
-}
 
 #[test]
 fn a_terminals_master_goes_to_the_console_socket() {

@@ -4,7 +4,7 @@
 //! A mount is known by its place in the container, looked up in the same way both times: below the
 //! root's directory, links within it followed.
 
-use crate::shelf::Record;
+use crate::{devices::default_places, shelf::Record};
 use dhow_base::{Doing, Result};
 use dhow_cgroup::Cgroup;
 use dhow_spec::runtime::{MountPoint, Namespace, NamespaceKind, Spec};
@@ -46,11 +46,19 @@ pub(super) fn mounts(record: &Record, root: BorrowedFd<'_>, cgroup: &Cgroup) -> 
         }
     }
     // In a user namespace no device can be made, so those of the host are bound.
-    if own(spec, NamespaceKind::User).is_some() {
-        let devices = spec.linux.iter().flat_map(|linux| &linux.devices);
-        found.extend(devices.map(|device| external(&device.path, &device.path)));
+    if own(spec, NamespaceKind::User).is_some() && !has_foreign_dev(spec) {
+        let asked = || spec.linux.iter().flat_map(|linux| &linux.devices);
+        let is_asked = |place: &Path| asked().any(|device| device.path == place);
+        found.extend(asked().map(|device| external(&device.path, &device.path)));
+        let defaults = default_places().filter(|place| !is_asked(place));
+        found.extend(defaults.map(|place| external(place, place)));
     }
     found
+}
+
+/// Whether `/dev` is the host's, to which nothing was added.
+fn has_foreign_dev(spec: &Spec) -> bool {
+    spec.mounts.iter().any(|mount| is_bind(mount) && mount.destination == Path::new("/dev"))
 }
 
 /// Files that are masked: the null device covers them.
