@@ -4,9 +4,13 @@ use crate::{
     engine::{BOX, Engine, MISSING, PRIVILEGED, REFUSED, archive},
     steps::{Difference, Steps},
     subject::Subject,
-    world::World,
+    world::{Daemon, World},
 };
 use dhow_testkit::{needs_root, needs_tool};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+};
 
 const SOCKET: &str = "unix:///run/docker.sock";
 
@@ -24,9 +28,25 @@ fn docker_runs_its_containers_with_dhow() {
     needs_tool!("dockerd", "docker", "containerd", "unshare", "nsenter", "ip", "busybox");
     let world = World::new();
     let subject = Subject::choose(world.shared());
+    let (_daemon, docker) = start(&world, &subject, &[]);
+    let mut steps = Steps::new(&subject, &DIFFERENCES);
+
+    docker.shared_steps(&mut steps);
+    own_steps(&docker, &mut steps);
+    steps.step("nothing stays", || {
+        docker.assert_clean(|line| {
+            line.contains("dockerd --host") || line.contains("containerd --config")
+        });
+    });
+
+    steps.end();
+}
+
+/// Starts the daemon, with the subject as its runtime and the image loaded.
+fn start<'a>(world: &'a World, subject: &Subject, more: &[&str]) -> (Daemon, Engine<'a>) {
     let runtime = format!("subject={}", subject.shown());
     let lib = world.lib().display().to_string();
-    let mut daemon = world.daemon(&[
+    let words = [
         "dockerd",
         "--host",
         SOCKET,
@@ -47,18 +67,82 @@ fn docker_runs_its_containers_with_dhow() {
         // The machine may allow fewer open files than the daemon would ask for.
         "--default-ulimit",
         "nofile=1024:1024",
-    ]);
-    let docker = Engine::new(&world, &["docker", "--host", SOCKET], &["rm", "-f"]);
+    ];
+    let mut daemon = world.daemon(&[&words, more].concat());
+    let docker = Engine::new(world, &["docker", "--host", SOCKET], &["rm", "-f"]);
     daemon.wait_until(|| docker.run(&["version"]).code == 0);
-    drop(docker.run(&["load", "-q", "-i", &archive(&world, BOX, &["sh"])]).ok());
-    let mut steps = Steps::new(&subject, &DIFFERENCES);
+    drop(docker.run(&["load", "-q", "-i", &archive(world, BOX, &["sh"])]).ok());
+    (daemon, docker)
+}
 
-    docker.shared_steps(&mut steps);
-    own_steps(&docker, &mut steps);
-    steps.step("nothing stays", || {
-        docker.assert_clean(|line| {
-            line.contains("dockerd --host") || line.contains("containerd --config")
-        });
+/// Makes a user with ids to map, in the `/etc` of the world alone.
+const MAKE_USER: &str = r#"
+set -e
+for file in passwd group subuid subgid; do cp /etc/$file /run/$file; done
+echo mapped:x:5000:5000::/:/bin/false >>/run/passwd
+echo mapped:x:5000: >>/run/group
+for file in subuid subgid; do echo mapped:200000:65536 >/run/$file; done
+for file in passwd group subuid subgid; do mount --bind /run/$file /etc/$file; done
+"#;
+
+#[test]
+fn docker_maps_the_ids_of_its_containers_with_dhow() {
+    needs_root!();
+    needs_tool!("dockerd", "docker", "containerd", "unshare", "nsenter", "ip", "busybox");
+    let world = World::new();
+    let subject = Subject::choose(world.shared());
+    drop(world.run(&["sh", "-c", MAKE_USER]).ok());
+    // The container's root goes through it as an ordinary user.
+    let passable = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(world.shared(), passable).unwrap();
+    let (_daemon, docker) = start(&world, &subject, &["--userns-remap", "mapped"]);
+    let mut steps = Steps::new(&subject, &[]);
+
+    steps.step("the container's root is an ordinary user outside", || {
+        let script = "id -u; cat /proc/self/uid_map /proc/self/gid_map";
+        let said = docker.prints(&[BOX, "sh", "-c", script]);
+        let words: Vec<&str> = said.split_whitespace().collect();
+        assert_eq!(words, ["0", "0", "200000", "65536", "0", "200000", "65536"]);
+        docker.start("mapped", &[BOX, "sleep", "1000"]);
+        let pid = docker.inspect("mapped", ".State.Pid");
+        let owner = world.run(&["stat", "-c", "%u", &format!("/proc/{pid}")]).ok();
+        assert_eq!(owner.stdout, "200000\n");
+    });
+    steps.step("one more process is mapped like the first", || {
+        let said = docker.run(&["exec", "mapped", "sh", "-c", "id -u; cat /proc/self/uid_map"]);
+        assert!(said.ok().stdout.starts_with("0\n"));
+        let said = docker.run(&["exec", "-u", "1000", "mapped", "sh", "-c", "id -u"]).ok();
+        assert_eq!(said.stdout, "1000\n");
+        let mut terminal = docker.terminal(&["exec", "-it", "mapped", "sh", "-c", "tty"]);
+        terminal.expect("/dev/pts/0");
+        assert_eq!(terminal.end(), 0);
+    });
+    steps.step("what it writes into a volume is its user's", || {
+        let directory = docker.shared("volume");
+        chown(&directory, Some(200_000), Some(200_000)).unwrap();
+        let volume = format!("{}:/v", directory.display());
+        let script = "touch /v/x && chown 7:7 /v/x && echo x >/dev/null";
+        docker.prints(&["-v", &volume, BOX, "sh", "-c", script]);
+        assert_eq!(fs::metadata(directory.join("x")).unwrap().uid(), 200_007);
+    });
+    steps.step("what is the host's root's stays that", || {
+        let directory = docker.shared("roots");
+        let volume = format!("{}:/v", directory.display());
+        assert_ne!(docker.once(&["-v", &volume, BOX, "touch", "/v/x"]).code, 0);
+        assert_ne!(docker.once(&[BOX, "sh", "-c", "echo 1 >/proc/sys/kernel/panic"]).code, 0);
+    });
+    steps.step("limits hold, and it stops, starts and pauses", || {
+        let limited = ["-m", "64m", "--pids-limit", "50", BOX, "true"];
+        docker.prints(&limited);
+        drop(docker.run(&["pause", "mapped"]).ok());
+        drop(docker.run(&["unpause", "mapped"]).ok());
+        drop(docker.run(&["restart", "-t", "0", "mapped"]).ok());
+        docker.wait_for("mapped", ".State.Running", "true");
+    });
+    steps.step("a container may go without", || {
+        let said = docker.prints(&["--userns", "host", BOX, "cat", "/proc/self/uid_map"]);
+        assert!(said.contains("4294967295"), "{said}");
+        docker.remove(&["mapped"]);
     });
 
     steps.end();
