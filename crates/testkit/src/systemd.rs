@@ -1,4 +1,5 @@
-//! A real systemd as process 1 of namespaces of its own, with D-Bus, on cgroups of its own.
+//! A real systemd, with D-Bus: as process 1 of namespaces and on cgroups of its own, or the machine's
+//! where that was booted for the tests (`DHOW_SYSTEMD=machine`, as in the lab).
 //!
 //! ```text
 //!   boot ──▶ cgroups dhow-systemd-<random> in every hierarchy ──▶ unshare ──▶ mounts, pivot_root
@@ -35,6 +36,13 @@ pub enum Cgroups {
 /// A systemd that runs.
 #[derive(Debug)]
 pub struct Systemd {
+    /// Nothing where it is the machine's.
+    own: Option<Own>,
+}
+
+/// One in namespaces of its own; dropped, it ends.
+#[derive(Debug)]
+struct Own {
     name: String,
     unshare: Child,
     /// Process 1, as we number it.
@@ -108,8 +116,13 @@ exec env -i container=dhow-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 "#;
 
 impl Systemd {
-    /// Why none can be booted here; nothing where one can.
+    /// Why none can be had here; nothing where one can.
     pub fn obstacle() -> Option<&'static str> {
+        if is_machines() {
+            // Where sd_booted(3) looks.
+            let is_booted = Path::new("/run/systemd/system").is_dir();
+            return (!is_booted).then_some("systemd as the machine's process 1");
+        }
         let tools = ["mmdebstrap", "unshare", "nsenter", "awk"];
         if let Some(missing) = tools.into_iter().find(|tool| need::tool(tool).is_none()) {
             return Some(missing);
@@ -119,18 +132,13 @@ impl Systemd {
         (!has_v2).then_some("a cgroup version 2 tree")
     }
 
-    /// Boots, and waits until systemd and D-Bus answer. `shared` is seen inside under its own path.
+    /// Boots one, or takes the machine's; waits until systemd and D-Bus answer. `shared` is seen
+    /// inside under its own path.
     ///
     /// Needs root, and that there is no [`obstacle`](Self::obstacle).
     pub fn boot(cgroups: Cgroups, shared: &Path) -> Result<Self> {
-        let root = rootfs::systemd()?;
-        let name = format!("dhow-systemd-{}", random_hex(6)?);
-        let kind = if cgroups == Cgroups::Unified || is_unified() { "unified" } else { "machine" };
-        let mut command = Command::new("sh");
-        command.args(["-c", OUTSIDE, "sh", &name, kind]).arg(root.path()).arg(shared);
-        command.env("INSIDE", INSIDE).stdin(Stdio::null()).stdout(Stdio::null());
-        let unshare = command.spawn().doing(|| "start a shell for systemd")?;
-        let mut booted = Self { name, unshare, pid: 0 };
+        let own = if is_machines() { None } else { Some(Own::start(cgroups, shared)?) };
+        let mut booted = Self { own };
         booted.wait()?;
         Ok(booted)
     }
@@ -138,11 +146,7 @@ impl Systemd {
     fn wait(&mut self) -> Result<()> {
         let deadline = Instant::now() + BOOT;
         loop {
-            if let Ok(Some(status)) = self.unshare.try_wait() {
-                return Err(Error::new(Kind::Internal, format!("boot systemd: {status}")));
-            }
-            self.pid = self.first_process().unwrap_or(0);
-            if self.pid != 0 {
+            if self.own.as_mut().map_or(Ok(true), Own::has_systemd)? {
                 let asked = self.run(&["systemctl", "is-active", "basic.target", "dbus.socket"]);
                 if asked.is_ok_and(|outcome| outcome.stdout == "active\nactive\n") {
                     return Ok(());
@@ -155,19 +159,20 @@ impl Systemd {
         }
     }
 
-    /// The one child of `unshare`, once it is systemd.
-    fn first_process(&self) -> Option<u32> {
-        let own = self.unshare.id();
-        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).ok()?;
-        let pid = children.split_whitespace().next()?.parse().ok()?;
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        (name.trim() == "systemd").then_some(pid)
-    }
-
     /// A command in systemd's namespaces.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--all", "--target", &self.pid.to_string(), "--"]).args(arguments);
+        let mut command = match &self.own {
+            Some(own) => {
+                let mut command = Command::new("nsenter");
+                command.args(["--all", "--target", &own.pid.to_string(), "--"]).args(arguments);
+                command
+            }
+            None => {
+                let mut command = Command::new(arguments[0]);
+                command.args(&arguments[1..]);
+                command
+            }
+        };
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }
@@ -178,7 +183,38 @@ impl Systemd {
     }
 }
 
-impl Drop for Systemd {
+impl Own {
+    fn start(cgroups: Cgroups, shared: &Path) -> Result<Self> {
+        let root = rootfs::systemd()?;
+        let name = format!("dhow-systemd-{}", random_hex(6)?);
+        let kind = if cgroups == Cgroups::Unified || is_unified() { "unified" } else { "machine" };
+        let mut command = Command::new("sh");
+        command.args(["-c", OUTSIDE, "sh", &name, kind]).arg(root.path()).arg(shared);
+        command.env("INSIDE", INSIDE).stdin(Stdio::null()).stdout(Stdio::null());
+        let unshare = command.spawn().doing(|| "start a shell for systemd")?;
+        Ok(Self { name, unshare, pid: 0 })
+    }
+
+    /// Whether process 1 of the namespaces is systemd by now.
+    fn has_systemd(&mut self) -> Result<bool> {
+        if let Ok(Some(status)) = self.unshare.try_wait() {
+            return Err(Error::new(Kind::Internal, format!("boot systemd: {status}")));
+        }
+        self.pid = self.first_process().unwrap_or(0);
+        Ok(self.pid != 0)
+    }
+
+    /// The one child of `unshare`, once it is systemd.
+    fn first_process(&self) -> Option<u32> {
+        let own = self.unshare.id();
+        let children = fs::read_to_string(format!("/proc/{own}/task/{own}/children")).ok()?;
+        let pid = children.split_whitespace().next()?.parse().ok()?;
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        (name.trim() == "systemd").then_some(pid)
+    }
+}
+
+impl Drop for Own {
     fn drop(&mut self) {
         // Its death is that of all processes of its PID namespace.
         drop(self.unshare.kill());
@@ -190,6 +226,12 @@ impl Drop for Systemd {
         });
         assert!(gone.is_some() || thread::panicking(), "cgroups of {} are left", self.name);
     }
+}
+
+/// Whether the machine's own is meant. Tests make users and units, so nobody's machine is taken
+/// without being asked for.
+fn is_machines() -> bool {
+    need::variable("DHOW_SYSTEMD").is_some_and(|whose| whose == "machine")
 }
 
 fn is_unified() -> bool {

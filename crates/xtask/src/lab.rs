@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   Kernel::prepare ──▶ cpio tree: busybox, dhow, the built test programs ──▶ QEMU ──▶ lines read
+//!                                  or Debian with systemd in busybox's place
 //! ```
 //!
 //! Each boot is a machine of its own, with cgroups of version 2 alone, and runs the project's own
 //! test programs where they find what they need: the same tests, another kernel. A test that misses
-//! something skips aloud there as everywhere. Nothing is installed and no service is started.
+//! something skips aloud there as everywhere. Nothing is installed on the host, and no service is
+//! started there.
 
 mod cpio;
 mod emulator;
@@ -23,10 +25,11 @@ use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
 };
-use dhow_testkit::need;
+use dhow_testkit::{need, rootfs};
 use emulator::Machine;
 use kernel::{Kernel, said};
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     time::Duration,
@@ -37,7 +40,24 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// What the kernel's modules give to the tests.
 const MODULES: [&str; 3] = ["overlay", "veth", "dummy"];
 /// Programs of the host's that tests call, besides busybox's.
-const TOOLS: [&str; 3] = ["setpriv", "newuidmap", "newgidmap"];
+const TOOLS: [&str; 4] = ["setpriv", "setsid", "newuidmap", "newgidmap"];
+/// What no test reads of Debian's root: it is read into the memory of each machine. Without the
+/// timers nothing of apt's wakes up between tests.
+const DEBIAN_SKIPS: [&str; 13] = [
+    "dev",
+    "etc/systemd/system/timers.target.wants",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "usr/lib/x86_64-linux-gnu/perl-base",
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/perl",
+    "usr/share/zoneinfo",
+    "var/cache",
+    "var/lib/apt",
+    "var/lib/dpkg",
+];
 /// What the features of AppArmor are that a profile is compiled for: the parser's own list, which
 /// is older than every kernel of the lab.
 const APPARMOR_FEATURES: &str = "/usr/share/apparmor-features/features";
@@ -45,7 +65,7 @@ const APPARMOR_FEATURES: &str = "/usr/share/apparmor-features/features";
 /// Arguments of `cargo xtask lab`
 #[derive(clap::Args, Debug)]
 pub(crate) struct LabArgs {
-    /// Boot only these: v2, apparmor, selinux
+    /// Boot only these: v2, systemd, apparmor, selinux
     boots: Vec<String>,
 
     /// Print everything that the machine prints
@@ -61,12 +81,39 @@ pub(crate) struct LabArgs {
 #[derive(Debug)]
 struct Boot {
     name: &'static str,
+    first: First,
     /// Words for the kernel.
     words: &'static str,
     /// What is loaded into the kernel before the tests.
     policy: Option<Policy>,
     /// Packages whose test programs run, each with filters of test names (none: all tests).
     tests: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Process 1 of a machine, and with it what else is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum First {
+    /// A script on busybox, which runs the tests two at a time.
+    Script,
+    /// Debian's systemd, to which one test after the other speaks: its units have names.
+    Systemd,
+}
+
+impl First {
+    /// Where in the archive the machine's root is.
+    fn root(self) -> &'static str {
+        match self {
+            Self::Script => "",
+            Self::Systemd => "debian/",
+        }
+    }
+
+    fn threads(self) -> u32 {
+        match self {
+            Self::Script => 2,
+            Self::Systemd => 1,
+        }
+    }
 }
 
 /// Rules of a security module.
@@ -76,21 +123,35 @@ enum Policy {
     SeLinux,
 }
 
-const BOOTS: [Boot; 3] = [
+const BOOTS: [Boot; 4] = [
     Boot {
         name: "v2",
+        first: First::Script,
         words: "cgroup_no_v1=all",
         policy: None,
-        tests: &[("dhow-cgroup", &[]), ("dhow-runtime", &[]), ("dhow-cli", &["hello::"])],
+        tests: &[
+            ("dhow-cgroup", &[]),
+            ("dhow-runtime", &[]),
+            ("dhow-cli", &["hello::", "runtime_exec::", "runtime_terminal::"]),
+        ],
+    },
+    Boot {
+        name: "systemd",
+        first: First::Systemd,
+        words: "cgroup_no_v1=all systemd.show_status=false",
+        policy: None,
+        tests: &[("dhow-cli", &["runtime_systemd::"])],
     },
     Boot {
         name: "apparmor",
+        first: First::Script,
         words: "cgroup_no_v1=all lsm=apparmor apparmor=1",
         policy: Some(Policy::AppArmor),
         tests: &[("dhow-runtime", &["labels::"])],
     },
     Boot {
         name: "selinux",
+        first: First::Script,
         words: "cgroup_no_v1=all lsm=selinux selinux=1 enforcing=0",
         policy: Some(Policy::SeLinux),
         tests: &[("dhow-runtime", &["labels::"])],
@@ -123,10 +184,21 @@ pub(crate) fn as_tests(workspace: &Workspace) -> Result<Tally> {
 fn boot_all(workspace: &Workspace, args: &LabArgs) -> Result<Tally> {
     let target = suite::target_directory(&workspace.root)?;
     let kernel = Kernel::prepare(&target)?;
-    let programs = Programs::build(&workspace.root)?;
     let asked = |boot: &&Boot| args.boots.is_empty() || args.boots.iter().any(|a| a == boot.name);
+    let boots: Vec<&Boot> = BOOTS.iter().filter(asked).collect();
+    let packages: BTreeSet<&str> =
+        boots.iter().flat_map(|boot| boot.tests).map(|(package, _)| *package).collect();
+    // Beside all other tests, what was built for those is there already.
+    let of = packages.iter().flat_map(|package| ["--package", package]).collect();
+    let selection: Vec<&str> = if args.boots.is_empty() { vec!["--workspace"] } else { of };
+    let programs = Programs::build(&workspace.root, &selection)?;
     let mut all = Tally::default();
-    for boot in BOOTS.iter().filter(asked) {
+    for boot in boots {
+        if boot.first == First::Systemd && need::tool("mmdebstrap").is_none() {
+            say(&format!("skipped: lab {} needs mmdebstrap", boot.name))?;
+            all.add(Tally { skipped: 1, ..Tally::default() });
+            continue;
+        }
         let tally = boot.run(&kernel, &programs, &workspace.root, args)?;
         say(&format!("lab {}: {}", boot.name, tally.line()))?;
         all.add(tally);
@@ -168,25 +240,22 @@ impl Boot {
         filter: Option<&str>,
     ) -> Result<Tree> {
         let mut tree = Tree::default();
-        let busybox = need::tool("busybox").unwrap_or_default();
-        tree.copy("bin/busybox", &busybox)?;
-        tree.add("init", include_bytes!("lab/guest/init.sh").to_vec());
-        tree.copy("lab/dhow", &programs.product)?;
+        let top = self.first.root();
+        put_first(&mut tree, self.first)?;
+        tree.copy(&format!("{top}lab/dhow"), &programs.product)?;
+        tree.add(&format!("{top}lab/tests.sh"), include_bytes!("lab/guest/tests.sh").to_vec());
         put_modules(&mut tree, kernel)?;
-        for tool in TOOLS.iter().filter_map(|name| need::tool(name)) {
-            put_tool(&mut tree, &tool)?;
-        }
         let mut script = self.put_policy(&mut tree, root)?;
         for (package, filters) in self.tests {
             for program in programs.of(package) {
-                tree.copy(&program.place(), &program.path)?;
+                tree.copy(&format!("{top}{}", program.place()), &program.path)?;
                 if program.is_test {
                     let filters = filter.map_or_else(|| filters.to_vec(), |one| vec![one]);
-                    script.push_str(&program.command(&filters));
+                    script.push_str(&program.command(&filters, self.first.threads()));
                 }
             }
         }
-        tree.add("lab/boot.sh", script.into_bytes());
+        tree.add(&format!("{top}lab/boot.sh"), script.into_bytes());
         Ok(tree)
     }
 
@@ -222,6 +291,30 @@ impl Boot {
             }
         }
     }
+}
+
+/// What runs first, and the programs that it and the tests call.
+fn put_first(tree: &mut Tree, first: First) -> Result<()> {
+    let busybox = need::tool("busybox").unwrap_or_default();
+    tree.copy("bin/busybox", &busybox)?;
+    if first == First::Script {
+        tree.add("init", include_bytes!("lab/guest/init.sh").to_vec());
+        for tool in TOOLS.iter().filter_map(|name| need::tool(name)) {
+            put_tool(tree, &tool)?;
+        }
+        return Ok(());
+    }
+    let debian = first.root();
+    tree.add("init", include_bytes!("lab/guest/systemd.sh").to_vec());
+    tree.copy_tree(debian.trim_end_matches('/'), rootfs::systemd()?.path(), &DEBIAN_SKIPS)?;
+    tree.copy(&format!("{debian}usr/local/bin/busybox"), &busybox)?;
+    // Empty, it is made up at each boot; where it is missing, a first boot would set up services.
+    tree.add(&format!("{debian}etc/machine-id"), Vec::new());
+    let units = format!("{debian}etc/systemd/system");
+    let service = include_bytes!("lab/guest/lab.service").to_vec();
+    tree.add(&format!("{units}/lab.service"), service);
+    tree.add(&format!("{units}/lab.target"), include_bytes!("lab/guest/lab.target").to_vec());
+    Ok(())
 }
 
 fn put_modules(tree: &mut Tree, kernel: &Kernel) -> Result<()> {
@@ -266,10 +359,11 @@ struct Program {
 }
 
 impl Programs {
-    fn build(root: &Path) -> Result<Self> {
+    fn build(root: &Path, selection: &[&str]) -> Result<Self> {
         let product = suite::build(root)?;
         let output = Command::new("cargo")
-            .args(["build", "--quiet", "--release", "--workspace", "--tests", "--examples"])
+            .args(["build", "--quiet", "--release", "--tests", "--examples"])
+            .args(selection)
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(root)
             .stderr(Stdio::inherit())
@@ -311,9 +405,9 @@ impl Program {
         format!("lab/{}/{folder}/{}", self.package, self.name)
     }
 
-    fn command(&self, filters: &[&str]) -> String {
+    fn command(&self, filters: &[&str], threads: u32) -> String {
         format!(
-            "echo; echo '@@ begin {}: {}'\n/{} --test-threads 2 {} 2>&1; code=$?\n\
+            "echo; echo '@@ begin {}: {}'\n/{} --test-threads {threads} {} 2>&1; code=$?\n\
              echo; echo \"@@ ended with $code\"\n",
             self.package,
             self.name,

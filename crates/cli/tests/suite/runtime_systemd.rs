@@ -1,4 +1,5 @@
-//! `dhow runtime --systemd-cgroup` under a real systemd, which runs in namespaces of its own.
+//! `dhow runtime --systemd-cgroup` under a real systemd: one in namespaces of its own, or the
+//! machine's in the lab, where version 2 has controllers and one test runs after the other.
 
 use dhow_testkit::{
     Outcome, need, needs, needs_root, needs_tool,
@@ -240,6 +241,94 @@ fn limits_are_systemds_and_the_kernels() {
     assert!(ground.is_gone("dhow-c1.scope"));
 }
 
+#[test]
+fn every_limit_is_a_property_of_the_unit_and_a_file_of_the_kernels() {
+    let ground = ground!(Cgroups::Unified);
+    let controllers = ground.script("cat /sys/fs/cgroup/cgroup.controllers").stdout;
+    needs!(
+        ["cpuset", "cpu", "io", "memory", "pids"].iter().all(|name| controllers.contains(name)),
+        "version 2 with the controllers cpuset, cpu, io, memory and pids"
+    );
+    let last = need::processors() - 1;
+    let cpus = if last == 0 { "0".to_owned() } else { format!("0-{last}") };
+    let last = last.to_string();
+    ground.configure(|spec| {
+        spec["linux"]["cgroupsPath"] = json!(":dhow:c1");
+        spec["linux"]["resources"] = json!({
+            "memory": { "limit": 67_108_864, "reservation": 33_554_432, "swap": 100_663_296 },
+            "cpu": {
+                "shares": 512, "quota": 25_000, "period": 50_000, "cpus": cpus, "mems": "0",
+            },
+            "pids": { "limit": 99 },
+            "blockIO": { "weight": 500 },
+            "unified": { "memory.high": "50331648", "memory.min": "1048576" },
+            "devices": [
+                { "allow": false, "access": "rwm" },
+                { "allow": true, "type": "c", "major": 1, "minor": 11, "access": "r" },
+                { "allow": true, "type": "c", "major": 10, "access": "rw" },
+            ],
+        });
+    });
+    let limits = [
+        ("MemoryMax", "67108864", "memory.max", "67108864"),
+        ("MemoryLow", "33554432", "memory.low", "33554432"),
+        ("MemoryHigh", "50331648", "memory.high", "50331648"),
+        ("MemoryMin", "1048576", "memory.min", "1048576"),
+        ("MemorySwapMax", "33554432", "memory.swap.max", "33554432"),
+        ("CPUWeight", "59", "cpu.weight", "59"),
+        ("CPUQuotaPerSecUSec", "500ms", "cpu.max", "25000 50000"),
+        ("CPUQuotaPeriodUSec", "50ms", "cpu.max", "25000 50000"),
+        ("AllowedCPUs", &cpus, "cpuset.cpus", &cpus),
+        ("AllowedMemoryNodes", "0", "cpuset.mems", "0"),
+        ("TasksMax", "99", "pids.max", "99"),
+        ("IOWeight", "4950", "io.weight", "default 4950"),
+    ];
+    let place = "/sys/fs/cgroup/system.slice/dhow-c1.scope";
+    let assert_set = |limits: &[(&str, &str, &str, &str)]| {
+        let properties = ground.properties("dhow-c1.scope");
+        for (property, value, file, text) in limits {
+            assert_eq!(properties.get(*property).map(String::as_str), Some(*value), "{property}");
+            let shown = ground.script(&format!("cat {place}/{file}")).ok().stdout;
+            assert_eq!(shown.trim_end(), *text, "{file}");
+        }
+    };
+
+    drop(ground.script(&format!("{CREATE}; dhow start c1")).ok());
+
+    assert_set(&limits);
+    let properties = ground.properties("dhow-c1.scope");
+    assert_eq!(properties["DevicePolicy"], "strict");
+    for rule in ["/dev/char/1:11 r", "char-misc rw", "/dev/char/1:3 rwm", "char-pts rwm"] {
+        assert!(properties["DeviceAllow"].contains(rule), "{rule}: {properties:?}");
+    }
+    // Setting the unit again, as systemd does when it is told to read its files, changes nothing.
+    drop(ground.script("systemctl daemon-reload").ok());
+    assert_set(&limits);
+    let words = format!(
+        "--cpuset-cpus {last} --memory-reservation 16777216 --cpu-share 1024 \
+         --blkio-weight 1000 --cpu-quota 50000 --cpu-period 50000"
+    );
+    drop(ground.script(&format!("dhow update {words} c1")).ok());
+    assert_set(&[
+        ("AllowedCPUs", &last, "cpuset.cpus", &last),
+        ("MemoryLow", "16777216", "memory.low", "16777216"),
+        ("MemoryMax", "67108864", "memory.max", "67108864"),
+        ("CPUWeight", "100", "cpu.weight", "100"),
+        ("CPUQuotaPerSecUSec", "1s", "cpu.max", "50000 50000"),
+        ("IOWeight", "10000", "io.weight", "default 10000"),
+    ]);
+    drop(ground.script("dhow delete --force c1").ok());
+    assert!(ground.is_gone("dhow-c1.scope"));
+}
+
+/// Makes the ordinary user, once for all tests on one systemd.
+const USER: &str = "id -u user >/dev/null 2>&1 || useradd -u 1000 -m user || exit 1";
+/// What a login of theirs is.
+const AS_USER: &str = "setpriv --reuid 1000 --regid 1000 --clear-groups \
+    env XDG_RUNTIME_DIR=/run/user/1000 HOME=/home/user PATH=$PATH";
+/// What systemd hands over to them.
+const OF_USER: &str = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service";
+
 /// A user namespace with the one user, and nothing that takes rights over the machine.
 fn of_ordinary_user(spec: &mut Value) {
     let linux = &mut spec["linux"];
@@ -263,12 +352,9 @@ fn an_ordinary_user_asks_their_own_systemd() {
         of_ordinary_user(spec);
         spec["linux"]["cgroupsPath"] = json!(":dhow:u1");
     });
-    let user = "setpriv --reuid 1000 --regid 1000 --clear-groups \
-                env XDG_RUNTIME_DIR=/run/user/1000 HOME=/home/user PATH=$PATH \
-                ../dhow runtime --root /run/user/1000/records";
-    let place =
-        "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/user.slice/dhow-u1.scope";
-    drop(ground.script("useradd -u 1000 -m user && systemctl start user@1000.service").ok());
+    let user = format!("{AS_USER} ../dhow runtime --root /run/user/1000/records");
+    let place = format!("{OF_USER}/user.slice/dhow-u1.scope");
+    drop(ground.script(&format!("{USER}; systemctl start user@1000.service")).ok());
 
     let created =
         format!("{user} --systemd-cgroup create u1 </dev/null >/tmp/log 2>&1 || cat /tmp/log >&2");
@@ -285,6 +371,55 @@ fn an_ordinary_user_asks_their_own_systemd() {
 }
 
 #[test]
+fn an_ordinary_users_limits_are_set_by_their_own_systemd() {
+    let ground = ground!(Cgroups::Unified);
+    drop(ground.script(&format!("{USER}; systemctl start user@1000.service")).ok());
+    let controllers = ground.script(&format!("cat {OF_USER}/cgroup.controllers")).stdout;
+    needs!(
+        ["cpu", "memory", "pids"].iter().all(|name| controllers.contains(name)),
+        "the controllers cpu, memory and pids, handed over to a user"
+    );
+    ground.configure(|spec| {
+        of_ordinary_user(spec);
+        spec["linux"]["cgroupsPath"] = json!("boxes.slice:dhow:u3");
+        spec["linux"]["resources"] = json!({
+            "memory": { "limit": 67_108_864 },
+            "cpu": { "quota": 50_000, "period": 100_000 },
+            "pids": { "limit": 55 },
+        });
+    });
+    let user = format!("{AS_USER} ../dhow runtime --root /run/user/1000/records");
+    let place = format!("{OF_USER}/boxes.slice/dhow-u3.scope");
+    let files =
+        || ground.script(&format!("cd {place} && cat memory.max cpu.max pids.max")).ok().stdout;
+    let created =
+        format!("{user} --systemd-cgroup create u3 </dev/null >/tmp/log 2>&1 || cat /tmp/log >&2");
+
+    let created = ground.script(&format!("{created}; {user} start u3")).ok();
+
+    assert_eq!(created.stderr, "");
+    assert_eq!(files(), "67108864\n50000 100000\n55\n");
+    let shown = ground.script(&format!("{AS_USER} systemctl --user show dhow-u3.scope")).ok();
+    for property in
+        ["MemoryMax=67108864", "CPUQuotaPerSecUSec=500ms", "TasksMax=55", "Delegate=yes"]
+    {
+        assert!(shown.stdout.lines().any(|line| line == property), "{property}: {shown}");
+    }
+    drop(ground.script(&format!("{user} update --memory 33554432 --pids-limit 44 u3")).ok());
+    assert_eq!(files(), "33554432\n50000 100000\n44\n");
+    drop(ground.script(&format!("{AS_USER} systemctl --user daemon-reload")).ok());
+    assert_eq!(files(), "33554432\n50000 100000\n44\n");
+    let inside = ground.script(&format!("{user} exec u3 cat /proc/self/cgroup </dev/null")).ok();
+    assert!(inside.stdout.contains("boxes.slice/dhow-u3.scope"), "{inside}");
+    drop(ground.script(&format!("{user} pause u3 && {user} resume u3")).ok());
+    drop(ground.script(&format!("{user} delete --force u3")).ok());
+    let gone = need::eventually(SOON, || {
+        (ground.script(&format!("ls -d {place}")).code != 0).then_some(())
+    });
+    assert!(gone.is_some());
+}
+
+#[test]
 fn an_ordinary_user_uses_the_cgroup_that_was_handed_over() {
     let ground = ground!(Cgroups::Unified);
     ground.configure(|spec| {
@@ -294,7 +429,7 @@ fn an_ordinary_user_uses_the_cgroup_that_was_handed_over() {
     let directory = ground.path("bundle").display().to_string();
     let dhow = "../dhow runtime --root /tmp/records";
     let script = format!(
-        "cd {directory}; {dhow} create u2 </dev/null >/tmp/log 2>&1 || cat /tmp/log; \
+        "cd {directory}; {dhow} create u2 </dev/null >/tmp/log-u2 2>&1 || cat /tmp/log-u2; \
          {dhow} start u2; cat /sys/fs/cgroup/system.slice/lent.service/dhow/u2/cgroup.procs | wc -l; \
          {dhow} exec u2 echo in </dev/null; \
          cd /; $OLDPWD/{dhow} delete --force u2; \
@@ -302,7 +437,7 @@ fn an_ordinary_user_uses_the_cgroup_that_was_handed_over() {
     );
     let lent = "systemd-run --quiet --unit=lent --uid=1000 --property=Delegate=yes --wait --pipe";
 
-    drop(ground.script("useradd -u 1000 -m user").ok());
+    drop(ground.script(USER).ok());
     let said = ground.script(&format!("{lent} sh -c '{}'", script.replace('\'', "\"")));
 
     assert_eq!(said.stdout, "1\nin\n1\n", "{said:?}");

@@ -11,7 +11,7 @@ if [ "$1" != again ]; then
     exec /bin/busybox switch_root /new /init again
 fi
 
-export PATH=/tools:/bin HOME=/root TMPDIR=/tmp RUST_BACKTRACE=0 DHOW_SKIPS=/tmp/skips DHOW_BIN=/lab/dhow
+export PATH=/tools:/bin
 /bin/busybox --install -s /bin
 mkdir -p proc sys dev etc root tmp run var/lib
 chmod 1777 tmp
@@ -33,8 +33,5 @@ echo 'root:x:0:' >/etc/group
 for module in $(cat /lab/modules/order); do
     insmod "/lab/modules/$module" || echo "@@ trouble: module $module"
 done
-. /lab/boot.sh
-echo
-[ -f "$DHOW_SKIPS" ] && sed 's/^/skipped: /' "$DHOW_SKIPS"
-echo '@@ end'
+. /lab/tests.sh
 reboot -f
