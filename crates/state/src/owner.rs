@@ -4,7 +4,7 @@
 //! and with the boot id it does not after a reboot either.
 
 use dhow_base::{Doing, Error, Kind, Result};
-use std::fs;
+use dhow_sys::process;
 
 /// A process, named so that it cannot be mistaken for a later one with the same number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,20 +24,18 @@ impl Owner {
 
     /// The process with this pid, if there is one that is not a zombie.
     pub fn of(pid: i32) -> Result<Option<Self>> {
-        let path = format!("/proc/{pid}/stat");
-        let stat = match fs::read(&path) {
-            Ok(stat) => stat,
+        let status = match process::status(pid) {
+            Ok(status) => status,
             Err(error)
                 if error.kind() == std::io::ErrorKind::NotFound
                     || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
             {
                 return Ok(None);
             }
-            Err(error) => return Err(error).doing(|| format!("read {path}")),
+            Err(error) => return Err(error).doing(|| format!("look at process {pid}")),
         };
-        let (state, start_time) =
-            parse_stat(&stat).ok_or_else(|| Error::new(Kind::Internal, format!("parse {path}")))?;
-        Ok((!matches!(state, b'Z' | b'X')).then_some(Self { pid, start_time }))
+        let has_ended = matches!(status.state, b'Z' | b'X');
+        Ok((!has_ended).then_some(Self { pid, start_time: status.started }))
     }
 
     /// Whether this very process still runs.
@@ -46,27 +44,9 @@ impl Owner {
     }
 }
 
-/// State and start time. The command's name, in parentheses, may hold anything, so fields are
-/// counted from the last parenthesis.
-fn parse_stat(stat: &[u8]) -> Option<(u8, u64)> {
-    let after = stat.iter().rposition(|&byte| byte == b')')? + 1;
-    let mut fields = stat[after..].split(|&byte| byte == b' ').filter(|field| !field.is_empty());
-    let state = *fields.next()?.first()?;
-    // The state is field 3; the start time is field 22.
-    let start_time = std::str::from_utf8(fields.nth(18)?).ok()?.trim().parse().ok()?;
-    Some((state, start_time))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_command_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
-        let stat = b"7 (a) S 9 (b) R 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0\n";
-
-        assert_eq!(parse_stat(stat), Some((b'R', 4711)));
-    }
 
     #[test]
     fn this_process_is_alive_and_its_number_at_another_time_is_not() {

@@ -34,7 +34,7 @@ const ROOMS: [Room; 19] = [
     room("seccomp", 1, &["base", "spec"]),
     room("selftest", 1, &["base", "spec", "sys", "seccomp"]),
     room("snapshot", 1, &["base", "spec", "sys"]),
-    room("state", 1, &["base", "spec"]),
+    room("state", 1, &["base", "spec", "sys"]),
     room("store", 1, &["base", "spec"]),
     room(
         "image",
