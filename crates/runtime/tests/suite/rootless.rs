@@ -285,6 +285,8 @@ fn one_more_process_runs_in_an_ordinary_user_s_container() {
         until grep -q created out; do kill -0 $! || { cat errors >&2; exit 1; }; sleep 0.02; done
         pid=$(cut -d' ' -f2 out)
         echo go >&3
+        # Until it is the program, nobody may look into it or join it.
+        until grep -q sleep /proc/$pid/comm; do kill -0 $pid; sleep 0.02; done
         as_user $driver sealed exec $id $at $pid sh -c 'id -u; tr -s " " < /proc/self/uid_map
             for k in user mnt net ipc uts cgroup pid; do
                 [ $(readlink /proc/self/ns/$k) = $(readlink /proc/1/ns/$k) ] && echo $k

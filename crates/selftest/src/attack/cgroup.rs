@@ -3,6 +3,7 @@
 use super::passed;
 use crate::{Stage, Verdict, nest::Nest, trial::Trial};
 use dhow_base::{Doing, Result};
+use dhow_spec::runtime::MountPoint;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
 };
 
 pub(super) fn escaped(stage: &Stage) -> Result<Verdict> {
-    let nest = Nest::build(&stage.directory().join("nest"), None)?;
+    let nest = Nest::build(&stage.directory().join("nest"), stage.caller.uid())?;
     for path in climbing(stage.name(), nest.path()) {
         if let Some(failure) = climb(stage, &path, &nest)? {
             return Ok(Verdict::Failed(format!("cgroupsPath {path}: {failure}")));
@@ -23,6 +24,10 @@ pub(super) fn escaped(stage: &Stage) -> Result<Verdict> {
         Ok(tried) => tried,
         Err(failure) => return Ok(Verdict::Failed(failure)),
     };
+    if stage.caller.uid().is_some() {
+        // Nobody can freeze what has no cgroup of its own.
+        return Ok(passed(format!("9 paths, {tried} files")));
+    }
     if let Some(failure) = frozen(stage)? {
         return Ok(Verdict::Failed(failure));
     }
@@ -77,6 +82,16 @@ fn joined_elsewhere(stage: &Stage) -> Result<Option<String>> {
 /// `release_agent` and its like, which run programs as the host's root.
 fn agents(stage: &Stage) -> Result<std::result::Result<usize, String>> {
     let mut trial = Trial::new(stage)?;
+    if stage.caller.uid().is_some() {
+        // Nothing is read-only: the kernel alone stands between the user and the host's files.
+        trial.spec.mounts.push(MountPoint {
+            destination: "/sys/fs/cgroup".into(),
+            kind: Some("cgroup".to_owned()),
+            source: Some("cgroup".into()),
+            options: ["nosuid", "noexec", "nodev"].map(str::to_owned).to_vec(),
+            ..MountPoint::default()
+        });
+    }
     let mut words: Vec<String> = Vec::new();
     for hierarchy in hierarchies() {
         for file in ["release_agent", "notify_on_release", "cgroup.procs", "tasks", "devices.allow"]
@@ -95,14 +110,13 @@ fn agents(stage: &Stage) -> Result<std::result::Result<usize, String>> {
 }
 
 fn hierarchies() -> Vec<String> {
-    let top = Path::new("/sys/fs/cgroup");
-    let mut found = vec![top.display().to_string()];
-    for entry in fs::read_dir(top).into_iter().flatten().flatten() {
-        if entry.path().join("cgroup.procs").exists() {
-            found.push(entry.path().display().to_string());
-        }
-    }
-    found
+    let top = PathBuf::from("/sys/fs/cgroup");
+    let below = fs::read_dir(&top).into_iter().flatten().flatten().map(|entry| entry.path());
+    // Above version 1's hierarchies is a plain tmpfs, the container's own.
+    let all = below.chain([top.clone()]);
+    all.filter(|path| path.join("cgroup.procs").exists())
+        .map(|path| path.display().to_string())
+        .collect()
 }
 
 /// Whoever froze a container may be gone: it must be possible to kill and to remove it.

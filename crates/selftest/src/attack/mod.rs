@@ -42,8 +42,6 @@ enum Needs {
     Nothing,
     /// Root, who may then be told to act as an ordinary user.
     RootOnTheHost,
-    /// Root as the caller: an ordinary user's container has nothing of the kind.
-    RootAsCaller(&'static str),
 }
 
 impl Attack {
@@ -53,7 +51,6 @@ impl Attack {
         match self.needs {
             _ if caller == Caller::Root && !is_root => Some("needs root"),
             Needs::RootOnTheHost if !is_root => Some("needs root to lay the trap"),
-            Needs::RootAsCaller(reason) if caller != Caller::Root => Some(reason),
             _ => None,
         }
     }
@@ -170,7 +167,7 @@ pub const ATTACKS: &[Attack] = &[
         name: "cgroup",
         about: "a container gets no cgroup of the host's, and a frozen one can be removed",
         breaches: "CVE-2022-0492",
-        needs: Needs::RootAsCaller("an ordinary user's container has no cgroup to escape from"),
+        needs: Needs::Nothing,
         act: cgroup::escaped,
     },
     Attack {
