@@ -15,11 +15,15 @@ use dhow_base::{Error, Kind, Result};
 use dhow_testkit::need;
 use std::path::Path;
 
-/// Ends the daemon that the file names, and waits for it: `$1` is the bench's directory.
+/// Ends the daemon that the file names, and waits for it: `$1` is the bench's directory. The cgroups
+/// that its containers were in stay behind it: those that hold nothing go.
 const STOP: &str = r#"
 if [ -f "$1/docker.pid" ]; then
     pid=$(cat "$1/docker.pid"); kill "$pid"
     for i in $(seq 300); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    for group in /sys/fs/cgroup/docker /sys/fs/cgroup/*/docker; do
+        [ ! -e "$group/cgroup.procs" ] || rmdir "$group" 2>/dev/null
+    done
 fi"#;
 
 /// Starts a daemon and waits until it answers: `$2` is its storage.
