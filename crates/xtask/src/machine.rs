@@ -60,6 +60,7 @@ const NEEDS: &[Need] = &[
     program("setfacl", "acl", "access control lists"),
     program("setcap", "libcap2-bin", "file capabilities"),
     program("ip", "iproute2", "network namespaces"),
+    program("iptables-restore", "iptables", "checkpoints with open connections"),
     program("tar", "tar", "archives read by others"),
     program("mkfs.btrfs", "btrfs-progs", "snapshots on btrfs"),
     program("mkfs.xfs", "xfsprogs", "snapshots on xfs"),
