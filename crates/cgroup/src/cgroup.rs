@@ -251,6 +251,12 @@ impl Cgroup {
         self.places.iter().filter_map(Place::host_path).collect()
     }
 
+    /// Whether it has a place in version 2's tree. Where that is not mounted, its processes are in the
+    /// root of it.
+    pub fn is_in_version_2(&self) -> bool {
+        self.unified().is_ok()
+    }
+
     /// The directory by which its processes are frozen.
     pub fn freezer_directory(&self) -> Option<PathBuf> {
         self.freezer().or(self.unified().ok()).and_then(Place::host_path)

@@ -9,6 +9,7 @@ use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
 };
+use dhow_cgroup::Cgroup;
 use dhow_spec::runtime::{NamespaceKind, Status};
 use dhow_sys::procfs::Procfs;
 use rustix::fs::{Mode, OFlags};
@@ -129,6 +130,7 @@ impl Shelf {
         options: &mut Options,
     ) -> Result<()> {
         let cgroup = self.cgroup(record)?;
+        checkpoint.revival.settle_cgroups(options, &cgroup);
         options.freeze_cgroup =
             cgroup.freezer_directory().map(|path| path.to_string_lossy().into_owned());
         for (kind, name, key) in EXTERNAL_NAMESPACES {
@@ -225,6 +227,15 @@ impl Revival<'_> {
             config_file: configuration,
             ..Options::default()
         })
+    }
+
+    /// Leaves cgroups to us where nobody said otherwise and the container has none in version 2's
+    /// tree: CRIU would write down that whole tree, others' cgroups too, and make them again. What it
+    /// restores is in the container's cgroup as it is itself.
+    pub(super) fn settle_cgroups(&self, options: &mut Options, cgroup: &Cgroup) {
+        if self.cgroups.is_none_or(str::is_empty) && !cgroup.is_in_version_2() {
+            options.manage_cgroups_mode = Some(CgroupMode::Ignore as i32);
+        }
     }
 
     fn cgroup_mode(&self) -> Result<CgroupMode> {

@@ -98,6 +98,7 @@ impl Shelf {
         let mountpoint = place.join("criu-root");
         file::make_directories(&mountpoint, 0o755)?;
         let mut options = revival.options(record, images.as_fd(), work.as_ref(), "restore.log")?;
+        revival.settle_cgroups(&mut options, &cgroup);
         options.evasive_devices = Some(true);
         options.restore_sibling = Some(true);
         options.root = Some(mountpoint.to_string_lossy().into_owned());
