@@ -69,14 +69,6 @@ impl Membership {
             controllers => controllers.strip_prefix("name=").unwrap_or(controllers),
         }
     }
-
-    /// Whether the host has it where it could be bound from. Every process is in version 2's tree,
-    /// mounted or not; beside version 1 its place may be an empty directory, which is no cgroup.
-    fn is_mounted(&self) -> bool {
-        const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
-        let found = || rustix::fs::statfs(Path::new(HOST).join(self.directory()));
-        !self.controllers.is_empty() || found().is_ok_and(|of| of.f_type == CGROUP2_SUPER_MAGIC)
-    }
 }
 
 /// Mounts the hierarchies on `destination`. Returns the mount that is still to be made read-only.
@@ -95,7 +87,7 @@ pub(crate) fn mount(
     let tmpfs = tmpfs(options)?;
     move_onto(tmpfs.as_fd(), destination.as_fd()).doing(|| "attach the cgroup directory")?;
     rustix::process::fchdir(&tmpfs).doing(|| "enter the cgroup directory")?;
-    for membership in memberships.iter().filter(|one| view.is_own || one.is_mounted()) {
+    for membership in &memberships {
         mount_hierarchy(tmpfs.as_fd(), membership, options, view.is_own)
             .doing(|| format!("mount cgroup hierarchy {}", membership.directory()))?;
     }
