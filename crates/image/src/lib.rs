@@ -83,7 +83,7 @@ pub use pull::{Policy, PullOptions};
 pub use push::{PushOptions, Pushed};
 pub use remove::Removed;
 pub use save::{SaveForm, SaveOptions, SaveTo};
-pub use sync::{SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncTo, Synced};
+pub use sync::{SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncSide, SyncTo, Synced};
 pub use tree::TreeLayer;
 pub use usage::{ImageUsage, ImagesUsage};
 

@@ -43,6 +43,15 @@ pub enum SyncTo {
     Directory(PathBuf),
 }
 
+/// One side of a sync, and how registries are reached from there.
+#[derive(Debug)]
+pub struct SyncSide<P> {
+    /// The place.
+    pub place: P,
+    /// How its registries are reached.
+    pub way: End,
+}
+
 /// How to do it.
 #[derive(Clone, Debug, Default)]
 pub struct SyncOptions {
@@ -95,18 +104,16 @@ struct Task {
 }
 
 impl Images {
-    /// Copies all images of a source that are not at the destination yet. `from` and `to` say how
-    /// registries are reached.
+    /// Copies all images of a source that are not at the destination yet.
     pub fn sync(
         &self,
-        source: &SyncFrom,
-        from: &End,
-        destination: &SyncTo,
-        to: &End,
+        source: &SyncSide<SyncFrom>,
+        target: &SyncSide<SyncTo>,
         options: &SyncOptions,
         progress: &dyn SyncProgress,
     ) -> Result<Synced> {
-        let tasks = match source {
+        let (from, to, destination) = (&source.way, &target.way, &target.place);
+        let tasks = match &source.place {
             SyncFrom::Repository(name) => of_repository(from, name)?,
             SyncFrom::Directory(path) => of_directory(from, path)?,
             SyncFrom::List(path) => of_list(from, path)?,

@@ -1,6 +1,11 @@
 //! `login`: keep the name and password for a registry.
 
-use crate::{exit::SUCCESS, flags::registry::TrustFlags, invocation::Invocation, tree::Act};
+use crate::{
+    exit::SUCCESS,
+    flags::registry::TrustFlags,
+    invocation::{Invocation, Manners},
+    tree::Act,
+};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_image::{
     Client, Credentials, Registries, TlsVerify,
@@ -79,7 +84,10 @@ impl Act for Login {
         check(&registries, &account, credentials.clone())?;
         login::store(&file, &account, &credentials, dialect)
             .doing(|| format!("keep the login to {account}"))?;
-        invocation.console.note(&format!("logged in to {account}"));
+        match invocation.manners {
+            Manners::Dhow => invocation.console.note(&format!("logged in to {account}")),
+            Manners::Skopeo => invocation.console.line("Login Succeeded!")?,
+        }
         Ok(SUCCESS)
     }
 }

@@ -1,6 +1,10 @@
 //! `logout`: forget the name and password for a registry.
 
-use crate::{exit::SUCCESS, invocation::Invocation, tree::Act};
+use crate::{
+    exit::SUCCESS,
+    invocation::{Invocation, Manners},
+    tree::Act,
+};
 use dhow_base::{Error, Kind, Result};
 use dhow_image::login::{self, Account};
 
@@ -43,7 +47,13 @@ impl Act for Logout {
         }
         let account = Account::parse(self.registry.as_deref().unwrap_or("docker.io"))?;
         if login::erase(own, &account)? {
-            invocation.console.note(&format!("logged out of {account}"));
+            match invocation.manners {
+                Manners::Dhow => invocation.console.note(&format!("logged out of {account}")),
+                Manners::Skopeo => {
+                    let text = format!("Removed login credentials for {account}");
+                    invocation.console.line(&text)?;
+                }
+            }
             return Ok(SUCCESS);
         }
         let elsewhere = others.iter().find(|path| {

@@ -67,8 +67,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<inspect::Inspect>("inspect", "Show all that is known of containers and images"),
     Entry::new::<pull::Pull>("pull", "Fetch images"),
     Entry::new::<push::Push>("push", "Send an image to a registry"),
-    Entry::new::<login::Login>("login", "Log in to a registry"),
-    Entry::new::<logout::Logout>("logout", "Log out of a registry"),
+    Entry::new::<login::Login>("login", LOGIN),
+    Entry::new::<logout::Logout>("logout", LOGOUT),
     Entry::new::<images::List>("images", "List images"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
     Entry::new::<tag::Tag>("tag", "Give an image more names"),
@@ -222,13 +222,15 @@ const COPY: &str = "Copy an image from place to place";
 const LIST_TAGS: &str = "List the tags of a repository or archive";
 const SYNC: &str = "Copy all images of a repository, directory or list";
 const DELETE: &str = "Delete an image at a place";
+const LOGIN: &str = "Log in to a registry";
+const LOGOUT: &str = "Log out of a registry";
 const MANIFEST_DIGEST: &str = "Print the digest that a manifest in a file has";
 
 /// The commands that skopeo has too.
 pub(crate) mod skopeo {
     use super::{
-        COPY, DELETE, LIST_TAGS, LOOK, MANIFEST_DIGEST, SYNC, copy, delete, list_tags, look,
-        manifest_digest, sync,
+        COPY, DELETE, LIST_TAGS, LOGIN, LOGOUT, LOOK, MANIFEST_DIGEST, SYNC, copy, delete,
+        list_tags, login, logout, look, manifest_digest, sync,
     };
     use crate::tree::Entry;
 
@@ -239,6 +241,8 @@ pub(crate) mod skopeo {
         Entry::new::<look::Look>("inspect", LOOK),
         Entry::new::<list_tags::ListTags>("list-tags", LIST_TAGS),
         Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
+        Entry::new::<login::Login>("login", LOGIN),
+        Entry::new::<logout::Logout>("logout", LOGOUT),
         Entry::new::<sync::Sync>("sync", SYNC),
     ];
 }

@@ -11,7 +11,8 @@ use crate::{
 use clap::ValueEnum;
 use dhow_base::{Error, Kind, Result};
 use dhow_image::{
-    CopyOptions, End, MultiArch, Place, SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncTo,
+    CopyOptions, End, MultiArch, Place, SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncSide,
+    SyncTo,
 };
 
 /// Copy all images of a repository, directory or list
@@ -126,11 +127,12 @@ impl Act for Sync {
         };
         let from = self.end(self.from.clone().into(), &self.source, invocation)?;
         let to = self.end(self.to.clone().into(), &self.destination, invocation)?;
+        let (source, target) =
+            (SyncSide { place: source, way: from }, SyncSide { place: destination, way: to });
         let options = self.options(invocation)?;
         let listener = Listener { console: invocation.console, dry: self.dry_run };
-        let synced = invocation.with_images(false, |images, _| {
-            images.sync(&source, &from, &destination, &to, &options, &listener)
-        })?;
+        let synced = invocation
+            .with_images(false, |images, _| images.sync(&source, &target, &options, &listener))?;
         for error in &synced.failed {
             invocation.console.error(error);
         }
