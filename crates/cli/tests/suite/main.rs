@@ -10,6 +10,7 @@ mod bad_input;
 mod bundle;
 #[cfg(test)]
 mod console_socket;
+#[cfg(test)]
 mod copy;
 mod crash;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod lists;
 mod logs;
 #[cfg(test)]
 mod manifest;
+#[cfg(test)]
 mod registries;
 #[cfg(test)]
 mod repack;
@@ -61,6 +63,7 @@ mod runtime_spec;
 mod runtime_systemd;
 #[cfg(test)]
 mod runtime_terminal;
+#[cfg(test)]
 mod save_load;
 mod stop;
 #[cfg(test)]
