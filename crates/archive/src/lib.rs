@@ -23,6 +23,8 @@ mod decoder;
 mod digesting;
 mod encoder;
 mod entry;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod header;
 mod layer;
 mod limits;

@@ -19,6 +19,8 @@ mod device_program;
 pub mod devices;
 mod driver;
 mod frozen;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod hierarchy;
 mod legacy;
 mod location;

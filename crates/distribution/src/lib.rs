@@ -14,6 +14,8 @@ mod content;
 mod credentials;
 mod destination;
 mod fetcher;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod keeper;
 mod listing;
 pub mod login;

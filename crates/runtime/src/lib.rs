@@ -21,6 +21,8 @@ mod copy_up;
 mod criu;
 mod devices;
 mod exec;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod handover;
 mod hooks;
 mod init;

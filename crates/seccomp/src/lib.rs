@@ -11,6 +11,8 @@
 mod arch;
 mod assembler;
 mod default;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod grant;
 mod multiplex;
 pub mod profile;

@@ -3,7 +3,7 @@
 use crate::{
     Arch, Instruction, Kernel,
     arch::{Call, X32_BIT},
-    compile_for, default_profile,
+    compile_for, default_profile, fuzz,
     interpreter::{Data, run},
     profile,
     program::{linear, verdict},
@@ -495,12 +495,12 @@ fn mutated_profiles_never_panic() {
                 }
             }
         }
-        let Ok(profile) = profile::parse(&bytes, &["CAP_SYS_ADMIN"], Arch::X86_64, kernel) else {
+        if !fuzz::seccomp_profile(&bytes) {
             continue;
-        };
+        }
         parsed += 1;
-        let written = serde_json::to_string(&profile).unwrap();
-        assert_eq!(seccomp(&written), profile, "{written}");
+        let profile =
+            profile::parse(&bytes, &["CAP_SYS_ADMIN"], Arch::X86_64, kernel).expect("as before");
         if let Ok(program) = compile_for(&profile, Arch::X86_64) {
             for number in (0..500).step_by(7) {
                 let data = Data { number, arch: Arch::X86_64.audit(), args: [random.value(); 6] };

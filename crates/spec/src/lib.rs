@@ -11,6 +11,8 @@
 //! again from them: its raw bytes travel beside it.
 
 pub mod accounts;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod image;
 pub mod mount;
 pub mod runtime;

@@ -4,6 +4,7 @@
 //! problem names a file, a line, what is wrong there and what to do.
 
 mod arrows;
+mod fuzz;
 mod links;
 mod source;
 
@@ -68,8 +69,37 @@ pub(crate) fn check(workspace: &Workspace, command: &Command) -> Result<Vec<Prob
             problems.extend(links::check_links(file, &workspace.read(file)?, &exists));
         }
     }
+    problems.extend(check_fuzz(workspace, &files)?);
     problems.extend(reference::stale(command, &workspace.root)?);
     Ok(problems)
+}
+
+/// The fuzz targets against the crates' functions for them.
+fn check_fuzz(workspace: &Workspace, files: &[PathBuf]) -> Result<Vec<Problem>> {
+    let (mut entries, mut targets, mut tests) = (Vec::new(), Vec::new(), Vec::new());
+    for file in files.iter().filter(|file| has_extension(file, "rs")) {
+        let text = workspace.read(file)?;
+        let parts: Vec<&str> = file.iter().filter_map(|part| part.to_str()).collect();
+        match parts.as_slice() {
+            ["fuzz", "fuzz_targets", _] => targets.push((file.as_path(), text)),
+            ["crates", folder, "src", "fuzz.rs"] => {
+                entries.extend(fuzz::entries(folder, &text));
+                let after = text.split_once("mod tests").map(|(_, after)| after.to_owned());
+                tests.push(((*folder).to_owned(), after.unwrap_or_default()));
+            }
+            ["crates", folder, ..] => tests.push(((*folder).to_owned(), text)),
+            _ => {}
+        }
+    }
+    let targets: Vec<_> = targets.iter().map(|(path, text)| (*path, text.as_str())).collect();
+    let calls = |entry: &fuzz::Entry| {
+        let (called, here) = (format!("fuzz::{}", entry.name), format!("{}(", entry.name));
+        tests.iter().filter(|(folder, _)| *folder == entry.folder).any(|(_, text)| {
+            text.contains(&called) || text.starts_with(" {") && text.contains(&here)
+        })
+    };
+    let manifest = workspace.read(Path::new("fuzz/Cargo.toml"))?;
+    Ok(fuzz::check(&manifest, &targets, &entries, &calls))
 }
 
 fn is_source(file: &Path) -> bool {
