@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_dhow_global_optspecs
-    string join \n root= runroot= log-level= color= h/help v/version
+    string join \n root= runroot= storage-driver= log-level= color= h/help v/version
 end
 
 function __fish_dhow_needs_command
@@ -26,6 +26,7 @@ end
 
 complete -c dhow -n "__fish_dhow_needs_command" -l root -d 'Keep images and containers in this directory' -r -F
 complete -c dhow -n "__fish_dhow_needs_command" -l runroot -d 'Keep what a reboot may take in this directory' -r -F
+complete -c dhow -n "__fish_dhow_needs_command" -l storage-driver -d 'Keep snapshots by this driver: overlay, plain or btrfs' -r
 complete -c dhow -n "__fish_dhow_needs_command" -l log-level -d 'Say errors only, also warnings, or also notes' -r -f -a "error\t'Errors only'
 warn\t'Errors and warnings'
 info\t'Also notes'"
@@ -64,7 +65,9 @@ complete -c dhow -n "__fish_dhow_needs_command" -f -a "completion" -d 'Print the
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "cleanup" -d 'Write down how a container ended'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "container" -d 'Work with containers'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "image" -d 'Work with images'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "manifest" -d 'Work with lists of images for several platforms'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "system" -d 'Work with everything at once'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "artifact" -d 'Work with artifacts: files that registries keep'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l name -d 'Name the container' -r
@@ -432,25 +435,27 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 image\t'An image'"
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State.Status}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -s h -l help -d 'Print help'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "ls" -d 'List images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "pull" -d 'Fetch images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "push" -d 'Send an image to a registry'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "rm" -d 'Remove images'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "tag" -d 'Give an image more names'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "untag" -d 'Take names from an image and keep it'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "history" -d 'Show how an image was made'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "save" -d 'Write images into a file'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "load" -d 'Take images in from a file'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "import" -d 'Make an image of the tar file of a file system'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "inspect" -d 'Show all that is known of an image at any place'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "copy" -d 'Copy an image from place to place'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "list-tags" -d 'List the tags of a repository or archive'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "sync" -d 'Copy all images of a repository, directory or list'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "delete" -d 'Delete an image at a place'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "manifest-digest" -d 'Print the digest that a manifest in a file has'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "prune" -d 'Remove images that nobody needs'
-complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree" -f -a "tree" -d 'Show the layers of an image'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "ls" -d 'List images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "pull" -d 'Fetch images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "push" -d 'Send an image to a registry'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "rm" -d 'Remove images'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "tag" -d 'Give an image more names'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "untag" -d 'Take names from an image and keep it'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "history" -d 'Show how an image was made'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "save" -d 'Write images into a file'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "load" -d 'Take images in from a file'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "import" -d 'Make an image of the tar file of a file system'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "inspect" -d 'Show all that is known of an image at any place'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "copy" -d 'Copy an image from place to place'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "list-tags" -d 'List the tags of a repository or archive'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "sync" -d 'Copy all images of a repository, directory or list'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "delete" -d 'Delete an image at a place'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "manifest-digest" -d 'Print the digest that a manifest in a file has'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "prune" -d 'Remove images that nobody needs'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "tree" -d 'Show the layers of an image'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "unpack" -d 'Unpack an image to a bundle that can be changed'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and not __fish_seen_subcommand_from ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack" -f -a "repack" -d 'Pack what has changed in a bundle as a layer'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only images for which this holds: reference=, label= or dangling=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from ls" -s a -l all -d 'List all images, which is what happens anyway'
@@ -627,6 +632,96 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tree" -l whatrequires -d 'Show all images that stand on this one instead'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tree" -l no-trunc -d 'Do not shorten ids'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from tree" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from unpack" -l image -d 'The image: the directory of an OCI image layout, and the name in it' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from unpack" -l platform -d 'The platform, where the layout has the image for several' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from unpack" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -l image -d 'The layout that the bundle was unpacked from, and the new name in it' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -l mask-path -d 'Leave out this path of the root, with all below it (can be repeated)' -r -F
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -l created-by -l history.created_by -d 'What the image\'s history says of the step' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -l compression-format -d 'How the layer is compressed: none, gzip, zstd or zstd:chunked' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -l refresh-bundle -d 'Let the bundle stand for the new image afterwards'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -l no-mask-volumes -d 'Do not leave out the image\'s volumes'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from repack" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "create" -d 'Make a list of images for several platforms'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "add" -d 'Add images to a list'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "annotate" -d 'Change what a list says of one of its images'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "exists" -d 'Say by the exit code whether there is a list of this name'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "inspect" -d 'Show the document of a list'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "push" -d 'Send a list and its images to a registry or another place'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "remove" -d 'Take an image out of a list'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and not __fish_seen_subcommand_from create add annotate exists inspect push remove rm" -f -a "rm" -d 'Remove lists; their images stay'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -s a -l all -d 'Add all images of an index, not only the one for this machine'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l amend -d 'Go on with a list that exists'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l annotation -d 'Note something of the image' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l arch -d 'Say for which processor it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l features -d 'Say what the processor must have' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l os -d 'Say for which system it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l os-features -d 'Say what the system must have' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l os-version -d 'Say for which version of the system it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l variant -d 'Say for which kind of the processor it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -s a -l all -d 'Add all images of an index, not only the one for this machine'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l annotation -d 'Note something of the image' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l arch -d 'Say for which processor it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l features -d 'Say what the processor must have' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os -d 'Say for which system it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os-features -d 'Say what the system must have' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l os-version -d 'Say for which version of the system it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -l variant -d 'Say for which kind of the processor it is' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from annotate" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from exists" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l all -d 'Send the images too; with =false they are there already' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l digestfile -d 'Write the list\'s digest to this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -s f -l format -d 'The kind of documents that are sent: oci or v2s2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -s q -l quiet -d 'Show no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l rm -d 'Remove the list here when it is there'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand manifest; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -f -a "df" -d 'Show what images, containers and volumes cost on disk'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and not __fish_seen_subcommand_from df check prune" -f -a "check" -d 'Prove that everything stored is whole'
@@ -643,3 +738,53 @@ complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcom
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all images that no container is made of'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "add" -d 'Make an artifact of files'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "extract" -d 'Write the files of an artifact'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "inspect" -d 'Show all that is known of an artifact'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "ls" -d 'List artifacts'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "pull" -d 'Fetch an artifact from a registry'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "push" -d 'Send an artifact to a registry'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "rm" -d 'Remove artifacts'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from add" -l annotation -d 'Note something of each file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from add" -l file-type -d 'What the files are: their media type' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from add" -l type -d 'What the artifact is: its media type' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from add" -s a -l append -d 'Add the files to an artifact that is there'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from add" -l replace -d 'Take the place of an artifact that is there'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from extract" -l digest -d 'Only the file with this digest' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from extract" -l title -d 'Only the file with this title' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from extract" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.Digest}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print digests only'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from ls" -l no-trunc -d 'Do not shorten digests'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -s q -l quiet -d 'Show no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from pull" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l authfile -d 'Read credentials from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l creds -d 'Use this name and password at the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l password -d 'The password at the registry, with a username' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l registry-token -d 'Send this bearer token to the registry' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l shared-blob-dir -d 'The directory in which OCI layouts share their blobs' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l tls-verify -d 'Check certificates; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l username -d 'The name at the registry, with a password' -r
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -s q -l quiet -d 'Show no progress'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -l no-creds -d 'Ask the registry as nobody'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from push" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all artifacts'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from rm" -s i -l ignore -d 'An artifact that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
