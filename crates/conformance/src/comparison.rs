@@ -74,7 +74,7 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Crun,
         "mount_table",
-        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / rw,size=4k, crun tmpfs ro,relatime from tmpfs / rw,size=0k",
+        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro, crun tmpfs ro,relatime from tmpfs / rw,size=0k",
         ONE_INODE,
     ),
     explained(
@@ -158,7 +158,7 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Crun,
         "mount_table_with_mapped_ids",
-        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / rw,size=4k,uid=100000,gid=100000, crun tmpfs ro,relatime from tmpfs / rw,size=0k,uid=100000,gid=100000",
+        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro,uid=100000,gid=100000, crun tmpfs ro,relatime from tmpfs / rw,size=0k,uid=100000,gid=100000",
         ONE_INODE,
     ),
     explained(
@@ -212,7 +212,7 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Runc,
         "mount_table",
-        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / rw,size=4k, runc tmpfs ro,relatime from tmpfs / ro",
+        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro, runc tmpfs ro,relatime from tmpfs / ro",
         ONE_INODE,
     ),
     explained(
@@ -236,7 +236,7 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         Name::Runc,
         "mount_table_with_mapped_ids",
-        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / rw,size=4k,uid=100000,gid=100000, runc tmpfs ro,relatime from tmpfs / ro,uid=100000,gid=100000",
+        "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro,uid=100000,gid=100000, runc tmpfs ro,relatime from tmpfs / ro,uid=100000,gid=100000",
         ONE_INODE,
     ),
     explained(
@@ -289,7 +289,8 @@ const WRITABLE: &str =
 const SYSFS: &str =
     "the mount is read-only for both; dhow asks the filesystem for it too, as mount(8) does";
 const MASKS: &str = "dhow masks by mounts that are read-only, without programs and set-user-id; runc's is writable, crun's has no other flag";
-const ONE_INODE: &str = "dhow masks by a filesystem that holds one inode and no program; the peer's is of the usual size";
+const ONE_INODE: &str =
+    "dhow masks by a filesystem that is read-only in itself, not only where it is mounted";
 const FLAGS: &str = "dhow and runc keep the flags of /proc on its read-only parts; crun drops them";
 const NODES: &str = "crun adds flags that a device node does not need; runc binds it as dhow does";
 const MODES: &str = "the directory is read-only for all; it has the mode of a directory for dhow, of a temporary one for crun, and none for writing for runc";

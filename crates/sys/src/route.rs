@@ -108,6 +108,8 @@ impl Route {
         let found = answers.iter().find(|answer| answer.kind == libc::RTM_NEWLINK);
         let body = found.map(|answer| answer.body.as_slice()).unwrap_or_default();
         let (_, name) = attributes(body.get(LINK_HEAD..).unwrap_or_default())
+            .ok_or_else(broken)?
+            .into_iter()
             .find(|attribute| attribute.0 == libc::IFLA_IFNAME)
             .ok_or_else(broken)?;
         let name = CStr::from_bytes_until_nul(name).map_err(|_| broken())?;
@@ -279,7 +281,7 @@ fn link_head(index: i32, flags: u32, change: u32) -> [u8; LINK_HEAD] {
 fn parse_address(body: &[u8]) -> Option<Address> {
     let &[family, prefix, flags, scope] = body.first_chunk::<4>()?;
     let mut address = Address { family, prefix, scope, flags: flags.into(), values: Vec::new() };
-    for (kind, value) in attributes(body.get(ADDRESS_HEAD..)?) {
+    for (kind, value) in attributes(body.get(ADDRESS_HEAD..)?)? {
         match kind {
             IFA_FLAGS => address.flags = number(value, 0)?,
             IFA_ADDRESS | IFA_LOCAL | IFA_BROADCAST => address.values.push((kind, value.to_vec())),
@@ -289,15 +291,15 @@ fn parse_address(body: &[u8]) -> Option<Address> {
     Some(address)
 }
 
-/// Attributes by their numbers, up to the first that is cut short.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let &[a, b, c, d] = rest.first_chunk::<4>()?;
+/// Attributes by their numbers; none where one is cut short.
+fn attributes(mut rest: &[u8]) -> Option<Vec<(u16, &[u8])>> {
+    let mut all = Vec::new();
+    while let Some(&[a, b, c, d]) = rest.first_chunk::<4>() {
         let length = usize::from(u16::from_ne_bytes([a, b]));
-        let value = rest.get(4..length)?;
+        all.push((u16::from_ne_bytes([c, d]), rest.get(4..length)?));
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((u16::from_ne_bytes([c, d]), value))
-    })
+    }
+    Some(all)
 }
 
 /// Four bytes as a number.
