@@ -113,15 +113,8 @@ impl Repository {
             return Ok(());
         }
         manifests.push(entry);
-        let bytes = serde_json::to_vec(&Index {
-            schema_version: 2,
-            media_type: Some(media_type::OCI_INDEX.to_owned()),
-            artifact_type: None,
-            manifests,
-            subject: None,
-            annotations: Default::default(),
-        })
-        .map_err(|error| Error::new(Kind::Internal, "write an index").because(error))?;
+        let bytes = serde_json::to_vec(&Index::new(manifests))
+            .map_err(|error| Error::new(Kind::Internal, "write an index").because(error))?;
         self.put(&referrers_tag(subject), media_type::OCI_INDEX, &bytes).map(drop)
     }
 

@@ -73,14 +73,7 @@ impl Repository {
         if let Some(wanted) = artifact_type {
             manifests.retain(|found| found.artifact_type.as_deref() == Some(wanted));
         }
-        Ok(Index {
-            schema_version: 2,
-            media_type: Some(media_type::OCI_INDEX.to_owned()),
-            artifact_type: None,
-            manifests,
-            subject: None,
-            annotations: Default::default(),
-        })
+        Ok(Index::new(manifests))
     }
 
     fn by_interface(

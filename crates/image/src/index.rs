@@ -7,9 +7,8 @@ use dhow_base::{
     Result,
     lock::{Lock, Sharing},
 };
-use dhow_spec::image::{Descriptor, Index, media_type};
+use dhow_spec::image::{Descriptor, Index};
 use dhow_state::{Read, State, images};
-use std::collections::BTreeMap;
 
 impl Images {
     /// Writes the index anew. Under a lock, so that the last writer has seen the last change.
@@ -39,13 +38,6 @@ impl Images {
                 named
             }));
         }
-        Ok(Index {
-            schema_version: 2,
-            media_type: Some(media_type::OCI_INDEX.to_owned()),
-            artifact_type: None,
-            manifests,
-            subject: None,
-            annotations: BTreeMap::new(),
-        })
+        Ok(Index::new(manifests))
     }
 }

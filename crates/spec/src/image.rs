@@ -263,6 +263,18 @@ pub struct Index {
 }
 
 impl Index {
+    /// An OCI index of these manifests.
+    pub fn new(manifests: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_INDEX.to_owned()),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
     /// The first manifest for `wanted`; one with exactly its variant goes before others.
     pub fn choose(&self, wanted: &Platform) -> Result<&Descriptor> {
         let candidates = || {
