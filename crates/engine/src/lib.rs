@@ -46,8 +46,9 @@ pub use hello::HOST_NAMESPACES;
 pub use list::{Summary, Which};
 pub use merge::signal_number;
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
+pub use prune::{Pruned, Scope};
 pub use start::{Running, Watch};
-pub use usage::{ContainerUsage, DiskUsage, VolumeUsage};
+pub use usage::{ContainerUsage, DiskUsage, KindUsage, VolumeUsage};
 
 use dhow_base::{Doing, Result};
 use dhow_image::Images;

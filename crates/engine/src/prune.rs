@@ -1,18 +1,51 @@
-//! Pruning containers: those that do not run go.
+//! Pruning: what is not in use goes. Volumes stay, since they hold the only copy of what is in them.
 
 use crate::{Engine, options::RemoveOptions};
-use dhow_base::{Kind, Result, clock::Moment, id::ContainerId};
+use dhow_base::{Kind, Result, id::ContainerId};
+use dhow_image::{PruneOptions, Removed};
 use dhow_state::containers::{self, Phase};
 
+/// What a pruning reaches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// Images, and what interrupted pulls have fetched.
+    Images,
+    /// Containers that do not run as well.
+    Everything,
+}
+
+/// What a pruning has removed.
+#[derive(Clone, Debug, Default)]
+pub struct Pruned {
+    /// The containers.
+    pub containers: Vec<ContainerId>,
+    /// The images and names.
+    pub images: Vec<Removed>,
+    /// The bytes on disk that came back.
+    pub bytes: u64,
+}
+
 impl Engine {
-    /// Removes the containers that have ended or never started, and that were created before
-    /// `until`. Their named volumes stay.
-    pub fn prune_containers(&mut self, until: Option<Moment>) -> Result<Vec<ContainerId>> {
+    /// Removes what is not in use and is meant by `options`; of a container only its age counts.
+    pub fn prune(&mut self, scope: Scope, options: &PruneOptions) -> Result<Pruned> {
+        let before = self.disk_usage()?.total();
+        let mut pruned = Pruned::default();
+        if scope == Scope::Everything {
+            // First, since with them go the last reasons to keep their images.
+            pruned.containers = self.prune_containers(options)?;
+        }
+        pruned.images = self.images.prune(&mut self.state, options)?;
+        self.images.forget_interrupted(&mut self.state)?;
+        pruned.bytes = before.saturating_sub(self.disk_usage()?.total());
+        Ok(pruned)
+    }
+
+    fn prune_containers(&mut self, options: &PruneOptions) -> Result<Vec<ContainerId>> {
         let mut removed = Vec::new();
         for row in containers::list(self.state.read())? {
             let Some(row) = self.refreshed(row)? else { continue };
             let idle = matches!(row.phase, Phase::Created | Phase::Exited);
-            if !idle || until.is_some_and(|until| row.created >= until) {
+            if !idle || options.until.is_some_and(|until| row.created >= until) {
                 continue;
             }
             match self.remove(row.id.as_str(), RemoveOptions::default()) {

@@ -53,12 +53,64 @@ pub struct DiskUsage {
     pub state: u64,
 }
 
+/// What one kind of thing costs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KindUsage {
+    /// Which kind.
+    pub kind: &'static str,
+    /// How many there are.
+    pub total: usize,
+    /// How many of them are in use.
+    pub active: usize,
+    /// Their bytes.
+    pub size: u64,
+    /// The bytes of those that are not in use.
+    pub reclaimable: u64,
+}
+
+impl KindUsage {
+    /// Adds things up, of each of which it is known whether it is in use and what it costs.
+    fn of(kind: &'static str, things: impl Iterator<Item = (bool, u64)>) -> Self {
+        let mut usage = Self { kind, total: 0, active: 0, size: 0, reclaimable: 0 };
+        for (in_use, size) in things {
+            usage.total += 1;
+            usage.active += usize::from(in_use);
+            usage.size += size;
+            usage.reclaimable += if in_use { 0 } else { size };
+        }
+        usage
+    }
+}
+
 impl DiskUsage {
+    /// The kinds one by one, by docker's names; their sizes add up to the total. Images share what
+    /// they are made of, so theirs is less than the sum of each.
+    pub fn kinds(&self) -> Vec<KindUsage> {
+        let images = self.images.images.iter().map(|image| (image.containers > 0, 0));
+        let containers = self.containers.iter().map(|one| (one.phase == Phase::Running, one.size));
+        let volumes = self.volumes.iter().map(|one| (one.containers > 0, one.size));
+        let mut kinds = vec![
+            KindUsage {
+                size: self.images.size,
+                reclaimable: self.images.reclaimable,
+                ..KindUsage::of("Images", images)
+            },
+            KindUsage::of("Containers", containers),
+            KindUsage::of("Local Volumes", volumes),
+        ];
+        let (count, size) = self.artifacts;
+        if count > 0 {
+            // Nothing but their names needs them, and names are in use.
+            let whole = KindUsage::of("Artifacts", std::iter::once((true, size)));
+            kinds.push(KindUsage { total: count, active: count, ..whole });
+        }
+        kinds.push(KindUsage::of("State", std::iter::once((true, self.state))));
+        kinds
+    }
+
     /// The sum, which `du` of the root gives as well while nothing changes.
     pub fn total(&self) -> u64 {
-        let containers: u64 = self.containers.iter().map(|one| one.size).sum();
-        let volumes: u64 = self.volumes.iter().map(|one| one.size).sum();
-        self.images.size + self.artifacts.1 + containers + volumes + self.state
+        self.kinds().iter().map(|kind| kind.size).sum()
     }
 }
 

@@ -3,7 +3,6 @@
 //! No rules live here: a rule in a command is a rule that the other doors do not have.
 
 mod artifact;
-mod asked;
 mod attach;
 mod cleanup;
 mod completion;
@@ -27,6 +26,7 @@ mod logs;
 mod look;
 mod manifest;
 mod manifest_digest;
+mod prune;
 mod ps;
 mod pull;
 mod push;

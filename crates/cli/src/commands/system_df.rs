@@ -11,9 +11,8 @@ use dhow_base::{
     clock::{Moment, humanly},
     size,
 };
-use dhow_engine::{ContainerUsage, DiskUsage, VolumeUsage};
+use dhow_engine::{ContainerUsage, DiskUsage, KindUsage, VolumeUsage};
 use dhow_image::ImageUsage;
-use dhow_state::containers::Phase;
 
 const COLUMNS: &[Column] = &[
     ("TYPE", "Type"),
@@ -64,49 +63,28 @@ impl Act for Df {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let shape = Shape::of(false, self.format.as_deref(), "Type")?;
         let usage = invocation.engine()?.disk_usage()?;
-        let text =
-            if self.verbose { verbose(&usage)? } else { shape.print(COLUMNS, &summary(&usage))? };
+        let text = if self.verbose {
+            verbose(&usage)?
+        } else {
+            let rows: Vec<Row> = usage.kinds().iter().map(row).collect();
+            shape.print(COLUMNS, &rows)?
+        };
         invocation.console.print(text)?;
         Ok(SUCCESS)
     }
 }
 
-fn summary(usage: &DiskUsage) -> Vec<Row> {
-    let images = &usage.images.images;
-    let used = images.iter().filter(|image| image.containers > 0).count();
-    let reclaimable = usage.images.reclaimable;
-    let mut rows = vec![row("Images", images.len(), used, usage.images.size, reclaimable)];
-
-    let containers = &usage.containers;
-    let running = containers.iter().filter(|one| one.phase == Phase::Running);
-    let size: u64 = containers.iter().map(|one| one.size).sum();
-    let busy: u64 = running.clone().map(|one| one.size).sum();
-    rows.push(row("Containers", containers.len(), running.count(), size, size - busy));
-
-    let volumes = &usage.volumes;
-    let used = volumes.iter().filter(|one| one.containers > 0);
-    let size: u64 = volumes.iter().map(|one| one.size).sum();
-    let busy: u64 = used.clone().map(|one| one.size).sum();
-    rows.push(row("Local Volumes", volumes.len(), used.count(), size, size - busy));
-
-    let (count, size) = usage.artifacts;
-    if count > 0 {
-        rows.push(row("Artifacts", count, count, size, 0));
-    }
-    rows.push(row("State", 1, 1, usage.state, 0));
-    rows
-}
-
-fn row(kind: &str, total: usize, active: usize, bytes: u64, reclaimable: u64) -> Row {
-    let percent = (reclaimable * 100).checked_div(bytes).unwrap_or(0);
+fn row(usage: &KindUsage) -> Row {
+    let KindUsage { kind, total, active, size, reclaimable } = usage;
+    let percent = (reclaimable * 100).checked_div(*size).unwrap_or(0);
     Row::new([
         ("Active", active.to_string()),
         ("RawReclaimable", reclaimable.to_string()),
-        ("RawSize", bytes.to_string()),
-        ("Reclaimable", format!("{} ({percent}%)", size::humanly(reclaimable))),
-        ("Size", size::humanly(bytes)),
+        ("RawSize", size.to_string()),
+        ("Reclaimable", format!("{} ({percent}%)", size::humanly(*reclaimable))),
+        ("Size", size::humanly(*size)),
         ("TotalCount", total.to_string()),
-        ("Type", kind.to_owned()),
+        ("Type", (*kind).to_owned()),
     ])
 }
 

@@ -1,0 +1,111 @@
+//! What `image prune` and `system prune` have in common: their flags, the question before, and what
+//! is printed after.
+
+use crate::{
+    exit::SUCCESS,
+    flags::{moment, refuse},
+    invocation::Invocation,
+};
+use dhow_base::{Doing, Error, Kind, Result, size};
+use dhow_engine::Scope;
+use dhow_image::PruneOptions;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+/// What is removed, and whether somebody is asked.
+#[derive(clap::Args, Debug)]
+pub(crate) struct PruneFlags {
+    /// Remove all images that no container is made of
+    #[arg(short, long)]
+    all: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+
+    /// Remove only what this holds for: until=, for images also label= or label!=
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+impl PruneFlags {
+    pub(super) fn prune(&self, scope: Scope, invocation: &Invocation) -> Result<u8> {
+        let options = options(&self.filter, self.all)?;
+        let images = if self.all { "without a container" } else { "without a name" };
+        let containers = match scope {
+            Scope::Images => "",
+            Scope::Everything => "all stopped containers and ",
+        };
+        if !self.force && !asked(&format!("This removes {containers}all images {images}."))? {
+            return Ok(SUCCESS);
+        }
+        let pruned = invocation.engine()?.prune(scope, &options)?;
+        let console = invocation.console;
+        for id in &pruned.containers {
+            console.line(&format!("Deleted: {id}"))?;
+        }
+        for removed in &pruned.images {
+            super::rmi::say(removed, console)?;
+        }
+        console.line(&format!("Total reclaimed space: {}", size::humanly(pruned.bytes)))?;
+        Ok(SUCCESS)
+    }
+}
+
+/// Asks on the terminal; only `y` and `yes` mean yes. Where nobody can answer, the flag that
+/// answers in advance is asked for.
+fn asked(what: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::new(
+            Kind::Invalid,
+            "ask before removing: standard input is no terminal",
+        )
+        .hint("--force does not ask"));
+    }
+    let mut err = io::stderr().lock();
+    write!(err, "{what}\nAre you sure you want to continue? [y/N] ")
+        .and_then(|()| err.flush())
+        .doing(|| "ask on the terminal")?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).doing(|| "read the answer")?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+/// The filters as docker and podman write them.
+fn options(filters: &[String], all: bool) -> Result<PruneOptions> {
+    let mut options = PruneOptions { all, ..PruneOptions::default() };
+    for text in filters {
+        let refused =
+            |why: &str| refuse("--filter", text, why).hint("there are until=, label= and label!=");
+        let (key, value) = text.split_once('=').ok_or_else(|| refused("the value is missing"))?;
+        let label = || match value.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (value.to_owned(), None),
+        };
+        match key {
+            "until" => options.until = Some(moment::parse("--filter", value)?),
+            "label" => options.labels.push(label()),
+            "label!" => options.without_labels.push(label()),
+            _ => return Err(refused("no such filter")),
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_as_docker_writes_them() {
+        let texts = ["label=a=1", "label=b", "label!=c=d=e"].map(str::to_owned);
+
+        let options = options(&texts, true).unwrap();
+
+        assert!(options.all);
+        assert_eq!(options.labels, [("a".into(), Some("1".into())), ("b".into(), None)]);
+        assert_eq!(options.without_labels, [("c".into(), Some("d=e".into()))]);
+        for bad in ["label", "until=", "until=yesterday", "name=x"] {
+            assert!(super::options(&[bad.to_owned()], false).is_err(), "{bad}");
+        }
+    }
+}
