@@ -107,7 +107,7 @@ impl Engine {
             .hint("--pull missing fetches what is not here"));
         }
         let (platform, policy) = (options.platform.clone(), options.pull);
-        let pull = PullOptions { platform, policy, ..PullOptions::default() };
+        let pull = PullOptions { platform, policy };
         self.images.pull(&mut self.state, &options.image, &pull, progress)
     }
 

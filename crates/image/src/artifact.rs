@@ -13,12 +13,17 @@
 
 use crate::{
     End, Images, names,
-    origin::{Opened, Origin},
-    place::{local, target::pour},
+    origin::{Opened, Origin, read_from},
+    place::{
+        landing::{Landing, Taken},
+        local,
+        target::pour,
+    },
     progress::Progress,
     pull::condemn_blobs,
 };
-use dhow_base::{Digest, Doing, Error, Kind, Result, clock::Moment, file, id::random_hex};
+use dhow_archive::Digesting;
+use dhow_base::{Digest, Doing, Error, Kind, Result, clock::Moment, id::random_hex};
 use dhow_spec::image::{Descriptor, Document, Manifest, Platform, media_type};
 use dhow_state::{
     Owner, State,
@@ -394,23 +399,11 @@ impl Images {
     }
 
     fn write_file(&self, layer: &Descriptor, path: &Path) -> Result<()> {
-        let name = path.file_name().ok_or_else(|| {
-            Error::new(Kind::Invalid, format!("{} names no file", path.display()))
-        })?;
-        let beside = path.with_file_name(format!(".{}.{}.tmp", name.display(), random_hex(8)?));
-        let mut into = file::create_new(&beside, 0o644)?;
-        let written = self.store.open(&layer.digest).and_then(|from| {
-            let mut from =
-                dhow_archive::Digesting::new(from, layer.digest.clone()).sized(layer.size);
-            pour(&mut from, &mut into)
-        });
-        let landed = written.and_then(|_| {
-            std::fs::rename(&beside, path).doing(|| format!("write {}", path.display()))
-        });
-        if landed.is_err() {
-            file::remove_if_there(&beside)?;
-        }
-        landed
+        let from = self.store.open(&layer.digest)?;
+        let mut from = Digesting::new(from, layer.digest.clone()).sized(layer.size);
+        let landing = Landing::begin(path)?;
+        pour(&mut from, &mut landing.file())?;
+        landing.land(Taken::Replace)
     }
 }
 
@@ -420,11 +413,8 @@ struct OneFile(PathBuf);
 
 impl Origin for OneFile {
     fn blob(&self, _: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>> {
-        use std::io::{Seek, SeekFrom};
         let doing = || format!("read {}", self.0.display());
-        let mut file = File::open(&self.0).doing(doing)?;
-        file.seek(SeekFrom::Start(offset)).doing(doing)?;
-        Ok(Box::new(file))
+        read_from(File::open(&self.0).doing(doing)?, offset).doing(doing)
     }
 }
 

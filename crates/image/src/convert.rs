@@ -458,6 +458,11 @@ impl Origin for Converted {
         }
     }
 
+    fn is_verified(&self, descriptor: &Descriptor) -> bool {
+        // A spool was described from its own bytes.
+        self.spools.files.contains_key(&descriptor.digest) || self.base.is_verified(descriptor)
+    }
+
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.base.manifest(descriptor)
     }

@@ -11,27 +11,30 @@
 use crate::{
     Dialect, End, Images, Packing, Place,
     convert::{Conversion, Converted, Member, Spools},
-    origin::{Found, Opened, Origin, small_blob},
+    origin::{Found, Opened, Origin},
     place::{
         local::stored_name,
         target::{Accepts, Content, Role, Target},
     },
-    plan::parse_manifest,
     progress::{Event, Phase, Progress},
     workers,
 };
+use crossbeam_channel::RecvTimeoutError;
 use dhow_archive::Encoding;
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::{Arrival, Reference};
-use dhow_spec::image::{
-    CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Index, Platform, media_type,
-};
+use dhow_spec::image::{Descriptor, Document, Index, Platform, media_type};
 use dhow_state::State;
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
     sync::Arc,
+    thread,
+    time::Duration,
 };
+
+/// How often it is told how far the sending has come.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// What is copied where a name leads to images for several platforms.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -93,11 +96,11 @@ impl Images {
         options: &CopyOptions,
         progress: &dyn Progress,
     ) -> Result<Copied> {
-        self.copy_opened(state, from, to, options, progress)
+        self.copy_between(state, from, to, options, progress)
             .doing(|| format!("copy {} to {}", from.place, to.place))
     }
 
-    fn copy_opened(
+    pub(crate) fn copy_between(
         &self,
         state: Option<&mut State>,
         from: &End,
@@ -109,11 +112,12 @@ impl Images {
         let scratch = self.scratch();
         let opened = self.open_end(state.as_deref(), from, &platform, &scratch)?;
         let accepts = Accepts::of(&to.place);
-        let shipment = Shipment::load(opened, options, accepts, &platform, &scratch)?;
+        let shipment = Shipment::load(&opened, options, accepts, &platform, &scratch)?;
         if let Place::Local(name) = &to.place {
             return self.take_in(state, name, shipment, progress);
         }
         let target = to.target()?;
+        progress.begin(&format!("to {}", to.place), &shipment.layers());
         let copied = shipment.send(target.as_ref(), &options.additional_tags, progress)?;
         target.finish()?;
         Ok(copied)
@@ -149,10 +153,7 @@ impl Images {
         found: &Found,
         progress: &dyn Progress,
     ) -> Result<crate::Image> {
-        let manifest = parse_manifest(&found.manifest, &found.bytes)?;
-        let config = small_blob(found.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)?;
-        let own = ImageConfig::parse(&config)?.platform();
-        self.take(state, wanted, found, &own, progress)
+        self.take(state, wanted, found, &found.own_platform()?, progress)
     }
 }
 
@@ -166,14 +167,15 @@ pub(crate) struct Shipment {
     configs: HashSet<Digest>,
     origin: Arc<dyn Origin>,
     signatures: Vec<Vec<u8>>,
-    reference: Option<Reference>,
+    /// The repositories that are known to have a blob.
+    known: HashMap<Digest, Vec<Reference>>,
     notes: Vec<String>,
 }
 
 impl Shipment {
     /// Reads all manifests, and converts what the target wants otherwise.
     pub(crate) fn load(
-        opened: Opened,
+        opened: &Opened,
         options: &CopyOptions,
         accepts: Accepts,
         platform: &Platform,
@@ -204,15 +206,15 @@ impl Shipment {
             return Err(Error::new(Kind::Unsupported, "the destination keeps no signatures")
                 .hint("--remove-signatures leaves them behind"));
         }
-        let (top, members) = chosen(&opened, options, accepts, platform)?;
+        let (top, members) = chosen(opened, options, accepts, platform)?;
         let mut shipment = Self {
             top,
             members,
             blobs: Vec::new(),
             configs: HashSet::new(),
-            origin: opened.origin,
+            origin: Arc::clone(&opened.origin),
             signatures,
-            reference: opened.reference,
+            known: HashMap::new(),
             notes: Vec::new(),
         };
         let before = shipment.top.descriptor.digest.clone();
@@ -229,6 +231,8 @@ impl Shipment {
         if options.multi_arch != MultiArch::IndexOnly || shipment.is_image() {
             shipment.list_blobs()?;
         }
+        let known = |blob: &Descriptor| (blob.digest.clone(), opened.known(&blob.digest));
+        shipment.known = shipment.blobs.iter().map(known).collect();
         Ok(shipment)
     }
 
@@ -285,13 +289,7 @@ impl Shipment {
         names: &[String],
         progress: &dyn Progress,
     ) -> Result<Copied> {
-        let layers = self.blobs.iter().filter(|blob| !self.configs.contains(&blob.digest));
-        let sizes: Vec<(Digest, u64)> =
-            layers.map(|blob| (blob.digest.clone(), blob.size)).collect();
-        progress.begin(self.top.descriptor.digest.as_str(), &sizes);
-        let sent = workers::each(self.blobs.iter().collect(), |blob| {
-            self.send_blob(target, blob, progress)
-        })?;
+        let sent = self.send_blobs(target, progress)?;
         workers::each(self.members.iter().collect(), |member: &Member| {
             target.put_manifest(&member.descriptor, &member.bytes, Role::Member)
         })?;
@@ -301,32 +299,81 @@ impl Shipment {
             id: self.id()?,
             digest: self.top.descriptor.digest,
             media_type: self.top.descriptor.media_type,
-            sent: sent.into_iter().filter(|sent| *sent).count(),
+            sent,
             notes: self.notes,
         })
     }
 
+    /// The layers and their sizes, for those who show them.
+    pub(crate) fn layers(&self) -> Vec<(Digest, u64)> {
+        let layers = self.blobs.iter().filter(|blob| self.is_layer(blob));
+        layers.map(|blob| (blob.digest.clone(), blob.size)).collect()
+    }
+
+    fn is_layer(&self, blob: &Descriptor) -> bool {
+        !self.configs.contains(&blob.digest)
+    }
+
+    /// Sends the blobs that are not there, several at once, and tells meanwhile how far they are.
+    /// Returns how many went over the line.
+    fn send_blobs(&self, target: &dyn Target, progress: &dyn Progress) -> Result<usize> {
+        let contents: Vec<Content> = self
+            .blobs
+            .iter()
+            .map(|blob| {
+                let known = self.known.get(&blob.digest).cloned().unwrap_or_default();
+                Content::new(&self.origin, blob).known_in(known)
+            })
+            .collect();
+        let (end, ended) = crossbeam_channel::bounded::<()>(0);
+        let sent = thread::scope(|scope| {
+            scope.spawn(|| {
+                while ended.recv_timeout(TELL_EVERY) == Err(RecvTimeoutError::Timeout) {
+                    contents.iter().for_each(|content| self.tell_how_far(content, progress));
+                }
+            });
+            let sent = workers::each(contents.iter().collect(), |content: &Content| {
+                self.send_blob(target, content, progress)
+            });
+            drop(end);
+            sent
+        })?;
+        Ok(sent.into_iter().filter(|arrival| *arrival == Some(Arrival::Sent)).count())
+    }
+
+    /// How the blob came there; `None` where it was there.
     fn send_blob(
         &self,
         target: &dyn Target,
-        blob: &Descriptor,
+        content: &Content,
         progress: &dyn Progress,
-    ) -> Result<bool> {
-        let is_layer = !self.configs.contains(&blob.digest);
-        let tell = |phase, done| {
-            if !is_layer {
-                return;
-            }
-            progress.layer(&Event { layer: &blob.digest, phase, done, total: blob.size });
-        };
+    ) -> Result<Option<Arrival>> {
+        let blob = &content.descriptor;
         if target.has(blob)? {
-            tell(Phase::There, blob.size);
-            return Ok(false);
+            self.tell(blob, Phase::There, blob.size, progress);
+            return Ok(None);
         }
-        tell(Phase::Sending, 0);
-        let arrival = target.put(&Content::new(&self.origin, blob), self.reference.as_ref())?;
-        tell(Phase::Done, blob.size);
-        Ok(arrival == Arrival::Sent)
+        self.tell(blob, Phase::Sending, 0, progress);
+        let arrival = target.put(content)?;
+        let phase = match arrival {
+            Arrival::Mounted => Phase::Mounted,
+            Arrival::Sent => Phase::Done,
+        };
+        self.tell(blob, phase, blob.size, progress);
+        Ok(Some(arrival))
+    }
+
+    fn tell_how_far(&self, content: &Content, progress: &dyn Progress) {
+        let (blob, done) = (&content.descriptor, content.read_so_far());
+        if done > 0 && done < blob.size {
+            self.tell(blob, Phase::Sending, done, progress);
+        }
+    }
+
+    fn tell(&self, blob: &Descriptor, phase: Phase, done: u64, progress: &dyn Progress) {
+        if self.is_layer(blob) {
+            progress.layer(&Event { layer: &blob.digest, phase, done, total: blob.size });
+        }
     }
 
     fn id(&self) -> Result<Option<Digest>> {

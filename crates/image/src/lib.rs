@@ -80,7 +80,7 @@ pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;
 pub use pull::{Policy, PullOptions};
-pub use push::{PushOptions, Pushed};
+pub use push::Pushed;
 pub use remove::Removed;
 pub use save::{SaveForm, SaveOptions, SaveTo};
 pub use sync::{SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncSide, SyncTo, Synced};

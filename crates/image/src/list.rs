@@ -12,14 +12,12 @@ use crate::{
     End, Images, Place,
     image::missing,
     names,
-    origin::{Opened, Origin, small_blob},
+    origin::{Opened, Origin, own_platform},
     place::local,
-    plan::parse_manifest,
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
-use dhow_spec::image::{
-    CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Index, Platform, media_type,
-};
+use dhow_distribution::Reference;
+use dhow_spec::image::{Descriptor, Document, Index, Platform, media_type};
 use dhow_state::{
     State, events, images,
     lists::{self, List as Row, Member},
@@ -69,6 +67,8 @@ struct Entry {
 struct Scattered {
     manifests: HashMap<Digest, Vec<u8>>,
     blobs: HashMap<Digest, Arc<dyn Origin>>,
+    /// The repositories that are known to have a blob.
+    known: HashMap<Digest, Vec<Reference>>,
 }
 
 impl Scattered {
@@ -83,6 +83,7 @@ impl Scattered {
             return Err(Error::new(Kind::Unsupported, what));
         };
         for blob in manifest.layers.into_iter().chain([manifest.config]) {
+            self.known.entry(blob.digest.clone()).or_default().extend(opened.known(&blob.digest));
             self.blobs.entry(blob.digest).or_insert_with(|| Arc::clone(&opened.origin));
         }
         self.manifests.insert(entry.digest.clone(), bytes);
@@ -99,6 +100,11 @@ impl Origin for Scattered {
         origin.blob(descriptor, offset)
     }
 
+    fn is_verified(&self, descriptor: &Descriptor) -> bool {
+        let origin = self.blobs.get(&descriptor.digest);
+        origin.is_some_and(|origin| origin.is_verified(descriptor))
+    }
+
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.manifests.get(&descriptor.digest).cloned().ok_or_else(|| {
             let what = format!("manifest {} is not in the list", descriptor.digest);
@@ -108,23 +114,41 @@ impl Origin for Scattered {
 }
 
 impl Images {
-    /// Makes an empty list. One that is there is an error, unless it is to be `amended`.
-    pub fn create_list(&self, state: &mut State, name: &str, amended: bool) -> Result<Digest> {
-        let complete = local::stored_name(name)?;
-        let document = render(&empty())?;
-        state
+    /// Makes a list with these images. One that is there is an error, unless it is to be `amended`:
+    /// then it gets them too. What cannot be made whole is not made.
+    pub fn create_list(
+        &self,
+        state: &mut State,
+        name: &str,
+        amended: bool,
+        members: &[End],
+        which: Which,
+    ) -> Result<Digest> {
+        let doing = || format!("create list {name}");
+        let complete = local::stored_name(name).doing(doing)?;
+        let mut entries = Vec::new();
+        for member in members {
+            entries.extend(self.entries(state, member, which).doing(doing)?);
+        }
+        let document = state
             .write(|write| {
                 if images::find_by_name(write, &complete)?.is_some() {
                     return Err(taken("an image has this name"));
                 }
-                if lists::find(write, &complete)?.is_some() {
-                    return if amended { Ok(()) } else { Err(taken("that list exists")) };
-                }
+                let mut index = match lists::find(write, &complete)? {
+                    Some(row) if amended => parse(&row.document)?,
+                    Some(_) => return Err(taken("that list exists")),
+                    None => Index::new(Vec::new()),
+                };
+                lists::put(write, &complete, &render(&index)?)?;
+                put_entries(write, &complete, &mut index, &entries)?;
+                let document = render(&index)?;
                 lists::put(write, &complete, &document)?;
-                events::record(write, "manifest", "create", &complete, "{}")
+                events::record(write, "manifest", "create", &complete, "{}")?;
+                Ok(document)
             })
-            .doing(|| format!("create list {name}"))?;
-        self.list_digest(state, name)
+            .doing(doing)?;
+        Ok(Digest::of(document.as_bytes()))
     }
 
     /// Adds an image, or the images of an index, to a list. `image` is reached as `end` says where
@@ -146,18 +170,7 @@ impl Images {
             say(&mut only.descriptor, said);
         }
         self.change_list(state, &row.name, |write, index| {
-            for entry in &entries {
-                let digest = &entry.descriptor.digest;
-                let member = Member { manifest: digest.clone(), source: entry.source.clone() };
-                if entry.source.is_none() && images::find(write, digest)?.is_none() {
-                    // Removed by another command since it was found.
-                    return Err(missing(digest.as_str()));
-                }
-                lists::put_member(write, &row.name, &member)?;
-                index.manifests.retain(|own| own.digest != *digest);
-                index.manifests.push(entry.descriptor.clone());
-            }
-            Ok(())
+            put_entries(write, &row.name, index, &entries)
         })?;
         self.list_digest(state, list)
     }
@@ -220,10 +233,12 @@ impl Images {
     /// A list as a place to copy from.
     pub(crate) fn open_list(&self, state: &State, name: &str) -> Result<Option<Opened>> {
         let Some(row) = self.find_list(state, name)? else { return Ok(None) };
-        let origin = self.scattered(state, &row)?;
+        let mut scattered = self.scattered(state, &row)?;
+        let known = std::mem::take(&mut scattered.known);
         let bytes = row.document.into_bytes();
         let top = Descriptor::of(media_type::OCI_INDEX, &bytes);
-        Ok(Some(Opened { names: vec![row.name], ..Opened::new(top, bytes, Arc::new(origin)) }))
+        let opened = Opened::new(top, bytes, Arc::new(scattered));
+        Ok(Some(Opened { names: vec![row.name], known, ..opened }))
     }
 
     /// Opens the place of each image of a list.
@@ -313,7 +328,7 @@ impl Images {
             |descriptor: Descriptor| Entry { source: source(&descriptor.digest), descriptor };
         match (Document::parse(&opened.bytes, &opened.top.media_type)?, which) {
             (Document::Manifest(_), _) => {
-                let platform = platform_of(&opened.top, &opened.bytes, opened.origin.as_ref())?;
+                let platform = own_platform(&opened.top, &opened.bytes, opened.origin.as_ref())?;
                 let mut descriptor = opened.top.clone();
                 descriptor.platform = Some(platform);
                 Ok(vec![entry(descriptor)])
@@ -337,15 +352,25 @@ fn not_in(image: &str, list: &str) -> Error {
         .hint("`dhow manifest inspect` shows what is")
 }
 
-fn empty() -> Index {
-    Index {
-        schema_version: 2,
-        media_type: Some(media_type::OCI_INDEX.to_owned()),
-        artifact_type: None,
-        manifests: Vec::new(),
-        subject: None,
-        annotations: BTreeMap::new(),
+/// Adds images to a document and their places to its rows.
+fn put_entries(
+    write: &dhow_state::Write<'_>,
+    list: &str,
+    index: &mut Index,
+    entries: &[Entry],
+) -> Result<()> {
+    for entry in entries {
+        let digest = &entry.descriptor.digest;
+        let member = Member { manifest: digest.clone(), source: entry.source.clone() };
+        if entry.source.is_none() && images::find(write, digest)?.is_none() {
+            // Removed by another command since it was found.
+            return Err(missing(digest.as_str()));
+        }
+        lists::put_member(write, list, &member)?;
+        index.manifests.retain(|own| own.digest != *digest);
+        index.manifests.push(entry.descriptor.clone());
     }
+    Ok(())
 }
 
 fn parse(document: &str) -> Result<Index> {
@@ -358,13 +383,6 @@ fn parse(document: &str) -> Result<Index> {
 fn render(index: &Index) -> Result<String> {
     serde_json::to_string(index)
         .map_err(|error| Error::new(Kind::Internal, "write the list's document").because(error))
-}
-
-/// The platform that an image's configuration says.
-fn platform_of(top: &Descriptor, bytes: &[u8], origin: &dyn Origin) -> Result<Platform> {
-    let manifest = parse_manifest(top, bytes)?;
-    let config = small_blob(origin, &manifest.config, CONFIG_LIMIT_BYTES)?;
-    Ok(ImageConfig::parse(&config)?.platform())
 }
 
 fn say(entry: &mut Descriptor, said: &Annotation) {

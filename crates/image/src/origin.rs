@@ -1,7 +1,7 @@
 //! Where the bytes of an image come from: one contract, whatever the place.
 
 use crate::{
-    Credentials, Images, Place, PullOptions, TlsVerify, layout, names,
+    Images, Place, layout, names,
     place::{directory, local, saved},
     plan::{Plan, check_content, parse_manifest},
 };
@@ -11,12 +11,24 @@ use dhow_spec::image::{
     CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, MANIFEST_LIMIT_BYTES, Platform,
 };
 use dhow_state::State;
-use std::{fmt, io::Read, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    sync::Arc,
+};
 
 /// A place that has blobs.
 pub(crate) trait Origin: fmt::Debug + Send + Sync {
     /// The bytes of a blob from `offset` on. They are not checked here.
     fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>>;
+
+    /// Whether the bytes of this blob were verified when they came here, so that who sends them to
+    /// a place that verifies them need not.
+    fn is_verified(&self, _descriptor: &Descriptor) -> bool {
+        false
+    }
 
     /// A manifest of an index, verified. At most places it is a blob like others.
     fn manifest(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
@@ -54,6 +66,8 @@ pub(crate) struct Opened {
     pub(crate) names: Vec<String>,
     /// The name in a registry, if it came from there.
     pub(crate) reference: Option<Reference>,
+    /// The repositories that are known to have a blob, where one does not have them all.
+    pub(crate) known: HashMap<Digest, Vec<Reference>>,
     /// The signatures that lie beside it.
     pub(crate) signatures: Vec<Vec<u8>>,
     /// Whether the place has no manifests and this one was made up.
@@ -68,9 +82,16 @@ impl Opened {
             origin,
             names: Vec::new(),
             reference: None,
+            known: HashMap::new(),
             signatures: Vec::new(),
             made_up: false,
         }
+    }
+
+    /// The repositories that are known to have this blob.
+    pub(crate) fn known(&self, digest: &Digest) -> Vec<Reference> {
+        let own = self.reference.iter();
+        own.chain(self.known.get(digest).into_iter().flatten()).cloned().collect()
     }
 
     /// The one image for a platform.
@@ -118,15 +139,28 @@ impl Found {
         let config = small_blob(self.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)?;
         Plan::new(self.manifest.clone(), self.bytes.clone(), manifest, config, wanted)
     }
-}
 
-impl Found {
     /// The platform that the image itself says it is for.
     pub(crate) fn own_platform(&self) -> Result<Platform> {
-        let manifest = parse_manifest(&self.manifest, &self.bytes)?;
-        let config = small_blob(self.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)?;
-        Ok(ImageConfig::parse(&config)?.platform())
+        own_platform(&self.manifest, &self.bytes, self.origin.as_ref())
     }
+}
+
+/// The platform that an image itself says it is for.
+pub(crate) fn own_platform(
+    manifest: &Descriptor,
+    bytes: &[u8],
+    origin: &dyn Origin,
+) -> Result<Platform> {
+    let manifest = parse_manifest(manifest, bytes)?;
+    let config = small_blob(origin, &manifest.config, CONFIG_LIMIT_BYTES)?;
+    Ok(ImageConfig::parse(&config)?.platform())
+}
+
+/// A file's bytes from `offset` on.
+pub(crate) fn read_from(mut file: File, offset: u64) -> Result<Box<dyn Read + Send>> {
+    file.seek(SeekFrom::Start(offset)).doing(|| "seek in it")?;
+    Ok(Box::new(file))
 }
 
 /// Reads a small blob whole and verifies it.
@@ -150,17 +184,9 @@ pub(crate) fn small_blob(
 
 impl Images {
     /// Asks the source which manifest it has for us.
-    pub(crate) fn resolve(
-        &self,
-        place: &Place,
-        options: &PullOptions,
-        platform: &Platform,
-    ) -> Result<Found> {
+    pub(crate) fn resolve(&self, place: &Place, platform: &Platform) -> Result<Found> {
         let opened = match place {
-            Place::Registry(name) => {
-                let client = self.client_with(options.tls_verify, options.credentials.as_ref())?;
-                from_registry(&client, name)?
-            }
+            Place::Registry(name) => from_registry(self.client()?, name)?,
             other => self.open_files(other, platform, &self.scratch())?,
         };
         opened.choose(platform).doing(|| format!("read {place}"))
@@ -203,29 +229,10 @@ impl Images {
     pub(crate) fn scratch(&self) -> std::path::PathBuf {
         self.scratch.clone()
     }
-
-    /// The shared client, or one of its own for work that was told more.
-    pub(crate) fn client_with(
-        &self,
-        tls_verify: Option<bool>,
-        credentials: Option<&Credentials>,
-    ) -> Result<Client> {
-        if tls_verify.is_none() && credentials.is_none() {
-            return self.client().cloned();
-        }
-        let mut config = self.registries.clone();
-        if let Some(verify) = tls_verify {
-            config.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
-        }
-        if credentials.is_some() {
-            config.credentials = credentials.cloned();
-        }
-        Client::new(&config)
-    }
 }
 
 /// Tries the complete names that a name may stand for, in order.
-fn from_registry(client: &Client, name: &str) -> Result<Opened> {
+pub(crate) fn from_registry(client: &Client, name: &str) -> Result<Opened> {
     let mut failed: Option<Error> = None;
     for reference in client.expand(name)? {
         match from_reference(client, &reference) {

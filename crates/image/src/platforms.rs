@@ -4,13 +4,14 @@
 //! beside images, such as attestations, which are for no platform, is left out.
 
 use crate::{
-    Image, Images, Place, PullOptions, names, origin::Found, plan::check_content,
+    Image, Images, Place, names,
+    origin::{Found, Opened, from_registry},
     progress::Progress,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_distribution::{Reference, Resolved};
 use dhow_spec::image::{Descriptor, Document, Index, Platform};
 use dhow_state::{State, blobs, images};
+use std::sync::Arc;
 
 impl Images {
     /// Makes the images of all platforms present that `source`, a name, leads to; returns the one
@@ -19,74 +20,50 @@ impl Images {
         &self,
         state: &mut State,
         source: &str,
-        options: &PullOptions,
         progress: &dyn Progress,
     ) -> Result<Image> {
-        self.pull_all(state, source, options, progress).doing(|| format!("pull {source}"))
-    }
-
-    fn pull_all(
-        &self,
-        state: &mut State,
-        source: &str,
-        options: &PullOptions,
-        progress: &dyn Progress,
-    ) -> Result<Image> {
-        let Place::Registry(name) = Place::parse_or_name(source)? else {
-            let what = "fetch all platforms: only registries are asked for them";
-            return Err(Error::new(Kind::Unsupported, what).hint("name one with --platform"));
+        let mut pull = || {
+            let Place::Registry(name) = Place::parse_or_name(source)? else {
+                let what = "fetch all platforms: only registries are asked for them";
+                return Err(Error::new(Kind::Unsupported, what).hint("name one with --platform"));
+            };
+            let opened = from_registry(self.client()?, &name)?;
+            self.take_all(state, source, opened, progress)
         };
-        let client = self.client_with(options.tls_verify, options.credentials.as_ref())?;
-        let mut failed: Option<Error> = None;
-        for reference in client.expand(&name)? {
-            match client.resolve(&reference) {
-                Ok(resolved) => return self.take_all(state, source, &resolved, progress),
-                // The first registry of a search list is the one that was most likely meant.
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        Err(failed.unwrap_or_else(|| Error::new(Kind::NotFound, "no registry is configured")))
+        pull().doing(|| format!("pull {source}"))
     }
 
     fn take_all(
         &self,
         state: &mut State,
         source: &str,
-        resolved: &Resolved,
+        opened: Opened,
         progress: &dyn Progress,
     ) -> Result<Image> {
-        let reference = &resolved.reference;
-        let kind = &resolved.descriptor.media_type;
-        let index = match Document::parse(&resolved.bytes, kind)
-            .doing(|| format!("read the manifest of {reference}"))?
-        {
-            Document::Index(index) => *index,
-            Document::Manifest(_) => {
-                // One image for one platform is all that there is, whichever it is for.
-                let names = vec![names::key(reference)];
-                let found = found(resolved, &resolved.descriptor, resolved.bytes.clone(), names);
-                return self.take(state, source, &found, &found.own_platform()?, progress);
-            }
+        let Document::Index(index) = Document::parse(&opened.bytes, &opened.top.media_type)? else {
+            // One image for one platform is all that there is, whichever it is for.
+            let found = opened.choose(&Platform::host())?;
+            return self.take_any(state, source, &found, progress);
         };
         let named = chosen(&index)?;
         let mut result = None;
         for entry in index.manifests.iter().filter(|entry| is_image(entry)) {
-            let fetched = resolved.repository.manifest(&entry.digest)?;
-            check_content(entry, &fetched.bytes)?;
-            let mut names = vec![by_digest(reference, entry)];
             let is_named = entry.digest == named.digest;
+            let mut names: Vec<String> = by_digest(&opened, entry).into_iter().collect();
             if is_named {
-                names.extend([names::key(reference), by_digest(reference, &resolved.descriptor)]);
-                names.dedup();
+                names.extend(by_digest(&opened, &opened.top));
+                names.extend(opened.names.clone());
             }
-            let found = found(resolved, entry, fetched.bytes, names);
+            let manifest = Descriptor::new(&entry.media_type, entry.digest.clone(), entry.size);
+            let bytes = opened.origin.manifest(entry)?;
+            let found = Found { manifest, bytes, names, origin: Arc::clone(&opened.origin) };
             let platform = match &entry.platform {
                 Some(platform) => platform.clone(),
                 None => found.own_platform()?,
             };
             let image = self.take(state, source, &found, &platform, progress)?;
             if is_named {
-                self.keep_index(state, &image, resolved)?;
+                self.keep_index(state, &image, &opened)?;
                 result = Some(image);
             }
         }
@@ -94,24 +71,20 @@ impl Images {
     }
 
     /// Puts the index into the store, for as long as the image is here.
-    fn keep_index(&self, state: &mut State, image: &Image, resolved: &Resolved) -> Result<()> {
-        let Descriptor { digest, size, .. } = &resolved.descriptor;
+    fn keep_index(&self, state: &mut State, image: &Image, opened: &Opened) -> Result<()> {
+        let Descriptor { digest, size, .. } = &opened.top;
         state.write(|write| {
             blobs::want(write, digest, *size)?;
             images::hold_blob(write, &image.manifest, digest)
         })?;
-        self.store().put(digest, &resolved.bytes)?;
+        self.store().put(digest, &opened.bytes)?;
         state.write(|write| blobs::mark_present(write, digest))
     }
 }
 
-fn found(resolved: &Resolved, entry: &Descriptor, bytes: Vec<u8>, names: Vec<String>) -> Found {
-    let manifest = Descriptor::new(&entry.media_type, entry.digest.clone(), entry.size);
-    Found { manifest, bytes, names, origin: std::sync::Arc::new(resolved.repository.clone()) }
-}
-
-fn by_digest(reference: &Reference, of: &Descriptor) -> String {
-    names::key(&reference.with_digest(of.digest.clone()))
+fn by_digest(opened: &Opened, of: &Descriptor) -> Option<String> {
+    let reference = opened.reference.as_ref()?;
+    Some(names::key(&reference.with_digest(of.digest.clone())))
 }
 
 /// The entry that the name shall lead to.

@@ -42,11 +42,9 @@ pub trait Progress: Sync {
     /// Something happened to a layer.
     fn layer(&self, event: &Event<'_>);
 
-    /// It is now known what is pulled: the image's reference or manifest, and its layers in order.
+    /// It is now known what the work is on: the image's reference or manifest, or where it goes to,
+    /// and its layers.
     fn begin(&self, _what: &str, _layers: &[(Digest, u64)]) {}
-
-    /// It is now known what is pushed: where to, and its blobs.
-    fn begin_push(&self, _to: &str, _blobs: &[(Digest, u64)]) {}
 }
 
 /// Nobody listens.

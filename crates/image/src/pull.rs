@@ -14,7 +14,7 @@
 //! unfinished image of an earlier boot is therefore dropped whole (see [`crate::mend`]).
 
 use crate::{
-    Credentials, Image, Images, Place,
+    Image, Images, Place,
     layer::{Applied, Works},
     origin::{Found, Origin},
     plan::{Layer, Plan, check_platform},
@@ -68,10 +68,6 @@ pub struct PullOptions {
     pub platform: Option<Platform>,
     /// When to ask a registry.
     pub policy: Policy,
-    /// Whether certificates are checked, where the user said so.
-    pub tls_verify: Option<bool>,
-    /// The user's own credentials.
-    pub credentials: Option<Credentials>,
 }
 
 impl Images {
@@ -102,7 +98,7 @@ impl Images {
         match (options.policy, here) {
             (Policy::Missing | Policy::Never, Some(image)) => Ok(image),
             (Policy::Never, None) => Err(not_here()),
-            (policy, here) => match (self.resolve(&source, options, &platform), here) {
+            (policy, here) => match (self.resolve(&source, &platform), here) {
                 (Ok(found), _) => self.take(state, text, &found, &platform, progress),
                 (Err(_), Some(image)) if policy == Policy::Newer => Ok(image),
                 (Err(error), _) => Err(error),

@@ -8,12 +8,11 @@ use crate::{
     tree::Act,
 };
 use clap::ValueEnum;
-use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_base::{Digest, Doing, Error, Kind, Result, file};
 use dhow_image::{
     Copied, CopyOptions, Dialect, Encoding, End, Images, MultiArch, Packing, Progress,
 };
 use dhow_state::State;
-use std::path::Path;
 
 /// Copy an image from place to place
 ///
@@ -130,8 +129,7 @@ impl Act for Copy {
             invocation.console.warning(note);
         }
         if let Some(path) = &self.digestfile {
-            let path = invocation.surroundings().absolute(path);
-            write_digest(&path, &copied)?;
+            write_digest(path, &copied.digest, invocation)?;
         }
         if !self.quiet && invocation.manners == Manners::Dhow {
             invocation.console.line(copied.digest.as_str())?;
@@ -161,10 +159,7 @@ impl Copy {
     }
 
     fn ends(&self, invocation: &Invocation) -> Result<(End, End)> {
-        let way = |way: Way| {
-            let authfile = way.authfile.clone().or_else(|| self.authfile.clone());
-            Way { authfile, ..way }
-        };
+        let way = |way: Way| way.or_authfile(self.authfile.as_ref());
         let with_retries = |way: Way, text: &str, what: &str| {
             let doing = || format!("Invalid {what} name {text}");
             let mut end = way.end(text, invocation).doing(doing)?;
@@ -232,7 +227,9 @@ pub(crate) fn dialect(word: &str) -> Result<Dialect> {
     }
 }
 
-fn write_digest(path: &Path, copied: &Copied) -> Result<()> {
-    file::write_atomically(path, copied.digest.as_str().as_bytes(), 0o644, file::Durability::Cached)
+/// `--digestfile`: writes the digest into a file, which is whole or as it was.
+pub(crate) fn write_digest(file: &str, digest: &Digest, invocation: &Invocation) -> Result<()> {
+    let path = invocation.surroundings().absolute(file);
+    file::write_atomically(&path, digest.as_str().as_bytes(), 0o644, file::Durability::Cached)
         .doing(|| "write the digest file")
 }

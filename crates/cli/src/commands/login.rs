@@ -8,7 +8,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_image::{
-    Client, Credentials, Registries, TlsVerify,
+    Client, Credentials, Registries,
     login::{self, Account, Dialect},
 };
 use rustix::termios::{LocalModes, OptionalActions};
@@ -64,9 +64,6 @@ impl Act for Login {
             let user = kept_user(&registries, &account)?;
             invocation.console.line(&user)?;
             return Ok(SUCCESS);
-        }
-        if let Some(verify) = self.trust.tls_verify {
-            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
         }
         let (file, dialect) = self.place(&registries)?;
         let kept = if self.username.is_none() && self.password.is_none() {

@@ -43,16 +43,14 @@ impl Act for Pull {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let options = PullOptions {
             platform: self.platform.as_deref().map(platform).transpose()?,
-            tls_verify: self.registry.trust.tls_verify,
-            credentials: self.registry.credentials()?,
             policy: network::pull("--policy", &self.policy)?,
         };
-        let mut engine = invocation.engine_with(self.registry.trust.registries(invocation))?;
+        let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();
         several::each(invocation.console, &self.images, |name| {
             let progress = invocation.progress(self.quiet);
             let image = if self.all_platforms {
-                images.pull_all_platforms(state, name, &options, &progress)?
+                images.pull_all_platforms(state, name, &progress)?
             } else {
                 images.pull(state, name, &options, &progress)?
             };

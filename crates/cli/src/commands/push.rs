@@ -1,13 +1,13 @@
 //! `push`: send images to registries.
 
+use super::copy::write_digest;
 use crate::{
     exit::SUCCESS,
     flags::{refuse, registry::RegistryFlags},
     invocation::Invocation,
     tree::Act,
 };
-use dhow_base::{Doing, Result};
-use dhow_image::PushOptions;
+use dhow_base::Result;
 
 /// Send an image to a registry
 ///
@@ -41,11 +41,8 @@ pub(crate) struct Push {
 
 impl Act for Push {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let options = PushOptions {
-            tls_verify: self.registry.trust.tls_verify,
-            credentials: self.registry.credentials()?,
-        };
-        let mut engine = invocation.engine_with(self.registry.trust.registries(invocation))?;
+        let registries = self.registry.registries(invocation)?;
+        let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let names = if self.all_tags {
             if self.image.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) {
@@ -56,16 +53,14 @@ impl Act for Push {
             vec![self.image.clone()]
         };
         for name in &names {
-            let progress = invocation.progress(self.quiet);
+            let progress = invocation.progress_of("pushing", self.quiet);
             let destination = self.destination.as_deref();
-            let pushed = images.push(state, name, destination, &options, &progress)?;
-            for notice in images.take_notices() {
-                invocation.console.note(&notice);
+            let pushed = images.push(state, name, destination, &registries, &progress)?;
+            for notice in pushed.notices.iter().chain(&images.take_notices()) {
+                invocation.console.note(notice);
             }
             if let Some(file) = &self.digestfile {
-                let path = invocation.surroundings().absolute(file);
-                let written = std::fs::write(&path, pushed.digest.as_str());
-                written.doing(|| format!("write {}", path.display()))?;
+                write_digest(file, &pushed.digest, invocation)?;
             }
             invocation.console.line(&format!("{}@{}", pushed.reference, pushed.digest))?;
         }

@@ -146,8 +146,7 @@ impl Act for Sync {
 
 impl Sync {
     fn end(&self, way: Way, name: &str, invocation: &Invocation) -> Result<End> {
-        let authfile = way.authfile.clone().or_else(|| self.authfile.clone());
-        let way = Way { authfile, ..way };
+        let way = way.or_authfile(self.authfile.as_ref());
         let mut end = way.end_at(Place::Registry(bare(name)), invocation)?;
         if let Some(times) = self.retry_times {
             end.retry(times);

@@ -2,7 +2,7 @@
 
 use crate::invocation::Invocation;
 use dhow_base::{Doing, Result};
-use dhow_image::{Credentials, Registries};
+use dhow_image::{Credentials, Registries, TlsVerify};
 
 /// Who we are at a registry, and how far it is trusted.
 #[derive(clap::Args, Debug)]
@@ -12,11 +12,11 @@ pub(crate) struct RegistryFlags {
     creds: Option<String>,
 
     #[command(flatten)]
-    pub(crate) trust: TrustFlags,
+    trust: TrustFlags,
 }
 
 /// Where credentials are, and how far a registry is trusted.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct TrustFlags {
     /// Read credentials from this file alone
     #[arg(long, value_name = "FILE")]
@@ -24,7 +24,7 @@ pub(crate) struct TrustFlags {
 
     /// Look for authorities and certificates to show in this directory
     #[arg(long, value_name = "DIR")]
-    cert_dir: Option<String>,
+    pub(crate) cert_dir: Option<String>,
 
     /// Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too
     #[arg(
@@ -39,9 +39,11 @@ pub(crate) struct TrustFlags {
 }
 
 impl RegistryFlags {
-    /// The user's own credentials.
-    pub(crate) fn credentials(&self) -> Result<Option<Credentials>> {
-        self.creds.as_deref().map(Credentials::parse).transpose().doing(|| "--creds")
+    /// What is known of registries, with what these flags say.
+    pub(crate) fn registries(&self, invocation: &Invocation) -> Result<Registries> {
+        let credentials = self.creds.as_deref().map(Credentials::parse).transpose();
+        let credentials = credentials.doing(|| "--creds")?;
+        Ok(Registries { credentials, ..self.trust.registries(invocation) })
     }
 }
 
@@ -49,11 +51,15 @@ impl TrustFlags {
     /// What is known of registries, with what these flags say.
     pub(crate) fn registries(&self, invocation: &Invocation) -> Registries {
         let mut registries = invocation.registries();
+        let absolute = |path: &String| invocation.surroundings().absolute(path);
         if let Some(path) = &self.authfile {
-            registries.auth_files = vec![invocation.surroundings().absolute(path)];
+            registries.auth_files = vec![absolute(path)];
         }
         if let Some(path) = &self.cert_dir {
-            registries.own_certs_dir = Some(invocation.surroundings().absolute(path));
+            registries.own_certs_dir = Some(absolute(path));
+        }
+        if let Some(verify) = self.tls_verify {
+            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
         }
         registries
     }

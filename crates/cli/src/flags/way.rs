@@ -3,21 +3,20 @@
 //! The same flags stand in commands with one place and, with `src-` and `dest-` in front, in those
 //! with two; so they are written once, as a macro over the words in front.
 
+use super::registry::TrustFlags;
 use crate::invocation::Invocation;
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_image::{Credentials, End, Place, Registries, Secret, TlsVerify};
+use dhow_image::{Credentials, End, Place, Registries, Secret};
 
 /// What the flags say.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Way {
-    pub(crate) authfile: Option<String>,
-    pub(crate) cert_dir: Option<String>,
+    pub(crate) trust: TrustFlags,
     pub(crate) creds: Option<String>,
     pub(crate) no_creds: bool,
     pub(crate) password: Option<String>,
     pub(crate) registry_token: Option<String>,
     pub(crate) shared_blob_dir: Option<String>,
-    pub(crate) tls_verify: Option<bool>,
     pub(crate) username: Option<String>,
 }
 
@@ -73,15 +72,18 @@ macro_rules! way_flags {
 
         impl From<$name> for Way {
             fn from(flags: $name) -> Self {
-                Self {
+                let trust = TrustFlags {
                     authfile: flags.authfile,
                     cert_dir: flags.cert_dir,
+                    tls_verify: flags.tls_verify,
+                };
+                Self {
+                    trust,
                     creds: flags.creds,
                     no_creds: flags.no_creds,
                     password: flags.password,
                     registry_token: flags.registry_token,
                     shared_blob_dir: flags.shared_blob_dir,
-                    tls_verify: flags.tls_verify,
                     username: flags.username,
                 }
             }
@@ -100,6 +102,12 @@ impl Way {
         self.end_at(place, invocation)
     }
 
+    /// The same way with credentials from this file, unless it says another.
+    pub(crate) fn or_authfile(mut self, common: Option<&String>) -> Self {
+        self.trust.authfile = self.trust.authfile.or_else(|| common.cloned());
+        self
+    }
+
     /// A place, reached this way.
     pub(crate) fn end_at(&self, place: Place, invocation: &Invocation) -> Result<End> {
         let mut end = End::new(place, self.registries(invocation)?);
@@ -110,19 +118,9 @@ impl Way {
 
     /// The registries as these flags want them.
     pub(crate) fn registries(&self, invocation: &Invocation) -> Result<Registries> {
-        let mut registries = invocation.registries();
-        let absolute = |path: &str| invocation.surroundings().absolute(path);
-        if let Some(path) = &self.authfile {
-            registries.auth_files = vec![absolute(path)];
-        }
+        let mut registries = self.trust.registries(invocation);
         if self.no_creds {
             registries.auth_files.clear();
-        }
-        if let Some(path) = &self.cert_dir {
-            registries.own_certs_dir = Some(absolute(path));
-        }
-        if let Some(verify) = self.tls_verify {
-            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
         }
         registries.credentials = self.credentials()?;
         Ok(registries)

@@ -54,28 +54,15 @@ impl Progress for Reporter {
     }
 
     fn begin(&self, what: &str, layers: &[(Digest, u64)]) {
-        let verb = match self {
-            Self::Lines(lines) => lines.verb,
-            Self::Silent | Self::Bars(_) => "",
-        };
-        self.open(&format!("{verb} {what}"), layers, ["layer", "layers"]);
-    }
-
-    fn begin_push(&self, to: &str, blobs: &[(Digest, u64)]) {
-        self.open(&format!("pushing to {to}"), blobs, ["blob", "blobs"]);
-    }
-}
-
-impl Reporter {
-    fn open(&self, doing: &str, parts: &[(Digest, u64)], [one, many]: [&str; 2]) {
         match self {
             Self::Silent => {}
-            Self::Bars(bars) => bars.begin(parts),
+            Self::Bars(bars) => bars.begin(layers),
             Self::Lines(lines) => {
-                let bytes = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(part.1));
-                let (count, word) = (parts.len(), if parts.len() == 1 { one } else { many });
-                let bytes = size::humanly(bytes);
-                lines.console.note(&format!("{doing}: {count} {word}, {bytes}"));
+                let bytes = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.1));
+                let (count, bytes) = (layers.len(), size::humanly(bytes));
+                let word = if count == 1 { "layer" } else { "layers" };
+                let text = format!("{} {what}: {count} {word}, {bytes}", lines.verb);
+                lines.console.note(&text);
             }
         }
     }

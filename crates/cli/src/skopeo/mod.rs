@@ -33,7 +33,7 @@ const NOT_FOUND: u8 = 2;
 /// Flags before the command.
 #[derive(clap::Args, Debug)]
 struct Before {
-    /// Stop after this time; accepted, and the registry's own limits hold
+    /// Not kept: requests have limits of their own
     #[arg(long, value_name = "DURATION", hide = true)]
     command_timeout: Option<String>,
 
@@ -41,7 +41,7 @@ struct Before {
     #[arg(long)]
     debug: bool,
 
-    /// Accepted for skopeo's sake: there is no policy yet
+    /// Ask no policy whom to trust, which is all that there is yet
     #[arg(long)]
     insecure_policy: bool,
 
@@ -57,11 +57,11 @@ struct Before {
     #[arg(long, value_name = "VARIANT")]
     override_variant: Option<String>,
 
-    /// Accepted for skopeo's sake: there is no policy yet
+    /// Refused: signatures are not checked yet
     #[arg(long, value_name = "FILE", hide = true)]
     policy: Option<String>,
 
-    /// Accepted for skopeo's sake: there are no signature stores yet
+    /// Refused: there are no stores of signatures yet
     #[arg(long = "registries.d", value_name = "DIR", hide = true)]
     registries_d: Option<String>,
 
@@ -113,6 +113,7 @@ fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
     let level = if before.debug { Level::Info } else { Level::Warn };
     let term = environment.term.clone();
     let console = Console::new(Colour::Auto, level, environment.no_color, term.as_deref());
+    before.check(console)?;
     let mut invocation = Invocation::new(Globals::default(), environment, console);
     invocation.platform = before.platform();
     invocation.tmpdir = before.tmpdir.map(|path| invocation.directory.join(path));
@@ -128,6 +129,23 @@ fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
 }
 
 impl Before {
+    /// Refuses or names what somebody would rely on and what is not done.
+    fn check(&self, console: Console) -> Result<()> {
+        for (flag, value) in [("--policy", &self.policy), ("--registries.d", &self.registries_d)] {
+            if value.is_some() {
+                let what = format!("{flag}: signatures are not checked yet");
+                return Err(Error::new(Kind::Unsupported, what)
+                    .hint("--insecure-policy says that this is meant"));
+            }
+        }
+        if self.command_timeout.is_some() {
+            console.warning(
+                "--command-timeout: requests have limits of their own; this one is not kept",
+            );
+        }
+        Ok(())
+    }
+
     fn platform(&self) -> Option<Platform> {
         let Self { override_os: os, override_arch: arch, override_variant: variant, .. } = self;
         if os.is_none() && arch.is_none() && variant.is_none() {

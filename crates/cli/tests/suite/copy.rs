@@ -525,3 +525,15 @@ fn images_in_dockers_form_are_translated_for_layouts() {
     assert!(config.contains("Healthcheck"), "lost on the way: {config}");
     read_whole(&dhow, &place);
 }
+
+#[test]
+fn a_flag_that_somebody_would_rely_on_is_refused_and_not_swallowed() {
+    let dhow = Dhow::new();
+    for flag in ["--policy", "--registries.d"] {
+        let refused = ours(&dhow, &[flag, "/etc/x", "inspect", "dir:/nowhere"]).exits(1);
+
+        assert!(refused.stderr.contains("signatures are not checked yet"), "{}", refused.stderr);
+    }
+    let told = ours(&dhow, &["--command-timeout", "30s", "inspect", "dir:/nowhere"]).exits(1);
+    assert!(told.stderr.contains("this one is not kept"), "{}", told.stderr);
+}

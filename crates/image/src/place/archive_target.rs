@@ -192,7 +192,7 @@ impl Target for ArchiveTarget {
         Ok(self.state().written.contains(&self.blob_name(blob)))
     }
 
-    fn put(&self, content: &Content, _from: Option<&Reference>) -> Result<Arrival> {
+    fn put(&self, content: &Content) -> Result<Arrival> {
         let descriptor = &content.descriptor;
         let name = self.blob_name(descriptor);
         let doing = || format!("write blob {} to the archive", descriptor.digest);

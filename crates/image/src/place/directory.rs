@@ -26,7 +26,7 @@ use dhow_base::{
     digest::Algorithm,
     file::{self, Durability},
 };
-use dhow_distribution::{Arrival, Reference};
+use dhow_distribution::Arrival;
 use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES, media_type};
 use serde::Deserialize;
 use std::{
@@ -229,7 +229,7 @@ impl Target for DirectoryTarget {
         Ok(there)
     }
 
-    fn put(&self, content: &Content, _from: Option<&Reference>) -> Result<Arrival> {
+    fn put(&self, content: &Content) -> Result<Arrival> {
         let name = blob_name(&content.descriptor.digest);
         let path = self.path.join(&name);
         let write = || {

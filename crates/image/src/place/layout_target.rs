@@ -12,7 +12,7 @@ use dhow_base::{
     Digest, Doing, Error, Kind, Result,
     file::{self, Durability},
 };
-use dhow_distribution::{Arrival, Reference};
+use dhow_distribution::Arrival;
 use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES, media_type};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use serde_json::{Value, json};
@@ -140,7 +140,7 @@ impl Target for LayoutTarget {
         Ok(has_file(&self.blob(&blob.digest), blob.size))
     }
 
-    fn put(&self, content: &Content, _from: Option<&Reference>) -> Result<Arrival> {
+    fn put(&self, content: &Content) -> Result<Arrival> {
         let digest = &content.descriptor.digest;
         self.store(digest, |file| pour(&mut content.verified()?, file).map(drop))
             .doing(|| format!("write blob {digest} to {}", self.path.display()))?;

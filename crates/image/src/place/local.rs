@@ -6,23 +6,18 @@
 use crate::{
     Images,
     image::missing,
-    origin::{Opened, Origin},
+    origin::{Opened, Origin, read_from},
     plan::parse_manifest,
-    push::places,
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
-use dhow_distribution::Repository;
+use dhow_distribution::{Reference, Repository};
 use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES};
 use dhow_state::{
     State,
     images::{self, Phase},
 };
 use dhow_store::Store;
-use std::{
-    collections::HashMap,
-    io::{Read, Seek, SeekFrom},
-    sync::Arc,
-};
+use std::{collections::HashMap, io::Read, sync::Arc};
 
 /// Opens one of our images, lists or artifacts, in this order.
 pub(crate) fn open(images: &Images, state: &State, name: &str) -> Result<Opened> {
@@ -38,9 +33,24 @@ pub(crate) fn open(images: &Images, state: &State, name: &str) -> Result<Opened>
     let bytes = images.store().read(&row.manifest, MANIFEST_LIMIT_BYTES)?;
     let top = Descriptor::new(&row.media_type, row.manifest.clone(), bytes.len() as u64);
     let names = images::names(read, &row.manifest)?;
-    let elsewhere = elsewhere(images, state, &top, &bytes, &names)?;
-    let origin = Arc::new(Stored { store: images.store().clone(), elsewhere });
-    Ok(Opened { names, ..Opened::new(top, bytes, origin) })
+    let manifest = parse_manifest(&top, &bytes)?;
+    let mut known = HashMap::new();
+    for blob in manifest.layers.into_iter().chain([manifest.config]) {
+        let mut places = repositories(&names);
+        // The image itself may have come without this blob, where its layer was here already.
+        places.extend(repositories(&images::names_of_blob(read, &blob.digest)?));
+        known.insert(blob.digest, places);
+    }
+    let origin =
+        Arc::new(Stored { store: images.store().clone(), elsewhere: elsewhere(images, &known)? });
+    Ok(Opened { names, known, ..Opened::new(top, bytes, origin) })
+}
+
+/// The repositories that something is known to be in, since that is where it came from.
+fn repositories(names: &[String]) -> Vec<Reference> {
+    let by_digest = names.iter().filter(|name| name.contains('@'));
+    // A row's name is always complete; one that is not is nothing to rely on.
+    by_digest.filter_map(|name| Reference::parse(name).ok()).collect()
 }
 
 /// The blobs of our store, all of which are there.
@@ -51,20 +61,14 @@ pub(crate) fn stored(store: &Store) -> Arc<dyn Origin> {
 /// Where blobs are that the store does not have, as far as that is known.
 fn elsewhere(
     images: &Images,
-    state: &State,
-    top: &Descriptor,
-    bytes: &[u8],
-    names: &[String],
+    known: &HashMap<Digest, Vec<Reference>>,
 ) -> Result<HashMap<Digest, Repository>> {
     let mut elsewhere = HashMap::new();
-    for layer in parse_manifest(top, bytes)?.layers {
-        if images.store().has(&layer.digest)? {
-            continue;
-        }
-        let mut known = places(names);
-        known.extend(places(&images::names_of_blob(state.read(), &layer.digest)?));
-        if let Some(place) = known.first() {
-            elsewhere.insert(layer.digest, images.client()?.repository(place)?);
+    for (digest, places) in known {
+        let Some(place) = places.first() else { continue };
+        if !images.store().has(digest)? {
+            // With the logins that are kept: what a user says of a destination is not for this place.
+            elsewhere.insert(digest.clone(), images.client()?.repository(place)?);
         }
     }
     Ok(elsewhere)
@@ -87,9 +91,11 @@ impl Origin for Stored {
             let what = format!("find blob {digest}: it is not in the store");
             return Err(Error::new(Kind::NotFound, what).hint("pull the image again"));
         }
-        let mut file = self.store.open(digest)?;
-        file.seek(SeekFrom::Start(offset)).doing(|| format!("seek in {digest}"))?;
-        Ok(Box::new(file))
+        read_from(self.store.open(digest)?, offset).doing(|| format!("read blob {digest}"))
+    }
+
+    fn is_verified(&self, descriptor: &Descriptor) -> bool {
+        !self.elsewhere.contains_key(&descriptor.digest)
     }
 }
 

@@ -80,6 +80,16 @@ impl Place {
         Ok(Self::in_files(text)?.unwrap_or_else(|| Self::Registry(text.to_owned())))
     }
 
+    /// The place that `text` means to who works with our own images: one with a transport, else one of
+    /// ours, else a name in a registry.
+    pub fn meant(images: &crate::Images, state: &dhow_state::State, text: &str) -> Result<Self> {
+        match Self::parse(text) {
+            Ok(place) => Ok(place),
+            Err(_) if images.find(state, text)?.is_some() => Ok(Self::Local(text.to_owned())),
+            Err(_) => Ok(Self::Registry(text.to_owned())),
+        }
+    }
+
     fn in_files(text: &str) -> Result<Option<Self>> {
         type Local = fn(PathBuf, Option<String>) -> Place;
         let prefixes: [(&str, Local); 4] = [

@@ -1,7 +1,7 @@
 //! A repository of a registry, being written.
 
 use super::target::{Content, Role, Target};
-use dhow_base::{Doing, Result};
+use dhow_base::{Doing, Error, Kind, Result};
 use dhow_distribution::{Arrival, Client, Reference, Repository};
 use dhow_spec::image::Descriptor;
 use std::{io::Read, sync::Arc};
@@ -23,22 +23,33 @@ impl RegistryTarget {
 
 impl dhow_distribution::Content for Content {
     fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>> {
-        // From the start it can be checked here; what is sent on after a break, the registry checks.
-        if offset == 0 {
+        // From the start it can be checked here; what is sent on after a break, and what was checked
+        // when it came into our store, the registry checks.
+        if offset == 0 && !self.origin.is_verified(&self.descriptor) {
             Ok(Box::new(self.verified()?))
         } else {
-            self.origin.blob(&self.descriptor, offset)
+            self.from(offset)
         }
     }
 }
 
 impl Target for RegistryTarget {
     fn has(&self, blob: &Descriptor) -> Result<bool> {
-        Ok(self.repository.has_blob(&blob.digest)?.is_some())
+        match self.repository.has_blob(&blob.digest)? {
+            Some(size) if size != blob.size => {
+                let what = format!("look for blob {} there: it has {size} bytes", blob.digest);
+                Err(Error::new(Kind::Corrupt, format!("{what}, not {}", blob.size)))
+            }
+            found => Ok(found.is_some()),
+        }
     }
 
-    fn put(&self, content: &Content, from: Option<&Reference>) -> Result<Arrival> {
-        let from = from.filter(|from| from.domain() == self.reference.domain());
+    fn put(&self, content: &Content) -> Result<Arrival> {
+        let own = &self.reference;
+        let from = content
+            .known
+            .iter()
+            .find(|known| known.domain() == own.domain() && known.path() != own.path());
         self.repository.bring(&content.descriptor, Arc::new(content.clone()), from)
     }
 

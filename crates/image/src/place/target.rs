@@ -16,7 +16,10 @@ use dhow_spec::image::Descriptor;
 use std::{
     fmt,
     io::{self, Read, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// What a place can hold.
@@ -72,17 +75,57 @@ pub(crate) enum Role<'a> {
 pub(crate) struct Content {
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) descriptor: Descriptor,
+    /// The repositories that are known to have it too.
+    pub(crate) known: Vec<Reference>,
+    read: Arc<AtomicU64>,
 }
 
 impl Content {
     pub(crate) fn new(origin: &Arc<dyn Origin>, descriptor: &Descriptor) -> Self {
-        Self { origin: Arc::clone(origin), descriptor: descriptor.clone() }
+        Self {
+            origin: Arc::clone(origin),
+            descriptor: descriptor.clone(),
+            known: Vec::new(),
+            read: Arc::default(),
+        }
+    }
+
+    /// The same, which these repositories are known to have too.
+    pub(crate) fn known_in(self, known: Vec<Reference>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// How far it has been read; for those who tell of it.
+    pub(crate) fn read_so_far(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The bytes from `offset` on, not checked.
+    pub(crate) fn from(&self, offset: u64) -> Result<Box<dyn Read + Send>> {
+        let stream = self.origin.blob(&self.descriptor, offset)?;
+        Ok(Box::new(Counted { stream, at: offset, read: Arc::clone(&self.read) }))
     }
 
     /// The bytes from the start, which end in an error unless they are the right ones.
     pub(crate) fn verified(&self) -> Result<Digesting<Box<dyn Read + Send>>> {
-        let stream = self.origin.blob(&self.descriptor, 0)?;
+        let stream = self.from(0)?;
         Ok(Digesting::new(stream, self.descriptor.digest.clone()).sized(self.descriptor.size))
+    }
+}
+
+/// A stream that says how far it has been read.
+struct Counted {
+    stream: Box<dyn Read + Send>,
+    at: u64,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.at += count as u64;
+        self.read.store(self.at, Ordering::Relaxed);
+        Ok(count)
     }
 }
 
@@ -91,9 +134,9 @@ pub(crate) trait Target: fmt::Debug + Send + Sync {
     /// Is this blob there already?
     fn has(&self, blob: &Descriptor) -> Result<bool>;
 
-    /// Takes a blob in, or takes it over from the repository `from` where that is at the same
-    /// place. Called from several threads.
-    fn put(&self, content: &Content, from: Option<&Reference>) -> Result<Arrival>;
+    /// Takes a blob in, or takes it over from a repository at the same place that is known to have
+    /// it. Called from several threads.
+    fn put(&self, content: &Content) -> Result<Arrival>;
 
     /// Takes a manifest or index in, whose blobs or members are there.
     fn put_manifest(&self, descriptor: &Descriptor, bytes: &[u8], role: Role<'_>) -> Result<()>;

@@ -178,10 +178,7 @@ fn all_platforms_come_with_their_index() {
     registry.push(&room.layout.reference("both"), "box:1").unwrap();
     let name = registry.reference("box:1");
 
-    let own = room
-        .images
-        .pull_all_platforms(&mut room.state, &name, &PullOptions::default(), &Silent)
-        .unwrap();
+    let own = room.images.pull_all_platforms(&mut room.state, &name, &Silent).unwrap();
 
     assert_eq!(room.content(&own, "a").unwrap(), "own");
     assert!(own.names.contains(&name), "{:?}", own.names);
@@ -195,11 +192,7 @@ fn all_platforms_come_with_their_index() {
     let names = [own.id.to_string(), foreign.id.to_string()];
     room.images.remove(&mut room.state, &names, true).unwrap();
     room.assert_empty();
-    let refused = room.images.pull_all_platforms(
-        &mut room.state,
-        &room.layout.reference("both"),
-        &PullOptions::default(),
-        &Silent,
-    );
+    let refused =
+        room.images.pull_all_platforms(&mut room.state, &room.layout.reference("both"), &Silent);
     assert_eq!(refused.unwrap_err().kind(), Kind::Unsupported);
 }

@@ -39,7 +39,7 @@ impl Act for Push {
         let to = to.strip_prefix("docker://").unwrap_or(to).to_owned();
         let to = Way::from(self.way).end_at(Place::Registry(to), invocation)?;
         let from = End::new(Place::Local(artifact.name), invocation.registries());
-        let progress = invocation.progress(self.quiet);
+        let progress = invocation.progress_of("pushing", self.quiet);
         let copied = images.copy(Some(state), &from, &to, &CopyOptions::default(), &progress)?;
         for notice in to.take_notices() {
             invocation.console.note(&notice);

@@ -1,6 +1,6 @@
 //! `manifest add`: more images for a list.
 
-use super::{place, said::Said};
+use super::{end, said::Said};
 use crate::{
     exit::SUCCESS,
     flags::way::{OnlyWay, Way},
@@ -44,7 +44,7 @@ impl Act for Add {
         let (images, state) = engine.images();
         let mut digest = None;
         for image in &self.images {
-            let end = place(image, &way, (images, &*state), invocation)?;
+            let end = end(image, &way, (images, &*state), invocation)?;
             digest = Some(images.add_to_list(state, &self.list, &end, which, &said)?);
         }
         if let Some(digest) = digest {

@@ -1,6 +1,6 @@
 //! `manifest create`: a new list.
 
-use super::place;
+use super::end;
 use crate::{
     exit::SUCCESS,
     flags::way::{OnlyWay, Way},
@@ -8,7 +8,7 @@ use crate::{
     tree::Act,
 };
 use dhow_base::Result;
-use dhow_image::{Annotation, Which};
+use dhow_image::Which;
 
 /// Make a list of images for several platforms
 ///
@@ -41,21 +41,10 @@ impl Act for Create {
         let which = if self.all { Which::All } else { Which::One };
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
-        let mut digest = images.create_list(state, &self.list, self.amend)?;
-        for image in &self.images {
-            let added = place(image, &way, (images, &*state), invocation).and_then(|end| {
-                images.add_to_list(state, &self.list, &end, which, &Annotation::default())
-            });
-            match added {
-                Ok(changed) => digest = changed,
-                // A list that could not be made as it was asked for is not made.
-                Err(error) if !self.amend => {
-                    images.remove_list(state, &self.list)?;
-                    return Err(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let members =
+            self.images.iter().map(|image| end(image, &way, (images, &*state), invocation));
+        let members = members.collect::<Result<Vec<_>>>()?;
+        let digest = images.create_list(state, &self.list, self.amend, &members, which)?;
         invocation.console.line(digest.as_str())?;
         Ok(SUCCESS)
     }

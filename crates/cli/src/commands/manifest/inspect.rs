@@ -33,8 +33,7 @@ impl Act for Inspect {
         let bytes = if !is_place && images.has_list(state, &self.list)? {
             images.list_document(state, &self.list)?
         } else {
-            let end =
-                super::place(&self.list, &Way::from(self.way), (images, &*state), invocation)?;
+            let end = super::end(&self.list, &Way::from(self.way), (images, &*state), invocation)?;
             images.raw_manifest(Some(state), &end, &Platform::host())?
         };
         let document: Value = serde_json::from_slice(&bytes)

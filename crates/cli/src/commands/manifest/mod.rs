@@ -15,17 +15,13 @@ use dhow_base::Result;
 use dhow_image::{End, Images, Place};
 use dhow_state::State;
 
-/// The place that a user means: one with a transport, else one of our images, else a registry.
-fn place(
+/// The place that a user means, reached this way.
+fn end(
     text: &str,
     way: &Way,
     (images, state): (&Images, &State),
     invocation: &Invocation,
 ) -> Result<End> {
-    let place = match Place::parse(text) {
-        Ok(place) => place.below(&invocation.directory),
-        Err(_) if images.find(state, text)?.is_some() => Place::Local(text.to_owned()),
-        Err(_) => Place::Registry(text.to_owned()),
-    };
+    let place = Place::meant(images, state, text)?.below(&invocation.directory);
     way.end_at(place, invocation)
 }

@@ -1,13 +1,14 @@
 //! `manifest push`: a list with its images, to where it belongs.
 
 use crate::{
+    commands::copy::{dialect, write_digest},
     exit::SUCCESS,
     flags::way::{OnlyWay, Way},
     invocation::Invocation,
     tree::Act,
 };
-use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_image::{CopyOptions, Dialect, End, MultiArch, Place};
+use dhow_base::{Error, Kind, Result};
+use dhow_image::{CopyOptions, End, MultiArch, Place};
 
 /// Send a list and its images to a registry or another place
 ///
@@ -71,34 +72,18 @@ impl Act for Push {
         if !images.has_list(state, &self.list)? {
             return Err(Error::new(Kind::NotFound, format!("no such list: {}", self.list)));
         }
-        let progress = invocation.progress(self.quiet);
+        let progress = invocation.progress_of("pushing", self.quiet);
         let copied = images.copy(Some(state), &from, &to, &options, &progress)?;
         for note in to.take_notices().into_iter().chain(copied.notes) {
             invocation.console.note(&note);
         }
-        if let Some(path) = &self.digestfile {
-            let path = invocation.surroundings().absolute(path);
-            file::write_atomically(
-                &path,
-                copied.digest.as_str().as_bytes(),
-                0o644,
-                file::Durability::Cached,
-            )?;
+        if let Some(file) = &self.digestfile {
+            write_digest(file, &copied.digest, invocation)?;
         }
         if self.rm {
             images.remove_list(state, &self.list)?;
         }
         invocation.console.line(copied.digest.as_str())?;
         Ok(SUCCESS)
-    }
-}
-
-fn dialect(text: &str) -> Result<Dialect> {
-    match text {
-        "oci" => Ok(Dialect::Oci),
-        "v2s2" | "docker" => Ok(Dialect::Docker),
-        _ => Err(Error::new(Kind::Invalid, format!("{text:?} is no kind of documents"))
-            .hint("there are oci and v2s2"))
-        .doing(|| "--format"),
     }
 }
