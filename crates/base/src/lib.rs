@@ -11,7 +11,6 @@ pub mod id;
 pub mod lock;
 pub mod size;
 mod undo;
-pub mod usage;
 
 pub use digest::Digest;
 pub use error::{Doing, Error, Kind, Result};

@@ -1,8 +1,8 @@
 //! What everything costs on disk. The sum is what `du` says of the root, to the block.
 
 use crate::Engine;
-use dhow_base::{Result, clock::Moment, id::ContainerId, usage::Meter};
-use dhow_image::ImagesUsage;
+use dhow_base::{Result, clock::Moment, id::ContainerId};
+use dhow_image::{ImagesUsage, Meter};
 use dhow_state::{
     containers::{self, Phase},
     volumes,

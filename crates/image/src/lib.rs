@@ -34,6 +34,7 @@ mod layout;
 mod list;
 mod load;
 mod mend;
+mod meter;
 mod mtree;
 #[cfg(test)]
 mod mutations;
@@ -76,6 +77,7 @@ pub use inspect::HistoryEntry;
 pub use list::{Annotation, Which};
 pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;
+pub use meter::Meter;
 pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;

@@ -3,8 +3,8 @@
 //! Blobs and snapshots are shared between images, so an image has a size (all that it holds) and a
 //! unique size (what goes when it goes). What interrupted pulls hold is counted apart.
 
-use crate::{Image, Images};
-use dhow_base::{Digest, Result, id::ContainerId, usage::Meter};
+use crate::{Image, Images, Meter};
+use dhow_base::{Digest, Result, id::ContainerId};
 use dhow_snapshot::Number;
 use dhow_state::{Read, State, artifacts, blobs, containers, images, snapshots};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

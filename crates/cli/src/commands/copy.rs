@@ -162,11 +162,8 @@ impl Copy {
         let way = |way: Way| way.or_authfile(self.authfile.as_ref());
         let with_retries = |way: Way, text: &str, what: &str| {
             let doing = || format!("Invalid {what} name {text}");
-            let mut end = way.end(text, invocation).doing(doing)?;
-            if let Some(times) = self.retry_times {
-                end.retry(times);
-            }
-            Ok::<End, Error>(end)
+            let end = way.end(text, invocation).doing(doing)?;
+            Ok::<End, Error>(end.retried(self.retry_times))
         };
         let from = with_retries(way(self.from.clone().into()), &self.source, "source")?;
         let to = with_retries(way(self.to.clone().into()), &self.destination, "destination")?;

@@ -28,10 +28,7 @@ pub(crate) struct Delete {
 
 impl Act for Delete {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let mut end = Way::from(self.way).end(&self.place, invocation)?;
-        if let Some(times) = self.retry_times {
-            end.retry(times);
-        }
+        let end = Way::from(self.way).end(&self.place, invocation)?.retried(self.retry_times);
         invocation
             .with_images(end.place.is_local(), |images, state| images.delete_at(state, &end))?;
         Ok(SUCCESS)

@@ -28,10 +28,7 @@ pub(crate) struct ListTags {
 
 impl Act for ListTags {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let mut end = Way::from(self.way).end(&self.place, invocation)?;
-        if let Some(times) = self.retry_times {
-            end.retry(times);
-        }
+        let end = Way::from(self.way).end(&self.place, invocation)?.retried(self.retry_times);
         let tags = invocation.with_images(false, |images, _| {
             images.list_tags(&end).doing(|| format!("list the tags of {}", end.place))
         })?;

@@ -61,11 +61,9 @@ impl Act for Look {
             return Err(Error::new(Kind::Invalid, "Exactly one argument expected"));
         };
         let way = Way::from(self.way.clone());
-        let mut end =
+        let end =
             way.end(image, invocation).doing(|| format!("Error parsing image name {image:?}"))?;
-        if let Some(times) = self.retry_times {
-            end.retry(times);
-        }
+        let end = end.retried(self.retry_times);
         let text = invocation.with_images(end.place.is_local(), |images, state| {
             self.text(images, state.as_deref(), &end, invocation)
         })?;

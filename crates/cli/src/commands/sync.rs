@@ -147,11 +147,8 @@ impl Act for Sync {
 impl Sync {
     fn end(&self, way: Way, name: &str, invocation: &Invocation) -> Result<End> {
         let way = way.or_authfile(self.authfile.as_ref());
-        let mut end = way.end_at(Place::Registry(bare(name)), invocation)?;
-        if let Some(times) = self.retry_times {
-            end.retry(times);
-        }
-        Ok(end)
+        let end = way.end_at(Place::Registry(bare(name)), invocation)?;
+        Ok(end.retried(self.retry_times))
     }
 
     fn options(&self, invocation: &Invocation) -> Result<SyncOptions> {

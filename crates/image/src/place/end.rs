@@ -38,10 +38,12 @@ impl End {
         Self { place, shared_blobs: None, registries, client: OnceLock::new() }
     }
 
-    /// Tries requests again at least so often.
-    pub fn retry(&mut self, times: u32) {
+    /// Tries requests again at least so often, where that is said.
+    #[must_use]
+    pub fn retried(mut self, times: Option<u32>) -> Self {
         let patience = &mut self.registries.patience;
-        patience.retries = patience.retries.max(times);
+        patience.retries = patience.retries.max(times.unwrap_or(0));
+        self
     }
 
     /// The same way to another place; connections and tokens are shared.

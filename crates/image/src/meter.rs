@@ -4,7 +4,7 @@
 //! mounts not entered. One directory is open at a time, so that a tree deeper than there are fds
 //! can be measured: the way back up goes by `..` and is proven by device and inode.
 
-use crate::{Doing, Error, Kind, Result};
+use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat},
     io::Errno,
@@ -182,7 +182,7 @@ mod tests {
         fs::write(at("a/big"), vec![7; 300_000]).unwrap();
         fs::write(at("a/b/small"), b"x").unwrap();
         fs::hard_link(at("a/big"), at("a/b/c/again")).unwrap();
-        crate::file::create_new(&at("a/sparse"), 0o600).unwrap().set_len(1 << 30).unwrap();
+        dhow_base::file::create_new(&at("a/sparse"), 0o600).unwrap().set_len(1 << 30).unwrap();
         symlink("/", at("a/b/away")).unwrap();
         directory
     }
