@@ -5,7 +5,7 @@
 //! extended attributes, symbolic and hard links, devices and pipes come along; the tmpfs's own size
 //! is the limit. What a socket was bound to is gone, so sockets stay behind.
 
-use crate::mounts::{place_in, status_in};
+use crate::mounts::place_in;
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags},
@@ -85,7 +85,8 @@ impl Copying {
     }
 
     fn entry(&mut self, from: &OwnedFd, to: &OwnedFd, name: &OsStr, path: &Path) -> Result<()> {
-        let status = status_in(from.as_fd(), name).doing(|| "look at it")?;
+        let status =
+            rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).doing(|| "look at it")?;
         let kind = FileType::from_raw_mode(status.st_mode);
         if kind != FileType::Directory && status.st_nlink > 1 {
             let file = (status.st_dev, status.st_ino);

@@ -1,6 +1,6 @@
 //! The container's `/dev`: device nodes and the links that programs expect.
 
-use crate::mounts::{host_place, move_onto, place_in, status_in};
+use crate::mounts::{move_onto, place_in};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::Device;
 use dhow_sys::{
@@ -28,9 +28,12 @@ struct Node<'a> {
     owner: (u32, u32),
 }
 
+/// Major and minor number of the null device.
+pub(crate) const NULL: (u32, u32) = (1, 3);
+
 /// What every container has (config-linux.md, "Default Devices").
 const DEFAULTS: [(&str, u32, u32); 6] = [
-    ("/dev/null", 1, 3),
+    ("/dev/null", NULL.0, NULL.1),
     ("/dev/zero", 1, 5),
     ("/dev/full", 1, 7),
     ("/dev/random", 1, 8),
@@ -71,11 +74,14 @@ pub(crate) fn fill(
     asked: &[Device],
     source: Source,
 ) -> Result<()> {
-    let opened = match fresh {
-        Some(_) => None,
-        None => Some(root.make_directories(Path::new("/dev")).doing(|| "open /dev")?),
+    let opened;
+    let directory = match fresh {
+        Some(fresh) => fresh,
+        None => {
+            opened = root.make_directories(Path::new("/dev")).doing(|| "open /dev")?;
+            opened.as_fd()
+        }
     };
-    let directory = fresh.or(opened.as_ref().map(AsFd::as_fd)).expect("one of the two is there");
     let asked = asked.iter().map(Node::of).collect::<Result<Vec<_>>>()?;
     let is_asked = |path: &str| asked.iter().any(|node| node.path == Path::new(path));
     for (path, major, minor) in DEFAULTS.iter().filter(|found| !is_asked(found.0)) {
@@ -184,7 +190,8 @@ impl<'a> Node<'a> {
 
     /// An image may bring its own nodes, if they are what they are called.
     fn check(&self, directory: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
-        let status = status_in(directory, name).doing(|| "look at what is there")?;
+        let status = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .doing(|| "look at what is there")?;
         let is_same = FileType::from_raw_mode(status.st_mode) == self.kind
             && (self.kind == FileType::Fifo
                 || status.st_rdev == rustix::fs::makedev(self.major, self.minor));
@@ -242,4 +249,29 @@ pub(crate) fn console_place(root: Root<'_>) -> Result<OwnedFd> {
         Err(errno) => return Err(errno).doing(doing),
     }
     place_in(directory.as_fd(), name).doing(doing)
+}
+
+/// Refuses a place that is not a character device of these numbers.
+pub(crate) fn check_character_device(place: BorrowedFd<'_>, numbers: (u32, u32)) -> Result<()> {
+    check_device(place, FileType::CharacterDevice, numbers)
+}
+
+fn check_device(place: BorrowedFd<'_>, kind: FileType, numbers: (u32, u32)) -> Result<()> {
+    let status = rustix::fs::fstat(place).doing(|| "look at it")?;
+    let found = (rustix::fs::major(status.st_rdev), rustix::fs::minor(status.st_rdev));
+    if FileType::from_raw_mode(status.st_mode) == kind && found == numbers {
+        return Ok(());
+    }
+    let (major, minor) = numbers;
+    let name = if kind == FileType::BlockDevice { "block" } else { "character" };
+    Err(Error::new(Kind::Denied, format!("it is not the {name} device {major}:{minor}")))
+}
+
+/// A device node of the host's, checked. The calling process is still in the host's mount tree.
+fn host_place(path: &Path, kind: FileType, numbers: (u32, u32)) -> Result<OwnedFd> {
+    let doing = || format!("open the host's {}", path.display());
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = rustix::fs::open(path, flags, Mode::empty()).doing(doing)?;
+    check_device(place.as_fd(), kind, numbers).doing(doing)?;
+    Ok(place)
 }

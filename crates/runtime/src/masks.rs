@@ -4,7 +4,10 @@
 //! container's procfs is proven to be one, those need no lookup of their own: nobody but the kernel
 //! puts anything there. Every other path is looked up below the root, to an fd.
 
-use crate::mounts::{check_character_device, move_onto};
+use crate::{
+    devices::{NULL, check_character_device},
+    mounts::move_onto,
+};
 use dhow_base::{Doing, Result};
 use dhow_sys::{
     fds::leave_to_exec,
@@ -257,7 +260,7 @@ impl Covers {
 
 fn null_device(root: Root<'_>) -> Result<OwnedFd> {
     let null = root.place(Path::new("/dev/null"), Last::NoLinks).doing(|| "open /dev/null")?;
-    check_character_device(null.as_fd(), (1, 3)).doing(|| "use /dev/null")?;
+    check_character_device(null.as_fd(), NULL).doing(|| "use /dev/null")?;
     Ok(null)
 }
 

@@ -3,7 +3,7 @@
 //! Engines hand the host's `/dev/null` to what nobody types for. Its fd leads back to a mount of the
 //! host's, which no checkpoint finds again, and shares a node with whoever changes its mode.
 
-use crate::mounts::check_character_device;
+use crate::devices::{NULL, check_character_device};
 use dhow_base::{Doing, Result};
 use dhow_sys::{
     fds::leave_to_exec,
@@ -14,9 +14,6 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
-
-/// Major and minor number of the null device.
-const NULL: (u32, u32) = (1, 3);
 
 /// Replaces those that are. A container without a null device of its own keeps what it was given.
 pub(crate) fn replace() -> Result<()> {
