@@ -1,4 +1,4 @@
-//! Tells the linker where the binary begins (see `start` in dhow-sys), and the program from which
+//! Tells the linker where the binary begins (`start` in dhow-sys says when and why), and the program from which
 //! commit and by which compiler it is built, for `--version` of the runtime. Without a repository
 //! there is no commit, and the program says none.
 
@@ -11,7 +11,7 @@ use std::{
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by variables")]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+    if is_x86_64() && lies_where_it_is_linked() {
         println!("cargo:rustc-link-arg-bin=dhow=-Wl,-e,dhow_start");
     }
     if let Some(commit) = repository().and_then(|git| commit(&git)) {
@@ -19,6 +19,20 @@ fn main() {
     }
     let compiler = std::env::var("RUSTC").ok().and_then(|program| version_of(&program));
     println!("cargo:rustc-env=DHOW_RUSTC={}", compiler.unwrap_or_default());
+}
+
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by variables")]
+fn is_x86_64() -> bool {
+    std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64")
+}
+
+/// Whether the program is no position-independent one, as `.cargo/config.toml` wants it. Whoever
+/// builds with flags of their own may get one; it would fall over its own pointers before the C
+/// library has set them right.
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by variables")]
+fn lies_where_it_is_linked() -> bool {
+    let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    flags.split('\x1f').any(|flag| flag.ends_with("relocation-model=static"))
 }
 
 /// The repository that the workspace lies in. That of a linked work tree is elsewhere, and not worth

@@ -14,8 +14,10 @@
 //! Nothing of the C library works yet: there is no thread-local storage, so no `errno`, and
 //! functions that have one form per processor (`memcmp`, `memcpy`, `strlen`) lead nowhere. So there
 //! are bare system calls only, and what is compared is read byte by byte, as volatile, which no
-//! optimisation makes a call of such a function. On processors other than x86-64 the program begins
-//! as usual.
+//! optimisation makes a call of such a function. Nor has anybody relocated anything: pointers in
+//! constants are right because the binary lies where it was linked to. So the linker is told of this
+//! entry (`crates/cli/build.rs`) where the program is built in that way and for x86-64; elsewhere it
+//! begins as usual. Why at all: `docs/decisions/sealed-at-the-entry.md`.
 
 use std::{ffi::CStr, mem::MaybeUninit};
 
