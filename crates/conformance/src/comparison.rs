@@ -75,7 +75,7 @@ pub const EXPLAINED: &[Explained] = &[
         Name::Crun,
         "mount_table",
         "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro, crun tmpfs ro,relatime from tmpfs / rw,size=0k",
-        ONE_INODE,
+        READ_ONLY_MASK,
     ),
     explained(
         Name::Crun,
@@ -159,7 +159,7 @@ pub const EXPLAINED: &[Explained] = &[
         Name::Crun,
         "mount_table_with_mapped_ids",
         "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro,uid=100000,gid=100000, crun tmpfs ro,relatime from tmpfs / rw,size=0k,uid=100000,gid=100000",
-        ONE_INODE,
+        READ_ONLY_MASK,
     ),
     explained(
         Name::Crun,
@@ -213,7 +213,7 @@ pub const EXPLAINED: &[Explained] = &[
         Name::Runc,
         "mount_table",
         "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro, runc tmpfs ro,relatime from tmpfs / ro",
-        ONE_INODE,
+        READ_ONLY_MASK,
     ),
     explained(
         Name::Runc,
@@ -237,7 +237,7 @@ pub const EXPLAINED: &[Explained] = &[
         Name::Runc,
         "mount_table_with_mapped_ids",
         "/sys/firmware: dhow tmpfs ro,nosuid,noexec,relatime from none / ro,uid=100000,gid=100000, runc tmpfs ro,relatime from tmpfs / ro,uid=100000,gid=100000",
-        ONE_INODE,
+        READ_ONLY_MASK,
     ),
     explained(
         Name::Runc,
@@ -289,7 +289,7 @@ const WRITABLE: &str =
 const SYSFS: &str =
     "the mount is read-only for both; dhow asks the filesystem for it too, as mount(8) does";
 const MASKS: &str = "dhow masks by mounts that are read-only, without programs and set-user-id; runc's is writable, crun's has no other flag";
-const ONE_INODE: &str =
+const READ_ONLY_MASK: &str =
     "dhow masks by a filesystem that is read-only in itself, not only where it is mounted";
 const FLAGS: &str = "dhow and runc keep the flags of /proc on its read-only parts; crun drops them";
 const NODES: &str = "crun adds flags that a device node does not need; runc binds it as dhow does";

@@ -16,7 +16,9 @@
 //! `RUNTIME=/usr/bin/youki cargo nextest run -p dhow-conformance dhow` tries another runtime in
 //! dhow's place.
 //!
-//! Nothing here knows dhow's own crates: a misreading that both sides share would go unseen.
+//! Nothing here knows dhow's own crates but base: a misreading that both sides share would go unseen.
+//! So the configuration, the lists of capabilities and the like are written here once more, on
+//! purpose: they are no copies to be joined with the product's.
 
 pub mod bundle;
 pub mod comparison;
