@@ -65,7 +65,7 @@ type Place = (String, String);
 struct Session {
     /// Looked up at the first challenge; the inner `None` means that there are none.
     credentials: Option<Option<Credentials>>,
-    /// All that it has been used for so far.
+    /// All that it has been let in for so far.
     scopes: Scopes,
     proof: Option<Proof>,
 }
@@ -158,11 +158,13 @@ impl Sessions {
         };
         session.credentials = Some(credentials.clone());
         let challenge = choose(response.headers(), credentials.as_ref());
-        session.scopes = std::mem::take(&mut session.scopes).and(scopes);
-        let visit =
-            Visit { sessions: self, transport, endpoint, base, scopes: session.scopes.clone() };
+        let scopes = session.scopes.clone().and(scopes);
+        let visit = Visit { sessions: self, transport, endpoint, base, scopes: scopes.clone() };
         let proof = visit.answer(challenge, credentials).await?;
         let header = proof.header.clone();
+        // Only what was granted is asked for again: a repository that is closed to us, and that a
+        // blob would only have been mounted from, must not close this one.
+        session.scopes = scopes;
         session.proof = Some(proof);
         Ok(header)
     }

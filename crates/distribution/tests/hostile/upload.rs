@@ -484,6 +484,34 @@ fn a_mount_that_is_not_possible_is_no_failure() {
 }
 
 #[test]
+fn a_mount_for_which_there_is_no_token_is_no_failure() {
+    let desk = Desk::default();
+    let own = desk.clone();
+    let rogue = Rogue::new(move |request, stream| {
+        let host = request.header("host").unwrap();
+        if request.path.starts_with("/token") {
+            // This server grants all that is asked for or nothing.
+            return match request.path.contains("closed") {
+                true => reply(stream, "403 Forbidden", "", b""),
+                false => reply(stream, "200 OK", "", br#"{"token":"good"}"#),
+            };
+        }
+        if request.header("authorization") == Some("Bearer good") {
+            return own.serve(request, stream);
+        }
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\"\r\n");
+        reply(stream, "401 Unauthorized", &challenge, b"")
+    });
+    let from = Reference::parse(&format!("{}/closed", rogue.address)).unwrap();
+    let blob = Descriptor::of("x", b"bytes");
+    let content = Arc::new(Bytes::from_static(b"bytes"));
+
+    rogue.repository().bring(&blob, content, Some(&from)).unwrap();
+
+    assert!(desk.has(b"bytes"));
+}
+
+#[test]
 fn what_is_changed_is_changed_at_the_registry_and_not_at_its_mirror() {
     let desk = Desk::default();
     let own = desk.clone();
