@@ -56,6 +56,9 @@ pub(crate) struct Upload<'a> {
     source: Option<&'a str>,
     /// How much goes with one request.
     chunk_bytes: u64,
+    /// How much goes with it at least, where there is as much. Not to fall below what the registry
+    /// wants also ends the search for a size that suits one whose wishes contradict each other.
+    least_chunk_bytes: u64,
     /// Does the registry take blobs in pieces?
     in_pieces: bool,
     begun: Option<Begun>,
@@ -104,6 +107,7 @@ impl<'a> Upload<'a> {
             content,
             source,
             chunk_bytes: u64::MAX,
+            least_chunk_bytes: LEAST_CHUNK_BYTES,
             in_pieces: descriptor.size > SMALL_BYTES,
             begun: None,
             sent: 0,
@@ -202,7 +206,7 @@ impl<'a> Upload<'a> {
             self.wrong(&answer, "begin to send", "its answer has no Location to send it to")
         })?;
         if let Some(least) = number(answer.response.headers(), "oci-chunk-min-length") {
-            self.chunk_bytes = self.chunk_bytes.max(least);
+            self.least_chunk_bytes = least.max(LEAST_CHUNK_BYTES);
         }
         self.begun = Some(Begun { at, offset: 0, is_doubtful: false, is_resumed: false });
         Ok(Step::Onward)
@@ -226,8 +230,9 @@ impl<'a> Upload<'a> {
                 self.begun = None;
                 return Ok(Step::Onward);
             }
-            413 if length > LEAST_CHUNK_BYTES => {
-                self.chunk_bytes = (length / 4).clamp(LEAST_CHUNK_BYTES, MODEST_CHUNK_BYTES);
+            413 if length > self.least_chunk_bytes => {
+                let modest = (length / 4).min(MODEST_CHUNK_BYTES);
+                self.chunk_bytes = modest.max(self.least_chunk_bytes);
                 self.begun = Some(Begun { is_doubtful: true, ..begun.clone() });
                 return Ok(Step::Onward);
             }

@@ -203,6 +203,36 @@ fn pieces_that_are_too_large_become_smaller() {
 }
 
 #[test]
+fn pieces_do_not_become_smaller_than_the_registry_wants_them() {
+    for (least, expected) in [(900_000, Some(5)), (u64::MAX, None)] {
+        let desk = Desk::default();
+        let own = desk.clone();
+        let rogue = Rogue::new(move |request, stream| match request.method.as_str() {
+            "POST" => {
+                *own.upload.lock().unwrap() = Some(Vec::new());
+                let least = format!("OCI-Chunk-Min-Length: {least}\r\n");
+                reply(stream, "202 Accepted", &format!("Location: /v2/up/1\r\n{least}"), b"")
+            }
+            "PATCH" if request.length() > 1_000_000 => {
+                request.read_body(stream)?;
+                reply(stream, "413 Too Large", "", b"")
+            }
+            _ => own.serve(request, stream),
+        });
+        let bytes = content(LARGE);
+
+        let sent = send(&rogue.repository(), &bytes);
+
+        assert_eq!(sent.is_ok(), expected.is_some(), "{sent:?}");
+        let mut pieces = rogue.requests();
+        pieces.retain(|request| request.method == "PATCH");
+        assert_eq!(pieces.len(), expected.unwrap_or(1), "one too large, and the others");
+        let (_last, others) = pieces.split_last().unwrap();
+        assert!(others.iter().all(|piece| piece.length() >= 900_000), "{:?}", methods(&rogue));
+    }
+}
+
+#[test]
 fn a_range_that_cannot_be_true_is_refused() {
     for range in ["0-9999999", "0-18446744073709551615", "rubbish", "5-10"] {
         let rogue = Rogue::new(move |request, stream| match request.method.as_str() {
