@@ -43,7 +43,7 @@ impl Repository {
     fn list_tags(&self) -> Result<Vec<String>> {
         let mut tags = Vec::new();
         let first = format!("tags/list?n={TAGS_A_PAGE}");
-        self.pages(&first, |_, page| {
+        self.pages(&first, |page| {
             let page: Tags = serde_json::from_slice(page).map_err(|error| {
                 Error::new(Kind::Corrupt, format!("read the list of tags: {error}"))
             })?;
@@ -88,7 +88,7 @@ impl Repository {
         let query = query.finish();
         let mark = if query.is_empty() { "" } else { "?" };
         let mut manifests = Vec::new();
-        self.pages(&format!("referrers/{subject}{mark}{query}"), |_, page| {
+        self.pages(&format!("referrers/{subject}{mark}{query}"), |page| {
             manifests.extend(index(page)?.manifests);
             limited(manifests.len(), REFERRERS_LIMIT, "referrers")
         })?;
@@ -112,7 +112,7 @@ impl Repository {
     }
 
     /// Hands each page of a list over.
-    fn pages(&self, first: &str, mut each: impl FnMut(&Answer, &[u8]) -> Result<()>) -> Result<()> {
+    fn pages(&self, first: &str, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let (endpoint, fetcher, engine) = (self.origin()?, self.fetcher(), self.engine()?);
         let limit = usize::try_from(MANIFEST_LIMIT_BYTES).expect("4 MiB fit into a usize");
         let mut question = Question::get(endpoint, first);
@@ -132,7 +132,7 @@ impl Repository {
                     tries.pause(failure).await?;
                 }
             })?;
-            each(&answer, &page)?;
+            each(&page)?;
             let Some(next) = next_page(&answer)? else { return Ok(()) };
             if !seen.insert(next.clone()) {
                 let what = format!("follow the pages of the list: {} comes twice", next.path());
