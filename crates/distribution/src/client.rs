@@ -220,13 +220,23 @@ impl Repository {
         self.endpoints.first().map(Endpoint::name).unwrap_or_default()
     }
 
-    /// The first answer of the places, and the number of the place that gave it. Where none has
-    /// one, the registry's own error counts, which is the last.
     fn first_document(
         &self,
         identifier: &str,
         wanted: Option<&Digest>,
     ) -> Result<(usize, Document)> {
+        let fetcher = &self.shared.fetcher;
+        self.first_answer(async |endpoint, tries| {
+            fetcher.manifest(endpoint, identifier, wanted, tries).await
+        })
+    }
+
+    /// The first answer of the places, and the number of the place that gave it. Where none has
+    /// one, the registry's own error counts, which is the last.
+    pub(crate) fn first_answer<T>(
+        &self,
+        mut ask: impl AsyncFnMut(&Endpoint, Tries) -> Result<T>,
+    ) -> Result<(usize, T)> {
         let engine = self.shared.engine()?;
         let fetcher = &self.shared.fetcher;
         let mut failed: Option<Error> = None;
@@ -234,9 +244,8 @@ impl Repository {
             // The next place is better than waiting for this one.
             let is_last = place + 1 == self.endpoints.len();
             let tries = if is_last { Tries::new } else { Tries::one }(&fetcher.patience);
-            let fetched = fetcher.manifest(endpoint, identifier, wanted, tries);
-            match engine.block_on(fetched) {
-                Ok(document) => return Ok((place, document)),
+            match engine.block_on(ask(endpoint, tries)) {
+                Ok(answer) => return Ok((place, answer)),
                 Err(error) => failed = Some(after_mirror(error, failed.take())),
             }
         }

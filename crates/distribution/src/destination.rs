@@ -9,7 +9,7 @@
 use crate::{
     client::Repository,
     content::{Content, Payload},
-    fetcher::{Question, digest_by},
+    fetcher::{Question, Tries, digest_by},
     listing::referrers_tag,
     reference::Reference,
     scope::Scopes,
@@ -102,7 +102,8 @@ impl Repository {
             Question::new(Method::PUT, endpoint, &rest, Scopes::push(&endpoint.path));
         question.headers.insert(CONTENT_TYPE, media_type);
         question.payload = Payload::Bytes(Bytes::copy_from_slice(bytes));
-        self.engine()?.block_on(self.fetcher().persist(endpoint, &question))
+        let tries = Tries::new(&self.fetcher().patience);
+        self.engine()?.block_on(self.fetcher().persist(endpoint, &question, tries))
     }
 
     /// Adds to the index under the tag of the old convention. Two who do this at once can lose one
@@ -133,8 +134,9 @@ impl Repository {
         let rest = format!("manifests/{identifier}");
         let scopes = Scopes::delete(&endpoint.path);
         let question = Question::new(Method::DELETE, endpoint, &rest, scopes);
+        let tries = Tries::new(&self.fetcher().patience);
         self.engine()?
-            .block_on(self.fetcher().persist(endpoint, &question))
+            .block_on(self.fetcher().persist(endpoint, &question, tries))
             .map(drop)
             .doing(|| format!("remove the manifest {identifier} from {}", endpoint.name()))
     }

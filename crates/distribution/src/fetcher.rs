@@ -116,8 +116,12 @@ impl Fetcher {
     }
 
     /// Asks until the question is answered. The answer is a success.
-    pub(crate) async fn persist(&self, endpoint: &Endpoint, question: &Question) -> Result<Answer> {
-        let mut tries = Tries::new(&self.patience);
+    pub(crate) async fn persist(
+        &self,
+        endpoint: &Endpoint,
+        question: &Question,
+        mut tries: Tries,
+    ) -> Result<Answer> {
         loop {
             match self.ask(endpoint, question).await {
                 Ok(answer) => return Ok(answer),
@@ -180,7 +184,8 @@ impl Fetcher {
     ) -> Result<Option<u64>> {
         let question =
             Question { method: Method::HEAD, ..Question::blob(endpoint, digest, 0, None) };
-        let answer = match self.persist(endpoint, &question).await {
+        let tries = Tries::new(&self.patience);
+        let answer = match self.persist(endpoint, &question, tries).await {
             Err(error) if error.kind() == Kind::NotFound => return Ok(None),
             answer => answer?,
         };

@@ -14,7 +14,7 @@ use crate::{
     address::shown,
     client::Client,
     credentials::{Credentials, DOCKER_HUB_KEY, Keyring, Secret, server_of},
-    fetcher::Question,
+    fetcher::{Question, Tries},
     keeper::Helper,
     reference::{DEFAULT_DOMAIN, check_domain, check_path},
     registries::{Endpoint, Registries},
@@ -115,7 +115,8 @@ impl Client {
         };
         let doing = || format!("log in to {account}");
         let question = Question::at(Method::GET, "", Scopes::default());
-        let asked = self.fetcher().persist(&endpoint, &question);
+        let tries = Tries::new(&self.fetcher().patience);
+        let asked = self.fetcher().persist(&endpoint, &question, tries);
         let answer = self.engine()?.block_on(asked).doing(doing)?;
         if answer.at_origin {
             return Ok(());

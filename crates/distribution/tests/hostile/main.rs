@@ -708,3 +708,27 @@ fn loopback_is_reached_without_the_proxy_and_others_through_it() {
     assert_eq!(proxy.requests()[0].method, "CONNECT");
     assert_eq!(proxy.requests()[0].path, "hub.test:443");
 }
+
+#[test]
+fn what_one_mirror_does_not_know_and_another_does_not_say_the_registry_does() {
+    let digest = Digest::of(MANIFEST);
+    let headers = format!("{}Docker-Content-Digest: {digest}\r\n", manifest_headers());
+    let registry = Rogue::new(move |_, stream| reply(stream, "200 OK", &headers, b""));
+    let empty = Rogue::new(|_, stream| reply(stream, "404 Not Found", "", b""));
+    let busy = Rogue::new(|_, stream| reply(stream, "503 Service Unavailable", "", b""));
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("registries.conf");
+    let text = format!(
+        "[[registry]]\nlocation = '{}'\n\
+         [[registry.mirror]]\nlocation = '{}'\n[[registry.mirror]]\nlocation = '{}'\n",
+        registry.address, empty.address, busy.address
+    );
+    std::fs::write(&conf, text).unwrap();
+    let client = Client::new(&Config { registries_conf: conf, ..config() }).unwrap();
+    let reference = registry.reference();
+
+    let found = client.repository(&reference).unwrap().peek(&reference).unwrap();
+
+    assert_eq!(found, Some(digest));
+    assert_eq!((empty.requests().len(), busy.requests().len()), (1, 1));
+}
