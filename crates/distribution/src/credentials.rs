@@ -12,17 +12,19 @@
 //!
 //! A secret is never shown: `Debug` leaves it out and no error quotes a file's content.
 
-use crate::keeper::Helper;
+use crate::{keeper::Helper, reference::DEFAULT_DOMAIN};
 use data_encoding::{BASE64, BASE64_NOPAD};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
 
-const FILE_LIMIT_BYTES: u64 = 1 << 20;
+/// The longest file of logins that is read.
+pub(crate) const FILE_LIMIT_BYTES: u64 = 1 << 20;
 /// Under this key Docker keeps what is for Docker Hub.
 pub(crate) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
@@ -171,17 +173,39 @@ impl AuthFile {
         })
     }
 
+    /// What a document says that was read to be changed.
+    pub(crate) fn of(document: &Map<String, Value>) -> Result<Self> {
+        // serde's own text may quote a value, and a value may be a secret.
+        serde_json::from_value(Value::Object(document.clone()))
+            .map_err(|_| Error::new(Kind::Invalid, "it is no file of credentials"))
+    }
+
     fn find(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
-        let server = server_of(domain);
-        for key in [domain, server] {
-            if let Some(name) = self.helpers.get(key) {
-                return Helper::new(name, key).ask();
-            }
+        let helper = self.helper(domain);
+        // A helper of this very host goes before what is written, the one for all others after it.
+        let of_host = self.helper_of_host(domain).is_some();
+        match (helper, self.in_auths(domain, path)) {
+            (Some(helper), _) if of_host => helper.ask(),
+            (None, written) => written,
+            (Some(helper), written) => match written? {
+                Some(written) => Ok(Some(written)),
+                None => helper.ask(),
+            },
         }
-        if let Some(found) = self.in_auths(domain, path)? {
-            return Ok(Some(found));
-        }
-        if self.store.is_empty() { Ok(None) } else { Helper::new(&self.store, server).ask() }
+    }
+
+    /// The helper program that the file wants for a registry. An empty name says that there is none
+    /// for this one.
+    pub(crate) fn helper(&self, domain: &str) -> Option<Helper> {
+        let of_all = (self.store.as_str(), server_of(domain));
+        let (name, key) = self.helper_of_host(domain).unwrap_or(of_all);
+        (!name.is_empty()).then(|| Helper::new(name, key))
+    }
+
+    /// What the file says of this very host: the helper's name, and the key that it knows.
+    fn helper_of_host<'a>(&'a self, domain: &'a str) -> Option<(&'a str, &'a str)> {
+        let keys = [domain, server_of(domain)];
+        keys.into_iter().find_map(|key| Some((self.helpers.get(key)?.as_str(), key)))
     }
 
     pub(crate) fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
@@ -211,7 +235,7 @@ impl AuthFile {
 
 /// By what name helper programs know a registry.
 pub(crate) fn server_of(domain: &str) -> &str {
-    if domain == "docker.io" { DOCKER_HUB_KEY } else { domain }
+    if domain == DEFAULT_DOMAIN { DOCKER_HUB_KEY } else { domain }
 }
 
 /// The host of a key that Docker wrote as an address; a key that names a repository has none.
@@ -221,8 +245,13 @@ fn host_of_key(key: &str) -> &str {
         Some(rest) => rest.split('/').next().unwrap_or_default(),
         None => key.trim_end_matches('/').trim_end_matches("/v1").trim_end_matches("/v2"),
     };
+    hub_by_its_name(host)
+}
+
+/// Docker Hub's other hosts are Docker Hub.
+pub(crate) fn hub_by_its_name(host: &str) -> &str {
     match host {
-        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        "index.docker.io" | "registry-1.docker.io" => DEFAULT_DOMAIN,
         host => host,
     }
 }

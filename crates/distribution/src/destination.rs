@@ -121,24 +121,15 @@ impl Repository {
 
     /// Removes a manifest, with all tags that lead to it.
     pub fn delete_manifest(&self, digest: &Digest) -> Result<()> {
-        self.delete(digest.as_str())
-    }
-
-    /// Removes a tag; the manifest stays. Many registries cannot do this.
-    pub fn delete_tag(&self, tag: &str) -> Result<()> {
-        self.delete(tag)
-    }
-
-    fn delete(&self, identifier: &str) -> Result<()> {
         let endpoint = self.origin()?;
-        let rest = format!("manifests/{identifier}");
+        let rest = format!("manifests/{digest}");
         let scopes = Scopes::delete(&endpoint.path);
         let question = Question::new(Method::DELETE, endpoint, &rest, scopes);
         let tries = Tries::new(&self.fetcher().patience);
         self.engine()?
             .block_on(self.fetcher().persist(endpoint, &question, tries))
             .map(drop)
-            .doing(|| format!("remove the manifest {identifier} from {}", endpoint.name()))
+            .doing(|| format!("remove the manifest {digest} from {}", endpoint.name()))
     }
 
     /// The repository that `from` means here, if it is one of this registry's.

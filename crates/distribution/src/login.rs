@@ -13,7 +13,9 @@
 use crate::{
     address::shown,
     client::Client,
-    credentials::{Credentials, DOCKER_HUB_KEY, Keyring, Secret, server_of},
+    credentials::{
+        AuthFile, Credentials, DOCKER_HUB_KEY, FILE_LIMIT_BYTES, Keyring, Secret, hub_by_its_name,
+    },
     fetcher::{Question, Tries},
     keeper::Helper,
     reference::{DEFAULT_DOMAIN, check_domain, check_path},
@@ -32,7 +34,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILE_LIMIT_BYTES: u64 = 1 << 20;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 
@@ -72,11 +73,7 @@ impl Account {
         if !path.is_empty() {
             check_path(path).map_err(invalid)?;
         }
-        let domain = match domain {
-            "index.docker.io" | "registry-1.docker.io" => DEFAULT_DOMAIN,
-            domain => domain,
-        };
-        Ok(Self { domain: domain.to_owned(), path: path.to_owned() })
+        Ok(Self { domain: hub_by_its_name(domain).to_owned(), path: path.to_owned() })
     }
 
     /// Host and perhaps port.
@@ -133,7 +130,7 @@ pub fn store(path: &Path, account: &Account, with: &Credentials, dialect: Dialec
     };
     change(path, |file| {
         let key = account.key(dialect);
-        if let Some(helper) = helper_for(file, account) {
+        if let Some(helper) = helper_for(file, account)? {
             helper.store(user, password)?;
             // As docker does it, so that others see that there is something to ask the helper for.
             entries(file)?.insert(key, json!({}));
@@ -152,7 +149,7 @@ pub fn erase(path: &Path, account: &Account) -> Result<bool> {
     }
     let mut found = false;
     change(path, |file| {
-        if let Some(helper) = helper_for(file, account) {
+        if let Some(helper) = helper_for(file, account)? {
             found = helper.erase()?;
         }
         let own = [account.key(Dialect::Containers), account.key(Dialect::Docker)];
@@ -175,7 +172,7 @@ pub fn erase_all(path: &Path) -> Result<usize> {
         let known: Vec<String> = entries(file)?.keys().cloned().collect();
         for key in known {
             if let Ok(account) = Account::parse(&key)
-                && let Some(helper) = helper_for(file, &account)
+                && let Some(helper) = helper_for(file, &account)?
             {
                 helper.erase()?;
             }
@@ -188,16 +185,9 @@ pub fn erase_all(path: &Path) -> Result<usize> {
 }
 
 /// The helper program that a file wants for an account. Helpers know whole registries only.
-fn helper_for(file: &Map<String, Value>, account: &Account) -> Option<Helper> {
-    let server = server_of(&account.domain);
-    let helpers = file.get("credHelpers").and_then(Value::as_object);
-    let of_host = [account.domain.as_str(), server].into_iter().find_map(|key| {
-        let name = helpers?.get(key)?.as_str()?;
-        Some((name, key))
-    });
-    let of_all = || Some((file.get("credsStore")?.as_str()?, server));
-    let (name, server) = of_host.or_else(of_all)?;
-    (!name.is_empty()).then(|| Helper::new(name, server))
+fn helper_for(file: &Map<String, Value>, account: &Account) -> Result<Option<Helper>> {
+    let file = AuthFile::of(file)?;
+    Ok(file.helper(&account.domain))
 }
 
 fn entries(file: &mut Map<String, Value>) -> Result<&mut Map<String, Value>> {
