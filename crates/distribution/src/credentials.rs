@@ -300,6 +300,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_name_says_that_a_host_has_no_helper() {
+        let text =
+            br#"{"credsStore": "all", "credHelpers": {"a.example": "", "b.example": "own"}}"#;
+
+        let file = AuthFile::parse(text).unwrap();
+
+        let has = |domain: &str| file.helper(domain).is_some();
+        assert_eq!((has("a.example"), has("b.example"), has("c.example")), (false, true, true));
+    }
+
+    #[test]
     fn the_most_specific_entry_wins() {
         let text = format!(
             r#"{{"auths": {{
