@@ -10,10 +10,7 @@ use crate::{
     digesting::Measured,
     encoder::{Encoder, Encoding},
 };
-use dhow_base::{
-    Digest, Result,
-    digest::{Algorithm, Hasher},
-};
+use dhow_base::{Digest, Result, digest::Algorithm};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
@@ -37,37 +34,32 @@ pub struct Blob {
 /// Writes a layer to a sink. Takes the tar stream by its [`Write`].
 #[derive(Debug)]
 pub struct LayerWriter<W: Write> {
-    encoder: Encoder<Measured<W>>,
-    hasher: Hasher,
-    size: u64,
+    tar: Measured<Encoder<Measured<W>>>,
 }
 
 impl<W: Write> LayerWriter<W> {
     /// Starts; without a level it is the one that the field uses.
     pub fn new(sink: W, encoding: Encoding, level: Option<i32>) -> Result<Self> {
         let encoder = Encoder::new(Measured::new(sink, Algorithm::Sha256), encoding, level)?;
-        Ok(Self { encoder, hasher: Hasher::new(Algorithm::Sha256), size: 0 })
+        Ok(Self { tar: Measured::new(encoder, Algorithm::Sha256) })
     }
 
     /// Writes what is left, and returns the sink and what the layer has become.
     pub fn finish(self) -> Result<(W, Blob)> {
-        let (measured, annotations) = self.encoder.finish()?;
-        let (sink, size, digest) = measured.finish();
-        let diff_id = self.hasher.finish();
-        Ok((sink, Blob { digest, size, diff_id, diff_size: self.size, annotations }))
+        let (encoder, diff_size, diff_id) = self.tar.finish();
+        let (blob, annotations) = encoder.finish()?;
+        let (sink, size, digest) = blob.finish();
+        Ok((sink, Blob { digest, size, diff_id, diff_size, annotations }))
     }
 }
 
 impl<W: Write> Write for LayerWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.encoder.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        self.size += count as u64;
-        Ok(count)
+        self.tar.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.encoder.flush()
+        self.tar.flush()
     }
 }
 
