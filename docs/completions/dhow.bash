@@ -178,6 +178,12 @@ _dhow() {
             dhow__subcmd__image,delete)
                 cmd="dhow__subcmd__image__subcmd__delete"
                 ;;
+            dhow__subcmd__image,diff)
+                cmd="dhow__subcmd__image__subcmd__diff"
+                ;;
+            dhow__subcmd__image,export)
+                cmd="dhow__subcmd__image__subcmd__export"
+                ;;
             dhow__subcmd__image,history)
                 cmd="dhow__subcmd__image__subcmd__history"
                 ;;
@@ -198,6 +204,9 @@ _dhow() {
                 ;;
             dhow__subcmd__image,manifest-digest)
                 cmd="dhow__subcmd__image__subcmd__manifest__subcmd__digest"
+                ;;
+            dhow__subcmd__image,mount)
+                cmd="dhow__subcmd__image__subcmd__mount"
                 ;;
             dhow__subcmd__image,prune)
                 cmd="dhow__subcmd__image__subcmd__prune"
@@ -225,6 +234,9 @@ _dhow() {
                 ;;
             dhow__subcmd__image,tree)
                 cmd="dhow__subcmd__image__subcmd__tree"
+                ;;
+            dhow__subcmd__image,unmount)
+                cmd="dhow__subcmd__image__subcmd__unmount"
                 ;;
             dhow__subcmd__image,unpack)
                 cmd="dhow__subcmd__image__subcmd__unpack"
@@ -1498,7 +1510,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image)
-            opts="-h --help ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree unpack repack"
+            opts="-h --help ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree mount unmount diff export unpack repack"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1669,6 +1681,46 @@ _dhow() {
                     return 0
                     ;;
                 --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__diff)
+            opts="-h --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__export)
+            opts="-o -h --output --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1894,6 +1946,24 @@ _dhow() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__mount)
+            opts="-a -h --all --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -2195,6 +2265,20 @@ _dhow() {
             ;;
         dhow__subcmd__image__subcmd__tree)
             opts="-h --whatrequires --no-trunc --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__unmount)
+            opts="-a -f -h --all --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

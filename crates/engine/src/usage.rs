@@ -2,7 +2,7 @@
 
 use crate::Engine;
 use dhow_base::{Result, clock::Moment, id::ContainerId};
-use dhow_image::{ImagesUsage, Meter};
+use dhow_image::{ImageUsage, ImagesUsage, Meter};
 use dhow_state::{
     containers::{self, Phase},
     volumes,
@@ -86,7 +86,8 @@ impl DiskUsage {
     /// The kinds one by one, by docker's names; their sizes add up to the total. Images share what
     /// they are made of, so theirs is less than the sum of each.
     pub fn kinds(&self) -> Vec<KindUsage> {
-        let images = self.images.images.iter().map(|image| (image.containers > 0, 0));
+        let in_use = |image: &ImageUsage| image.containers > 0 || image.mounted;
+        let images = self.images.images.iter().map(|image| (in_use(image), 0));
         let containers = self.containers.iter().map(|one| (one.phase == Phase::Running, one.size));
         let volumes = self.volumes.iter().map(|one| (one.containers > 0, one.size));
         let mut kinds = vec![

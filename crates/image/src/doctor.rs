@@ -63,6 +63,7 @@ impl Images {
         self.survey_blobs(read, depth, &mut findings)?;
         self.survey_snapshots(read, &mut findings)?;
         survey_images(read, &mut findings)?;
+        self.survey_mounts(read, &mut findings)?;
         survey_artifacts(read, &mut findings)?;
         Ok(findings)
     }

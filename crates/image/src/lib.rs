@@ -24,7 +24,9 @@ mod convert;
 mod copy;
 mod create;
 mod description;
+mod difference;
 mod doctor;
+mod export;
 mod image;
 mod import;
 mod index;
@@ -35,6 +37,7 @@ mod list;
 mod load;
 mod mend;
 mod meter;
+mod mounted;
 mod mtree;
 #[cfg(test)]
 mod mutations;
@@ -69,7 +72,7 @@ pub use dhow_archive::Encoding;
 pub use dhow_distribution::{
     Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
 };
-pub use dhow_snapshot::Driver;
+pub use dhow_snapshot::{Change, ChangeKind, Driver};
 pub use doctor::{Depth, Finding};
 pub use image::Image;
 pub use import::ImportOptions;
@@ -78,6 +81,7 @@ pub use list::{Annotation, Which};
 pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;
 pub use meter::Meter;
+pub use mounted::{Mounted, Unmount};
 pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;

@@ -41,6 +41,7 @@ impl Images {
     /// Mends what dead commands have left. One quick query where there is nothing.
     pub fn mend(&self, state: &mut State) -> Result<Mended> {
         let artifacts = self.mend_artifacts(state)?;
+        self.mend_mounts(state)?;
         if !images::anything_unfinished(state.read())? {
             return Ok(Mended { artifacts, ..Mended::default() });
         }

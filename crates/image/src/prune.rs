@@ -1,11 +1,11 @@
 //! Pruning: the images that nobody needs go, all in one call.
 //!
-//! An image that a container is made of stays whatever is asked. So does one that was made or
+//! An image that a container is made of, or that is mounted, stays whatever is asked. So does one that was made or
 //! pulled after `until`, and one whose labels do not fit.
 
-use crate::{Image, Images, Removed};
+use crate::{Image, Images, Removed, remove::is_in_use};
 use dhow_base::{Kind, Result, clock::Moment};
-use dhow_state::{State, containers};
+use dhow_state::State;
 
 /// Which images go.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +36,11 @@ impl PruneOptions {
 }
 
 impl Images {
-    /// Removes the images that `options` mean and that no container is made of.
+    /// Removes the images that `options` mean and that nothing uses.
     pub fn prune(&self, state: &mut State, options: &PruneOptions) -> Result<Vec<Removed>> {
         let mut removed = Vec::new();
         for image in self.list(state)? {
-            let used = !containers::list_of_image(state.read(), &image.manifest)?.is_empty();
-            if used || !options.mean(&image) {
+            if is_in_use(state.read(), &image.manifest)? || !options.mean(&image) {
                 continue;
             }
             match self.remove(state, &[image.id.to_string()], true) {

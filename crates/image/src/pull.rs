@@ -197,7 +197,7 @@ fn chain_key(layer: &Layer) -> String {
     format!("chain:{}", layer.chain_id)
 }
 
-fn tree_key(chain_id: &Digest) -> String {
+pub(crate) fn tree_key(chain_id: &Digest) -> String {
     format!("tree:{chain_id}")
 }
 

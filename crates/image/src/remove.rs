@@ -4,15 +4,15 @@
 //!  by a name, and others lead to it     the name goes
 //!  by its last name, or by its id       the image goes, with what no other image holds
 //!  by its id, under several names       refused, unless forced
-//!  used by a container                  refused
+//!  used by a container, or mounted      refused
 //! ```
 
 use crate::{Images, image::missing, names, pull::release};
-use dhow_base::{Doing, Error, Kind, Result};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_state::{
-    Owner, State, Write, containers, events,
+    Owner, Read, State, Write, containers, events,
     images::{self, Image as Row},
-    lists,
+    lists, mounts,
 };
 
 /// What became of one image that was to be removed.
@@ -21,7 +21,7 @@ pub struct Removed {
     /// The names that no longer lead to it.
     pub untagged: Vec<String>,
     /// Its id, if it is gone.
-    pub deleted: Option<dhow_base::Digest>,
+    pub deleted: Option<Digest>,
 }
 
 impl Images {
@@ -115,10 +115,20 @@ fn check_names(write: &Write<'_>, row: &Row) -> Result<()> {
         .hint("remove it by its names, or use --force"))
 }
 
+/// Is a container made of it, or is it mounted?
+pub(crate) fn is_in_use(read: &Read, manifest: &Digest) -> Result<bool> {
+    Ok(!containers::list_of_image(read, manifest)?.is_empty()
+        || mounts::find(read, manifest)?.is_some())
+}
+
 fn check_unused(write: &Write<'_>, row: &Row) -> Result<()> {
     if let Some(list) = lists::of_image(write, &row.manifest)?.first() {
         return Err(Error::new(Kind::Conflict, format!("list {list} names it"))
             .hint(format!("`dhow manifest rm {list}` removes the list")));
+    }
+    if mounts::find(write, &row.manifest)?.is_some() {
+        return Err(Error::new(Kind::Conflict, "it is mounted")
+            .hint(format!("`dhow image unmount {}` takes the mount away", row.config.short())));
     }
     let users = containers::list_of_image(write, &row.manifest)?;
     let Some(first) = users.first() else { return Ok(()) };

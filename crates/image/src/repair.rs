@@ -8,17 +8,19 @@
 //!  lost snapshot, lost or wrong manifest    the image goes back to `pulling`: it is listed no
 //!                                           more, and the next pull brings only what is missing
 //!  the same, with containers made of it     left: they may still run; the doctor tells of it
+//!  image said to be mounted that is not     is said to be so no more
+//!  mount that no row names                  taken away
 //!  strange file                             left: whoever put it there may want it
 //! ```
 //!
 //! Each step asks again inside a transaction, or under the lock that the file's maker would hold,
 //! so that a pull at work loses nothing.
 
-use crate::{Depth, Finding, Images, pull::boot_id};
+use crate::{Depth, Finding, Images, pull::boot_id, remove::is_in_use};
 use dhow_base::{Digest, Error, Kind, Result};
 use dhow_snapshot::Number;
 use dhow_state::{
-    Owner, Read, State, blobs, containers,
+    Owner, Read, State, blobs,
     images::{self, Image as Row},
     snapshots,
 };
@@ -38,6 +40,7 @@ impl Images {
     pub fn repair(&self, state: &mut State, depth: Depth) -> Result<Vec<Finding>> {
         let mut done = Vec::new();
         self.mend(state)?;
+        self.repair_mounts(state, &mut done)?;
         self.remove_unnamed_blobs(state, &mut done)?;
         self.remove_unnamed_snapshots(state, &mut done)?;
         self.heal_images(state, depth, &mut done)?;
@@ -114,8 +117,7 @@ impl Images {
                 self.rewrite(&row)?;
                 done.push(Finding::new(object(), "its configuration was written again"));
             }
-            let used = !containers::list_of_image(state.read(), &row.manifest)?.is_empty();
-            if !lack.needs_a_pull() || used {
+            if !lack.needs_a_pull() || is_in_use(state.read(), &row.manifest)? {
                 continue;
             }
             self.demote(state, &row, &lack)?;

@@ -6,7 +6,7 @@
 use crate::{Image, Images, Meter};
 use dhow_base::{Digest, Result, id::ContainerId};
 use dhow_snapshot::Number;
-use dhow_state::{Read, State, artifacts, blobs, containers, images, snapshots};
+use dhow_state::{Read, State, artifacts, blobs, containers, images, mounts, snapshots};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One thing that images share.
@@ -27,6 +27,8 @@ pub struct ImageUsage {
     pub unique: u64,
     /// How many containers are made of it.
     pub containers: usize,
+    /// Whether it is mounted on the host.
+    pub mounted: bool,
 }
 
 /// What all images cost.
@@ -36,7 +38,7 @@ pub struct ImagesUsage {
     pub images: Vec<ImageUsage>,
     /// Bytes of everything that an image or an interrupted pull holds, each counted once.
     pub size: u64,
-    /// Bytes that go when all images without containers and all interrupted pulls go.
+    /// Bytes that go when all images that nothing uses and all interrupted pulls go.
     pub reclaimable: u64,
     /// Bytes that only interrupted pulls hold.
     pub interrupted: u64,
@@ -58,7 +60,8 @@ impl Images {
         let mut whole = BTreeSet::new();
         for row in images::list(read)? {
             let used_by = containers::list_of_image(read, &row.manifest)?.len();
-            if used_by > 0 {
+            let mounted = mounts::find(read, &row.manifest)?.is_some();
+            if used_by > 0 || mounted {
                 active.insert(row.manifest.clone());
             }
             whole.insert(row.manifest.clone());
@@ -67,6 +70,7 @@ impl Images {
                 unique: ledger
                     .cost(|holders| holders.len() == 1 && holders.contains(&row.manifest)),
                 containers: used_by,
+                mounted,
                 image: self.image(read, row)?,
             });
         }

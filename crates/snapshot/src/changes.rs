@@ -275,6 +275,12 @@ pub(crate) fn of_new_tree(tree: &Path) -> Result<Vec<Change>> {
     Ok(listed(walk.changes))
 }
 
+/// Nothing is left of a tree.
+pub(crate) fn of_nothing(base: &Path) -> Result<Vec<Change>> {
+    let names = names(&open_directory(base)?)?;
+    Ok(listed(names.into_iter().map(|name| (name.into_bytes(), ChangeKind::Deleted)).collect()))
+}
+
 type Inode = (u64, u64);
 
 struct TreeWalk<'a> {

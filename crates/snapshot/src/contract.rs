@@ -248,6 +248,45 @@ macro_rules! snapshot_contract {
             }
 
             #[test]
+            fn two_chains_are_compared_by_what_they_show() {
+                needs_root!();
+                let Some((_home, snapshots)) = new() else { return };
+                let base = snapshots.prepare(Number(1), None).unwrap();
+                furnish_more(&base);
+                // Whole trees take what is below along; layers of their own have it below them.
+                let is_apart = matches!(snapshots.layering(), Layering::Apart { .. });
+                let below = (!is_apart).then_some(Number(1));
+                let top = snapshots.prepare(Number(2), below).unwrap();
+                attributes::copy_directory(
+                    open_directory(&base).unwrap(),
+                    open_directory(&top).unwrap(),
+                )
+                .unwrap();
+                fs::write(top.join("fresh"), b"x").unwrap();
+                fs::write(top.join("edit"), b"otherwise").unwrap();
+                age(&top);
+                age(&base);
+                let chain = if is_apart { vec![Number(2), Number(1)] } else { vec![Number(2)] };
+
+                if is_apart && !overlay_works(snapshots.root()).unwrap() {
+                    return need::skip("a file system below overlayfs");
+                }
+
+                let told = snapshots.differences(&chain, &[Number(1)]).unwrap();
+                let back = snapshots.differences(&[Number(1)], &chain).unwrap();
+
+                assert_eq!(letters(&told), ["C /edit", "A /fresh"]);
+                assert_eq!(letters(&back), ["C /edit", "D /fresh"]);
+                let same = snapshots.differences(&chain, &chain).unwrap();
+                assert_eq!(letters(&same), [""; 0]);
+                let all = snapshots.differences(&[], &[Number(1)]).unwrap();
+                assert!(all.iter().all(|change| change.kind == ChangeKind::Deleted), "{all:?}");
+                let new = snapshots.differences(&[Number(1)], &[]).unwrap();
+                assert!(new.iter().all(|change| change.kind == ChangeKind::Added), "{new:?}");
+                assert!(new.len() > all.len() && !all.is_empty());
+            }
+
+            #[test]
             fn everything_above_no_image_is_added() {
                 let Some((_home, snapshots)) = new() else { return };
                 let mount = snapshots.activate(Number(1), &[]).unwrap();

@@ -33,8 +33,10 @@ mod probe;
 mod relocate;
 mod remove;
 mod spread;
+mod view;
 
 pub use btrfs::Btrfs;
+use changes::Untouched;
 pub use changes::{Change, ChangeKind};
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -50,6 +52,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
+use view::View;
 
 /// The number of a snapshot, as its row counts it. Never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -132,6 +135,31 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
 
     /// What was changed in an active snapshot since it was made above the chain.
     fn changes(&self, number: Number, chain: &[Number]) -> Result<Vec<Change>>;
+
+    /// What is otherwise in the root of a chain than in that of another one. Of files that both
+    /// share nothing is read.
+    fn differences(&self, chain: &[Number], base: &[Number]) -> Result<Vec<Change>> {
+        let view = |chain: &[Number]| -> Result<Option<View>> {
+            if chain.is_empty() {
+                return Ok(None);
+            }
+            self.view(chain).and_then(|mount| View::open(&mount)).map(Some)
+        };
+        match (view(chain)?, view(base)?) {
+            (None, None) => Ok(Vec::new()),
+            (None, Some(base)) => changes::of_nothing(base.path()),
+            (Some(tree), None) => changes::of_new_tree(tree.path()),
+            (Some(tree), Some(base)) => {
+                let untouched = match self.driver() {
+                    // All layers lie on one file system, whose inodes a union shows by their numbers.
+                    Driver::Overlay => Untouched::SameInode,
+                    // Two trees number their inodes each for itself.
+                    Driver::Plain | Driver::Btrfs => Untouched::Unknown,
+                };
+                changes::of_tree(tree.path(), base.path(), untouched)
+            }
+        }
+    }
 
     /// Makes a directory to unpack into: empty, or a copy of `base` with everything kept.
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {

@@ -12,8 +12,12 @@ mod delete;
 mod doctor;
 mod exec;
 mod history;
+mod image_diff;
+mod image_export;
+mod image_mount;
 mod image_prune;
 mod image_tree;
+mod image_unmount;
 mod images;
 mod import;
 mod inspect;
@@ -132,6 +136,22 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
+            Entry::new::<image_mount::Mount>(
+                "mount",
+                "Mount the root of images for reading, or list what is mounted",
+            ),
+            Entry::new::<image_unmount::Unmount>(
+                "unmount",
+                "Take the mounts of images away that `image mount` made",
+            ),
+            Entry::new::<image_diff::Diff>(
+                "diff",
+                "Show what files an image has otherwise than another one",
+            ),
+            Entry::new::<image_export::Export>(
+                "export",
+                "Write the root of an image as a tar file",
+            ),
             Entry::new::<unpack::Unpack>(
                 "unpack",
                 "Unpack an image to a bundle that can be changed",

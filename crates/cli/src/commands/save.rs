@@ -56,18 +56,27 @@ impl Act for Save {
             Form::OciDir => SaveForm::OciDirectory,
             Form::DockerDir => SaveForm::DockerDirectory,
         };
-        let to = match self.output.as_deref() {
-            Some(path) if path != "-" => SaveTo::Path(invocation.surroundings().absolute(path)),
-            _ if io::stdout().is_terminal() => {
-                return Err(Error::new(Kind::Invalid, "refusing to save to a terminal")
-                    .hint("use --output, or send standard output somewhere else"));
-            }
-            _ => SaveTo::Stream(Box::new(io::stdout())),
-        };
+        let to = destination(self.output.as_deref(), "save", invocation)?;
         let options = SaveOptions { form, compress: self.compress };
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         images.save(state, &self.images, to, options)?;
         Ok(SUCCESS)
+    }
+}
+
+/// Where `--output` wants an archive: a file, or standard output, where that is no terminal.
+pub(super) fn destination(
+    output: Option<&str>,
+    doing: &str,
+    invocation: &Invocation,
+) -> Result<SaveTo> {
+    match output {
+        Some(path) if path != "-" => Ok(SaveTo::Path(invocation.surroundings().absolute(path))),
+        _ if io::stdout().is_terminal() => {
+            Err(Error::new(Kind::Invalid, format!("refusing to {doing} to a terminal"))
+                .hint("use --output, or send standard output somewhere else"))
+        }
+        _ => Ok(SaveTo::Stream(Box::new(io::stdout()))),
     }
 }

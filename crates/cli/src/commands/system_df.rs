@@ -112,7 +112,7 @@ fn verbose(usage: &DiskUsage) -> Result<String> {
 }
 
 fn image(usage: &ImageUsage, now: Moment) -> Row {
-    let ImageUsage { image, size, unique, containers } = usage;
+    let ImageUsage { image, size, unique, containers, .. } = usage;
     let tags = image.tags();
     let name = tags.first().map_or("<none>:<none>", String::as_str);
     let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "<none>"));

@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod artifact;
+#[cfg(test)]
+mod at_rest;
 mod bad_input;
 #[cfg(test)]
 mod bundle;

@@ -8,6 +8,7 @@ use dhow_spec::Mount;
 use dhow_state::{
     State,
     containers::{self, Container, Phase},
+    mounts,
 };
 use dhow_testkit::{
     image::Compression,
@@ -46,6 +47,29 @@ fn an_image_is_found_by_name_id_and_digest() {
     }
     assert!(room.images.find(&room.state, "No Name").is_err());
     assert_eq!(room.images.look_up(&room.state, "no").unwrap_err().kind(), Kind::NotFound);
+}
+
+#[test]
+fn what_an_earlier_boot_had_mounted_is_mounted_no_more() {
+    let mut room = Room::new();
+    let layer = room.layer(&[("a", "1")]);
+    let image = room.pull_of(vec![layer], "one").unwrap();
+    room.state
+        .write(|write| {
+            mounts::begin(write, &image.manifest, "another boot")?;
+            mounts::set_users(write, &image.manifest, 2)
+        })
+        .unwrap();
+    let before = room.images.mounted(&room.state).unwrap().len();
+    let names = ["one".to_owned()];
+    let kept = room.images.remove(&mut room.state, &names, true).unwrap_err();
+
+    room.images.mend(&mut room.state).unwrap();
+
+    assert_eq!((before, kept.kind()), (0, Kind::Conflict));
+    assert_eq!(mounts::list(room.state.read()).unwrap(), []);
+    room.images.remove(&mut room.state, &names, false).unwrap();
+    room.assert_empty();
 }
 
 #[test]
