@@ -20,7 +20,6 @@ use crate::{
     config::Config,
     credentials::Keyring,
     fetcher::{Document, Fetcher, Tries},
-    login::Account,
     reference::Reference,
     registries::{Endpoint, Registries},
 };
@@ -152,15 +151,6 @@ impl Client {
         let mut repository = self.repository(reference)?;
         repository.endpoints.retain(|endpoint| !endpoint.mirror);
         Ok(repository)
-    }
-
-    /// Does registries.conf say that this registry, or this part of it, is insecure?
-    pub(crate) fn is_insecure(&self, account: &Account) -> Result<bool> {
-        // Rules are made for names, so one that the account covers stands for all.
-        let name = if account.path().is_empty() { "any" } else { account.path() };
-        let reference = Reference::parse(&format!("{}/{name}", account.domain()))?;
-        let endpoints = self.shared.registries.endpoints(&reference)?;
-        Ok(endpoints.iter().any(|endpoint| !endpoint.mirror && endpoint.insecure))
     }
 
     pub(crate) fn fetcher(&self) -> &Fetcher {

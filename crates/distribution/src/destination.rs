@@ -9,9 +9,9 @@
 use crate::{
     client::Repository,
     content::{Content, Payload},
-    fetcher::{Question, Tries, digest_by},
+    fetcher::{Question, Tries, digest_by, told_digest},
     listing::referrers_tag,
-    reference::Reference,
+    reference::{Reference, check_tag},
     scope::Scopes,
     transport::Answer,
     upload::{Arrival, Upload},
@@ -74,8 +74,7 @@ impl Repository {
         let digest = checked(identifier, bytes).doing(doing)?;
         let answer = self.put(identifier, media_type, bytes).doing(doing)?;
         let headers = answer.response.headers();
-        let claimed = headers.get("docker-content-digest");
-        let claimed: Option<Digest> = claimed.and_then(|text| text.to_str().ok()?.parse().ok());
+        let claimed = told_digest(headers).and_then(Result::ok);
         // A registry may count by another algorithm than ours.
         if let Some(other) = claimed
             && other != digest
@@ -142,30 +141,24 @@ impl Repository {
 
 /// Whom a manifest speaks about, and how an index of those who do lists it.
 fn referrer(kind: &str, bytes: &[u8], digest: &Digest) -> Option<(Digest, Descriptor)> {
-    let mut entry = Descriptor::new(kind, digest.clone(), bytes.len() as u64);
+    let own = Descriptor::new(kind, digest.clone(), bytes.len() as u64);
     // What cannot be read was the registry's to refuse.
-    let subject = match Document::parse(bytes, kind).ok()? {
-        Document::Manifest(manifest) => {
-            entry.artifact_type = manifest.artifact_type.or(Some(manifest.config.media_type));
-            entry.annotations = manifest.annotations;
-            manifest.subject?
-        }
-        Document::Index(index) => {
-            entry.artifact_type = index.artifact_type;
-            entry.annotations = index.annotations;
-            index.subject?
-        }
-    };
-    Some((subject.digest, entry))
+    Document::parse(bytes, kind).ok()?.referrer(&own)
 }
 
-/// The digest that the bytes will have there: the one that is asked for, else SHA-256.
+/// The digest that the bytes will have there: the one that is asked for, else SHA-256. What is no
+/// digest must be a tag: it becomes part of an address.
 fn checked(identifier: &str, bytes: &[u8]) -> Result<Digest> {
     if bytes.len() as u64 > MANIFEST_LIMIT_BYTES {
         let what = format!("it has {} bytes, more than 4 MiB", bytes.len());
         return Err(Error::new(Kind::Exhausted, what));
     }
-    let Ok(wanted) = identifier.parse::<Digest>() else { return Ok(Digest::of(bytes)) };
+    let Ok(wanted) = identifier.parse::<Digest>() else {
+        return match check_tag(identifier) {
+            Ok(()) => Ok(Digest::of(bytes)),
+            Err(why) => Err(Error::new(Kind::Invalid, format!("use it as a tag: {why}"))),
+        };
+    };
     let actual = digest_by(wanted.algorithm(), bytes);
     if actual == wanted {
         return Ok(wanted);

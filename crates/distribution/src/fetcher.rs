@@ -8,7 +8,7 @@ use crate::{
     config::{Config, Patience},
     content::Payload,
     credentials::Keyring,
-    refusal::{Failure, Refusal},
+    refusal::{Failure, Refusal, tame},
     registries::Endpoint,
     scope::Scopes,
     session::{Refused, Sessions},
@@ -86,17 +86,11 @@ impl Fetcher {
         endpoint: &Endpoint,
         identifier: &str,
         wanted: Option<&Digest>,
-        mut tries: Tries,
+        tries: Tries,
     ) -> Result<Document> {
         let mut question = Question::get(endpoint, &format!("manifests/{identifier}"));
         question.headers.insert(ACCEPT, accept());
-        loop {
-            let failure = match self.document(endpoint, &question, wanted).await {
-                Ok(document) => return Ok(document),
-                Err(failure) => failure,
-            };
-            tries.pause(failure).await?;
-        }
+        tries.until(async || self.document(endpoint, &question, wanted).await).await
     }
 
     async fn document(
@@ -120,14 +114,9 @@ impl Fetcher {
         &self,
         endpoint: &Endpoint,
         question: &Question,
-        mut tries: Tries,
+        tries: Tries,
     ) -> Result<Answer> {
-        loop {
-            match self.ask(endpoint, question).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => tries.pause(failure).await?,
-            }
-        }
+        tries.until(async || self.ask(endpoint, question).await).await
     }
 
     /// Asks once, being let in first where that is wanted. The answer is a success.
@@ -321,6 +310,19 @@ impl Tries {
         *self = Self::new(&self.patience);
     }
 
+    /// Tries until it is done, has failed too often, or has failed in a way that will not pass.
+    pub(crate) async fn until<T>(
+        mut self,
+        mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T> {
+        loop {
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(failure) => self.pause(failure).await?,
+            }
+        }
+    }
+
     /// Waits before the next try, or gives the failure back as an error where none is left.
     pub(crate) async fn pause(&mut self, failure: Failure) -> Result<()> {
         let Failure::Passing { error, pause } = failure else {
@@ -456,6 +458,15 @@ pub(crate) fn digest_by(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
+/// The digest of which a registry's answer tells, where it tells of one.
+pub(crate) fn told_digest(headers: &HeaderMap) -> Option<Result<Digest>> {
+    let text = headers.get("docker-content-digest")?.to_str().unwrap_or_default();
+    Some(text.parse().map_err(|error: Error| {
+        let what = format!("read Docker-Content-Digest {:?}", tame(text));
+        Error::new(Kind::Corrupt, what).because(error)
+    }))
+}
+
 /// The digest that the bytes have been proven to have: the one asked for, else the one that the
 /// registry claims, else SHA-256.
 fn proven_digest(bytes: &[u8], wanted: Option<&Digest>, headers: &HeaderMap) -> Result<Digest> {
@@ -467,12 +478,7 @@ fn proven_digest(bytes: &[u8], wanted: Option<&Digest>, headers: &HeaderMap) -> 
         let what = format!("{who} {promised}, but the bytes have {actual}");
         Err(Error::new(Kind::Corrupt, what))
     };
-    let claimed: Option<Digest> = match headers.get("docker-content-digest") {
-        Some(text) => Some(text.to_str().unwrap_or_default().parse().map_err(|error: Error| {
-            Error::new(Kind::Corrupt, "read Docker-Content-Digest").because(error)
-        })?),
-        None => None,
-    };
+    let claimed = told_digest(headers).transpose()?;
     if let Some(wanted) = wanted {
         prove(wanted, "asked for")?;
     }

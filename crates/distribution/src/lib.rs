@@ -13,6 +13,7 @@ mod config;
 mod content;
 mod credentials;
 mod destination;
+mod download;
 mod fetcher;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
@@ -37,6 +38,7 @@ pub use client::{Client, Manifest, Repository, Resolved};
 pub use config::{Config, Patience, Proxies, TlsVerify};
 pub use content::Content;
 pub use credentials::{Credentials, Secret};
+pub use download::{Address, Download};
 pub use reference::Reference;
 pub use registries::{Endpoint, Registries};
 pub use upload::Arrival;

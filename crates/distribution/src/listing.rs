@@ -119,19 +119,12 @@ impl Repository {
         question.headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*"));
         let mut seen = HashSet::new();
         for _ in 0..PAGES_LIMIT {
-            let (answer, page) = engine.block_on(async {
-                let mut tries = Tries::new(&fetcher.patience);
-                loop {
-                    let failure = match fetcher.ask(endpoint, &question).await {
-                        Ok(mut answer) => match fetcher.read_small(&mut answer, limit).await {
-                            Ok(page) => return Ok((answer, page)),
-                            Err(failure) => failure,
-                        },
-                        Err(failure) => failure,
-                    };
-                    tries.pause(failure).await?;
-                }
-            })?;
+            let fetched = Tries::new(&fetcher.patience).until(async || {
+                let mut answer = fetcher.ask(endpoint, &question).await?;
+                let page = fetcher.read_small(&mut answer, limit).await?;
+                Ok((answer, page))
+            });
+            let (answer, page) = engine.block_on(fetched)?;
             each(&page)?;
             let Some(next) = next_page(&answer)? else { return Ok(()) };
             if !seen.insert(next.clone()) {

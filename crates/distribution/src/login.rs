@@ -18,7 +18,7 @@ use crate::{
     },
     fetcher::{Question, Tries},
     keeper::Helper,
-    reference::{DEFAULT_DOMAIN, check_domain, check_path},
+    reference::{DEFAULT_DOMAIN, Reference, check_domain, check_path},
     registries::{Endpoint, Registries},
     scope::Scopes,
 };
@@ -36,6 +36,8 @@ use std::{
 
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
+/// As many as the kernel follows.
+const LINKS_LIMIT: usize = 40;
 
 /// What one logs in to: a registry, or a part of it (`quay.io/team`).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -102,6 +104,15 @@ impl std::fmt::Display for Account {
 }
 
 impl Client {
+    /// Does registries.conf say that this registry, or this part of it, is insecure?
+    fn is_insecure(&self, account: &Account) -> Result<bool> {
+        // Rules are made for names, so one that the account covers stands for all.
+        let name = if account.path.is_empty() { "any" } else { &account.path };
+        let reference = Reference::parse(&format!("{}/{name}", account.domain))?;
+        let repository = self.destination(&reference)?;
+        Ok(repository.endpoints().iter().any(|endpoint| endpoint.insecure))
+    }
+
     /// Asks the registry whether it lets us in with the credentials that it would be shown.
     pub fn check_login(&self, account: &Account) -> Result<()> {
         let endpoint = Endpoint {
@@ -197,7 +208,7 @@ fn entries(file: &mut Map<String, Value>) -> Result<&mut Map<String, Value>> {
 
 /// Reads a file, has it changed, and writes it, with nobody else in between.
 fn change(path: &Path, how: impl FnOnce(&mut Map<String, Value>) -> Result<()>) -> Result<()> {
-    let path = behind_link(path);
+    let path = behind_links(path).doing(|| format!("change {}", path.display()))?;
     let doing = || format!("change {}", path.display());
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
@@ -212,12 +223,17 @@ fn change(path: &Path, how: impl FnOnce(&mut Map<String, Value>) -> Result<()>) 
     file::write_atomically(&path, &bytes, FILE_MODE, Durability::Synced)
 }
 
-/// A link to a file that is kept elsewhere stays one.
-fn behind_link(path: &Path) -> PathBuf {
-    match std::fs::read_link(path) {
-        Ok(target) => path.parent().unwrap_or(Path::new("")).join(target),
-        Err(_) => path.to_owned(),
+/// A link to a file that is kept elsewhere stays one, and so does each on the way there.
+fn behind_links(path: &Path) -> Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_LIMIT {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(path),
+        }
     }
+    let what = format!("follow more than {LINKS_LIMIT} links to {}", path.display());
+    Err(Error::new(Kind::Invalid, what))
 }
 
 fn read(path: &Path) -> Result<Map<String, Value>> {
@@ -328,6 +344,28 @@ mod tests {
         );
         assert_eq!(text["auths"]["b.io"]["auth"], json!(BASE64.encode(b"u:p")));
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_chain_of_links_stays_one_and_a_ring_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        std::fs::create_dir(place("away")).unwrap();
+        for (target, name) in [("two", "one"), ("away/three", "two"), ("../real", "away/three")] {
+            std::os::unix::fs::symlink(target, place(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("ring", place("ring")).unwrap();
+        let account = Account::parse("b.io").unwrap();
+        let store = |name| store(&place(name), &account, &credentials("u", "p"), Dialect::Docker);
+
+        store("one").unwrap();
+        let ring = store("ring").unwrap_err();
+
+        assert!(std::fs::read_to_string(place("real")).unwrap().contains("b.io"));
+        for name in ["one", "two", "away/three"] {
+            assert!(std::fs::symlink_metadata(place(name)).unwrap().is_symlink(), "{name}");
+        }
+        assert_eq!(ring.kind(), Kind::Invalid);
     }
 
     #[test]

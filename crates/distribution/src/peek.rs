@@ -2,15 +2,12 @@
 
 use crate::{
     client::Repository,
-    fetcher::{Fetcher, Question, Tries, accept},
+    fetcher::{Fetcher, Question, Tries, accept, told_digest},
     reference::Reference,
     registries::Endpoint,
 };
 use dhow_base::{Digest, Doing, Kind, Result};
 use reqwest::{Method, header::ACCEPT};
-
-/// Which digest a manifest has, in an answer that may have no body.
-const DIGEST: &str = "docker-content-digest";
 
 impl Repository {
     /// The digest to which a tag leads now. Nothing where there is no such tag, and where the
@@ -40,7 +37,6 @@ impl Fetcher {
         };
         question.headers.insert(ACCEPT, accept());
         let answer = self.persist(endpoint, &question, tries).await?;
-        let digest = answer.response.headers().get(DIGEST);
-        Ok(digest.and_then(|text| text.to_str().ok()?.parse().ok()))
+        Ok(told_digest(answer.response.headers()).and_then(Result::ok))
     }
 }

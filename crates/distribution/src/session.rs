@@ -174,7 +174,7 @@ impl Sessions {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn notice(&self, text: String) {
+    pub(crate) fn notice(&self, text: String) {
         let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         if notices.len() < NOTICES_LIMIT && !notices.contains(&text) {
             notices.push(text);

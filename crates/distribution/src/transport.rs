@@ -126,6 +126,14 @@ impl Transport {
         Ok(base)
     }
 
+    /// A place that the user has named by its whole address.
+    pub(crate) fn named(&self, url: &Url) -> Base {
+        self.names.trust(url.host_str().unwrap_or_default());
+        let insecure = self.tls_verify == TlsVerify::Never;
+        let trust = if insecure { Trust::Insecure } else { Trust::Checked };
+        Base { url: url.clone(), trust }
+    }
+
     fn bases(&self) -> MutexGuard<'_, HashMap<(String, bool), Base>> {
         self.bases.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,14 +21,14 @@
 use crate::{
     address::{follow, shown},
     content::{Content, Part, Payload},
-    fetcher::{Fetcher, Question, Target, Tries},
+    fetcher::{Fetcher, Question, Target, Tries, told_digest},
     refusal::{Failure, tame},
     registries::Endpoint,
     scope::Scopes,
     transport::Answer,
 };
 use bytes::Bytes;
-use dhow_base::{Digest, Error, Kind, Result, digest::Algorithm};
+use dhow_base::{Error, Kind, Result, digest::Algorithm};
 use dhow_spec::image::Descriptor;
 use reqwest::{
     Method,
@@ -121,19 +121,16 @@ impl<'a> Upload<'a> {
         blob: &Descriptor,
         source: &str,
     ) -> Result<bool> {
-        let mut tries = Tries::new(&fetcher.patience);
-        loop {
+        let attempt = async || {
             let nothing = Arc::new(Bytes::new());
             let mut upload = Upload::new(fetcher, endpoint, blob, nothing, Some(source));
-            match upload.begin().await {
-                Ok(Step::Done(_)) => return Ok(true),
-                Ok(Step::Onward) => {
-                    upload.cancel().await;
-                    return Ok(false);
-                }
-                Err(failure) => tries.pause(failure).await?,
+            let step = upload.begin().await?;
+            if matches!(step, Step::Onward) {
+                upload.cancel().await;
             }
-        }
+            Ok(matches!(step, Step::Done(_)))
+        };
+        Tries::new(&fetcher.patience).until(attempt).await
     }
 
     /// Sends the blob, as often as it takes.
@@ -405,19 +402,14 @@ impl<'a> Upload<'a> {
 
     /// A registry that says what it has stored must have stored this.
     fn check_digest(&self, answer: &Answer) -> Result<()> {
-        let Some(value) = answer.response.headers().get("docker-content-digest") else {
-            return Ok(());
-        };
-        let claimed: Option<Digest> = value.to_str().ok().and_then(|text| text.parse().ok());
+        let Some(claimed) = told_digest(answer.response.headers()) else { return Ok(()) };
         let wanted = &self.descriptor.digest;
-        // A registry may count by another algorithm than ours.
-        if claimed.as_ref() == Some(wanted)
-            || claimed.as_ref().is_some_and(|other| other.algorithm() != wanted.algorithm())
-        {
-            return Ok(());
+        match claimed {
+            // A registry may count by another algorithm than ours.
+            Ok(other) if other == *wanted || other.algorithm() != wanted.algorithm() => Ok(()),
+            Ok(other) => Err(self.wrong(answer, "send", &format!("it stored {other}"))),
+            Err(error) => Err(self.wrong(answer, "send", &error.one_line())),
         }
-        let said = tame(value.to_str().unwrap_or_default());
-        Err(self.wrong(answer, "send", &format!("it stored {said:?}")))
     }
 
     fn wrong(&self, answer: &Answer, doing: &str, why: &str) -> Error {

@@ -87,7 +87,7 @@ impl Dialect {
                 Kind::Unsupported,
                 "Docker's manifests know no layers compressed with zstd",
             )
-            .hint("--dest-compress-format gzip packs them anew")),
+            .hint("have all layers compressed with gzip, or the documents in OCI's form")),
             (_, other) => Err(Error::new(
                 Kind::Unsupported,
                 format!("manifests know no layers compressed with {other:?}"),

@@ -11,6 +11,7 @@
 use crate::{
     Dialect, End, Images, Packing, Place,
     convert::{Conversion, Converted, Member, Spools},
+    list::member_source,
     origin::{Found, Opened, Origin},
     place::{
         local::stored_name,
@@ -20,11 +21,11 @@ use crate::{
     workers,
 };
 use crossbeam_channel::RecvTimeoutError;
-use dhow_archive::Encoding;
+use dhow_archive::{Compression, Encoding};
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::{Arrival, Reference};
 use dhow_spec::image::{Descriptor, Document, Index, Platform, media_type};
-use dhow_state::State;
+use dhow_state::{State, images};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -114,7 +115,7 @@ impl Images {
         let accepts = Accepts::of(&to.place);
         let shipment = Shipment::load(&opened, options, accepts, &platform, &scratch)?;
         if let Place::Local(name) = &to.place {
-            return self.take_in(state, name, shipment, progress);
+            return self.take_in(state, name, shipment, (from, &opened), progress);
         }
         let target = to.target()?;
         progress.begin(&format!("to {}", to.place), &shipment.layers());
@@ -129,10 +130,14 @@ impl Images {
         state: Option<&mut State>,
         name: &str,
         shipment: Shipment,
+        (from, opened): (&End, &Opened),
         progress: &dyn Progress,
     ) -> Result<Copied> {
         let state = state
             .ok_or_else(|| Error::new(Kind::Internal, "store an image without the database"))?;
+        if !shipment.is_image() {
+            return self.take_in_list(state, name, shipment, (from, opened), progress);
+        }
         let names = vec![stored_name(name)?];
         let (found, notes) = shipment.into_found(names)?;
         let image = self.take_any(state, name, &found, progress)?;
@@ -145,6 +150,61 @@ impl Images {
         })
     }
 
+    /// Makes a shipment of many images one of our lists, and its images ours.
+    fn take_in_list(
+        &self,
+        state: &mut State,
+        name: &str,
+        shipment: Shipment,
+        (from, opened): (&End, &Opened),
+        progress: &dyn Progress,
+    ) -> Result<Copied> {
+        if shipment.members.is_empty() {
+            return Err(Error::new(Kind::Unsupported, "keep a list here without its images")
+                .hint("--all copies them too"));
+        }
+        let Shipment { top, members, origin, notes, .. } = shipment;
+        let mut taken = Taken::default();
+        for member in members {
+            let digest = member.descriptor.digest.clone();
+            if is_image(&member)? {
+                let found = Found {
+                    manifest: member.descriptor,
+                    bytes: member.bytes,
+                    names: Vec::new(),
+                    origin: Arc::clone(&origin),
+                };
+                let was_here = images::find(state.read(), &digest)?.is_some();
+                let image = self.take_any(state, name, &found, progress);
+                if let Err(error) = image {
+                    self.give_back(state, &taken)?;
+                    return Err(error);
+                }
+                if !was_here {
+                    taken.new.push(digest.clone());
+                }
+                taken.members.push((digest, None));
+            } else {
+                // What is no image, such as a build's record, stays where it is, if that has a name.
+                let source = member_source(&from.place, opened.reference.as_ref(), &digest);
+                taken.members.push((digest, source));
+            }
+        }
+        let written = self.keep_list(state, name, &top.bytes, &taken.members);
+        if written.is_err() {
+            self.give_back(state, &taken)?;
+        }
+        written?;
+        let Descriptor { digest, media_type, .. } = top.descriptor;
+        Ok(Copied { digest, media_type, id: None, sent: 0, notes })
+    }
+
+    /// Removes what only a failed copy has brought.
+    fn give_back(&self, state: &mut State, taken: &Taken) -> Result<()> {
+        let new: Vec<String> = taken.new.iter().map(ToString::to_string).collect();
+        if new.is_empty() { Ok(()) } else { self.remove(state, &new, true).map(drop) }
+    }
+
     /// Makes an image ours whatever its platform is: who names a file means what is in it.
     pub(crate) fn take_any(
         &self,
@@ -155,6 +215,26 @@ impl Images {
     ) -> Result<crate::Image> {
         self.take(state, wanted, found, &found.own_platform()?, progress)
     }
+}
+
+/// The images of a list that have become ours, and the other members, each with its place.
+#[derive(Debug, Default)]
+struct Taken {
+    members: Vec<(Digest, Option<String>)>,
+    /// Those that were not here before.
+    new: Vec<Digest>,
+}
+
+/// Has it layers that can be unpacked?
+fn is_image(member: &Member) -> Result<bool> {
+    Ok(match Document::parse(&member.bytes, &member.descriptor.media_type)? {
+        Document::Index(_) => false,
+        Document::Manifest(manifest) => {
+            let is_layer =
+                |layer: &Descriptor| Compression::of_media_type(&layer.media_type).is_some();
+            manifest.artifact_type.is_none() && manifest.layers.iter().all(is_layer)
+        }
+    })
 }
 
 /// What is to be sent.

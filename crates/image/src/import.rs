@@ -3,6 +3,7 @@
 use crate::{Image, Images, LocalImage, place::target::pour};
 use dhow_archive::{DecodeLimits, Decoder};
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment};
+use dhow_distribution::Address;
 use dhow_spec::image::{ExecutionConfig, History, ImageConfig, Platform, RootFs};
 use dhow_state::State;
 use serde_json::json;
@@ -42,6 +43,20 @@ impl Images {
             pour(&mut plain, sink).map(drop)
         })
         .doing(|| format!("import {}", options.source))
+    }
+}
+
+impl Images {
+    /// As [`Images::import`], of what is at an address.
+    pub fn import_from(
+        &self,
+        state: &mut State,
+        address: &Address,
+        options: &ImportOptions,
+    ) -> Result<Image> {
+        let mut stream = self.client()?.download(address).doing(|| format!("import {address}"))?;
+        let source = address.to_string();
+        self.import(state, &mut stream, &ImportOptions { source, ..options.clone() })
     }
 }
 

@@ -51,6 +51,7 @@ mod progress;
 mod prune;
 mod pull;
 mod push;
+mod referrers;
 mod remove;
 mod repair;
 mod root;
@@ -70,7 +71,7 @@ pub use create::LocalImage;
 pub use description::{Description, LayerData, TagList, Tags, manifest_digest};
 pub use dhow_archive::Encoding;
 pub use dhow_distribution::{
-    Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
+    Address, Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
 };
 pub use dhow_snapshot::{Change, ChangeKind, Driver};
 pub use doctor::{Depth, Finding};
@@ -86,7 +87,7 @@ pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;
 pub use pull::{Policy, PullOptions};
-pub use push::Pushed;
+pub use push::{PushForm, PushTo, Pushed};
 pub use remove::Removed;
 pub use save::{SaveForm, SaveOptions, SaveTo};
 pub use sync::{SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncSide, SyncTo, Synced};

@@ -13,11 +13,11 @@ use crate::{
     image::missing,
     names,
     origin::{Opened, Origin, own_platform},
-    place::local,
+    place::{directory::media_type_of, local},
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::Reference;
-use dhow_spec::image::{Descriptor, Document, Index, Platform, media_type};
+use dhow_spec::image::{Descriptor, Document, Index, Platform};
 use dhow_state::{
     State, events, images,
     lists::{self, List as Row, Member},
@@ -151,6 +151,40 @@ impl Images {
         Ok(Digest::of(document.as_bytes()))
     }
 
+    /// Keeps a document that was made elsewhere as a list, to the byte; its images are ours, or at
+    /// the places named. A list of this name gives way.
+    pub(crate) fn keep_list(
+        &self,
+        state: &mut State,
+        name: &str,
+        document: &[u8],
+        members: &[(Digest, Option<String>)],
+    ) -> Result<()> {
+        let complete = local::stored_name(name)?;
+        let document = std::str::from_utf8(document)
+            .map_err(|_| Error::new(Kind::Corrupt, "keep the list: it is no text"))?;
+        parse(document)?;
+        state
+            .write(|write| {
+                if images::find_by_name(write, &complete)?.is_some() {
+                    return Err(Error::new(Kind::Conflict, "an image has this name")
+                        .hint("`dhow untag` takes it from the image"));
+                }
+                lists::delete(write, &complete)?;
+                lists::put(write, &complete, document)?;
+                for (digest, source) in members {
+                    if source.is_none() && images::find(write, digest)?.is_none() {
+                        // Removed by another command since it came.
+                        return Err(missing(digest.as_str()));
+                    }
+                    let member = Member { manifest: digest.clone(), source: source.clone() };
+                    lists::put_member(write, &complete, &member)?;
+                }
+                events::record(write, "manifest", "create", &complete, "{}")
+            })
+            .doing(|| format!("keep list {complete}"))
+    }
+
     /// Adds an image, or the images of an index, to a list. `image` is reached as `end` says where
     /// it names no image of ours.
     pub fn add_to_list(
@@ -236,7 +270,7 @@ impl Images {
         let mut scattered = self.scattered(state, &row)?;
         let known = std::mem::take(&mut scattered.known);
         let bytes = row.document.into_bytes();
-        let top = Descriptor::of(media_type::OCI_INDEX, &bytes);
+        let top = Descriptor::of(&media_type_of(&bytes)?, &bytes);
         let opened = Opened::new(top, bytes, Arc::new(scattered));
         Ok(Some(Opened { names: vec![row.name], known, ..opened }))
     }
@@ -315,15 +349,8 @@ impl Images {
     fn entries(&self, state: &State, image: &End, which: Which) -> Result<Vec<Entry>> {
         let platform = Platform::host();
         let opened = self.open_end(Some(state), image, &platform, &self.scratch())?;
-        let ours = image.place.is_local();
-        let source = |digest: &Digest| match (&image.place, &opened.reference) {
-            _ if ours => None,
-            (Place::Registry(_), Some(reference)) => {
-                let name = names::key(&reference.with_digest(digest.clone()));
-                Some(Place::Registry(name).to_string())
-            }
-            (place, _) => Some(place.to_string()),
-        };
+        let source =
+            |digest: &Digest| member_source(&image.place, opened.reference.as_ref(), digest);
         let entry =
             |descriptor: Descriptor| Entry { source: source(&descriptor.digest), descriptor };
         match (Document::parse(&opened.bytes, &opened.top.media_type)?, which) {
@@ -340,6 +367,22 @@ impl Images {
                 Ok(vec![entry(index.choose(&platform)?.clone())])
             }
         }
+    }
+}
+
+/// Where a manifest of an image that was opened is, as a list notes it; `None` among our own.
+pub(crate) fn member_source(
+    place: &Place,
+    reference: Option<&Reference>,
+    digest: &Digest,
+) -> Option<String> {
+    match (place, reference) {
+        (Place::Local(_), _) => None,
+        (Place::Registry(_), Some(reference)) => {
+            let name = names::key(&reference.with_digest(digest.clone()));
+            Some(Place::Registry(name).to_string())
+        }
+        (place, _) => Some(place.to_string()),
     }
 }
 
@@ -374,7 +417,8 @@ fn put_entries(
 }
 
 fn parse(document: &str) -> Result<Index> {
-    match Document::parse(document.as_bytes(), media_type::OCI_INDEX)? {
+    let bytes = document.as_bytes();
+    match Document::parse(bytes, &media_type_of(bytes)?)? {
         Document::Index(index) => Ok(*index),
         Document::Manifest(_) => Err(Error::new(Kind::Corrupt, "the list's row holds no index")),
     }

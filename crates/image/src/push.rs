@@ -7,11 +7,38 @@
 //! nothing.
 
 use crate::{
-    CopyOptions, End, Images, Place, Reference, Registries, image::missing, names,
-    progress::Progress,
+    CopyOptions, Dialect, End, Images, Packing, Place, Reference, Registries, image::missing,
+    names, progress::Progress,
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_state::{State, events, images};
+
+/// In which form an image is sent; as it is here, where nothing is asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PushForm {
+    /// Whose documents.
+    pub dialect: Option<Dialect>,
+    /// What is done to layers.
+    pub packing: Packing,
+    /// How hard they are compressed.
+    pub level: Option<i32>,
+}
+
+impl PushForm {
+    fn options(&self) -> CopyOptions {
+        let Self { dialect, packing, level } = *self;
+        CopyOptions { format: dialect, packing, level, ..CopyOptions::default() }
+    }
+}
+
+/// Where an image is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct PushTo<'a> {
+    /// Under which name; where the image's own says, without one.
+    pub name: Option<&'a str>,
+    /// How registries are reached.
+    pub registries: &'a Registries,
+}
 
 /// What was pushed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,31 +52,31 @@ pub struct Pushed {
 }
 
 impl Images {
-    /// Sends an image to a registry, which is reached by `registries`. Without a destination it
-    /// goes where its name says.
+    /// Sends an image to a registry.
     pub fn push(
         &self,
         state: &mut State,
         image: &str,
-        destination: Option<&str>,
-        registries: &Registries,
+        to: PushTo<'_>,
+        form: &PushForm,
         progress: &dyn Progress,
     ) -> Result<Pushed> {
         let mut push = || -> Result<Pushed> {
             if self.find_row(state.read(), image)?.is_none() {
                 return Err(missing(image));
             }
-            let reference = match destination {
+            let reference = match to.name {
                 Some(text) => Reference::parse(text.strip_prefix("docker://").unwrap_or(text))?,
                 None => self.own_name(state, image)?,
             };
             let name = reference.to_string();
             let from = End::new(Place::Local(image.to_owned()), self.registries().clone());
-            let to = End::new(Place::Registry(name.clone()), registries.clone());
-            let options = CopyOptions::default();
+            let to = End::new(Place::Registry(name.clone()), to.registries.clone());
+            let options = form.options();
             let copied = self.copy_between(Some(&mut *state), &from, &to, &options, progress)?;
             state.write(|write| events::record(write, "image", "push", &name, "{}"))?;
-            Ok(Pushed { reference, digest: copied.digest, notices: to.take_notices() })
+            let notices = to.take_notices().into_iter().chain(copied.notes).collect();
+            Ok(Pushed { reference, digest: copied.digest, notices })
         };
         push().doing(|| format!("push {image}"))
     }

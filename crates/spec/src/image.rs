@@ -318,6 +318,25 @@ pub enum Document {
 }
 
 impl Document {
+    /// Whom it speaks about, and how an index of those who do lists it; `own` says where it is itself.
+    pub fn referrer(&self, own: &Descriptor) -> Option<(Digest, Descriptor)> {
+        let mut entry = Descriptor::new(&own.media_type, own.digest.clone(), own.size);
+        let subject = match self {
+            Self::Manifest(manifest) => {
+                let kind = manifest.artifact_type.as_ref().unwrap_or(&manifest.config.media_type);
+                entry.artifact_type = Some(kind.clone());
+                entry.annotations.clone_from(&manifest.annotations);
+                &manifest.subject
+            }
+            Self::Index(index) => {
+                entry.artifact_type.clone_from(&index.artifact_type);
+                entry.annotations.clone_from(&index.annotations);
+                &index.subject
+            }
+        };
+        Some((subject.as_ref()?.digest.clone(), entry))
+    }
+
     /// Parses what a registry or layout gave, by the media type that it was given with.
     ///
     /// A document that carries both `layers` and `manifests`, or whose own media type contradicts

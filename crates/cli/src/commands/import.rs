@@ -1,8 +1,8 @@
 //! `import`: make an image of the tar file of a file system.
 
 use crate::{exit::SUCCESS, flags::container::platform, invocation::Invocation, tree::Act};
-use dhow_base::{Doing, Error, Kind, Result};
-use dhow_image::ImportOptions;
+use dhow_base::{Doing, Result};
+use dhow_image::{Address, ImportOptions};
 use std::{
     fs::File,
     io::{self, Read},
@@ -10,10 +10,11 @@ use std::{
 
 /// Make an image of the tar file of a file system
 ///
-/// The file may be compressed; - is standard input. Prints the image's id.
+/// The file may be compressed, and may be at an http:// or https:// address; - is standard input.
+/// Prints the image's id.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Import {
-    /// The file
+    /// The file, or its address
     #[arg(value_name = "FILE")]
     file: String,
 
@@ -40,10 +41,7 @@ pub(crate) struct Import {
 
 impl Act for Import {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        if self.file.starts_with("http://") || self.file.starts_with("https://") {
-            return Err(Error::new(Kind::Unsupported, format!("import {}", self.file))
-                .hint("fetch it and pass it on: `curl … | dhow import - NAME`"));
-        }
+        let address = Address::parse(&self.file)?;
         let options = ImportOptions {
             name: self.name,
             changes: self.change,
@@ -51,6 +49,16 @@ impl Act for Import {
             platform: self.platform.as_deref().map(platform).transpose()?,
             source: self.file.clone(),
         };
+        if let Some(address) = address {
+            let mut engine = invocation.engine()?;
+            let (images, state) = engine.images();
+            let image = images.import_from(state, &address, &options)?;
+            for notice in images.take_notices() {
+                invocation.console.note(&notice);
+            }
+            invocation.console.line(image.id.as_str())?;
+            return Ok(SUCCESS);
+        }
         let mut stream: Box<dyn Read + Send> = match self.file.as_str() {
             "-" => Box::new(io::stdin()),
             path => {

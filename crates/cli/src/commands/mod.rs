@@ -16,6 +16,7 @@ mod image_diff;
 mod image_export;
 mod image_mount;
 mod image_prune;
+mod image_referrers;
 mod image_tree;
 mod image_unmount;
 mod images;
@@ -136,6 +137,10 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
+            Entry::new::<image_referrers::Referrers>(
+                "referrers",
+                "List what refers to an image: signatures, bills of materials and the like",
+            ),
             Entry::new::<image_mount::Mount>(
                 "mount",
                 "Mount the root of images for reading, or list what is mounted",

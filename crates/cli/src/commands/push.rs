@@ -1,6 +1,6 @@
 //! `push`: send images to registries.
 
-use super::copy::write_digest;
+use super::copy::{dialect, write_digest};
 use crate::{
     exit::SUCCESS,
     flags::{refuse, registry::RegistryFlags},
@@ -8,11 +8,13 @@ use crate::{
     tree::Act,
 };
 use dhow_base::Result;
+use dhow_image::{Encoding, Packing, PushForm, PushTo};
 
 /// Send an image to a registry
 ///
 /// Without a destination the image goes where its name says. What the registry has already is not
-/// sent; the digests are those that the image has here. Prints the name with the digest.
+/// sent; the digests are those that the image has here, unless another form is asked for. Prints the
+/// name with the digest.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Push {
     /// The image, by name or, with a destination, by id
@@ -26,6 +28,30 @@ pub(crate) struct Push {
     /// Send all tags of the repository that IMAGE names
     #[arg(short, long, conflicts_with = "destination")]
     all_tags: bool,
+
+    /// The kind of manifest that is sent: oci or v2s2
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+
+    /// Compress all layers so: gzip, zstd or zstd:chunked
+    #[arg(long, value_name = "FORMAT")]
+    compression_format: Option<String>,
+
+    /// How hard to compress
+    #[arg(long, value_name = "LEVEL", allow_hyphen_values = true, requires = "compression_format")]
+    compression_level: Option<i32>,
+
+    /// Compress layers anew that are compressed; with =false only those that are not
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true,
+        requires = "compression_format"
+    )]
+    force_compression: Option<bool>,
 
     /// Show no progress
     #[arg(short, long)]
@@ -42,6 +68,7 @@ pub(crate) struct Push {
 impl Act for Push {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let registries = self.registry.registries(invocation)?;
+        let form = self.form()?;
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let names = if self.all_tags {
@@ -54,8 +81,8 @@ impl Act for Push {
         };
         for name in &names {
             let progress = invocation.progress_of("pushing", self.quiet);
-            let destination = self.destination.as_deref();
-            let pushed = images.push(state, name, destination, &registries, &progress)?;
+            let to = PushTo { name: self.destination.as_deref(), registries: &registries };
+            let pushed = images.push(state, name, to, &form, &progress)?;
             for notice in pushed.notices.iter().chain(&images.take_notices()) {
                 invocation.console.note(notice);
             }
@@ -65,5 +92,20 @@ impl Act for Push {
             invocation.console.line(&format!("{}@{}", pushed.reference, pushed.digest))?;
         }
         Ok(SUCCESS)
+    }
+}
+
+impl Push {
+    fn form(&self) -> Result<PushForm> {
+        let encoding = self.compression_format.as_deref().map(Encoding::from_word).transpose()?;
+        Ok(PushForm {
+            dialect: self.format.as_deref().map(dialect).transpose()?,
+            packing: match encoding {
+                None => Packing::Keep,
+                Some(encoding) if self.force_compression == Some(false) => Packing::Pack(encoding),
+                Some(encoding) => Packing::Repack(encoding),
+            },
+            level: self.compression_level,
+        })
     }
 }

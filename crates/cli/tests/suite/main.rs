@@ -71,3 +71,5 @@ mod stop;
 #[cfg(test)]
 mod store;
 mod terminal;
+#[cfg(test)]
+mod transit;

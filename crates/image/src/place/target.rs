@@ -56,7 +56,7 @@ impl Accepts {
                 Self { dialect: Some(Dialect::Docker), indexes: false, plain_layers: true, ..all }
             }
             Place::Directory(_) => Self { signatures: true, ..all },
-            Place::Local(_) => Self { indexes: false, ..all },
+            Place::Local(_) => all,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::room::{Room, told};
 use dhow_base::Kind;
-use dhow_image::{Pushed, Registries, Silent};
+use dhow_image::{PushForm, PushTo, Pushed, Registries, Silent};
 use dhow_testkit::{
     Access, Registry, Transport,
     image::{Compression, Dialect, Image},
@@ -11,7 +11,13 @@ use dhow_testkit::{
 use std::process::Command;
 
 fn push(room: &mut Room, image: &str, to: &str) -> dhow_base::Result<Pushed> {
-    room.images.push(&mut room.state, image, Some(to), &Registries::default(), &Silent)
+    room.images.push(
+        &mut room.state,
+        image,
+        PushTo { name: Some(to), registries: &Registries::default() },
+        &PushForm::default(),
+        &Silent,
+    )
 }
 
 fn count(requests: &[String], method: &str) -> usize {
@@ -125,9 +131,26 @@ fn an_image_goes_where_its_name_says_and_all_tags_of_a_repository_are_found() {
 
     let tags = room.images.tags_of(&room.state, &registry.reference("x")).unwrap();
     for tag in &tags {
-        room.images.push(&mut room.state, tag, None, &registries, &Silent).unwrap();
+        room.images
+            .push(
+                &mut room.state,
+                tag,
+                PushTo { name: None, registries: &registries },
+                &PushForm::default(),
+                &Silent,
+            )
+            .unwrap();
     }
-    let nameless = room.images.push(&mut room.state, &id, None, &registries, &Silent).unwrap_err();
+    let nameless = room
+        .images
+        .push(
+            &mut room.state,
+            &id,
+            PushTo { name: None, registries: &registries },
+            &PushForm::default(),
+            &Silent,
+        )
+        .unwrap_err();
     let nothing = room.images.tags_of(&room.state, &registry.reference("y")).unwrap_err();
 
     assert_eq!(tags, [registry.reference("x:a"), registry.reference("x:b")]);
