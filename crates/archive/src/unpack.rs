@@ -174,13 +174,12 @@ impl<'d> Unpack<'d> {
     ) -> Result<()> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = self.replace(parent, name, |parent| {
-            openat(parent, name, flags, Mode::from_raw_mode(0o600))
-        })?;
+        let mode = Mode::from_raw_mode(entry.mode & 0o777);
+        let fd = self.replace(parent, name, |parent| openat(parent, name, flags, mode))?;
         let mut file = File::from(fd);
         self.fill(&mut file, reader)?;
         self.summary.files += 1;
-        dress(file.as_fd(), entry)?;
+        dress_new(file.as_fd(), entry)?;
         set_times(file.as_fd(), entry.mtime)
     }
 
@@ -640,9 +639,36 @@ fn make_opaque(directory: BorrowedFd<'_>) -> Result<()> {
 /// Owner, mode and attributes, in the order in which one does not undo the other: a change of owner
 /// takes set-id bits and file capabilities away.
 fn dress(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
+    set_owner(fd, entry)?;
+    set_mode(fd, entry)?;
+    set_xattrs(fd, entry)
+}
+
+/// As [`dress`], for a file that was just made with the mode of its entry: most have all they should
+/// have by then, and a look costs the tenth of a change. Whether they have is not to be foreseen:
+/// umask, default ACLs and groups that directories hand down have their say.
+fn dress_new(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
+    let status = rustix::fs::fstat(fd).doing(|| "look at it")?;
+    let owner_differs = (status.st_uid, status.st_gid) != (entry.uid, entry.gid);
+    if owner_differs {
+        set_owner(fd, entry)?;
+    }
+    if owner_differs || status.st_mode & 0o7777 != entry.mode & 0o7777 {
+        set_mode(fd, entry)?;
+    }
+    set_xattrs(fd, entry)
+}
+
+fn set_owner(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
     fchown(fd, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))
-        .doing(|| "set its owner")?;
-    fchmod(fd, Mode::from_raw_mode(entry.mode)).doing(|| "set its mode")?;
+        .doing(|| "set its owner")
+}
+
+fn set_mode(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
+    fchmod(fd, Mode::from_raw_mode(entry.mode)).doing(|| "set its mode")
+}
+
+fn set_xattrs(fd: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
     for xattr in wanted(&entry.xattrs) {
         let set = fsetxattr(fd, OsStr::from_bytes(&xattr.name), &xattr.value, XattrFlags::empty());
         accept(set, xattr)?;
