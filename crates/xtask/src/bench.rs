@@ -5,6 +5,7 @@
 //! medians. A peer that is not installed, or does not work here, is named as missing and never
 //! guessed. What is measured is the wall time of the whole command.
 
+mod containerd;
 mod docker;
 mod field;
 mod report;
@@ -67,6 +68,14 @@ pub(crate) enum RowName {
     Ps,
     /// `pull` of an image of more than 400 MB from a registry on loopback
     Pull,
+    /// `push` of that image into a repository that has nothing of it
+    Push,
+    /// `push` of that image into a repository that has all of it
+    PushFull,
+    /// `rmi` of that image, the only one there
+    Rmi,
+    /// `images` with 1,000 images
+    Images,
     /// The same image from one registry to another
     Copy,
     /// The runtimes alone: create, start and delete of `true`
@@ -89,14 +98,16 @@ impl RowName {
     fn rounds(self) -> usize {
         match self {
             Self::Run | Self::Exec | Self::Ps => 20,
-            Self::Pull | Self::Copy | Self::Storm => 3,
+            Self::Pull | Self::Push | Self::Rmi | Self::Copy | Self::Storm => 3,
+            Self::PushFull => 3,
+            Self::Images => 10,
             _ => 50,
         }
     }
 
     fn warm_up(self) -> usize {
         match self {
-            Self::Pull | Self::Copy => 1,
+            Self::Pull | Self::Push | Self::PushFull | Self::Rmi | Self::Images | Self::Copy => 1,
             Self::Storm => 0,
             _ => 3,
         }
@@ -104,7 +115,11 @@ impl RowName {
 
     /// Whether engines take part, and not only runtimes.
     pub(crate) fn is_of_engines(self) -> bool {
-        matches!(self, Self::Version | Self::Run | Self::Exec | Self::Ps | Self::Pull)
+        let alone = matches!(
+            self,
+            Self::Version | Self::Run | Self::Exec | Self::Ps | Self::Pull | Self::Rmi
+        );
+        alone || matches!(self, Self::Push | Self::PushFull | Self::Images)
     }
 
     /// As it is written on the command line.

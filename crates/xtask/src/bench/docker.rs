@@ -15,11 +15,11 @@ use dhow_base::{Error, Kind, Result};
 use dhow_testkit::need;
 use std::path::Path;
 
-/// Ends the daemon that the file names, and waits for it: `$1` is the bench's directory. The cgroups
-/// that its containers were in stay behind it: those that hold nothing go.
-const STOP: &str = r#"
-if [ -f "$1/docker.pid" ]; then
-    pid=$(cat "$1/docker.pid"); kill "$pid"
+/// Ends the daemon `$0` that its file names, and waits for it: `$1` is the bench's directory. The
+/// cgroups that docker's containers were in stay behind it: those that hold nothing go.
+pub(super) const STOP: &str = r#"
+if [ -f "$1/$0.pid" ]; then
+    pid=$(cat "$1/$0.pid"); rm "$1/$0.pid"; kill "$pid"
     for i in $(seq 300); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
     for group in /sys/fs/cgroup/docker /sys/fs/cgroup/*/docker; do
         [ ! -e "$group/cgroup.procs" ] || rmdir "$group" 2>/dev/null
@@ -63,15 +63,16 @@ pub(super) fn start(home: &Path, outpost: &mut Outpost) -> Result<Engine> {
 
 /// The command that starts the daemon again, with its storage there.
 pub(super) fn fresh(home: &Path, storage: &Path) -> Vec<String> {
-    shell(&format!("{STOP}{START}"), &[home, storage])
+    shell("docker", &format!("{STOP}{START}"), &[home, storage])
 }
 
 /// The command that ends it.
 pub(super) fn stop(home: &Path) -> Vec<String> {
-    shell(STOP, &[home])
+    shell("docker", STOP, &[home])
 }
 
-fn shell(script: &str, arguments: &[&Path]) -> Vec<String> {
-    let words = ["sh", "-c", script, "docker"].map(str::to_owned);
+/// The command that runs a script about a daemon, whose name is the script's `$0`.
+pub(super) fn shell(daemon: &str, script: &str, arguments: &[&Path]) -> Vec<String> {
+    let words = ["sh", "-c", script, daemon].map(str::to_owned);
     words.into_iter().chain(arguments.iter().map(|path| shown(path))).collect()
 }
