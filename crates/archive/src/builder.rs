@@ -5,8 +5,9 @@
 use crate::{
     entry::{Entry, EntryKind},
     header::{BLOCK, Draft, OCTAL_7_MAX, OCTAL_11_MAX},
-    path::Shown,
+    path::{Shown, join},
     pax::Records,
+    sparse::SparseMap,
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use std::io::{Read, Write};
@@ -47,6 +48,34 @@ impl<W: Write> Builder<W> {
             self.content(content, size).doing(doing)?;
         }
         Ok(())
+    }
+
+    /// Writes a file of which only the regions of a map are there, in the PAX form 1.0 of GNU tar:
+    /// `content` has them one after the other.
+    pub(crate) fn append_sparse(
+        &mut self,
+        entry: &Entry,
+        map: &SparseMap,
+        content: &mut dyn Read,
+    ) -> Result<()> {
+        let doing = || format!("write archive entry {}", entry.path);
+        check(entry).doing(doing)?;
+        let table = map.table();
+        let kind = EntryKind::File { size: table.len() as u64 + map.stored() };
+        let stored = Entry { kind, ..entry.clone() };
+        // Whoever does not know the form unpacks the map with the content, but not under its name.
+        let (directory, last) = entry.path.split();
+        let name = join(&join(directory, b"GNUSparseFile.0"), last);
+        let draft = draft(&stored, &name);
+        let mut records = records(&stored, &name, &draft);
+        records.push(b"GNU.sparse.major", b"1");
+        records.push(b"GNU.sparse.minor", b"0");
+        records.push(b"GNU.sparse.name", entry.path.as_bytes());
+        records.push(b"GNU.sparse.realsize", map.real_size.to_string().as_bytes());
+        self.extended_header(records.bytes()).doing(doing)?;
+        self.sink.write_all(&draft.block()).doing(doing)?;
+        self.sink.write_all(&table).doing(doing)?;
+        self.content(content, map.stored()).doing(doing)
     }
 
     /// Ends the archive and hands the sink back.

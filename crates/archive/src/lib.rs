@@ -26,6 +26,7 @@ mod entry;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod header;
+mod holes;
 mod layer;
 mod limits;
 mod pack;

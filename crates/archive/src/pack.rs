@@ -3,7 +3,7 @@
 //! The same directory gives the same bytes on every machine: names sorted by their bytes, a
 //! directory before what is in it, times to the nanosecond, owners as numbers. Hard links are told
 //! by device and inode: the first name carries the content. Sockets are left out, as every packer
-//! leaves them out; sparse files are written in full.
+//! leaves them out. Of a sparse file only what is no hole is read and written (see [`holes`]).
 //!
 //! Of an overlay's upper directory, whiteouts and opaque directories become `.wh.` entries again.
 //! What only the overlay that made it understands (a redirect, a file without its content) is
@@ -12,6 +12,7 @@
 use crate::{
     builder::Builder,
     entry::{Entry, EntryKind, Mtime, Xattr},
+    holes::{self, Regions},
     limits::Limits,
     path::{ArchivePath, Shown, join},
     removal::{names, open_beneath},
@@ -19,7 +20,10 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat},
+    fs::{
+        AtFlags, FileType, Mode, OFlags, SeekFrom, Stat, fstat, major, minor, openat, readlinkat,
+        statat,
+    },
     io::Errno,
 };
 use std::{
@@ -39,6 +43,7 @@ use std::{
 pub struct Pack {
     form: Form,
     latest: Option<Mtime>,
+    sparse: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,7 +66,7 @@ pub enum Presence {
 pub struct Packed {
     /// Entries of any type, whiteouts too.
     pub entries: u64,
-    /// Bytes of file content.
+    /// Bytes of file content, holes left out where they were not written.
     pub bytes: u64,
     /// Sockets left out.
     pub skipped_sockets: u64,
@@ -70,12 +75,12 @@ pub struct Packed {
 impl Pack {
     /// Packs a directory as it is.
     pub fn tree() -> Self {
-        Self { form: Form::Tree, latest: None }
+        Self { form: Form::Tree, latest: None, sparse: true }
     }
 
     /// Packs the changes that an overlay has collected in its upper directory.
     pub fn overlay_upper() -> Self {
-        Self { form: Form::OverlayUpper, latest: None }
+        Self { form: Form::OverlayUpper, latest: None, sparse: true }
     }
 
     /// Writes later times as this one (`SOURCE_DATE_EPOCH`), so that what was made in a build has
@@ -83,6 +88,13 @@ impl Pack {
     #[must_use]
     pub fn no_later_than(mut self, latest: Mtime) -> Self {
         self.latest = Some(latest);
+        self
+    }
+
+    /// Writes the holes of sparse files too, as zeros, for a form that cannot leave them out.
+    #[must_use]
+    pub fn with_holes(mut self) -> Self {
+        self.sparse = false;
         self
     }
 
@@ -119,6 +131,7 @@ impl Pack {
         let mut packer = Packer {
             form: self.form,
             latest: self.latest,
+            sparse: self.sparse,
             root,
             builder: Builder::new(&mut sink),
             links: HashMap::new(),
@@ -134,6 +147,7 @@ impl Pack {
 struct Packer<'p> {
     form: Form,
     latest: Option<Mtime>,
+    sparse: bool,
     root: BorrowedFd<'p>,
     builder: Builder<&'p mut dyn Write>,
     /// Files with several names, by device and inode, and the name that has their content.
@@ -280,8 +294,25 @@ impl Packer<'_> {
         let attributes = self.attributes_of_fd(fd.as_fd())?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let entry = self.entry(path, EntryKind::File { size }, &stat, attributes.kept)?;
-        self.append(&entry, &mut File::from(fd))?;
-        self.packed.bytes = self.packed.bytes.saturating_add(size);
+        let mut file = File::from(fd);
+        let map = match self.sparse {
+            true => holes::map(&file, size).doing(|| "look for its holes")?,
+            false => None,
+        };
+        let stored = match map {
+            Some(map) => {
+                self.packed.entries += 1;
+                self.builder.append_sparse(&entry, &map, &mut Regions::new(&file, &map))?;
+                map.stored()
+            }
+            None => {
+                // The search for holes has moved the place where it is read.
+                rustix::fs::seek(&file, SeekFrom::Start(0)).doing(|| "go to its start")?;
+                self.append(&entry, &mut file)?;
+                size
+            }
+        };
+        self.packed.bytes = self.packed.bytes.saturating_add(stored);
         Ok(())
     }
 
@@ -592,6 +623,85 @@ mod tests {
             builder.append(&marker(name.as_bytes()).unwrap(), &mut io::empty()).unwrap();
         }
         builder.finish().unwrap()
+    }
+
+    /// A file of this size with a few bytes in it, its name too long for a header, and a twin.
+    fn furnish_sparse(directory: &Path, size: u64) {
+        let name = "long".repeat(40);
+        fs::create_dir(directory.join("images")).unwrap();
+        let path = directory.join("images").join(&name);
+        let file = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
+        file.set_len(size).unwrap();
+        for place in [5, size / 3, size - 4 - (1 << 20)] {
+            std::os::unix::fs::FileExt::write_all_at(&file, b"data", place).unwrap();
+        }
+        fs::hard_link(&path, directory.join("twin")).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+
+    #[test]
+    fn a_sparse_file_costs_its_data_only_and_comes_back_sparse() {
+        if !is_root() {
+            return;
+        }
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        furnish_sparse(from.path(), 10 << 30);
+
+        let (summary, bytes) = packed(Pack::tree(), from.path()).unwrap();
+        assert!(bytes.len() < 1 << 20, "{} bytes", bytes.len());
+        assert_eq!(summary.bytes, 3 * (64 << 10));
+        let target = opened(to.path());
+        let unpacked = Unpack::new(target.as_fd(), Whiteouts::Apply, Limits::default())
+            .apply(&mut &bytes[..])
+            .unwrap();
+
+        assert_eq!(unpacked.bytes, summary.bytes);
+        let twin = fs::metadata(to.path().join("twin")).unwrap();
+        assert_eq!((twin.len(), twin.nlink()), (10 << 30, 2));
+        assert!(twin.blocks() * 512 < 1 << 20, "{} blocks", twin.blocks());
+        // A copy on another disk, whose holes are the same, gives the same layer.
+        assert_eq!(packed(Pack::tree(), to.path()).unwrap().1, bytes);
+    }
+
+    #[test]
+    fn gnu_tar_reads_sparse_files_as_they_were() {
+        if !is_root() {
+            return;
+        }
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        furnish_sparse(from.path(), 1 << 30);
+        let (_, bytes) = packed(Pack::tree(), from.path()).unwrap();
+        let archive = to.path().join("archive.tar");
+        fs::write(&archive, &bytes).unwrap();
+
+        let tar = |action: &str, at: &Path| {
+            let mut command = std::process::Command::new("tar");
+            command.arg(action).arg("-f").arg(&archive).arg("-C").arg(at);
+            let output = command.output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "tar {action}: {errors}");
+        };
+        // Compares content, size, owner, mode and time of each file; then makes them.
+        tar("--compare", from.path());
+        let fresh = to.path().join("fresh");
+        fs::create_dir(&fresh).unwrap();
+        tar("--extract", &fresh);
+
+        let twin = fs::metadata(fresh.join("twin")).unwrap();
+        assert_eq!(twin.len(), 1 << 30);
+        assert!(twin.blocks() * 512 < 1 << 20, "{} blocks", twin.blocks());
+        assert_eq!(packed(Pack::tree(), &fresh).unwrap().1, bytes);
+    }
+
+    #[test]
+    fn holes_are_written_where_a_form_wants_them() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::File::create_new(directory.path().join("file")).unwrap().set_len(2 << 20).unwrap();
+
+        let (summary, bytes) = packed(Pack::tree().with_holes(), directory.path()).unwrap();
+
+        assert_eq!(summary.bytes, 2 << 20);
+        assert!(bytes.len() > 2 << 20);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! keys in the versions 0.0, 0.1 and 1.0 (the last puts the map before the content). All become one
 //! checked [`SparseMap`].
 
-use crate::limits::{Limits, exceeded};
+use crate::{
+    header::BLOCK,
+    limits::{Limits, exceeded},
+};
 use dhow_base::{Error, Kind, Result};
 
 /// A region of a file that has content in the archive.
@@ -38,6 +41,25 @@ impl SparseMap {
             return Err(corrupt("its regions do not add up to the content in the archive"));
         }
         Ok(Self { extents, real_size })
+    }
+
+    /// Bytes of content in the archive.
+    pub(crate) fn stored(&self) -> u64 {
+        self.extents.iter().map(|extent| extent.length).sum()
+    }
+
+    /// The map as version 1.0 has it before the content: decimal lines, padded to a block. What
+    /// ends with a hole has an empty region at its end, from which GNU tar knows the size.
+    pub(crate) fn table(&self) -> Vec<u8> {
+        let past = self.extents.last().map_or(0, |last| last.offset + last.length);
+        let end = (past < self.real_size).then_some(Extent { offset: self.real_size, length: 0 });
+        let mut text = format!("{}\n", self.extents.len() + usize::from(end.is_some()));
+        for extent in self.extents.iter().chain(&end) {
+            text.push_str(&format!("{}\n{}\n", extent.offset, extent.length));
+        }
+        let mut table = text.into_bytes();
+        table.resize(table.len().next_multiple_of(BLOCK), 0);
+        table
     }
 
     /// Pairs up offsets and lengths.

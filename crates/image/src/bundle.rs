@@ -294,6 +294,9 @@ impl<'a> Repacking<'a> {
             let file = BufWriter::new(file::create_new(&temporary, 0o644)?);
             let mut writer = LayerWriter::new(file, how.encoding, None)?;
             let mut pack = Pack::tree();
+            if how.encoding == Encoding::ZstdChunked {
+                pack = pack.with_holes();
+            }
             if let Some(seconds) = how.epoch {
                 pack = pack.no_later_than(Mtime { seconds, nanoseconds: 0 });
             }
