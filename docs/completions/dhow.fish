@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_dhow_global_optspecs
-    string join \n root= runroot= storage-driver= log-level= color= h/help v/version
+    string join \n root= runroot= storage-driver= limit= log-level= color= h/help v/version
 end
 
 function __fish_dhow_needs_command
@@ -26,7 +26,8 @@ end
 
 complete -c dhow -n "__fish_dhow_needs_command" -l root -d 'Keep images and containers in this directory' -r -F
 complete -c dhow -n "__fish_dhow_needs_command" -l runroot -d 'Keep what a reboot may take in this directory' -r -F
-complete -c dhow -n "__fish_dhow_needs_command" -l storage-driver -d 'Keep snapshots by this driver: overlay, plain or btrfs' -r
+complete -c dhow -n "__fish_dhow_needs_command" -l storage-driver -d 'Keep snapshots by this driver: overlay, erofs, plain or btrfs' -r
+complete -c dhow -n "__fish_dhow_needs_command" -l limit -d 'Let layers have as much of this as the number says, and no more (can be repeated): entries, unpacked, file, path, component, depth, header, xattr, regions, ratio or ratio-from' -r
 complete -c dhow -n "__fish_dhow_needs_command" -l log-level -d 'Say errors only, also warnings, or also notes' -r -f -a "error\t'Errors only'
 warn\t'Errors and warnings'
 info\t'Also notes'"

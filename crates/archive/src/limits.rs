@@ -55,4 +55,5 @@ pub(crate) fn exceeded(
     most: impl std::fmt::Display,
 ) -> Error {
     Error::new(Kind::Exhausted, format!("{object}: exceeds the limit of {most} {limit}"))
+        .hint("an image that is trusted may have more: --limit raises it")
 }

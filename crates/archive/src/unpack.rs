@@ -17,7 +17,7 @@ use crate::{
     path::{ArchivePath, Shown, join, split},
     reader::Reader,
     removal,
-    whiteout::{OPAQUE_VALUE, OPAQUE_XATTR, OVERLAY_XATTRS, Whiteout, Whiteouts, is_reserved},
+    whiteout::{OPAQUE_VALUE, OVERLAY_XATTRS, Whiteout, Whiteouts, is_reserved},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
@@ -119,8 +119,9 @@ impl<'d> Unpack<'d> {
     /// Applies the stream, up to the end of the archive in it.
     pub fn apply(mut self, stream: &mut dyn Read) -> Result<Summary> {
         let mut reader = Reader::new(stream, self.limits.clone())?;
-        while let Some(entry) = reader.next_entry()? {
+        while let Some(mut entry) = reader.next_entry()? {
             self.summary.entries += 1;
+            entry.xattrs.retain(|xattr| self.whiteouts.may_have(&xattr.name));
             self.place(&entry, &mut reader)
                 .doing(|| format!("unpack archive entry {}", entry.path))?;
         }
@@ -236,7 +237,7 @@ impl<'d> Unpack<'d> {
     /// Takes from a directory of the layers below the attributes that the entry has not, as it would
     /// show none of them if it lay above them.
     fn undress(&self, directory: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
-        if self.whiteouts == Whiteouts::Overlay {
+        if self.whiteouts.is_apart() {
             return Ok(());
         }
         let mut names = vec![0; 64 << 10];
@@ -269,8 +270,8 @@ impl<'d> Unpack<'d> {
         }
         mkdirat(parent, name, Mode::from_raw_mode(0o700)).doing(|| "make the directory")?;
         let fd = open_directory(parent, name).doing(|| "open the directory")?;
-        if is_occupied && self.whiteouts == Whiteouts::Overlay {
-            make_opaque(fd.as_fd())?;
+        if is_occupied && self.whiteouts.is_apart() {
+            self.make_opaque(fd.as_fd())?;
         }
         Ok(fd)
     }
@@ -313,7 +314,7 @@ impl<'d> Unpack<'d> {
         let status = statat(&from, last, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|errno| missing().because(io::Error::from(errno)))?;
         // It stands for the absence of the file.
-        if self.whiteouts == Whiteouts::Overlay && is_whiteout(&status) {
+        if self.whiteouts.is_apart() && is_whiteout(&status) {
             return Err(missing());
         }
         if is_directory(status) {
@@ -339,6 +340,9 @@ impl<'d> Unpack<'d> {
         kind: FileType,
         device: u64,
     ) -> Result<()> {
+        if self.whiteouts == Whiteouts::UserOverlay && kind != FileType::Fifo {
+            return Ok(());
+        }
         let mode = Mode::from_raw_mode(entry.mode & 0o777);
         self.replace(parent, name, |parent| mknodat(parent, name, kind, mode, device))?;
         dress_by_name(&parent.fd, name, entry)?;
@@ -389,7 +393,7 @@ impl<'d> Unpack<'d> {
                     if self.placed.get(&path) == Some(&Placed::Implied) {
                         self.forget_one(&path);
                     }
-                    make_opaque(fd.as_fd())
+                    self.make_opaque(fd.as_fd())
                 }
                 Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
                 Err(errno) => Err(errno).doing(|| "open the directory"),
@@ -405,7 +409,13 @@ impl<'d> Unpack<'d> {
             return self.remove_unplaced(&parent.path);
         }
         let fd = open_directory(&parent.fd, b".").doing(|| "open the directory")?;
-        make_opaque(fd.as_fd())
+        self.make_opaque(fd.as_fd())
+    }
+
+    fn make_opaque(&self, directory: BorrowedFd<'_>) -> Result<()> {
+        let xattr = self.whiteouts.opaque_xattr();
+        fsetxattr(directory, xattr, OPAQUE_VALUE, XattrFlags::empty())
+            .doing(|| "make the directory opaque")
     }
 
     /// Removes what this layer has not placed from a directory of the tree.
@@ -523,7 +533,7 @@ impl<'d> Unpack<'d> {
 
     fn remember(&mut self, path: Vec<u8>, placed: Placed) -> Result<()> {
         // Only a tree of several layers has something that a whiteout must tell from this layer's.
-        if self.whiteouts == Whiteouts::Overlay && placed == Placed::Listed {
+        if self.whiteouts.is_apart() && placed == Placed::Listed {
             self.forget_one(&path);
             return Ok(());
         }
@@ -629,11 +639,6 @@ fn is_symlink(status: Stat) -> bool {
 
 fn is_whiteout(status: &Stat) -> bool {
     FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice && status.st_rdev == 0
-}
-
-fn make_opaque(directory: BorrowedFd<'_>) -> Result<()> {
-    fsetxattr(directory, OPAQUE_XATTR, OPAQUE_VALUE, XattrFlags::empty())
-        .doing(|| "make the directory opaque")
 }
 
 /// Owner, mode and attributes, in the order in which one does not undo the other: a change of owner

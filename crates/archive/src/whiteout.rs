@@ -9,8 +9,7 @@ use dhow_base::{Error, Kind, Result};
 
 pub(crate) const PREFIX: &[u8] = b".wh.";
 pub(crate) const OPAQUE: &[u8] = b".wh..wh..opq";
-/// The attribute and its value that make a directory opaque to overlayfs.
-pub(crate) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+/// The value that makes a directory opaque to overlayfs.
 pub(crate) const OPAQUE_VALUE: &[u8] = b"y";
 /// Attributes in which overlayfs keeps its own records, as root and as an ordinary user: from a
 /// stranger, they could point a layer's file at any other (`redirect`) or hide one.
@@ -25,8 +24,31 @@ pub enum Whiteouts {
     /// The directory is one layer for overlayfs: whiteouts become character devices 0:0, opaque
     /// directories get `trusted.overlay.opaque`.
     Overlay,
+    /// The same for the overlay of an ordinary user, in a user namespace: opaque directories get
+    /// `user.overlay.opaque`. What such a user may not make is left out, as docker and podman leave
+    /// it out: devices, and attributes that belong to root of the machine.
+    UserOverlay,
     /// The directory is the whole tree up to here: what a whiteout names is deleted.
     Apply,
+}
+
+impl Whiteouts {
+    /// Is the directory one layer, and not the whole tree?
+    pub(crate) fn is_apart(self) -> bool {
+        self != Self::Apply
+    }
+
+    /// The attribute that makes a directory opaque to overlayfs.
+    pub(crate) fn opaque_xattr(self) -> &'static str {
+        if self == Self::UserOverlay { "user.overlay.opaque" } else { "trusted.overlay.opaque" }
+    }
+
+    /// May an attribute of this name be made here?
+    pub(crate) fn may_have(self, xattr: &[u8]) -> bool {
+        let is_roots = xattr.starts_with(b"trusted.")
+            || (xattr.starts_with(b"security.") && xattr != b"security.capability");
+        self != Self::UserOverlay || !is_roots
+    }
 }
 
 /// What an entry's name asks for.

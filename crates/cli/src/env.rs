@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `DHOW_ROOT`, `DHOW_RUNROOT` | where things are kept, as `--root` and `--runroot` |
 //! | `DHOW_STORAGE_DRIVER` | how snapshots are kept, as `--storage-driver` |
+//! | `DHOW_LIMITS` | what layers may ask for, as `--limit`, with commas |
 //! | `HOME` and `XDG_…` | the same for users who are not root, and where their settings are |
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
 //! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |
@@ -25,6 +26,7 @@ pub(crate) struct Environment {
     pub(crate) root: Option<PathBuf>,
     pub(crate) runroot: Option<PathBuf>,
     pub(crate) storage_driver: Option<String>,
+    pub(crate) limits: Option<String>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) runtime_dir: Option<PathBuf>,
@@ -57,6 +59,7 @@ impl Environment {
             root: path("DHOW_ROOT"),
             runroot: path("DHOW_RUNROOT"),
             storage_driver: text("DHOW_STORAGE_DRIVER"),
+            limits: text("DHOW_LIMITS"),
             home: path("HOME"),
             data_home: path("XDG_DATA_HOME"),
             runtime_dir: path("XDG_RUNTIME_DIR"),

@@ -4,13 +4,13 @@
 use crate::{
     console::{Colour, Console, Level},
     env::{self, Environment},
-    flags::{Surroundings, refuse},
+    flags::{self, Surroundings, refuse},
     render::progress::Reporter,
 };
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Settings};
-use dhow_image::{Driver, Images, Registries};
+use dhow_image::{Bounds, Driver, Images, Registries};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
@@ -29,9 +29,14 @@ pub(crate) struct Globals {
     #[arg(long, value_name = "DIR")]
     pub(crate) runroot: Option<PathBuf>,
 
-    /// Keep snapshots by this driver: overlay, plain or btrfs
+    /// Keep snapshots by this driver: overlay, erofs, plain or btrfs
     #[arg(long, value_name = "DRIVER")]
     pub(crate) storage_driver: Option<String>,
+
+    /// Let layers have as much of this as the number says, and no more (can be repeated): entries,
+    /// unpacked, file, path, component, depth, header, xattr, regions, ratio or ratio-from
+    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    pub(crate) limits: Vec<String>,
 
     /// Say errors only, also warnings, or also notes
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
@@ -105,7 +110,8 @@ impl Invocation {
     pub(crate) fn engine_with(&self, registries: Registries) -> Result<Engine> {
         let (root, runroot) = self.roots()?;
         let storage_driver = self.storage_driver()?;
-        Engine::open(Settings { root, runroot, registries, storage_driver, warn })
+        let bounds = self.bounds()?;
+        Engine::open(Settings { root, runroot, registries, storage_driver, bounds, warn })
     }
 
     /// How snapshots are to be kept, where that was said.
@@ -115,8 +121,29 @@ impl Invocation {
         let Some(word) = flag.or(variable) else { return Ok(None) };
         Driver::from_word(word).map(Some).map_err(|_| {
             refuse("--storage-driver", word, "there is no such driver")
-                .hint("there are overlay, plain and btrfs")
+                .hint("there are overlay, erofs, plain and btrfs")
         })
+    }
+
+    /// What layers may ask for: as the variable says, and where it says otherwise, as the flags do.
+    pub(crate) fn bounds(&self) -> Result<Bounds> {
+        let mut bounds = Bounds::default();
+        let variable = self.environment.limits.iter().flat_map(|words| words.split(','));
+        let words = variable.map(|word| ("DHOW_LIMITS", word));
+        for (place, word) in
+            words.chain(self.globals.limits.iter().map(|word| ("--limit", &**word)))
+        {
+            let (name, number) = word
+                .trim()
+                .split_once('=')
+                .ok_or_else(|| refuse(place, word, "not a limit").hint("write NAME=NUMBER"))?;
+            if !bounds.set(name, flags::limits::bytes(place, number)?) {
+                let names: Vec<&str> = Bounds::names().map(|(name, _)| name).collect();
+                return Err(refuse(place, word, "there is no such limit")
+                    .hint(format!("there are {}", names.join(", "))));
+            }
+        }
+        Ok(bounds)
     }
 
     /// How a pull is shown.
@@ -141,8 +168,8 @@ impl Invocation {
             return work(images, Some(state));
         }
         let (root, runroot) = self.roots()?;
-        let images =
-            Images::open(&root, &runroot, self.registries())?.stored_by(self.storage_driver()?);
+        let images = Images::open(&root, &runroot, self.registries())?;
+        let images = images.stored_by(self.storage_driver()?).within(self.bounds()?);
         work(&images.with_scratch(self.scratch()), None)
     }
 

@@ -10,6 +10,7 @@ use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
 };
+use dhow_image::Bounds;
 use dhow_spec::{
     image::{ImageConfig, Platform},
     runtime::{Process, Root, Spec, example_spec},
@@ -31,8 +32,9 @@ pub fn unpack_bundle(
     name: Option<&str>,
     platform: Option<&Platform>,
     bundle: &Path,
+    bounds: &Bounds,
 ) -> Result<()> {
-    let unpacked = dhow_image::unpack(layout, name, platform, bundle)?;
+    let unpacked = dhow_image::unpack(layout, name, platform, bundle, bounds)?;
     let configure = || -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let root = rustix::fs::open(&unpacked.rootfs, flags, Mode::empty())

@@ -67,6 +67,8 @@ pub struct Settings {
     pub registries: dhow_image::Registries,
     /// How snapshots are kept; without it as they are, or as works best.
     pub storage_driver: Option<dhow_image::Driver>,
+    /// What layers may ask for before they are refused.
+    pub bounds: dhow_image::Bounds,
     /// Hears of troubles that do not stop the work, one line each.
     pub warn: fn(&str),
 }
@@ -83,9 +85,10 @@ pub struct Engine {
 impl Engine {
     /// Opens the state, making it at the first use, and mends what killed commands have left.
     pub fn open(settings: Settings) -> Result<Self> {
-        let Settings { root, runroot, registries, storage_driver, warn } = settings;
+        let Settings { root, runroot, registries, storage_driver, bounds, warn } = settings;
         let state = State::open(&root)?;
-        let images = Images::open(&root, &runroot, registries)?.stored_by(storage_driver);
+        let images = Images::open(&root, &runroot, registries)?;
+        let images = images.stored_by(storage_driver).within(bounds);
         let layout = Layout::new(root, runroot);
         let mut engine = Self { layout, state, images, warn };
         engine.mend().doing(|| "mend what an earlier command has left")?;

@@ -12,6 +12,7 @@
 //! nor the rows of dhow have a part in it.
 
 use crate::{
+    Bounds,
     layer::pass_through,
     layout,
     mtree::{self, Mtree},
@@ -68,6 +69,7 @@ pub fn unpack(
     name: Option<&str>,
     platform: Option<&Platform>,
     bundle: &Path,
+    bounds: &Bounds,
 ) -> Result<Unpacked> {
     let doing = || format!("unpack {} to {}", layout.display(), bundle.display());
     let platform = platform.cloned().unwrap_or_else(Platform::host);
@@ -81,7 +83,7 @@ pub fn unpack(
         rustix::fs::mkdir(&rootfs, Mode::from_raw_mode(0o755))
             .doing(|| format!("create directory {}", rootfs.display()))?;
         for layer in &plan.layers {
-            pass_through(found.origin.as_ref(), layer, &rootfs, Whiteouts::Apply)?;
+            pass_through(found.origin.as_ref(), layer, &rootfs, Whiteouts::Apply, bounds)?;
         }
         write_notes(bundle, &found.manifest, name)?;
         let bundle = bundle.to_owned();

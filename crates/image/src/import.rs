@@ -1,7 +1,7 @@
 //! An image of one layer from the tar file of a file system: what `docker import` does.
 
 use crate::{Image, Images, LocalImage, place::target::pour};
-use dhow_archive::{DecodeLimits, Decoder};
+use dhow_archive::Decoder;
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment};
 use dhow_distribution::Address;
 use dhow_spec::image::{ExecutionConfig, History, ImageConfig, Platform, RootFs};
@@ -39,7 +39,7 @@ impl Images {
             let stream = stream
                 .take()
                 .ok_or_else(|| Error::new(Kind::Internal, "the stream can be read only once"))?;
-            let mut plain = Decoder::detect(stream, DecodeLimits::default())?;
+            let mut plain = Decoder::detect(stream, self.bounds.decoding.clone())?;
             pour(&mut plain, sink).map(drop)
         })
         .doing(|| format!("import {}", options.source))

@@ -9,12 +9,13 @@
 //! single layer keeps two busy. Nothing that was made counts before all three agree.
 
 use crate::{
+    Bounds,
     origin::Origin,
     pipe::{self, BUFFER_BYTES, Blame, Sink, Stream},
     plan::Layer,
     progress::{Event, Phase, Progress},
 };
-use dhow_archive::{Compression, DecodeLimits, Decoder, Digesting, Limits, Unpack, Whiteouts};
+use dhow_archive::{Compression, Decoder, Digesting, Unpack, Whiteouts};
 use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Hasher};
 use dhow_store::{Ingest, Intake, Store};
 use rustix::fs::{Mode, OFlags};
@@ -36,6 +37,7 @@ pub(crate) struct Works<'a> {
     pub(crate) store: &'a Store,
     pub(crate) origin: &'a dyn Origin,
     pub(crate) progress: &'a dyn Progress,
+    pub(crate) bounds: &'a Bounds,
     /// Set when another layer has failed.
     pub(crate) stop: AtomicBool,
 }
@@ -68,8 +70,8 @@ impl Works<'_> {
         let (raw_in, raw_out) = pipe::pipe();
         let (tar_in, tar_out) = pipe::pipe();
         let (fetched, inflated, applied) = thread::scope(|scope| {
-            let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in));
-            let applying = scope.spawn(|| apply(tar_out, target, how));
+            let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in, self.bounds));
+            let applying = scope.spawn(|| apply(tar_out, target, how, self.bounds));
             let fetched = self.fetch(layer, raw_in);
             (fetched, join(inflating), join(applying))
         });
@@ -143,13 +145,14 @@ pub(crate) fn pass_through(
     layer: &Layer,
     target: &Path,
     how: Whiteouts,
+    bounds: &Bounds,
 ) -> Result<()> {
     let doing = || format!("unpack layer {}", layer.descriptor.digest);
     let (raw_in, raw_out) = pipe::pipe();
     let (tar_in, tar_out) = pipe::pipe();
     let (passed, inflated, applied) = thread::scope(|scope| {
-        let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in));
-        let applying = scope.spawn(|| apply(tar_out, target, how));
+        let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in, bounds));
+        let applying = scope.spawn(|| apply(tar_out, target, how, bounds));
         let mut feed = Feed::new(raw_in);
         let passed = origin
             .blob(&layer.descriptor, 0)
@@ -280,17 +283,17 @@ fn fill(stream: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Undoes the compression and verifies the layer's own digest. Returns its length.
-fn inflate(layer: &Layer, raw: Stream, tar: Sink) -> Result<u64, Fault> {
+fn inflate(layer: &Layer, raw: Stream, tar: Sink, bounds: &Bounds) -> Result<u64, Fault> {
     let (before, after) = (raw.blame(), tar.blame());
-    pump(layer, raw, tar).map_err(|error| Fault {
+    pump(layer, raw, tar, bounds).map_err(|error| Fault {
         error,
         is_the_others: before.is_the_others() || after.is_the_others(),
     })
 }
 
-fn pump(layer: &Layer, raw: Stream, mut tar: Sink) -> Result<u64> {
+fn pump(layer: &Layer, raw: Stream, mut tar: Sink, bounds: &Bounds) -> Result<u64> {
     let doing = || "inflate it";
-    let decoder = Decoder::detect(raw, DecodeLimits::default())?;
+    let decoder = Decoder::detect(raw, bounds.decoding.clone())?;
     // A layer that is not compressed is its own blob, whose digest is verified with that.
     let hashed_before =
         decoder.compression() == Compression::Plain && layer.descriptor.digest == layer.diff_id;
@@ -326,14 +329,20 @@ fn explain(error: Error, diff_id: &Digest) -> Error {
 }
 
 /// Makes the files. Returns the directories that the layer needs but does not list.
-fn apply(mut tar: Stream, target: &Path, how: Whiteouts) -> Result<Vec<PathBuf>, Fault> {
+fn apply(
+    mut tar: Stream,
+    target: &Path,
+    how: Whiteouts,
+    bounds: &Bounds,
+) -> Result<Vec<PathBuf>, Fault> {
     let blame = tar.blame();
     let mut unpack = || -> Result<Vec<PathBuf>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let directory = rustix::fs::open(target, flags, Mode::empty())
             .doing(|| format!("open {}", target.display()))?;
         let root = RootMark::put(directory.as_fd(), how)?;
-        let summary = Unpack::new(directory.as_fd(), how, Limits::default()).apply(&mut tar)?;
+        let summary =
+            Unpack::new(directory.as_fd(), how, bounds.archive.clone()).apply(&mut tar)?;
         // The padding behind the end of an archive is part of the digest.
         io::copy(&mut tar, &mut io::sink()).doing(|| "read to the end")?;
         let mut implied = summary.implied;

@@ -19,6 +19,7 @@
 //! database. It starts no containers and prints nothing.
 
 mod artifact;
+mod bounds;
 mod bundle;
 mod convert;
 mod copy;
@@ -64,6 +65,7 @@ mod usage;
 mod workers;
 
 pub use artifact::{AddOptions, Artifact, ArtifactFile, Existing};
+pub use bounds::Bounds;
 pub use bundle::{Repack, Repacked, Unpacked, repack, unpack};
 pub use convert::{Dialect, Packing};
 pub use copy::{Copied, CopyOptions, MultiArch};
@@ -111,6 +113,7 @@ pub struct Images {
     scratch: PathBuf,
     snapshots_root: PathBuf,
     storage_driver: Option<Driver>,
+    bounds: Bounds,
     // Both are made at their first use: a start from a local image needs no registries.conf, and
     // a list of images no driver.
     snapshots: OnceLock<Arc<dyn Snapshots>>,
@@ -127,6 +130,7 @@ impl Images {
             scratch: root.join("content/ingest"),
             snapshots_root: root.join("snapshots"),
             storage_driver: None,
+            bounds: Bounds::default(),
             snapshots: OnceLock::new(),
             client: OnceLock::new(),
         })
@@ -144,6 +148,12 @@ impl Images {
     pub fn stored_by(mut self, driver: Option<Driver>) -> Self {
         self.storage_driver = driver;
         self
+    }
+
+    /// The same with other limits for layers.
+    #[must_use]
+    pub fn within(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// The content store, for those who push and save.

@@ -27,7 +27,7 @@ use dhow_base::{
     id::random_hex,
     lock::{Lock, Sharing},
 };
-use dhow_snapshot::{Layering, Number, Snapshots};
+use dhow_snapshot::{Layering, Notes, Number, Snapshots};
 use dhow_spec::image::{ImageConfig, Platform};
 use dhow_state::{
     Owner, State, Write, blobs, events,
@@ -248,7 +248,7 @@ impl<'a> Pull<'a> {
             images,
             state,
             plan,
-            works: Works { store: &images.store, origin, progress, stop },
+            works: Works { store: &images.store, origin, progress, bounds: &images.bounds, stop },
             snapshots: Arc::clone(images.snapshots()?),
             owner: Owner::current()?,
             preparing: HashSet::new(),
@@ -265,7 +265,7 @@ impl<'a> Pull<'a> {
         self.works.progress.begin(wanted, &sizes);
         self.begin(wanted)?;
         match self.snapshots.layering() {
-            Layering::Apart { limit } if layers.len() <= limit => self.apart()?,
+            Layering::Apart { limit, .. } if layers.len() <= limit => self.apart()?,
             _ => self.merged()?,
         }
         self.finish(wanted)
@@ -425,6 +425,7 @@ impl<'a> Pull<'a> {
         let jobs = std::sync::Mutex::new(jobs);
         let (results_in, results) = crossbeam_channel::unbounded();
         let (works, layers, drivers) = (&self.works, &self.plan.layers, &self.snapshots);
+        let how = whiteouts(drivers.layering());
         let mut incomplete = Vec::new();
         let mut failed: Option<Error> = None;
         let (preparing, chain, state) = (&mut self.preparing, &mut self.chain, &mut *self.state);
@@ -437,7 +438,13 @@ impl<'a> Pull<'a> {
                         let layer = &layers[job.position];
                         let done = drivers
                             .prepare(Number(job.number), None)
-                            .and_then(|target| works.run(layer, &target, Whiteouts::Overlay));
+                            .and_then(|target| works.run(layer, &target, how))
+                            .and_then(|applied| {
+                                if applied.implied.is_empty() {
+                                    drivers.seal(Number(job.number))?;
+                                }
+                                Ok(applied)
+                            });
                         if done.is_err() {
                             works.stop.store(true, Ordering::Relaxed);
                         }
@@ -481,6 +488,7 @@ impl<'a> Pull<'a> {
         let below: Vec<Number> =
             self.chain.range(..job.position).rev().map(|(_, number)| Number(*number)).collect();
         self.snapshots.inherit(Number(job.number), &applied.implied, &below)?;
+        self.snapshots.seal(Number(job.number))?;
         let layer = &self.plan.layers[job.position];
         let manifest = &self.plan.manifest.digest;
         let key = chain_key(layer);
@@ -543,6 +551,7 @@ impl<'a> Pull<'a> {
         for layer in &layers[known..] {
             size += self.works.run(layer, &target, Whiteouts::Apply)?.size;
         }
+        self.snapshots.seal(Number(job.number))?;
         let layer = &layers[layers.len() - 1];
         let number = commit(self.state, manifest, layer, job, &tree_key(top), size)?;
         if number == job.number {
@@ -600,6 +609,15 @@ fn uppermost(layers: &[Layer]) -> Vec<usize> {
         .collect();
     positions.reverse();
     positions
+}
+
+/// What becomes of whiteouts in the snapshots of a driver.
+fn whiteouts(layering: Layering) -> Whiteouts {
+    match layering {
+        Layering::Apart { notes: Notes::Trusted, .. } => Whiteouts::Overlay,
+        Layering::Apart { notes: Notes::User, .. } => Whiteouts::UserOverlay,
+        Layering::Merged => Whiteouts::Apply,
+    }
 }
 
 fn next_job(jobs: &std::sync::Mutex<Vec<Job>>, stop: &AtomicBool) -> Option<Job> {

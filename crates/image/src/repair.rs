@@ -160,7 +160,7 @@ impl Images {
             }
         }
         for number in images::chain(read, &row.manifest)? {
-            if !self.snapshots()?.files(Number(number)).is_dir() {
+            if !self.snapshots()?.is_there(Number(number)) {
                 lack.snapshots.push(number);
             }
         }

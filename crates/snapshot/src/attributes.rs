@@ -151,7 +151,7 @@ fn names(place: &Place) -> Result<Vec<CString>> {
     Ok(names)
 }
 
-fn every_name(place: &Place) -> Result<Vec<CString>> {
+pub(crate) fn every_name(place: &Place) -> Result<Vec<CString>> {
     let mut buffer: Vec<u8> = Vec::new();
     loop {
         let size = match rustix::fs::llistxattr_query(&place.0) {
@@ -173,7 +173,7 @@ fn every_name(place: &Place) -> Result<Vec<CString>> {
     Ok(names.map(|name| CString::new(name).expect("it was split at NUL bytes")).collect())
 }
 
-fn value(place: &Place, name: &CStr) -> Result<Vec<u8>> {
+pub(crate) fn value(place: &Place, name: &CStr) -> Result<Vec<u8>> {
     let mut buffer = Vec::new();
     loop {
         let size = rustix::fs::lgetxattr_query(&place.0, name)

@@ -10,12 +10,12 @@
 
 use crate::{
     attributes::{self, Place},
-    layer::names,
+    layer::{names, within},
     open_directory,
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, statat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, statat},
     io::Errno,
 };
 use std::{
@@ -24,7 +24,7 @@ use std::{
     fs::File,
     io::Read,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::OwnedFd,
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
@@ -73,7 +73,7 @@ fn listed(changes: Changes) -> Vec<Change> {
 }
 
 /// The changes in an overlay's upper directory above the layers of `chain`, the uppermost first.
-pub(crate) fn of_overlay(upper: &Path, chain: &[PathBuf]) -> Result<Vec<Change>> {
+pub(crate) fn of_overlay(upper: &OwnedFd, chain: &[OwnedFd]) -> Result<Vec<Change>> {
     let mut walk = OverlayWalk { upper, chain, changes: Changes::new(), pending: Vec::new() };
     let layers = (0..chain.len()).collect();
     walk.pending.push(Level { path: Vec::new(), below: Below { layers, is_hidden: false } });
@@ -84,8 +84,8 @@ pub(crate) fn of_overlay(upper: &Path, chain: &[PathBuf]) -> Result<Vec<Change>>
 }
 
 struct OverlayWalk<'a> {
-    upper: &'a Path,
-    chain: &'a [PathBuf],
+    upper: &'a OwnedFd,
+    chain: &'a [OwnedFd],
     changes: Changes,
     pending: Vec<Level>,
 }
@@ -251,6 +251,7 @@ pub(crate) enum Untouched {
 
 /// The changes in a whole tree that began as a copy of another.
 pub(crate) fn of_tree(tree: &Path, base: &Path, untouched: Untouched) -> Result<Vec<Change>> {
+    let (tree, base) = (&open_directory(tree)?, &open_directory(base)?);
     let mut walk = TreeWalk::new(tree, base, untouched);
     walk.root()?;
     while let Some((path, has_base)) = walk.pending.pop() {
@@ -267,6 +268,7 @@ pub(crate) fn of_tree(tree: &Path, base: &Path, untouched: Untouched) -> Result<
 
 /// Everything in a tree that began empty.
 pub(crate) fn of_new_tree(tree: &Path) -> Result<Vec<Change>> {
+    let tree = &open_directory(tree)?;
     let mut walk = TreeWalk::new(tree, tree, Untouched::Unknown);
     walk.pending = vec![(Vec::new(), false)];
     while let Some((path, has_base)) = walk.pending.pop() {
@@ -284,8 +286,8 @@ pub(crate) fn of_nothing(base: &Path) -> Result<Vec<Change>> {
 type Inode = (u64, u64);
 
 struct TreeWalk<'a> {
-    tree: &'a Path,
-    base: &'a Path,
+    tree: &'a OwnedFd,
+    base: &'a OwnedFd,
     untouched: Untouched,
     changes: Changes,
     pending: Vec<(Vec<u8>, bool)>,
@@ -294,7 +296,7 @@ struct TreeWalk<'a> {
 }
 
 impl<'a> TreeWalk<'a> {
-    fn new(tree: &'a Path, base: &'a Path, untouched: Untouched) -> Self {
+    fn new(tree: &'a OwnedFd, base: &'a OwnedFd, untouched: Untouched) -> Self {
         Self {
             tree,
             base,
@@ -307,13 +309,12 @@ impl<'a> TreeWalk<'a> {
     }
 
     fn root(&mut self) -> Result<()> {
-        let (tree, base) = (open_directory(self.tree)?, open_directory(self.base)?);
         let (new, old) = (
-            fstat(&tree).doing(|| "look at the root")?,
-            fstat(&base).doing(|| "look at the root")?,
+            fstat(self.tree).doing(|| "look at the root")?,
+            fstat(self.base).doing(|| "look at the root")?,
         );
         if !looks_same(&new, &old)
-            || !attributes::same_xattrs(&Place::of(&tree), &Place::of(&base))?
+            || !attributes::same_xattrs(&Place::of(self.tree), &Place::of(self.base))?
         {
             self.changes.insert(Vec::new(), ChangeKind::Modified);
         }
@@ -451,15 +452,8 @@ fn is_whiteout(stat: &Stat) -> bool {
 }
 
 /// Opens a directory of a tree, by which no link leads out of it.
-fn beneath(root: &Path, path: &[u8]) -> Result<OwnedFd> {
-    let root = open_directory(root)?;
-    if path.is_empty() {
-        return Ok(root);
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root.as_fd(), path, flags, Mode::empty(), resolve)
-        .doing(|| format!("open {}", shown(path)))
+fn beneath(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd> {
+    within(root, Path::new(OsStr::from_bytes(path))).doing(|| format!("open {}", shown(path)))
 }
 
 fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {

@@ -6,6 +6,8 @@ use dhow_testkit::{
     Tree,
     disk::{Disk, Format},
     need, needs_root,
+    tarball::Tarball,
+    user_namespace,
 };
 use rustix::fs::{AtFlags, CWD, FileType, XattrFlags};
 use std::os::unix::{
@@ -21,7 +23,9 @@ fn furnish(root: &Path) {
     symlink("/nowhere", root.join("a/symlink")).unwrap();
     let mode = Mode::from_raw_mode(0o640);
     rustix::fs::mknodat(CWD, root.join("fifo"), FileType::Fifo, mode, 0).unwrap();
-    rustix::fs::mknodat(CWD, root.join("null"), FileType::CharacterDevice, mode, 0x103).unwrap();
+    // An ordinary user may make no device.
+    let kind = if user_namespace::is_inside() { FileType::Fifo } else { FileType::CharacterDevice };
+    rustix::fs::mknodat(CWD, root.join("null"), kind, mode, 0x103).unwrap();
     let sparse = fs::OpenOptions::new().create_new(true).write(true).open(root.join("sparse"));
     let sparse = sparse.unwrap();
     std::os::unix::fs::FileExt::write_all_at(&sparse, b"end", 64 << 20).unwrap();
@@ -59,7 +63,7 @@ fn source(mount: &Mount) -> &Path {
     match mount {
         Mount::Bind { source, .. } => source,
         Mount::Overlay { upper: Some(upper), .. } => &upper.upper,
-        Mount::Overlay { lower, upper: None } => &lower[0],
+        Mount::Overlay { lower, .. } => &lower[0],
     }
 }
 
@@ -76,6 +80,31 @@ enum Home {
 impl Home {
     fn usual() -> Option<Self> {
         Some(Self::Usual(tempfile::tempdir().unwrap()))
+    }
+
+    /// As usual, inside a user namespace: outside the test only runs itself once more, there.
+    fn of_user() -> Option<Self> {
+        if user_namespace::is_inside() {
+            return Self::usual();
+        }
+        if need::root() {
+            user_namespace::run_again().unwrap();
+        } else {
+            need::skip("root");
+        }
+        None
+    }
+
+    /// As usual, where the kernel mounts a file as EROFS.
+    fn with_erofs() -> Option<Self> {
+        let home = Self::usual()?;
+        match choose(&home.path().join("tried"), &home.path().join("driver"), Some(Driver::Erofs)) {
+            Ok(_) => Some(home),
+            Err(error) => {
+                need::skip(&error.one_line());
+                None
+            }
+        }
     }
 
     /// A file system of its own; nothing, aloud, where this machine cannot make one.
@@ -159,12 +188,66 @@ fn furnish_more(root: &Path) {
     }
 }
 
-/// Does something in the directory that a container would have as its root.
-fn in_mount<T>(mount: &Mount, work: impl FnOnce(&Path) -> T) -> Option<T> {
-    match mount {
-        Mount::Bind { source, .. } => Some(work(source)),
-        Mount::Overlay { .. } => in_union(mount, work),
+/// Three layers that hide each other's files in every way.
+fn speaking_layers() -> [Vec<u8>; 3] {
+    let mut low = Tarball::in_memory();
+    low.directory("./").unwrap().directory("kept").unwrap().directory("opaque").unwrap();
+    low.directory("gone").unwrap().directory("again").unwrap();
+    for path in ["kept/file", "kept/other", "opaque/hidden", "gone/file", "again/old", "plain"] {
+        low.file(path, path.as_bytes()).unwrap();
     }
+    let mut middle = Tarball::in_memory();
+    middle.directory("./").unwrap().directory("opaque").unwrap();
+    middle.file("opaque/.wh..wh..opq", b"").unwrap().file("opaque/new", b"new").unwrap();
+    middle.file(".wh.gone", b"").unwrap().file(".wh.again", b"").unwrap();
+    middle.directory("kept").unwrap().file("kept/.wh.other", b"").unwrap();
+    middle.file("large", &[7; 200_000]).unwrap();
+    let mut high = Tarball::in_memory();
+    high.directory("./").unwrap().directory("again").unwrap();
+    high.file("again/new", b"new").unwrap().file("plain", b"changed").unwrap();
+    high.symlink("link", "kept/file").unwrap().hard_link("twin", "plain").unwrap();
+    [low, middle, high].map(|layer| layer.finish().unwrap())
+}
+
+fn apply(mut layer: &[u8], to: &Path, how: Whiteouts) {
+    let target = open_directory(to).unwrap();
+    Unpack::new(target.as_fd(), how, Limits::default()).apply(&mut layer).unwrap();
+}
+
+/// The layers as the driver wants them, the uppermost first.
+fn chain_of(snapshots: &dyn Snapshots, layers: &[Vec<u8>]) -> Vec<Number> {
+    let how = match snapshots.layering() {
+        Layering::Merged => {
+            let files = snapshots.prepare(Number(1), None).unwrap();
+            layers.iter().for_each(|layer| apply(layer, &files, Whiteouts::Apply));
+            snapshots.seal(Number(1)).unwrap();
+            return vec![Number(1)];
+        }
+        Layering::Apart { notes: Notes::Trusted, .. } => Whiteouts::Overlay,
+        Layering::Apart { notes: Notes::User, .. } => Whiteouts::UserOverlay,
+    };
+    let mut chain = Vec::new();
+    for (number, layer) in (1..).map(Number).zip(layers) {
+        apply(layer, &snapshots.prepare(number, None).unwrap(), how);
+        snapshots.seal(number).unwrap();
+        chain.insert(0, number);
+    }
+    chain
+}
+
+/// Does something in the directory that a container would have as its root: a mount that nobody but
+/// this test sees.
+fn in_mount<T>(mount: &Mount, work: impl FnOnce(&Path) -> T) -> Option<T> {
+    let mounted = match dhow_sys::union::open(mount) {
+        Ok(mounted) => mounted,
+        Err(error) if error.step.contains(".erofs") => panic!("{error}"),
+        Err(error) => {
+            dhow_testkit::need::skip(&format!("a file system below overlayfs ({error})"));
+            return None;
+        }
+    };
+    let path = format!("/proc/self/fd/{}/.", std::os::fd::AsRawFd::as_raw_fd(&mounted));
+    Some(work(Path::new(&path)))
 }
 
 fn letters(changes: &[Change]) -> Vec<String> {
@@ -190,14 +273,16 @@ macro_rules! snapshot_contract {
                 let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
                 furnish_more(&base);
+                snapshots.seal(Number(1)).unwrap();
                 let chain = [Number(1)];
                 let mount = snapshots.activate(Number(2), &chain).unwrap();
 
                 let untouched = snapshots.changes(Number(2), &chain).unwrap();
-                let after = in_mount(&mount, |root| {
-                    disturb(root);
-                    Tree::read(root).unwrap()
-                });
+                let disturbed = in_mount(&mount, disturb);
+                // As the next start sees it: to an ordinary user, overlayfs tells links apart as
+                // long as it remembers where they came from.
+                let after =
+                    disturbed.and_then(|()| in_mount(&mount, |root| Tree::read(root).unwrap()));
                 let Some(after) = after else { return };
                 let changes = snapshots.changes(Number(2), &chain).unwrap();
 
@@ -329,10 +414,12 @@ macro_rules! snapshot_contract {
                 let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
                 furnish(&base);
+                let before = Tree::read(&base).unwrap();
+                snapshots.seal(Number(1)).unwrap();
 
                 let copy = snapshots.prepare(Number(2), Some(Number(1))).unwrap();
 
-                Tree::read(&copy).unwrap().assert_same(&Tree::read(&base).unwrap());
+                Tree::read(&copy).unwrap().assert_same(&before);
                 let sparse = fs::metadata(copy.join("sparse")).unwrap();
                 assert!(sparse.blocks() * 512 < 1 << 20, "the hole was filled");
             }
@@ -356,12 +443,13 @@ macro_rules! snapshot_contract {
                 let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
                 furnish(&base);
+                let before = dhow_testkit::tree::Entry::read(&base).unwrap();
+                snapshots.seal(Number(1)).unwrap();
 
                 let mount = snapshots.activate(Number(2), &[Number(1)]).unwrap();
 
-                let mut root = dhow_testkit::tree::Entry::read(source(&mount)).unwrap();
-                root.xattrs.retain(|name, _| !name.starts_with(b"trusted.overlay."));
-                assert_eq!(root, dhow_testkit::tree::Entry::read(&base).unwrap());
+                let root = dhow_testkit::tree::Entry::read(source(&mount)).unwrap();
+                assert_eq!(root, before);
                 assert_eq!(snapshots.active(Number(2), &[Number(1)]).unwrap(), mount);
             }
 
@@ -376,13 +464,43 @@ macro_rules! snapshot_contract {
             }
 
             #[test]
-            fn a_view_of_one_snapshot_is_read_only() {
+            fn a_view_shows_everything_and_is_read_only() {
+                needs_root!();
                 let Some((_home, snapshots)) = new() else { return };
                 let base = snapshots.prepare(Number(1), None).unwrap();
+                furnish(&base);
+                let before = Tree::read(&base).unwrap();
+                snapshots.seal(Number(1)).unwrap();
 
                 let view = snapshots.view(&[Number(1)]).unwrap();
 
-                assert_eq!(view, Mount::Bind { source: base, read_only: true });
+                let seen = in_mount(&view, |root| {
+                    let error = fs::write(root.join("new"), b"").unwrap_err();
+                    assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+                    Tree::read(root).unwrap()
+                });
+                if let Some(seen) = seen {
+                    seen.assert_same(&before);
+                }
+            }
+
+            #[test]
+            fn a_chain_shows_what_its_layers_say() {
+                needs_root!();
+                let Some((_home, snapshots)) = new() else { return };
+                let expected = tempfile::tempdir().unwrap();
+                let layers = speaking_layers();
+
+                let chain = chain_of(snapshots.as_ref(), &layers);
+
+                for layer in &layers {
+                    apply(layer, expected.path(), Whiteouts::Apply);
+                }
+                let mount = snapshots.activate(Number(9), &chain).unwrap();
+                let shown = in_mount(&mount, |root| Tree::read(root).unwrap());
+                if let Some(shown) = shown {
+                    shown.assert_same(&Tree::read(expected.path()).unwrap());
+                }
             }
 
             #[test]
@@ -390,6 +508,7 @@ macro_rules! snapshot_contract {
                 needs_root!();
                 let Some((_home, snapshots)) = new() else { return };
                 furnish(&snapshots.prepare(Number(1), None).unwrap());
+                snapshots.seal(Number(1)).unwrap();
                 snapshots.activate(Number(2), &[Number(1)]).unwrap();
 
                 for number in [Number(2), Number(1), Number(1), Number(3)] {
@@ -433,6 +552,9 @@ macro_rules! snapshot_contract {
 }
 
 snapshot_contract!(overlay, Home::usual(), Overlay::new);
+snapshot_contract!(overlay_of_user, Home::of_user(), Overlay::of_user);
+snapshot_contract!(erofs, Home::with_erofs(), Overlay::of_images);
+snapshot_contract!(erofs_on_xfs, Home::formatted(Format::Xfs), Overlay::of_images);
 snapshot_contract!(plain, Home::usual(), Plain::new);
 snapshot_contract!(plain_on_btrfs, Home::formatted(Format::Btrfs), Plain::new);
 snapshot_contract!(plain_on_xfs, Home::formatted(Format::Xfs), Plain::new);
@@ -503,21 +625,6 @@ fn plain_snapshots_may_be_thousands() {
     assert_eq!(list(snapshots.root()).unwrap().len(), 1000);
 }
 
-/// Mounts a union where only this test sees it and reads a directory of it.
-fn in_union<T>(mount: &Mount, look: impl FnOnce(&Path) -> T) -> Option<T> {
-    let Mount::Overlay { lower, upper: Some(upper) } = mount else { panic!("{mount:?}") };
-    let [lower] = &lower[..] else { panic!("more than one layer") };
-    let union = match probe::mount(lower, &upper.upper, &upper.work) {
-        Ok(union) => union,
-        Err(errno) => {
-            dhow_testkit::need::skip(&format!("a file system below overlayfs ({errno})"));
-            return None;
-        }
-    };
-    let path = format!("/proc/self/fd/{}/.", std::os::fd::AsRawFd::as_raw_fd(&union));
-    Some(look(Path::new(&path)))
-}
-
 #[test]
 fn the_root_of_a_union_has_the_attributes_of_the_image() {
     needs_root!();
@@ -527,7 +634,7 @@ fn the_root_of_a_union_has_the_attributes_of_the_image() {
     furnish(&base);
     let mount = snapshots.activate(Number(2), &[Number(1)]).unwrap();
 
-    let union = in_union(&mount, |root| Tree::read(root).unwrap());
+    let union = in_mount(&mount, |root| Tree::read(root).unwrap());
 
     if let Some(union) = union {
         union.assert_same(&Tree::read(&base).unwrap());
@@ -543,7 +650,7 @@ fn overlay_chains_are_the_uppermost_first_and_unite_in_a_view() {
     let view = snapshots.view(&chain).unwrap();
 
     let lower = chain.map(|number| snapshots.files(number)).to_vec();
-    assert_eq!(view, Mount::Overlay { lower, upper: None });
+    assert_eq!(view, Mount::Overlay { lower, upper: None, userxattr: false });
 }
 
 #[test]

@@ -18,18 +18,19 @@ use std::{
     collections::HashMap,
     ffi::{CStr, CString, OsStr},
     fs::File,
-    io::{self, Read, Write},
+    io,
+    ops::Range,
     os::{
-        fd::{AsFd, OwnedFd},
-        unix::ffi::OsStrExt,
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::{ffi::OsStrExt, fs::FileExt},
     },
     path::{Path, PathBuf},
 };
 
 /// Fills the empty directory `to` with a copy of what is in `from`.
-pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: OwnedFd, to: &Path) -> Result<()> {
     let mut copy = Copy {
-        from: open_directory(from)?,
+        from,
         to: open_directory(to)?,
         pending: vec![PathBuf::new()],
         done: Vec::new(),
@@ -151,16 +152,22 @@ fn regions(source: &OwnedFd, target: &OwnedFd, size: u64) -> io::Result<()> {
             Err(Errno::INVAL) => size,
             Err(errno) => return Err(errno.into()),
         };
-        region(source, target, start, end)?;
+        range(source, target.as_fd(), start..end, start)?;
         offset = end;
     }
     Ok(())
 }
 
-fn region(source: &OwnedFd, target: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
-    let (mut read_at, mut write_at) = (start, start);
-    while read_at < end {
-        let length = usize::try_from(end - read_at).unwrap_or(usize::MAX).min(1 << 30);
+/// Copies a part of a file to a place in another, by the kernel where it can.
+pub(crate) fn range(
+    source: &OwnedFd,
+    target: BorrowedFd<'_>,
+    part: Range<u64>,
+    to: u64,
+) -> io::Result<()> {
+    let (mut read_at, mut write_at) = (part.start, to);
+    while read_at < part.end {
+        let length = usize::try_from(part.end - read_at).unwrap_or(usize::MAX).min(1 << 30);
         match rustix::fs::copy_file_range(
             source,
             Some(&mut read_at),
@@ -172,7 +179,7 @@ fn region(source: &OwnedFd, target: &OwnedFd, start: u64, end: u64) -> io::Resul
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                return through_memory(source, target, read_at, end);
+                return through_memory(source, target, read_at..part.end, write_at);
             }
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -181,14 +188,27 @@ fn region(source: &OwnedFd, target: &OwnedFd, start: u64, end: u64) -> io::Resul
     Ok(())
 }
 
-fn through_memory(source: &OwnedFd, target: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
-    rustix::fs::seek(source, SeekFrom::Start(start))?;
-    rustix::fs::seek(target, SeekFrom::Start(start))?;
-    let mut source = File::from(source.try_clone()?).take(end - start);
-    let mut target = File::from(target.try_clone()?);
-    let copied = io::copy(&mut source, &mut target)?;
-    target.flush()?;
-    if copied == end - start { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+fn through_memory(
+    source: &OwnedFd,
+    target: BorrowedFd<'_>,
+    part: Range<u64>,
+    to: u64,
+) -> io::Result<()> {
+    let (source, target) =
+        (File::from(source.try_clone()?), File::from(target.try_clone_to_owned()?));
+    let mut buffer = vec![0; 256 << 10];
+    let mut done = 0;
+    while part.start + done < part.end {
+        let left = usize::try_from(part.end - part.start - done).unwrap_or(usize::MAX);
+        let most = left.min(buffer.len());
+        let count = source.read_at(&mut buffer[..most], part.start + done)?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        target.write_all_at(&buffer[..count], to + done)?;
+        done += count as u64;
+    }
+    Ok(())
 }
 
 fn within(directory: impl AsFd, path: &Path) -> Result<OwnedFd> {

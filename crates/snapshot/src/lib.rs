@@ -6,14 +6,15 @@
 //!   driver            which driver this root uses, found out once
 //!   <number>/fs       the files
 //!   <number>/work     overlayfs' scratch, beside a container's files
+//!   <number>/layer.erofs  erofs: what `fs` has become when it was whole
 //!   <number>/since    plain: made when a copy was whole; what changed later, its time tells
 //! ```
 //!
 //! # Life of a snapshot
 //!
 //! ```text
-//!  prepare ──▶ preparing ── the caller unpacks ──▶ committed ─┐ in a chain below
-//!  activate ─▶ active ◀───────────────────────────────────────┘
+//!  prepare ──▶ preparing ── the caller unpacks, seal ──▶ committed ─┐ in a chain below
+//!  activate ─▶ active ◀─────────────────────────────────────────────┘
 //!                └──── remove ────▶ gone ◀──── remove ──── committed, preparing
 //! ```
 //!
@@ -26,6 +27,7 @@ mod attributes;
 mod btrfs;
 mod changes;
 mod copy;
+mod erofs_image;
 mod layer;
 mod overlay;
 mod plain;
@@ -69,6 +71,10 @@ impl fmt::Display for Number {
 pub enum Driver {
     /// Overlayfs unites the layers.
     Overlay,
+    /// The same for an ordinary user, who is root in a user namespace.
+    UserOverlay,
+    /// Overlayfs unites the layers, and each is one file, an EROFS.
+    Erofs,
     /// Every snapshot is a whole tree, copied from its parent.
     Plain,
     /// Every snapshot is a subvolume of btrfs, which shares what is the same with its parent.
@@ -76,18 +82,29 @@ pub enum Driver {
 }
 
 impl Driver {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Overlay, Self::UserOverlay, Self::Erofs, Self::Plain, Self::Btrfs];
+
     /// The word in rows and in the `driver` file.
     pub fn word(self) -> &'static str {
         match self {
             Self::Overlay => "overlay",
+            Self::UserOverlay => "overlay-userxattr",
+            Self::Erofs => "erofs",
             Self::Plain => "plain",
             Self::Btrfs => "btrfs",
         }
     }
 
+    /// Is it what is meant by `wanted`? Which form of overlay there is, the kernel says.
+    fn serves_as(self, wanted: Self) -> bool {
+        self == wanted || (self == Self::UserOverlay && wanted == Self::Overlay)
+    }
+
     /// The driver of this word.
     pub fn from_word(word: &str) -> Result<Self> {
-        [Self::Overlay, Self::Plain, Self::Btrfs]
+        Self::ALL
             .into_iter()
             .find(|driver| driver.word() == word)
             .ok_or_else(|| Error::new(Kind::Corrupt, format!("unknown snapshot driver {word:?}")))
@@ -108,9 +125,20 @@ pub enum Layering {
     Apart {
         /// The longest chain.
         limit: usize,
+        /// Where overlayfs looks for its notes.
+        notes: Notes,
     },
     /// All layers applied to one snapshot, one after the other.
     Merged,
+}
+
+/// The attributes in which overlayfs notes that a directory hides what is below it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Notes {
+    /// `trusted.overlay.…`, which only root can write.
+    Trusted,
+    /// `user.overlay.…`, for ordinary users.
+    User,
 }
 
 /// What a driver does. A *chain* is the committed snapshots of an image, the uppermost first.
@@ -153,8 +181,10 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
                 let untouched = match self.driver() {
                     // All layers lie on one file system, whose inodes a union shows by their numbers.
                     Driver::Overlay => Untouched::SameInode,
-                    // Two trees number their inodes each for itself.
-                    Driver::Plain | Driver::Btrfs => Untouched::Unknown,
+                    // Two trees, or two images, number their inodes each for itself.
+                    Driver::UserOverlay | Driver::Erofs | Driver::Plain | Driver::Btrfs => {
+                        Untouched::Unknown
+                    }
                 };
                 changes::of_tree(tree.path(), base.path(), untouched)
             }
@@ -165,10 +195,21 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
         let files = self.make(number)?;
         if let Some(base) = base {
-            copy::copy(&self.files(base), &files)
+            copy::copy(open_directory(&self.files(base))?, &files)
                 .doing(|| format!("copy snapshot {base} to {number}"))?;
         }
         Ok(files)
+    }
+
+    /// Ends the making of a snapshot: nothing is unpacked into it any more, and from now on it may
+    /// be in a chain. To be called once, before it is committed.
+    fn seal(&self, _number: Number) -> Result<()> {
+        Ok(())
+    }
+
+    /// Are its files there?
+    fn is_there(&self, number: Number) -> bool {
+        self.files(number).is_dir()
     }
 
     /// Removes a snapshot with all its files; one that is not there is fine.
@@ -177,14 +218,12 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     }
 
     /// Gives the directories at `paths` in `number`, which its layer did not list, the attributes
-    /// that they have in the chain below it.
-    fn inherit(&self, number: Number, paths: &[PathBuf], below: &[Number]) -> Result<()> {
-        let chain: Vec<PathBuf> = below.iter().map(|number| self.files(*number)).collect();
-        overlay::inherit(&self.files(number), paths, &chain)
-            .doing(|| format!("complete snapshot {number}"))
+    /// that they have in the chain below it. Where layers are merged, they have them already.
+    fn inherit(&self, _number: Number, _paths: &[PathBuf], _below: &[Number]) -> Result<()> {
+        Ok(())
     }
 
-    /// The files of a snapshot.
+    /// The files of a snapshot that is being made or is active.
     fn files(&self, number: Number) -> PathBuf {
         self.directory(number).join("fs")
     }
@@ -221,7 +260,7 @@ pub fn open(root: &Path, wanted: Option<Driver>) -> Result<Box<dyn Snapshots>> {
     };
     let driver = match (known, wanted) {
         (Some(known), None) => known,
-        (Some(known), Some(wanted)) if known == wanted => known,
+        (Some(known), Some(wanted)) if known.serves_as(wanted) => known,
         (Some(known), Some(wanted)) if !list(root)?.is_empty() => {
             let what = format!("use the storage driver {wanted}: what is here is in {known}");
             return Err(Error::new(Kind::Conflict, what)
@@ -236,6 +275,8 @@ pub fn open(root: &Path, wanted: Option<Driver>) -> Result<Box<dyn Snapshots>> {
 pub fn with_driver(driver: Driver, root: &Path) -> Box<dyn Snapshots> {
     match driver {
         Driver::Overlay => Box::new(Overlay::new(root)),
+        Driver::UserOverlay => Box::new(Overlay::of_user(root)),
+        Driver::Erofs => Box::new(Overlay::of_images(root)),
         Driver::Plain => Box::new(Plain::new(root)),
         Driver::Btrfs => Box::new(Btrfs::new(root)),
     }
@@ -245,22 +286,40 @@ fn choose(root: &Path, path: &Path, wanted: Option<Driver>) -> Result<Driver> {
     file::make_directories(root, 0o700)?;
     spread::spread(open_directory(root)?.as_fd());
     let driver = match wanted {
-        Some(Driver::Overlay) if !overlay_works(root)? => {
-            let what = format!("use the storage driver overlay on {}", root.display());
-            return Err(Error::new(Kind::Unsupported, what)
-                .hint("the kernel refuses unions there; plain works everywhere"));
+        None => match union_of_this_user(root)? {
+            Some(driver) => driver,
+            None => Driver::Plain,
+        },
+        Some(Driver::Overlay | Driver::UserOverlay) => {
+            union_of_this_user(root)?.ok_or_else(|| {
+                let what = format!("use the storage driver overlay on {}", root.display());
+                Error::new(Kind::Unsupported, what)
+                    .hint("the kernel refuses unions there; plain works everywhere")
+            })?
+        }
+        Some(Driver::Erofs) => {
+            overlay::check_images(root)?;
+            Driver::Erofs
         }
         Some(Driver::Btrfs) => {
             btrfs::check(root)?;
             Driver::Btrfs
         }
-        Some(wanted) => wanted,
-        None if overlay_works(root)? => Driver::Overlay,
-        None => Driver::Plain,
+        Some(Driver::Plain) => Driver::Plain,
     };
     let text = format!("{}\n", driver.word());
     file::write_atomically(path, text.as_bytes(), 0o600, Durability::Cached)?;
     Ok(driver)
+}
+
+/// The form of overlayfs that this process can mount, root's before an ordinary user's.
+fn union_of_this_user(root: &Path) -> Result<Option<Driver>> {
+    for driver in [Driver::Overlay, Driver::UserOverlay] {
+        if probe::works(root, driver)? {
+            return Ok(Some(driver));
+        }
+    }
+    Ok(None)
 }
 
 /// A directory below a snapshots root, as [`list`] finds them.

@@ -1,64 +1,68 @@
-//! Does overlayfs work on this file system, for this process?
+//! Does overlayfs work on this file system, for this process, in this form?
 //!
 //! The only sure way to know is to try: a small union with a whiteout, an opaque directory and a
 //! file above, mounted detached, so that no other process ever sees it and nothing is left to
 //! unmount.
 
-use crate::remove;
+use crate::{Driver, Number, Snapshots, remove, with_driver};
 use dhow_base::{Doing, Result, file, id::random_hex};
-use rustix::{
-    fs::{FileType, Mode, OFlags, XattrFlags},
-    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags},
-};
-use std::{
-    fs,
-    os::fd::{AsFd, OwnedFd},
-    path::Path,
-};
+use dhow_spec::Mount;
+use dhow_sys::union;
+use rustix::fs::{FileType, Mode, OFlags, XattrFlags};
+use std::{fs, io, path::Path};
 
-/// Tries a union in a temporary directory below `root`, which must exist.
+/// Tries a union of root's in a temporary directory below `root`, which must exist.
+pub fn overlay_works(root: &Path) -> Result<bool> {
+    works(root, Driver::Overlay)
+}
+
+/// Tries the union of a driver.
 ///
 /// An error means that not even the directories could be made; a kernel or file system that
 /// refuses the mount is an answer, not an error.
-pub fn overlay_works(root: &Path) -> Result<bool> {
+pub(crate) fn works(root: &Path, driver: Driver) -> Result<bool> {
     let directory = root.join(format!(".probe-{}", random_hex(6)?));
     file::make_directories(&directory, 0o700)?;
-    let answer = attempt(&directory).is_ok_and(|works| works);
+    let answer = attempt(with_driver(driver, &directory).as_ref()).is_ok_and(|works| works);
     remove::remove(&directory).doing(|| format!("remove {}", directory.display()))?;
     Ok(answer)
 }
 
-fn attempt(directory: &Path) -> std::io::Result<bool> {
-    let (lower, upper, work) =
-        (directory.join("lower"), directory.join("upper"), directory.join("work"));
-    for path in [&lower.join("opaque"), &upper.join("opaque"), &work] {
-        fs::create_dir_all(path)?;
-    }
-    for name in ["hidden", "opaque/hidden", "seen"] {
-        fs::write(lower.join(name), b"")?;
-    }
-    let whiteout = upper.join("hidden");
-    rustix::fs::mknodat(rustix::fs::CWD, &whiteout, FileType::CharacterDevice, Mode::empty(), 0)?;
-    let opaque = upper.join("opaque");
-    rustix::fs::setxattr(&opaque, "trusted.overlay.opaque", b"y", XattrFlags::empty())?;
-    let union = mount(&lower, &upper, &work)?;
+fn attempt(snapshots: &dyn Snapshots) -> Result<bool> {
+    let (low, high, own) = (Number(1), Number(2), Number(3));
+    let below = snapshots.prepare(low, None)?;
+    let above = snapshots.prepare(high, None)?;
+    furnish(&below, &above, snapshots.driver()).doing(|| "make two layers")?;
+    snapshots.seal(low)?;
+    snapshots.seal(high)?;
+    let mount = snapshots.activate(own, &[high, low])?;
+    let Mount::Overlay { upper: Some(upper), .. } = &mount else { return Ok(false) };
+    let union = union::open(&mount).map_err(io::Error::from).doing(|| "unite them")?;
     let sees = |name: &str| rustix::fs::statat(&union, name, rustix::fs::AtFlags::empty()).is_ok();
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-    let written = rustix::fs::openat(&union, "new", flags, Mode::from_raw_mode(0o600))?;
+    let written = rustix::fs::openat(&union, "new", flags, Mode::from_raw_mode(0o600))
+        .doing(|| "write above them")?;
     drop(written);
     Ok(sees("seen")
         && !sees("hidden")
         && sees("opaque")
         && !sees("opaque/hidden")
-        && upper.join("new").exists())
+        && upper.upper.join("new").exists())
 }
 
-/// A union that is mounted nowhere; it goes with its fd.
-pub(crate) fn mount(lower: &Path, upper: &Path, work: &Path) -> rustix::io::Result<OwnedFd> {
-    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (key, path) in [("lowerdir", lower), ("upperdir", upper), ("workdir", work)] {
-        rustix::mount::fsconfig_set_string(context.as_fd(), key, path)?;
+fn furnish(below: &Path, above: &Path, driver: Driver) -> io::Result<()> {
+    for path in [below.join("opaque"), above.join("opaque")] {
+        fs::create_dir(path)?;
     }
-    rustix::mount::fsconfig_create(context.as_fd())?;
-    rustix::mount::fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+    for name in ["hidden", "opaque/hidden", "seen"] {
+        fs::write(below.join(name), b"")?;
+    }
+    let whiteout = above.join("hidden");
+    rustix::fs::mknodat(rustix::fs::CWD, &whiteout, FileType::CharacterDevice, Mode::empty(), 0)?;
+    let note = match driver {
+        Driver::UserOverlay => "user.overlay.opaque",
+        _ => "trusted.overlay.opaque",
+    };
+    rustix::fs::setxattr(above.join("opaque"), note, b"y", XattrFlags::empty())?;
+    Ok(())
 }

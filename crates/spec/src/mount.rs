@@ -12,10 +12,14 @@ use std::path::PathBuf;
 pub enum Mount {
     /// Layers united by overlayfs.
     Overlay {
-        /// Read-only layers, the uppermost first.
+        /// Read-only layers, the uppermost first: directories, and files whose names end with
+        /// `.erofs`, which hold a file system of that kind.
         lower: Vec<PathBuf>,
         /// The writable layer and its work directory; without it the union is read-only.
         upper: Option<OverlayUpper>,
+        /// Whether its notes are in attributes that ordinary users can write. Linux 5.11.
+        #[serde(default)]
+        userxattr: bool,
     },
     /// A directory used as it is.
     Bind {

@@ -14,8 +14,8 @@ use rustix::{
     fs::{CWD, Mode, OFlags},
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
-        fsconfig_set_string, fsmount, fsopen,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd,
+        fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
     },
 };
 use std::{
@@ -60,7 +60,9 @@ fn failed<E: Into<io::Error>>(step: impl FnOnce() -> String) -> impl FnOnce(E) -
 /// Mounts without attaching.
 pub fn open(mount: &Mount) -> Result<OwnedFd, Failure> {
     match mount {
-        Mount::Overlay { lower, upper } => overlay(lower, upper.as_ref()),
+        Mount::Overlay { lower, upper, userxattr } => {
+            overlay(&Layers { lower, upper: upper.as_ref(), userxattr: *userxattr })
+        }
         Mount::Bind { source, read_only: false } => bind(source, Propagation::Private),
         Mount::Bind { source, read_only: true } => bind_read_only(source),
     }
@@ -84,47 +86,83 @@ fn bind_read_only(source: &Path) -> Result<OwnedFd, Failure> {
     Ok(root)
 }
 
-fn overlay(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, Failure> {
+/// What is to be united.
+#[derive(Clone, Copy)]
+struct Layers<'l> {
+    lower: &'l [PathBuf],
+    upper: Option<&'l OverlayUpper>,
+    userxattr: bool,
+}
+
+fn overlay(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
     // A union of one read-only layer is that layer; the kernel refuses it as an overlay.
-    if let ([only], None) = (lower, upper) {
-        return bind_read_only(only);
+    if let ([only], None) = (layers.lower, layers.upper) {
+        return if is_image(only) { erofs(only) } else { bind_read_only(only) };
     }
-    match overlay_of_many(lower, upper) {
+    match overlay_of_many(layers) {
         // An older kernel takes every word without a comma and refuses the whole, without a reason.
         Err(Failure { step, source })
             if step == SILENT && source.raw_os_error() == Some(Errno::INVAL.raw_os_error()) =>
         {
-            overlay_by_numbers(lower, upper)
+            overlay_by_numbers(layers)
         }
         result => result,
     }
 }
 
+/// Is it a file that holds a file system? Its name tells, so that a start needs not ask the disk.
+fn is_image(layer: &Path) -> bool {
+    layer.extension().is_some_and(|extension| extension == "erofs")
+}
+
+/// Mounts an EROFS that lies in a file (Linux 6.12).
+pub fn erofs(image: &Path) -> Result<OwnedFd, Failure> {
+    let step = || format!("mount the layer {}", image.display());
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(failed(|| "open the EROFS filesystem".to_owned()))?;
+    fsconfig_set_string(context.as_fd(), "source", image).map_err(failed(step))?;
+    fsconfig_create(context.as_fd()).map_err(failed(|| explained(context.as_fd(), step())))?;
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
+        .map_err(failed(step))
+}
+
 /// What is said of a mount for whose failure the kernel had no words.
 const SILENT: &str = "mount the overlay";
 
-/// One layer a call (Linux 6.5).
-fn overlay_of_many(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, Failure> {
-    let context = open_context()?;
-    for layer in lower {
+/// One layer a call (Linux 6.5); one that is mounted nowhere by its fd (Linux 6.13).
+fn overlay_of_many(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
+    let context = open_context(layers)?;
+    // A mount that is attached nowhere goes with its fd, and the union takes it when it is made.
+    let mut images = Vec::new();
+    for layer in layers.lower {
+        let step = || format!("use {} as a layer", layer.display());
+        if is_image(layer) {
+            let image = erofs(layer)?;
+            fsconfig_set_fd(context.as_fd(), "lowerdir+", &image).map_err(failed(step))?;
+            images.push(image);
+            continue;
+        }
         fsconfig_set_string(context.as_fd(), "lowerdir+", layer).map_err(|errno| match errno {
             Errno::INVAL => failed(|| SILENT.to_owned())(errno),
-            _ => failed(|| format!("use {} as a layer", layer.display()))(errno),
+            _ => failed(step)(errno),
         })?;
     }
-    if let Some(upper) = upper {
+    if let Some(upper) = layers.upper {
         set_upper(context.as_fd(), upper, [&upper.upper, &upper.work])?;
     }
-    mount(context.as_fd())
+    let mounted = mount(context.as_fd());
+    drop(images);
+    mounted
 }
 
 /// All layers in one string, by fds: the names `3:4:5` are looked up in a directory of them.
-fn overlay_by_numbers(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result<OwnedFd, Failure> {
-    let layers = lower.iter().map(|layer| open_layer(layer)).collect::<Result<Vec<_>, _>>()?;
+fn overlay_by_numbers(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
+    let Layers { lower, upper, .. } = layers;
+    let opened = lower.iter().map(|layer| open_layer(layer)).collect::<Result<Vec<_>, _>>()?;
     let written = upper.map(|upper| [&upper.upper, &upper.work].map(|layer| open_layer(layer)));
     let number = |layer: &OwnedFd| PathBuf::from(layer.as_raw_fd().to_string());
-    let numbers: Vec<String> = layers.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
-    let context = open_context()?;
+    let numbers: Vec<String> = opened.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
+    let context = open_context(layers)?;
     fsconfig_set_string(context.as_fd(), "lowerdir", numbers.join(":")).map_err(failed(|| {
         format!("use {} layers: before Linux 6.5 there is room for some 64", lower.len())
     }))?;
@@ -134,17 +172,22 @@ fn overlay_by_numbers(lower: &[PathBuf], upper: Option<&OverlayUpper>) -> Result
         set_upper(context.as_fd(), upper, [&number(&kept[0]), &number(&kept[1])])?;
     }
     let mounted = in_directory_of_fds(|| mount(context.as_fd()))?;
-    drop((layers, kept));
+    drop((opened, kept));
     mounted
 }
 
-fn open_context() -> Result<OwnedFd, Failure> {
-    fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
-        .map_err(failed(|| "open the overlay filesystem".to_owned()))
+fn open_context(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(failed(|| "open the overlay filesystem".to_owned()))?;
+    if layers.userxattr {
+        fsconfig_set_flag(context.as_fd(), "userxattr")
+            .map_err(failed(|| "keep the overlay's notes in user attributes".to_owned()))?;
+    }
+    Ok(context)
 }
 
 fn mount(context: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
-    fsconfig_create(context).map_err(failed(|| explained(context)))?;
+    fsconfig_create(context).map_err(failed(|| explained(context, SILENT.to_owned())))?;
     fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
         .map_err(failed(|| SILENT.to_owned()))
 }
@@ -188,14 +231,14 @@ fn set_upper(
     Ok(())
 }
 
-/// The kernel's own words for a failure, which it keeps in the context.
-fn explained(context: BorrowedFd<'_>) -> String {
+/// The step with the kernel's own words for its failure, which it keeps in the context.
+fn explained(context: BorrowedFd<'_>, step: String) -> String {
     let mut buffer = [0_u8; 512];
     let count = rustix::io::read(context, &mut buffer).unwrap_or(0);
     let words = String::from_utf8_lossy(&buffer[..count]);
     match words.trim_end().trim_start_matches("e ") {
-        "" => SILENT.to_owned(),
-        words => format!("{SILENT} ({words})"),
+        "" => step,
+        words => format!("{step} ({words})"),
     }
 }
 

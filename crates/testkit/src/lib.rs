@@ -42,6 +42,7 @@ pub mod tarball;
 pub mod terminal;
 mod token;
 pub mod tree;
+pub mod user_namespace;
 
 pub use canary::Canary;
 pub use dhow::Dhow;

@@ -25,10 +25,12 @@ pub(crate) struct Unpack {
 }
 
 impl Act for Unpack {
-    fn act(self, _invocation: &Invocation) -> Result<u8> {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
         let (layout, name) = in_layout(&self.image)?;
         let platform = self.platform.as_deref().map(Platform::parse).transpose()?;
-        dhow_engine::unpack_bundle(&layout, name.as_deref(), platform.as_ref(), &self.bundle)?;
+        let bounds = invocation.bounds()?;
+        let (name, platform) = (name.as_deref(), platform.as_ref());
+        dhow_engine::unpack_bundle(&layout, name, platform, &self.bundle, &bounds)?;
         Ok(SUCCESS)
     }
 }

@@ -6,7 +6,7 @@ use dhow_testkit::{
     disk::{Disk, Format},
     image::{Compression, Image, Layout},
     need, needs_root, needs_tool, outcome, rootfs,
-    tarball::Tarball,
+    tarball::{Entry, Tarball, What},
 };
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
@@ -90,8 +90,9 @@ fn every_storage_driver_runs_an_image_and_refuses_to_mix() {
     let usual = Dhow::new();
     each_step(&usual, "overlay");
     each_step(&Dhow::new(), "plain");
+    each_step(&Dhow::new(), "erofs");
     let refused = usual.run(&["--storage-driver", "zfs", "images"]).exits(1);
-    assert!(refused.stderr.contains("overlay, plain and btrfs"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("overlay, erofs, plain and btrfs"), "{}", refused.stderr);
     needs_tool!("mkfs.btrfs");
     let disk = match Disk::formatted(Format::Btrfs, 512 << 20) {
         Ok(disk) => disk,
@@ -117,4 +118,48 @@ fn each_step(dhow: &Dhow, driver: &str) {
     // Without the flag it is what it was.
     assert_eq!(dhow.run(&["run", "--rm", "-q", "box", "echo", "hi"]).ok().stdout, "hi\n");
     drop(run(&["rmi", "box"]).ok());
+}
+
+/// Each limit lets through what is at its edge, and not a step more; nothing is left of that.
+#[test]
+fn limits_of_layers_are_settings() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let layout = Layout::new(&dhow.directory().join("layout")).unwrap();
+    let mut tar = Tarball::in_memory();
+    tar.directory("d").unwrap().file("d/file", &[0; 8192]).unwrap();
+    let note = Entry::new("noted", What::File).xattr("user.note", &[b'x'; 100]);
+    tar.put(&note, b"").unwrap();
+    let layer = layout.layer_of_tar(&tar.finish().unwrap(), Compression::Gzip).unwrap();
+    layout.tag_image(&Image::new([layer]), "edge").unwrap();
+    let pull =
+        |flags: &[&str]| dhow.run(&[flags, &["pull", "-q", &layout.reference("edge")]].concat());
+    let edges = [
+        // The attribute has a header of its own.
+        ("entries", 4, "entries"),
+        ("unpacked", 8192, "unpacked bytes"),
+        ("file", 8192, "bytes of one file"),
+        ("path", 6, "bytes of path"),
+        ("component", 5, "bytes of path component"),
+        ("depth", 2, "path components"),
+        ("xattr", 100, "bytes of extended attribute"),
+    ];
+    for (name, edge, words) in edges {
+        let limit = |value: u64| format!("{name}={value}");
+        let refused = pull(&["--limit", &limit(edge - 1)]).exits(1);
+        assert!(refused.stderr.contains(words), "{name}: {}", refused.stderr);
+        assert!(refused.stderr.contains("--limit raises it"), "{name}: {}", refused.stderr);
+        assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n", "{name}");
+        drop(pull(&["--limit", &limit(edge)]).ok());
+        drop(dhow.run(&["rmi", "edge"]).ok());
+    }
+    drop(pull(&["--limit", "ratio=2", "--limit", "ratio-from=1k"]).exits(1).says("times"));
+    drop(pull(&["--limit", "ratio=2"]).ok());
+    drop(dhow.run(&["rmi", "edge"]).ok());
+
+    let mut by_variable = dhow.command(&["pull", "-q", &layout.reference("edge")]);
+    by_variable.env("DHOW_LIMITS", "depth=9,entries=1");
+    drop(dhow.finish(&mut by_variable, b"").exits(1).says("limit of 1 entries"));
+    drop(pull(&["--limit", "bogus=1"]).exits(1).says("there are entries, unpacked"));
+    drop(pull(&["--limit", "depth"]).exits(1).says("NAME=NUMBER"));
 }

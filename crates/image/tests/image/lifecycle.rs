@@ -221,7 +221,7 @@ fn a_container_stands_on_its_image_until_it_is_removed() {
         assert!(refused.one_line().contains(id.short()), "{}", refused.one_line());
         assert_eq!(mount, again);
         match (driver, mount) {
-            (Driver::Overlay, Mount::Overlay { lower, upper: Some(_) }) => {
+            (Driver::Overlay, Mount::Overlay { lower, upper: Some(_), .. }) => {
                 assert_eq!(lower.len(), 2);
                 assert!(lower[0].join("b").exists() && lower[1].join("a").exists());
             }

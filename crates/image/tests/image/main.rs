@@ -4,6 +4,7 @@
 
 mod attack;
 mod crash;
+mod debris;
 mod lifecycle;
 mod push;
 mod refusal;

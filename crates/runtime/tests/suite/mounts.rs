@@ -425,7 +425,7 @@ fn an_overlay_of_many_oddly_named_layers_is_a_root() {
     std::fs::create_dir(&upper.upper).unwrap();
     std::fs::create_dir(&upper.work).unwrap();
     let changed = upper.upper.join("changed");
-    bundle.mount_as_root(&Mount::Overlay { lower, upper: Some(upper) });
+    bundle.mount_as_root(&Mount::Overlay { lower, upper: Some(upper), userxattr: false });
 
     let outcome = bundle.sh("ls / | grep -c ^file; cat /top; echo; echo x > /changed");
 
@@ -452,7 +452,7 @@ fn a_missing_layer_is_named() {
     needs_root!();
     let mut bundle = Bundle::new();
     let lower = vec!["/nowhere/layer".into(), bundle.root().to_owned()];
-    bundle.mount_as_root(&Mount::Overlay { lower, upper: None });
+    bundle.mount_as_root(&Mount::Overlay { lower, upper: None, userxattr: false });
 
     drop(bundle.run(&["true"]).exits(125).says("/nowhere/layer"));
 }

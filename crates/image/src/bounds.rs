@@ -1,0 +1,118 @@
+//! What a layer may ask for before it is refused, as settings by name.
+//!
+//! Every limit has a default that admits every image known to the field; who trusts an image that
+//! needs more raises the one that its refusal names.
+
+use dhow_archive::{DecodeLimits, Limits};
+
+/// The limits of layers that are unpacked.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Bounds {
+    pub(crate) archive: Limits,
+    pub(crate) decoding: DecodeLimits,
+}
+
+/// A limit by its name: what it bounds, and how it is changed.
+struct Bound {
+    name: &'static str,
+    about: &'static str,
+    set: fn(&mut Bounds, u64),
+}
+
+const BOUNDS: [Bound; 11] = [
+    Bound {
+        name: "entries",
+        about: "headers in a layer",
+        set: |bounds, value| bounds.archive.entries = value,
+    },
+    Bound {
+        name: "unpacked",
+        about: "bytes of all files of a layer",
+        set: |bounds, value| bounds.archive.unpacked_bytes = value,
+    },
+    Bound {
+        name: "file",
+        about: "bytes of one file, with its holes",
+        set: |bounds, value| bounds.archive.file_bytes = value,
+    },
+    Bound {
+        name: "path",
+        about: "bytes of a path",
+        set: |bounds, value| bounds.archive.path_bytes = length(value),
+    },
+    Bound {
+        name: "component",
+        about: "bytes of one component of a path",
+        set: |bounds, value| bounds.archive.component_bytes = length(value),
+    },
+    Bound {
+        name: "depth",
+        about: "components of a path",
+        set: |bounds, value| bounds.archive.depth = length(value),
+    },
+    Bound {
+        name: "header",
+        about: "bytes of an extended header",
+        set: |bounds, value| bounds.archive.pax_bytes = value,
+    },
+    Bound {
+        name: "xattr",
+        about: "bytes of an extended attribute",
+        set: |bounds, value| bounds.archive.xattr_bytes = length(value),
+    },
+    Bound {
+        name: "regions",
+        about: "regions of a sparse file",
+        set: |bounds, value| bounds.archive.sparse_extents = length(value),
+    },
+    Bound {
+        name: "ratio",
+        about: "bytes that one compressed byte may become",
+        set: |bounds, value| bounds.decoding.ratio = value,
+    },
+    Bound {
+        name: "ratio-from",
+        about: "bytes of a layer before its ratio counts",
+        set: |bounds, value| bounds.decoding.ratio_from_bytes = value,
+    },
+];
+
+/// No more than can be counted here.
+fn length(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+impl Bounds {
+    /// The names of all limits, and what each bounds.
+    pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+        BOUNDS.iter().map(|bound| (bound.name, bound.about))
+    }
+
+    /// Changes the limit of this name; tells whether there is one.
+    pub fn set(&mut self, name: &str, value: u64) -> bool {
+        let found = BOUNDS.iter().find(|bound| bound.name == name);
+        if let Some(bound) = found {
+            (bound.set)(self, value);
+        }
+        found.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_changes_a_limit_of_its_own() {
+        let mut seen = vec![Bounds::default()];
+
+        for (name, _) in Bounds::names() {
+            let mut bounds = Bounds::default();
+            assert!(bounds.set(name, 7), "{name}");
+            assert!(!seen.contains(&bounds), "{name} changes nothing of its own");
+            seen.push(bounds);
+        }
+
+        assert!(!Bounds::default().set("surely-none", 7));
+    }
+}
