@@ -6,7 +6,7 @@ use dhow_base::{
     id::ContainerId,
     lock::{Lock, Sharing},
 };
-use dhow_runtime::{Driver, Leftovers};
+use dhow_runtime::{Driver, Leftovers, Whereabouts};
 use dhow_spec::runtime::Spec;
 use std::path::Path;
 
@@ -47,8 +47,8 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
 /// version 1 of cgroups a frozen process does not even die. A container without a cgroup is fine.
 pub fn thaw(config: &Path, id: &ContainerId) -> Result<()> {
     let Some(spec) = read_spec(config)? else { return Ok(()) };
-    let thawed =
-        dhow_runtime::cgroup(id.as_str(), &spec, &Driver::Files).and_then(|cgroup| cgroup.thaw());
+    let thawed = dhow_runtime::cgroup(&Whereabouts::new(id.as_str(), &spec, &Driver::Files))
+        .and_then(|cgroup| cgroup.thaw());
     match thawed {
         Err(error) if error.kind() != Kind::NotFound => Err(error),
         _ => Ok(()),

@@ -2,7 +2,9 @@
 
 use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream};
 use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio};
+use dhow_runtime::{
+    Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio, Whereabouts,
+};
 use dhow_spec::runtime::{Linux, Spec};
 use rustix::{
     fs::{Mode, OFlags},
@@ -140,7 +142,7 @@ impl Container {
     /// How many processes of it the kernel has killed because memory ran out. Where that cannot be
     /// read, none.
     fn oom_kills(&self) -> u64 {
-        let cgroup = dhow_runtime::cgroup(&self.id, &self.spec, &Driver::Files);
+        let cgroup = dhow_runtime::cgroup(&Whereabouts::new(&self.id, &self.spec, &Driver::Files));
         cgroup.and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0)
     }
 }

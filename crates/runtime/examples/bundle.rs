@@ -86,8 +86,8 @@ fn shelf(shelf: &Shelf, words: &[&str]) -> Result<u8> {
         ["kill", id] => shelf.kill(id, Message::Signal(Signal::KILL))?,
         ["delete", id] => drop(shelf.delete(id, Force::Refuse)?),
         ["list"] => {
-            for (record, state) in shelf.list()? {
-                println!("{} {}", record.id, state.status);
+            for (outline, state) in shelf.list()? {
+                println!("{} {}", outline.id, state.status);
             }
         }
         _ => return Err(Error::new(Kind::Invalid, "understand the arguments")),

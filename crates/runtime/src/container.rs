@@ -112,7 +112,7 @@ fn place_to_keep(request: &Request<'_>, found: &Location) -> Option<String> {
     if *request.driver != Driver::Files || names_a_place(request.spec) {
         return None;
     }
-    let usual = location(request.id, request.spec, request.driver);
+    let usual = Whereabouts::new(request.id, request.spec, request.driver).location();
     (!usual.is_ok_and(|usual| usual == *found)).then(|| found.to_string())
 }
 
@@ -136,7 +136,9 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
     };
     let location = match delegated {
         Some(location) => location,
-        None => location(id, spec, driver)?.with_annotations(&spec.annotations)?,
+        None => {
+            Whereabouts::new(id, spec, driver).location()?.with_annotations(&spec.annotations)?
+        }
     };
     match Cgroup::create(&hierarchies, &location, resources) {
         Ok(cgroup) => Ok(Some(cgroup)),
@@ -209,9 +211,27 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     Ok(Birth { request, linux, namespaces, parameters, task, filesystem })
 }
 
-fn location(id: &str, spec: &Spec, driver: &Driver) -> Result<Location> {
-    let path = spec.linux.as_ref().and_then(|linux| linux.cgroups_path.as_deref());
-    driver.locate(path, CGROUP_PARENT, id)
+/// What names a container's cgroup.
+#[derive(Clone, Copy, Debug)]
+pub struct Whereabouts<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// `linux.cgroupsPath` of its configuration.
+    pub cgroups_path: Option<&'a str>,
+    /// Who makes its cgroup.
+    pub driver: &'a Driver,
+}
+
+impl<'a> Whereabouts<'a> {
+    /// Those of a container of this configuration.
+    pub fn new(id: &'a str, spec: &'a Spec, driver: &'a Driver) -> Self {
+        let linux = spec.linux.as_ref();
+        Self { id, cgroups_path: linux.and_then(|linux| linux.cgroups_path.as_deref()), driver }
+    }
+
+    fn location(&self) -> Result<Location> {
+        self.driver.locate(self.cgroups_path, CGROUP_PARENT, self.id)
+    }
 }
 
 /// Starts the first process and brings it to where the request holds it.
@@ -480,7 +500,8 @@ pub fn delete(leftovers: &Leftovers<'_>) -> Result<Vec<Error>> {
 }
 
 fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {
-    let location = match location(leftovers.id, leftovers.spec, leftovers.driver) {
+    let location = match Whereabouts::new(leftovers.id, leftovers.spec, leftovers.driver).location()
+    {
         Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         result => result?,
     };
@@ -499,14 +520,14 @@ fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {
 }
 
 /// The container's cgroup, which exists as long as the container does.
-pub fn cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Cgroup> {
-    Cgroup::open(&Hierarchies::detect()?, &location(id, spec, driver)?)
+pub fn cgroup(of: &Whereabouts<'_>) -> Result<Cgroup> {
+    Cgroup::open(&Hierarchies::detect()?, &of.location()?)
 }
 
 /// The container's cgroup, where its processes stand still or may do so; nothing where it is plain
 /// that they do not, which takes far less to find out.
-pub(crate) fn frozen_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Option<Cgroup>> {
-    let location = location(id, spec, driver)?;
+pub(crate) fn frozen_cgroup(of: &Whereabouts<'_>) -> Result<Option<Cgroup>> {
+    let location = of.location()?;
     if dhow_cgroup::is_plainly_thawed(&location) {
         return Ok(None);
     }

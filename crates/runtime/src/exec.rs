@@ -4,7 +4,7 @@ use crate::{
     Stdio,
     affinity::{self, Affinity},
     console::Console,
-    container::{Newborn, cgroup, running, without_listener},
+    container::{Newborn, Whereabouts, cgroup, running, without_listener},
     hooks::{Subject, Who},
     line::{self, Ask, ChildEnd, Heard, ParentEnd},
     mappings,
@@ -80,7 +80,7 @@ pub fn exec(request: &ExecRequest<'_>) -> Result<Executed> {
     let kinds = own_kinds(linux);
     let way = Way::of(kinds)?;
     let mut visit = Visit { request, task, affinity, target: target(request)?, kinds, way };
-    let cgroup = match cgroup(request.id, request.spec, request.driver) {
+    let cgroup = match cgroup(&Whereabouts::new(request.id, request.spec, request.driver)) {
         Ok(cgroup) => Some(cgroup),
         // An ordinary user's container may have none.
         Err(error)

@@ -53,7 +53,7 @@ mod task;
 pub use capabilities::{names as capability_names, ungrantable};
 pub use dhow_cgroup::{Bus, Driver};
 
-pub use container::{Container, Leftovers, cgroup, create, delete, start_dialled};
+pub use container::{Container, Leftovers, Whereabouts, cgroup, create, delete, start_dialled};
 pub use dhow_cgroup::Subgroup;
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::is_ordinary_user;

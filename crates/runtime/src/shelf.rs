@@ -19,6 +19,7 @@ mod change;
 mod checkpoint;
 mod creation;
 mod external;
+mod outline;
 mod record;
 mod restore;
 mod start_socket;
@@ -27,6 +28,7 @@ pub use caller::TerminalTo;
 pub use change::Change;
 pub use checkpoint::{Checkpoint, Revival};
 pub use creation::{Created, Creation, Readiness};
+pub use outline::{Outline, Sketch};
 pub use record::Record;
 pub use restore::Restore;
 
@@ -39,9 +41,10 @@ use caller::{Sockets, write_pid};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_cgroup::Cgroup;
 use dhow_spec::runtime::{Process, State, Status};
-use record::{has_own_pids, leftovers, status_of_process, subject};
+use record::{leftovers, subject};
 use rustix::{
     event::Timespec,
+    fs::{FlockOperation, Mode, OFlags},
     io::Errno,
     process::{Pid, PidfdFlags, Signal},
 };
@@ -105,7 +108,7 @@ impl Shelf {
         let doing = || format!("start container {id}");
         let record = self.record(id).doing(doing)?;
         let refuse = |text: &str| Err(Error::new(Kind::Conflict, text)).doing(doing);
-        match status_of_process(&record) {
+        match record.outline().status_of_process() {
             // Whether it is created or runs, the socket tells.
             Status::Running => {}
             Status::Stopped => return refuse("cannot start a container that has stopped"),
@@ -139,25 +142,25 @@ impl Shelf {
         })
     }
 
-    /// What the specification's `state` shows, and all else that is known.
-    pub fn state(&self, id: &str) -> Result<(Record, State)> {
-        let record = self.record(id).doing(|| format!("read the state of container {id}"))?;
-        let state = self.state_of(&record);
-        Ok((record, state))
+    /// What the specification's `state` shows, and what else is known of where it is.
+    pub fn state(&self, id: &str) -> Result<(Outline, State)> {
+        let outline = self.outline(id).doing(|| format!("read the state of container {id}"))?;
+        let state = self.state_of(&outline);
+        Ok((outline, state))
     }
 
     /// All containers, by id; `NotFound` where there is no place for records yet.
-    pub fn list(&self) -> Result<Vec<(Record, State)>> {
+    pub fn list(&self) -> Result<Vec<(Outline, State)>> {
         let entries =
             std::fs::read_dir(&self.root).doing(|| format!("open {}", self.root.display()))?;
         let mut listed = Vec::new();
         for entry in entries.filter_map(std::result::Result::ok) {
             // What is no record is not ours; what is being made or removed is not to be listed.
             if let Some(id) = entry.file_name().to_str()
-                && let Ok(record) = self.record(id)
+                && let Ok(outline) = self.outline(id)
             {
-                let state = self.state_of(&record);
-                listed.push((record, state));
+                let state = self.state_of(&outline);
+                listed.push((outline, state));
             }
         }
         listed.sort_by(|a, b| a.0.id.cmp(&b.0.id));
@@ -177,17 +180,17 @@ impl Shelf {
             Message::Nothing => 0,
         };
         let doing = || format!("send signal {number} to container {id}");
-        let record = self.record(id).doing(doing)?;
+        let outline = self.outline(id).doing(doing)?;
         let is_kill = message == Message::Signal(Signal::KILL);
-        if is_kill && !has_own_pids(&record.spec) {
-            match container::cgroup(id, &record.spec, &record.driver) {
+        if is_kill && !outline.has_own_pids() {
+            match outline.cgroup() {
                 Ok(cgroup) => return cgroup.kill_all().doing(doing),
                 // An ordinary user's container may have none.
                 Err(error) if error.kind() == Kind::NotFound => {}
                 Err(error) => return Err(error).doing(doing),
             }
         }
-        let Some(pidfd) = record.init.and_then(pidfd) else {
+        let Some(pidfd) = outline.init.and_then(pidfd) else {
             return Err(not_running()).doing(doing);
         };
         let Message::Signal(signal) = message else { return Ok(()) };
@@ -195,13 +198,14 @@ impl Shelf {
             Err(Errno::SRCH) => return Err(not_running()).doing(doing),
             result => result.doing(doing)?,
         }
-        if is_kill { thaw_dying(&record).doing(doing) } else { Ok(()) }
+        if is_kill { thaw_dying(&outline).doing(doing) } else { Ok(()) }
     }
 
     /// Removes a container that does not run, with all that is left of it. What is to be warned of
     /// is returned.
     pub fn delete(&self, id: &str, force: Force) -> Result<Vec<Error>> {
         let doing = || format!("delete container {id}");
+        let _alone = self.alone(id).doing(doing)?;
         let record = match self.record(id) {
             Err(error) if error.kind() == Kind::NotFound && force == Force::Kill => {
                 // A creation that was cut short before its record was written.
@@ -215,13 +219,14 @@ impl Shelf {
             }
             result => result.doing(doing)?,
         };
-        let status = self.status(&record);
+        let outline = record.outline();
+        let status = self.status(&outline);
         if !matches!(status, Status::Created | Status::Stopped) && force == Force::Refuse {
             let text = format!("cannot delete container {id} that is not stopped: {status}");
             return Err(Error::new(Kind::Conflict, text).hint("kill it first, or use --force"));
         }
         if status != Status::Stopped {
-            end(&record).doing(doing)?;
+            end(&outline).doing(doing)?;
         }
         let cleaned = delete(&leftovers(&record)).doing(doing);
         let place = self.place(id)?;
@@ -238,7 +243,7 @@ impl Shelf {
         let id = visit.id;
         let record = self.record(id)?;
         let refuse = |text: &str| Error::new(Kind::Conflict, text);
-        let init = match self.status(&record) {
+        let init = match self.status(&record.outline()) {
             Status::Paused if visit.paused == Paused::Refused => {
                 let text = "cannot exec in a paused container (use --ignore-paused to override)";
                 return Err(refuse(text));
@@ -270,10 +275,10 @@ impl Shelf {
     /// Stops all processes of a container.
     pub fn pause(&self, id: &str) -> Result<()> {
         let doing = || format!("pause container {id}");
-        let record = self.record(id).doing(doing)?;
-        match self.status(&record) {
+        let outline = self.outline(id).doing(doing)?;
+        match self.status(&outline) {
             Status::Running | Status::Created => {
-                self.cgroup(&record).and_then(|cgroup| cgroup.freeze()).doing(doing)
+                outline.cgroup().and_then(|cgroup| cgroup.freeze()).doing(doing)
             }
             Status::Creating | Status::Paused | Status::Stopped => Err(not_running()).doing(doing),
         }
@@ -282,18 +287,17 @@ impl Shelf {
     /// Lets all processes of a paused container go on.
     pub fn resume(&self, id: &str) -> Result<()> {
         let doing = || format!("resume container {id}");
-        let record = self.record(id).doing(doing)?;
-        if self.status(&record) != Status::Paused {
+        let outline = self.outline(id).doing(doing)?;
+        if self.status(&outline) != Status::Paused {
             return Err(Error::new(Kind::Conflict, "container not paused")).doing(doing);
         }
-        self.cgroup(&record).and_then(|cgroup| cgroup.thaw()).doing(doing)
+        outline.cgroup().and_then(|cgroup| cgroup.thaw()).doing(doing)
     }
 
     /// The numbers of all processes of a container.
     pub fn processes(&self, id: &str) -> Result<Vec<i32>> {
         let doing = || format!("find the processes of container {id}");
-        let record = self.record(id).doing(doing)?;
-        let mut pids = match self.cgroup(&record) {
+        let mut pids = match self.outline(id).doing(doing)?.cgroup() {
             Ok(cgroup) => cgroup.processes().doing(doing)?,
             // It has ended, and its cgroup with it.
             Err(error) if error.kind() == Kind::NotFound => Vec::new(),
@@ -306,19 +310,14 @@ impl Shelf {
     /// A handle on the first process of a container that has one.
     pub fn watch(&self, id: &str) -> Result<OwnedFd> {
         let doing = || format!("watch container {id}");
-        let record = self.record(id).doing(doing)?;
-        record.init.and_then(pidfd).ok_or_else(not_running).doing(doing)
+        let outline = self.outline(id).doing(doing)?;
+        outline.init.and_then(pidfd).ok_or_else(not_running).doing(doing)
     }
 
     /// The cgroup of a container, to measure it.
     pub fn measure(&self, id: &str) -> Result<Cgroup> {
         let doing = || format!("measure container {id}");
-        let record = self.record(id).doing(doing)?;
-        self.cgroup(&record).doing(doing)
-    }
-
-    fn cgroup(&self, record: &Record) -> Result<Cgroup> {
-        container::cgroup(&record.id, &record.spec, &record.driver)
+        self.outline(id).doing(doing)?.cgroup().doing(doing)
     }
 
     /// A container's directory; an id is never a path.
@@ -332,25 +331,41 @@ impl Shelf {
         Ok(self.root.join(id))
     }
 
-    fn status(&self, record: &Record) -> Status {
-        match status_of_process(record) {
-            Status::Running if self.root.join(&record.id).join(start_socket::NAME).exists() => {
+    /// Waits until nobody else removes the container: its hooks are to run once. Who finds it gone
+    /// then is told by its record. Nothing where there is no such container.
+    fn alone(&self, id: &str) -> Result<Option<OwnedFd>> {
+        let place = self.place(id)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let locked = rustix::fs::open(&place, flags, Mode::empty()).and_then(|directory| {
+            rustix::fs::flock(&directory, FlockOperation::LockExclusive)?;
+            Ok(directory)
+        });
+        match locked {
+            Ok(directory) => Ok(Some(directory)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno).doing(|| format!("lock {}", place.display())),
+        }
+    }
+
+    fn status(&self, outline: &Outline) -> Status {
+        match outline.status_of_process() {
+            Status::Running if self.root.join(&outline.id).join(start_socket::NAME).exists() => {
                 Status::Created
             }
             status => status,
         }
     }
 
-    fn state_of(&self, record: &Record) -> State {
-        let status = self.status(record);
-        let pid = record.init.map(|init| init.pid).filter(|_| status != Status::Stopped);
+    fn state_of(&self, outline: &Outline) -> State {
+        let status = self.status(outline);
+        let pid = outline.init.map(|init| init.pid).filter(|_| status != Status::Stopped);
         State {
-            oci_version: record.spec.oci_version.clone(),
-            id: record.id.clone(),
+            oci_version: outline.spec.oci_version.clone(),
+            id: outline.id.clone(),
             status,
             pid,
-            bundle: record.bundle.clone(),
-            annotations: record.spec.annotations.clone(),
+            bundle: outline.bundle.clone(),
+            annotations: outline.spec.annotations.clone(),
         }
     }
 }
@@ -369,8 +384,8 @@ fn remove_place(place: &Path) -> std::io::Result<()> {
 }
 
 /// By version 1 a frozen process does not even die.
-fn thaw_dying(record: &Record) -> Result<()> {
-    match container::frozen_cgroup(&record.id, &record.spec, &record.driver) {
+fn thaw_dying(outline: &Outline) -> Result<()> {
+    match outline.frozen_cgroup() {
         Ok(Some(cgroup)) => match cgroup.thaw() {
             // Whoever stayed with the container has removed it meanwhile.
             Err(error) if error.kind() == Kind::NotFound => Ok(()),
@@ -391,15 +406,22 @@ fn ended(error: Error) -> Result<()> {
     if error.kind() == Kind::NotFound { Ok(()) } else { Err(error) }
 }
 
+/// How long a killed process may take to be gone: as long as runc waits.
+const DEATH: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
 /// Kills the first process, where it is alive, and waits until it is gone. Its parent reaps it.
-fn end(record: &Record) -> Result<()> {
-    let Some(pidfd) = record.init.and_then(pidfd) else { return Ok(()) };
+fn end(outline: &Outline) -> Result<()> {
+    let Some(pidfd) = outline.init.and_then(pidfd) else { return Ok(()) };
     match rustix::process::pidfd_send_signal(&pidfd, Signal::KILL) {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(errno) => return Err(errno).doing(|| "kill its process"),
     }
-    thaw_dying(record)?;
-    wait_for_end(&pidfd, None).map(drop)
+    thaw_dying(outline)?;
+    if wait_for_end(&pidfd, &DEATH)? {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Unavailable, "kill its process: it does not end")
+        .hint("the kernel, a debugger or a restore may hold it; see /proc/<pid>/status"))
 }
 
 /// How long the process of a failed start may take to be gone.
@@ -408,14 +430,14 @@ const LAST_BREATH: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// Whether the process is gone, or is about to be.
 fn ends_soon(init: Init) -> bool {
     let Some(pidfd) = pidfd(init) else { return true };
-    wait_for_end(&pidfd, Some(&LAST_BREATH)).unwrap_or(false)
+    wait_for_end(&pidfd, &LAST_BREATH).unwrap_or(false)
 }
 
 /// Whether the process has ended by then.
-fn wait_for_end(pidfd: &OwnedFd, limit: Option<&Timespec>) -> Result<bool> {
+fn wait_for_end(pidfd: &OwnedFd, limit: &Timespec) -> Result<bool> {
     let mut polled = [rustix::event::PollFd::new(pidfd, rustix::event::PollFlags::IN)];
     loop {
-        match rustix::event::poll(&mut polled, limit) {
+        match rustix::event::poll(&mut polled, Some(limit)) {
             Ok(count) => return Ok(count > 0),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).doing(|| "wait for its process"),

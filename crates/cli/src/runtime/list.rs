@@ -35,7 +35,7 @@ fn act(call: &Call<'_>) -> Result<u8> {
     };
     let shown: Vec<Shown> = containers
         .into_iter()
-        .map(|(record, state)| Shown::new(&call.shelf, record, state))
+        .map(|(outline, state)| Shown::new(&call.shelf, outline, state))
         .collect();
     let text = if call.words.is_on("quiet") {
         shown.iter().map(|one| format!("{}\n", one.id)).collect()

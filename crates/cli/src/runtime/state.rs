@@ -3,7 +3,7 @@
 use super::{Call, Command, Touches, grammar::Stop};
 use crate::exit::{FAILURE, SUCCESS};
 use dhow_base::{Error, Kind, Result};
-use dhow_runtime::shelf::{Record, Shelf};
+use dhow_runtime::shelf::{Outline, Shelf};
 use dhow_spec::runtime::{State, Status};
 use serde::Serialize;
 use std::{collections::BTreeMap, os::unix::fs::MetadataExt, path::PathBuf};
@@ -21,8 +21,8 @@ pub(super) const COMMAND: Command = Command {
 };
 
 fn act(call: &Call<'_>) -> Result<u8> {
-    let (record, state) = call.shelf.state(call.words.id()?)?;
-    let text = serde_json::to_string_pretty(&Shown::new(&call.shelf, record, state))
+    let (outline, state) = call.shelf.state(call.words.id()?)?;
+    let text = serde_json::to_string_pretty(&Shown::new(&call.shelf, outline, state))
         .map_err(|error| Error::new(Kind::Internal, "write the state").because(error))?;
     call.console.print(format!("{text}\n"))?;
     Ok(SUCCESS)
@@ -46,16 +46,16 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(shelf: &Shelf, record: Record, state: State) -> Self {
+    pub(super) fn new(shelf: &Shelf, outline: Outline, state: State) -> Self {
         Self {
-            owner: owner(shelf, &record.id),
-            rootfs: record.rootfs(),
+            owner: owner(shelf, &outline.id),
+            rootfs: outline.rootfs(),
             oci_version: state.oci_version,
-            id: record.id,
+            id: outline.id,
             pid: state.pid.unwrap_or(0),
             status: state.status,
-            bundle: record.bundle,
-            created: record.created,
+            bundle: outline.bundle,
+            created: outline.created,
             annotations: state.annotations,
         }
     }

@@ -55,10 +55,11 @@ impl Shelf {
     pub fn update(&self, id: &str, change: &Change<'_>) -> Result<()> {
         let doing = || format!("update container {id}");
         let mut record = self.record(id).doing(doing)?;
-        if matches!(self.status(&record), Status::Creating | Status::Stopped) {
+        let outline = record.outline();
+        if matches!(self.status(&outline), Status::Creating | Status::Stopped) {
             return Err(not_running()).doing(doing);
         }
-        let changed = change.apply(&self.cgroup(&record).doing(doing)?, &record).doing(doing)?;
+        let changed = change.apply(&outline.cgroup().doing(doing)?, &record).doing(doing)?;
         record.spec.linux = Some(changed);
         self.write(&record).doing(doing)
     }

@@ -81,7 +81,7 @@ impl Shelf {
     pub fn checkpoint(&self, id: &str, checkpoint: &Checkpoint<'_>) -> Result<()> {
         let doing = || format!("checkpoint container {id}");
         let record = self.record(id).doing(doing)?;
-        let status = self.status(&record);
+        let status = self.status(&record.outline());
         if !matches!(status, Status::Running | Status::Paused) {
             let text = format!("container cannot be checkpointed in {status} state");
             return Err(Error::new(Kind::Conflict, text)).doing(doing);
@@ -129,7 +129,7 @@ impl Shelf {
         checkpoint: &Checkpoint<'_>,
         options: &mut Options,
     ) -> Result<()> {
-        let cgroup = self.cgroup(record)?;
+        let cgroup = record.outline().cgroup()?;
         checkpoint.revival.settle_cgroups(options, &cgroup);
         options.freeze_cgroup =
             cgroup.freezer_directory().map(|path| path.to_string_lossy().into_owned());

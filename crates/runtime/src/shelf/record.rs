@@ -1,13 +1,12 @@
-//! What is kept of a container in `state.json`, how that is read and written, and what it tells
-//! together with the kernel.
+//! What is kept of a container in `state.json`, and how that is read and written.
 
 use super::{Creation, Shelf};
-use crate::{Init, Leftovers, container, hooks::Subject};
+use crate::{Init, Leftovers, hooks::Subject};
 use dhow_base::{Error, Kind, Result, clock::Moment, file};
 use dhow_cgroup::Driver;
-use dhow_spec::runtime::{NamespaceKind, Spec, Status};
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use dhow_spec::runtime::Spec;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::path::PathBuf;
 
 /// The record's name in the container's directory.
 pub(super) const NAME: &str = "state.json";
@@ -53,17 +52,16 @@ impl Record {
             spec,
         }
     }
-
-    /// The root filesystem, absolute.
-    pub fn rootfs(&self) -> PathBuf {
-        let path = self.spec.root.as_ref().map_or(Path::new("rootfs"), |root| &root.path);
-        self.bundle.join(path)
-    }
 }
 
 impl Shelf {
     /// The record of a container.
     pub fn record(&self, id: &str) -> Result<Record> {
+        self.read(id, |record: &Record| record.version)
+    }
+
+    /// Reads a record as whatever knows the record's version.
+    pub(super) fn read<T: DeserializeOwned>(&self, id: &str, version: fn(&T) -> u32) -> Result<T> {
         let path = self.place(id)?.join(NAME);
         let missing = || Error::new(Kind::NotFound, "container does not exist");
         let bytes = match file::read_limited(&path, LIMIT_BYTES) {
@@ -71,10 +69,10 @@ impl Shelf {
             Err(error) if error.kind() == Kind::NotFound => return Err(missing()),
             Err(error) => return Err(error),
         };
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| {
+        let record: T = serde_json::from_slice(&bytes).map_err(|error| {
             Error::new(Kind::Corrupt, format!("parse {}", path.display())).because(error)
         })?;
-        if record.version > VERSION {
+        if version(&record) > VERSION {
             let text = format!("read {}: a newer dhow has made it", path.display());
             return Err(Error::new(Kind::Unsupported, text));
         }
@@ -88,25 +86,6 @@ impl Shelf {
         let path = self.place(&record.id)?.join(NAME);
         // Whoever owns the id is the only one who writes here.
         file::replace(&path, &bytes, 0o600)
-    }
-}
-
-/// Whether the first process's end is the end of all.
-pub(super) fn has_own_pids(spec: &Spec) -> bool {
-    let linux = spec.linux.as_ref();
-    let namespace = linux.and_then(|linux| linux.namespace(NamespaceKind::Pid));
-    namespace.is_some_and(|namespace| namespace.path.is_none())
-}
-
-/// What the first process and its cgroup tell; a container that waits for its start runs, by that.
-pub(super) fn status_of_process(record: &Record) -> Status {
-    let Some(init) = record.init else { return Status::Creating };
-    if !init.is_alive() {
-        return Status::Stopped;
-    }
-    match container::frozen_cgroup(&record.id, &record.spec, &record.driver) {
-        Ok(Some(_frozen)) => Status::Paused,
-        _ => Status::Running,
     }
 }
 

@@ -79,7 +79,7 @@ impl Shelf {
             Ok((pidfd, terminal)) => Ok(Created { record, pidfd, terminal }),
             Err(error) => {
                 // The error to report is the one that brought us here.
-                let _left = super::end(&record);
+                let _left = super::end(&record.outline());
                 let _left = delete(&leftovers(&record));
                 let _left = std::fs::remove_dir_all(&claim.place);
                 Err(error)
