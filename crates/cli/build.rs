@@ -1,6 +1,6 @@
-//! Tells the linker where the binary begins (`start` in dhow-sys says when and why), and the program from which
-//! commit and by which compiler it is built, for `--version` of the runtime. Without a repository
-//! there is no commit, and the program says none.
+//! Tells the linker where the binary begins (`start` in dhow-sys says when and why) and how its
+//! functions lie, and the program from which commit and by which compiler it is built, for
+//! `--version` of the runtime. Without a repository there is no commit, and the program says none.
 
 use std::{
     fs,
@@ -14,11 +14,19 @@ fn main() {
     if is_x86_64() && lies_where_it_is_linked() {
         println!("cargo:rustc-link-arg-bin=dhow=-Wl,-e,dhow_start");
     }
+    lay_out();
     if let Some(commit) = repository().and_then(|git| commit(&git)) {
         println!("cargo:rustc-env=DHOW_COMMIT={commit}");
     }
     let compiler = std::env::var("RUSTC").ok().and_then(|program| version_of(&program));
     println!("cargo:rustc-env=DHOW_RUSTC={}", compiler.unwrap_or_default());
+}
+
+/// The functions of the runtime's commands lie side by side (`cargo xtask order` says why).
+fn lay_out() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("run-path.ld");
+    println!("cargo:rerun-if-changed={}", script.display());
+    println!("cargo:rustc-link-arg-bin=dhow=-Wl,-T,{}", script.display());
 }
 
 #[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by variables")]

@@ -35,5 +35,7 @@ pub mod seal;
 pub mod signal;
 #[cfg(target_arch = "x86_64")]
 pub mod start;
+#[cfg(target_arch = "x86_64")]
+pub mod steps;
 pub mod subvolume;
 pub mod union;

@@ -24,6 +24,7 @@ use std::{
 };
 use stopwatch::Timed;
 
+pub(crate) use runtimes::Runtime;
 pub(crate) use stopwatch::measure;
 
 /// Arguments of `cargo xtask bench`

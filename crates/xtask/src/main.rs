@@ -6,6 +6,7 @@
 mod bench;
 mod lab;
 mod machine;
+mod order;
 mod reference;
 mod suite;
 mod tidy;
@@ -31,6 +32,8 @@ enum Task {
     Gen,
     /// Measure dhow in pairs against whichever of its peers is installed
     Bench(bench::BenchArgs),
+    /// Trace what the runtime's commands run, and write it down for the linker
+    Order,
     /// Run the tests on other kernels: cgroup version 2 alone, AppArmor, SELinux
     Lab(lab::LabArgs),
     /// Time commands given on standard input (what `bench` runs inside a namespace)
@@ -57,6 +60,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Tidy => tidy_up(&Workspace::find()?),
         Task::Gen => reference::generate(&command_line(), &Workspace::find()?.root),
         Task::Bench(args) => bench::run(args, &Workspace::find()?),
+        Task::Order => order::write(&Workspace::find()?),
         Task::Lab(args) => lab::run(args, &Workspace::find()?),
         Task::Measure => bench::measure(),
     }

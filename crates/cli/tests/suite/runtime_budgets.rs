@@ -141,7 +141,8 @@ fn a_waiting_container_holds_little_memory() {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     };
     assert!(kib("RssAnon:") <= 512, "{status}");
-    assert!(kib("VmHWM:") <= 4096, "{status}");
+    // Pages of the binary, mostly; `cargo xtask order` lays out anew what has grown or moved.
+    assert!(kib("VmHWM:") <= 3072, "{status}");
 }
 
 #[test]

@@ -22,15 +22,16 @@ const RESIDENT: &str = "dhow-bench-resident";
 const STORM: &str = r#"prefix=$1 count=$2 width=$3; shift 3
 seq "$count" | sed "s/^/$prefix-/" | xargs -P "$width" -n 1 "$@""#;
 
+/// One of them, with the bundles that it was given.
 #[derive(Clone, Debug)]
-struct Runtime {
+pub(crate) struct Runtime {
     name: &'static str,
     /// The program with its global options.
     prefix: Vec<String>,
     /// The bundle whose program is `true`.
-    short: PathBuf,
+    pub(crate) short: PathBuf,
     /// The bundle whose program stays.
-    long: PathBuf,
+    pub(crate) long: PathBuf,
 }
 
 /// Those that are installed; dhow first.
@@ -119,7 +120,13 @@ impl Runtimes {
 }
 
 impl Runtime {
-    fn prepare(name: &'static str, mut prefix: Vec<String>, home: &Path) -> Result<Self> {
+    /// Makes its bundles below `home`, where it keeps its records too. `prefix` is the program with its
+    /// global options.
+    pub(crate) fn prepare(
+        name: &'static str,
+        mut prefix: Vec<String>,
+        home: &Path,
+    ) -> Result<Self> {
         let home = home.join(format!("runtime-{name}"));
         prefix.extend(["--root".to_owned(), shown(&home.join("root"))]);
         let bundle = |program: &[&str]| -> Result<PathBuf> {
@@ -138,7 +145,8 @@ impl Runtime {
         Ok(Self { name, prefix, short, long })
     }
 
-    fn words(&self, words: &[&str]) -> Vec<String> {
+    /// The words of a command of its.
+    pub(crate) fn words(&self, words: &[&str]) -> Vec<String> {
         let words = words.iter().map(|word| (*word).to_owned());
         self.prefix.iter().cloned().chain(words).collect()
     }

@@ -70,7 +70,7 @@ const ROOMS: [Room; 19] = [
             "store",
         ],
     ),
-    room("xtask", 5, &["base", "cli", "conformance", "seccomp", "testkit"]),
+    room("xtask", 5, &["base", "cli", "conformance", "seccomp", "sys", "testkit"]),
 ];
 
 /// The one crate that may have an async runtime for now, and the words by which one is known.

@@ -1,0 +1,301 @@
+//! `order`: which code the runtime's commands run, written down for the linker.
+//!
+//! ```text
+//!   binary and link map ─▶ each command, step by step ─▶ sections that were run ─▶ crates/cli/run-path.ld
+//! ```
+//!
+//! The kernel makes 64 KiB of a file resident around each page that is touched. A command of the
+//! runtime runs a twentieth of the binary; scattered over all of it, that is five times its size in
+//! memory, and as many faults more. So the linker lays those functions side by side, what all
+//! commands run before what few do.
+//!
+//! The file names sections by patterns without what a compiler's version or a crate's hash puts into
+//! their names. It is a hint: a pattern that fits nothing any more costs nothing, and a function that
+//! is not named lies where it would lie otherwise. When the budget of memory
+//! (`crates/cli/tests/suite/runtime_budgets.rs`) is overrun, it is to be written anew.
+
+use crate::{bench::Runtime, say, workspace::Workspace};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_sys::steps;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+    ops::Range,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// What is written, from the workspace's root.
+const SCRIPT: &str = "crates/cli/run-path.ld";
+
+/// How long a container may take to be created while every step is a stop.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+const HEAD: &str = "\
+/* Written by `cargo xtask order`, which tells why: the functions that the runtime's commands run,
+   side by side in the binary, those of all commands first. */
+
+SECTIONS
+{
+    .text.run :
+    {
+";
+
+const FOOT: &str = "    }\n}\nINSERT BEFORE .text;\n";
+
+/// Traces the commands and writes the script.
+pub(crate) fn write(workspace: &Workspace) -> Result<ExitCode> {
+    let (binary, map) = link(&workspace.root)?;
+    let map = fs::read_to_string(&map).doing(|| format!("read {}", map.display()))?;
+    let sections = Sections::parse(&map);
+    let home = tempfile::tempdir().doing(|| "make a directory")?;
+    let prefix = vec![binary.display().to_string(), "runtime".to_owned()];
+    let runtime = Runtime::prepare("dhow", prefix, home.path())?;
+    let traces = Tracer { binary: &binary, sections: &sections, runtime: &runtime }.all()?;
+    let order = order(&traces);
+    let size: u64 = order.iter().map(|section| sections.0[section].size).sum();
+    let patterns: Vec<String> =
+        order.iter().filter_map(|section| pattern(&sections.0[section])).collect();
+    let path = workspace.root.join(SCRIPT);
+    fs::write(&path, script(&patterns)).doing(|| format!("write {}", path.display()))?;
+    say(&format!("order: {} commands run {size} bytes of {}", traces.len(), patterns.len()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the product with a map of where the linker put everything.
+fn link(root: &Path) -> Result<(PathBuf, PathBuf)> {
+    let binary = crate::suite::build(root)?;
+    let map = binary.with_extension("map");
+    let status = Command::new("cargo")
+        .args(["rustc", "--quiet", "--release", "--package", "dhow-cli", "--bin", "dhow", "--"])
+        .arg("-C")
+        .arg(format!("link-arg=-Wl,-Map={}", map.display()))
+        .current_dir(root)
+        .status()
+        .doing(|| "run cargo rustc")?;
+    if !status.success() {
+        return Err(Error::new(Kind::Invalid, "build the release binary with a map"));
+    }
+    Ok((binary, map))
+}
+
+/// A piece of code as a compiler handed it to the linker.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Section {
+    size: u64,
+    /// The object file, as `archive(member)` where it comes from one.
+    file: String,
+    name: String,
+}
+
+/// All code of the binary, by where it begins.
+#[derive(Clone, Debug)]
+struct Sections(BTreeMap<usize, Section>);
+
+impl Sections {
+    /// Reads a map of lld's: address, address, size, alignment, and `file:(section)`.
+    fn parse(map: &str) -> Self {
+        let section = |line: &str| {
+            let mut words = line.split_whitespace();
+            let address = usize::from_str_radix(words.next()?, 16).ok()?;
+            let size = u64::from_str_radix(words.nth(1)?, 16).ok()?;
+            let (file, name) = words.nth(1)?.rsplit_once(":(")?;
+            let name = name.strip_suffix(')').filter(|name| name.starts_with(".text"))?;
+            let section = Section { size, file: file.to_owned(), name: name.to_owned() };
+            (size > 0).then_some((address, section))
+        };
+        Self(map.lines().filter_map(section).collect())
+    }
+
+    /// The one that an address lies in.
+    fn around(&self, address: usize) -> Option<Range<usize>> {
+        let (begin, section) = self.0.range(..=address).next_back()?;
+        let end = begin.checked_add(usize::try_from(section.size).ok()?)?;
+        (address < end).then_some(*begin..end)
+    }
+}
+
+/// Runs commands and notes which sections they run.
+struct Tracer<'a> {
+    binary: &'a Path,
+    sections: &'a Sections,
+    runtime: &'a Runtime,
+}
+
+impl Tracer<'_> {
+    /// The traces of a container's life by single commands, and of another's by one.
+    fn all(&self) -> Result<Vec<BTreeSet<usize>>> {
+        let long = self.runtime.long.display().to_string();
+        let short = self.runtime.short.display().to_string();
+        let mut traces = Vec::new();
+        let created = thread::scope(|scope| {
+            let creation = scope.spawn(|| self.trace(&["create", "--bundle", &long, "order"]));
+            let lived = self.await_creation().and_then(|()| self.life());
+            // The first process is followed as well, and the trace ends with it.
+            traces.push(self.trace(&["delete", "--force", "order"])?);
+            traces.extend(lived?);
+            creation.join().map_err(|_panic| Error::new(Kind::Internal, "trace a creation"))?
+        })?;
+        traces.push(created);
+        traces.push(self.trace(&["run", "--bundle", &short, "order"])?);
+        Ok(traces)
+    }
+
+    /// What is asked of a container between its creation and its end.
+    fn life(&self) -> Result<Vec<BTreeSet<usize>>> {
+        let words: [&[&str]; 8] = [
+            &["state", "order"],
+            &["start", "order"],
+            &["list"],
+            &["ps", "order"],
+            &["exec", "order", "true"],
+            &["pause", "order"],
+            &["resume", "order"],
+            &["kill", "order", "KILL"],
+        ];
+        words.into_iter().map(|words| self.trace(words)).collect()
+    }
+
+    fn trace(&self, words: &[&str]) -> Result<BTreeSet<usize>> {
+        let doing = || format!("trace {}", words.join(" "));
+        let (mut run, mut last) = (BTreeSet::new(), 0..0);
+        let note = |address| {
+            if !last.contains(&address)
+                && let Some(range) = self.sections.around(address)
+            {
+                run.insert(range.start);
+                last = range;
+            }
+        };
+        let mut command = self.command(words);
+        command.stdout(Stdio::null());
+        let code = steps::follow(&mut command, |pid| self.is_ours(pid), note);
+        match code.doing(doing)? {
+            Some(0) => Ok(run),
+            code => Err(Error::new(Kind::Internal, format!("it ended with {code:?}"))).doing(doing),
+        }
+    }
+
+    /// Whether a process is the binary, or its sealed mount, which has no path.
+    fn is_ours(&self, pid: i32) -> bool {
+        fs::read_link(format!("/proc/{pid}/exe"))
+            .is_ok_and(|path| path == self.binary || path == Path::new("/"))
+    }
+
+    fn await_creation(&self) -> Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < PATIENCE {
+            let output =
+                self.command(&["state", "order"]).output().doing(|| "ask for the state")?;
+            if String::from_utf8_lossy(&output.stdout).contains("\"status\": \"created\"") {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        Err(Error::new(Kind::Unavailable, "wait for a container that is being traced"))
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let words = self.runtime.words(words);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Sections from those that most commands run to those of one, which stay together.
+fn order(traces: &[BTreeSet<usize>]) -> Vec<usize> {
+    let mut users = BTreeMap::<usize, u32>::new();
+    for (number, trace) in traces.iter().enumerate() {
+        for section in trace {
+            *users.entry(*section).or_default() |= 1 << number;
+        }
+    }
+    let mut order: Vec<(usize, u32)> = users.into_iter().collect();
+    order.sort_by_key(|(begin, users)| (Reverse(users.count_ones()), *users, *begin));
+    order.into_iter().map(|(begin, _users)| begin).collect()
+}
+
+/// What names a section in any build: by its own name, or by its file where many have that name.
+fn pattern(section: &Section) -> Option<String> {
+    let is_function = section.name.contains("._R") || section.file.contains(".rlib(");
+    if is_function && section.name != ".text" {
+        return Some(format!("*({})", without_hashes(&section.name)));
+    }
+    let (archive, member) = section.file.strip_suffix(')')?.rsplit_once('(')?;
+    let archive = archive.rsplit('/').next()?;
+    let is_plain = !section.file.contains(".rlib(");
+    is_plain.then(|| format!("*{archive}:{member}({})", section.name))
+}
+
+/// A symbol without the hashes of crates (`Cs…_`) and of modules that were split (`.llvm.…`).
+fn without_hashes(name: &str) -> String {
+    let name = name.split_once(".llvm.").map_or(name, |(name, _hash)| name);
+    let mut parts = name.split("Cs");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str("Cs");
+        match part.split_once('_') {
+            Some((hash, rest)) if hash.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                text.push_str("*_");
+                text.push_str(rest);
+            }
+            _ => text.push_str(part),
+        }
+    }
+    text
+}
+
+fn script(patterns: &[String]) -> String {
+    let mut text = HEAD.to_owned();
+    let mut written = BTreeSet::new();
+    for pattern in patterns.iter().filter(|pattern| written.insert(pattern.as_str())) {
+        let _never_fails = writeln!(text, "        {pattern}");
+    }
+    text + FOOT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: &str = "\
+             VMA              LMA     Size Align Out     In      Symbol
+          79cd50           79cd50   1359463    64 .text
+          79cd50           79cd50       26    16         /usr/lib/crt1.o:(.text)
+          79cd80           79cd80       20    16         /t/libdhow_sys-1f.rlib(a.o):(.text._RNvCs1a2B_8dhow_sys4call)
+          79cd80           79cd80       20     1                 _RNvCs1a2B_8dhow_sys4call
+          79cda0           79cda0      100    64         /usr/lib/libc.a(memmove.o):(.text.evex)
+";
+
+    #[test]
+    fn a_map_is_read() {
+        let sections = Sections::parse(MAP);
+
+        assert_eq!(sections.0.len(), 3);
+        assert_eq!(sections.around(0x79_cd81), Some(0x79_cd80..0x79_cda0));
+        assert_eq!(sections.around(0x79_cd4f), None);
+        assert_eq!(sections.around(0x79_cfff), None);
+    }
+
+    #[test]
+    fn sections_are_named_without_hashes() {
+        let sections = Sections::parse(MAP);
+        let patterns: Vec<_> = sections.0.values().filter_map(pattern).collect();
+
+        let expected = ["*(.text._RNvCs*_8dhow_sys4call)", "*libc.a:memmove.o(.text.evex)"];
+        assert_eq!(patterns, expected);
+        assert_eq!(without_hashes("_RINvCs0a_1bCsZ_1c.llvm.77"), "_RINvCs*_1bCs*_1c");
+    }
+
+    #[test]
+    fn what_all_run_comes_first() {
+        let traces = [BTreeSet::from([1, 2, 5]), BTreeSet::from([2, 3]), BTreeSet::from([2, 5])];
+
+        assert_eq!(order(&traces), [2, 5, 1, 3]);
+    }
+}
