@@ -57,7 +57,7 @@ pub fn follow(
                 }
                 0
             }
-            (signal, _) => signal as usize,
+            (signal, _) => signal.cast_unsigned() as usize,
         };
         ended(request(libc::PTRACE_SINGLESTEP, pid, signal))?;
     }
@@ -68,7 +68,8 @@ pub fn follow(
 const EVENTS: usize = (libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
-    | libc::PTRACE_O_TRACEEXEC) as usize;
+    | libc::PTRACE_O_TRACEEXEC)
+    .cast_unsigned() as usize;
 
 /// The next process of this thread's that has stopped or ended; nothing where there is none left.
 fn next() -> io::Result<Option<(i32, i32)>> {
@@ -102,7 +103,10 @@ fn instruction(pid: i32) -> io::Result<usize> {
     // SAFETY: the kernel's own call writes one word to `word`; the C library's would return it.
     let result =
         unsafe { libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKUSER, pid, at, &raw mut word) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(word.cast_unsigned() as usize) }
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    usize::try_from(word.cast_unsigned()).map_err(io::Error::other)
 }
 
 /// What an event is about: the process that was born.
