@@ -6,6 +6,7 @@
 mod bench;
 mod lab;
 mod machine;
+#[cfg(target_arch = "x86_64")]
 mod order;
 mod reference;
 mod suite;
@@ -33,6 +34,7 @@ enum Task {
     /// Measure dhow in pairs against whichever of its peers is installed
     Bench(bench::BenchArgs),
     /// Trace what the runtime's commands run, and write it down for the linker
+    #[cfg(target_arch = "x86_64")]
     Order,
     /// Run the tests on other kernels: cgroup version 2 alone, AppArmor, SELinux
     Lab(lab::LabArgs),
@@ -60,6 +62,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Tidy => tidy_up(&Workspace::find()?),
         Task::Gen => reference::generate(&command_line(), &Workspace::find()?.root),
         Task::Bench(args) => bench::run(args, &Workspace::find()?),
+        #[cfg(target_arch = "x86_64")]
         Task::Order => order::write(&Workspace::find()?),
         Task::Lab(args) => lab::run(args, &Workspace::find()?),
         Task::Measure => bench::measure(),
