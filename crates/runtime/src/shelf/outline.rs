@@ -3,12 +3,9 @@
 //! configuration with its filter is ten times as long as what is asked for here.
 
 use super::{Record, Shelf};
-use crate::{
-    Init,
-    container::{self, Whereabouts},
-};
+use crate::container::{self, Whereabouts};
 use dhow_base::Result;
-use dhow_cgroup::{Cgroup, Driver};
+use dhow_cgroup::Cgroup;
 use dhow_spec::runtime::{Namespace, NamespaceKind, Root, Spec, Status};
 use serde::Deserialize;
 use std::{
@@ -16,27 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A [`Record`] in outline: its fields are the record's, of the same names.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Outline {
-    /// The record's form.
-    #[serde(default)]
-    pub version: u32,
-    /// The id.
-    pub id: String,
-    /// The first process; nothing while the container is being created.
-    pub init: Option<Init>,
-    /// The bundle, absolute.
-    pub bundle: PathBuf,
-    /// Who made its cgroup.
-    #[serde(default)]
-    pub driver: Driver,
-    /// When it was created, RFC 3339.
-    pub created: String,
-    /// The configuration that it was created with.
-    pub spec: Sketch,
-}
+/// A record with no more of its configuration than most ask for.
+pub type Outline = Record<Sketch>;
 
 /// What of a configuration is asked for.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -146,13 +124,14 @@ impl Sketch {
 impl Shelf {
     /// The record of a container in outline.
     pub fn outline(&self, id: &str) -> Result<Outline> {
-        self.read(id, |outline: &Outline| outline.version)
+        self.read(id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Driver, Init};
     use dhow_base::clock::Moment;
 
     #[test]

@@ -17,10 +17,10 @@ pub(super) const LIMIT_BYTES: u64 = 16 << 20;
 /// The form of the records that this build writes. It reads all before.
 const VERSION: u32 = 1;
 
-/// What the runtime knows of a container.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+/// What the runtime knows of a container, with all or some of its configuration.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct Record<S = Spec> {
     /// The record's form.
     #[serde(default)]
     pub version: u32,
@@ -36,7 +36,7 @@ pub struct Record {
     /// When it was created, RFC 3339.
     pub created: String,
     /// The configuration that it was created with, whatever the bundle holds by now.
-    pub spec: Spec,
+    pub spec: S,
 }
 
 impl Record {
@@ -57,11 +57,11 @@ impl Record {
 impl Shelf {
     /// The record of a container.
     pub fn record(&self, id: &str) -> Result<Record> {
-        self.read(id, |record: &Record| record.version)
+        self.read(id)
     }
 
-    /// Reads a record as whatever knows the record's version.
-    pub(super) fn read<T: DeserializeOwned>(&self, id: &str, version: fn(&T) -> u32) -> Result<T> {
+    /// Reads a record with as much of its configuration as `S` takes.
+    pub(super) fn read<S: DeserializeOwned>(&self, id: &str) -> Result<Record<S>> {
         let path = self.place(id)?.join(NAME);
         let missing = || Error::new(Kind::NotFound, "container does not exist");
         let bytes = match file::read_limited(&path, LIMIT_BYTES) {
@@ -69,10 +69,10 @@ impl Shelf {
             Err(error) if error.kind() == Kind::NotFound => return Err(missing()),
             Err(error) => return Err(error),
         };
-        let record: T = serde_json::from_slice(&bytes).map_err(|error| {
+        let record: Record<S> = serde_json::from_slice(&bytes).map_err(|error| {
             Error::new(Kind::Corrupt, format!("parse {}", path.display())).because(error)
         })?;
-        if version(&record) > VERSION {
+        if record.version > VERSION {
             let text = format!("read {}: a newer dhow has made it", path.display());
             return Err(Error::new(Kind::Unsupported, text));
         }
