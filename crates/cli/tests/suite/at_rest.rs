@@ -1,5 +1,6 @@
 //! `image mount`, `diff` and `export`: what is in an image, looked at without a container.
 
+use crate::fixture::podman;
 use dhow_testkit::{
     Dhow, Outcome, Tree,
     image::{Compression, Image, Layout},
@@ -30,18 +31,6 @@ fn with_two() -> (Dhow, Layout) {
         drop(dhow.run(&["pull", "-q", &layout.reference(name)]).ok());
     }
     (dhow, layout)
-}
-
-fn podman(dhow: &Dhow, arguments: &[&str]) -> Outcome {
-    let here = dhow.directory().join("podman");
-    let mut command = Command::new("podman");
-    command
-        .args(["--root", &format!("{}/root", here.display())])
-        .args(["--runroot", &format!("{}/run", here.display())])
-        .args(["--storage-driver", "vfs"])
-        .args(arguments)
-        .current_dir(dhow.directory());
-    outcome::run(&mut command, b"", outcome::LIMIT).unwrap()
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! A dhow with a busybox image in it, and short words for what tests do with it.
 
 use dhow_testkit::{
-    Dhow,
+    Dhow, Outcome,
     image::{Compression, Image, Layout},
-    need, rootfs,
+    need, outcome, rootfs,
 };
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 /// How long something that should happen soon is waited for.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -53,4 +53,17 @@ pub(crate) fn wait_for_output(dhow: &Dhow, container: &str, text: &str) {
         dhow.run(&["logs", container]).stdout.contains(text).then_some(())
     });
     assert!(there.is_some(), "{container} does not print {text:?}");
+}
+
+/// Runs podman with storage of its own in the fixture's directory, which is where it works.
+pub(crate) fn podman(dhow: &Dhow, arguments: &[&str]) -> Outcome {
+    let here = dhow.directory().join("podman");
+    let mut command = Command::new("podman");
+    command
+        .args(["--root", &format!("{}/root", here.display())])
+        .args(["--runroot", &format!("{}/run", here.display())])
+        .args(["--storage-driver", "vfs"])
+        .args(arguments)
+        .current_dir(dhow.directory());
+    outcome::run(&mut command, b"", outcome::LIMIT).unwrap()
 }

@@ -1,6 +1,6 @@
 //! `save`, `load` and `import`: images in files, and what podman and umoci make of them.
 
-use crate::fixture::{layout, with_box};
+use crate::fixture::{layout, podman, with_box};
 use dhow_testkit::{Dhow, needs_root, needs_tool, outcome};
 use serde_json::Value;
 use std::{fs, process::Command};
@@ -62,35 +62,27 @@ fn podman_loads_what_was_saved_and_the_reverse() {
     let dhow = with_box();
     let id = dhow.run(&["inspect", "--format", "{{.Id}}", "box"]).ok().stdout;
     let id = id.trim().trim_start_matches("sha256:").to_owned();
-    let here = dhow.directory().join("podman");
-    let podman = |arguments: &[&str]| {
-        let mut command = Command::new("podman");
-        command
-            .args(["--root", &format!("{}/root", here.display())])
-            .args(["--runroot", &format!("{}/run", here.display())])
-            .args(["--storage-driver", "vfs"])
-            .args(arguments)
-            .current_dir(dhow.directory());
-        outcome::run(&mut command, b"", outcome::LIMIT).unwrap()
-    };
     drop(dhow.run(&["save", "-o", "docker.tar", "box"]).ok());
     drop(dhow.run(&["save", "--format", "oci-archive", "-o", "oci.tar", "box"]).ok());
 
     for file in ["docker.tar", "oci.tar"] {
-        drop(podman(&["load", "-q", "-i", file]).ok());
-        let told = podman(&["inspect", "--format", "{{.Id}}", "localhost/box:latest"]).ok();
+        drop(podman(&dhow, &["load", "-q", "-i", file]).ok());
+        let told = podman(&dhow, &["inspect", "--format", "{{.Id}}", "localhost/box:latest"]).ok();
         assert_eq!(told.line(), id, "{file}");
     }
     for form in ["docker-archive", "oci-archive"] {
         let file = format!("{form}.tar");
-        drop(podman(&["save", "-q", "--format", form, "-o", &file, "localhost/box:latest"]).ok());
+        drop(
+            podman(&dhow, &["save", "-q", "--format", form, "-o", &file, "localhost/box:latest"])
+                .ok(),
+        );
         let other = Dhow::new();
         let path = dhow.directory().join(&file);
         let loaded = other.run(&["load", "-q", "-i", path.to_str().unwrap()]).ok();
         assert_eq!(loaded.line(), "Loaded image: localhost/box:latest", "{form}");
         drop(other.run(&["run", "--rm", "-q", "box", "true"]).ok());
     }
-    drop(podman(&["rmi", "-af"]).ok());
+    drop(podman(&dhow, &["rmi", "-af"]).ok());
 }
 
 #[test]
