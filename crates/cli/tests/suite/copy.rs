@@ -9,7 +9,7 @@ use dhow_testkit::{
     needs_root, needs_tool, outcome,
 };
 use serde_json::Value;
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command, thread, time::Duration};
 
 /// The real skopeo.
 fn skopeo(arguments: &[&str]) -> Outcome {
@@ -343,6 +343,108 @@ fn noise() -> Vec<u8> {
     let mut tarball = dhow_testkit::tarball::Tarball::new(Vec::new());
     tarball.file("noise", &[7; 100_001]).unwrap();
     tarball.finish().unwrap()
+}
+
+/// The tar file of one file of that many bytes.
+fn large(bytes: usize) -> Vec<u8> {
+    let mut tarball = dhow_testkit::tarball::Tarball::new(Vec::new());
+    tarball.file("large", &vec![7; bytes]).unwrap();
+    tarball.finish().unwrap()
+}
+
+#[test]
+fn a_copy_that_is_killed_leaves_nothing_that_can_be_found() {
+    needs_root!();
+    needs_tool!("skopeo", "busybox");
+    let dhow = Dhow::new();
+    let layout = layout(&dhow);
+    let layer = layout.layer_of_tar(&large(24 << 20), Compression::Plain).unwrap();
+    layout.tag_image(&Image::new([layer]), "large").unwrap();
+    let here = dhow.directory().join("out");
+    fs::create_dir(&here).unwrap();
+    let origin = layout.reference("large");
+    // What is to be copied to, and the file that says that something is there.
+    let targets = [
+        ("oci", "layout:box", "layout/index.json"),
+        ("oci-archive", "oci.tar:box", "oci.tar"),
+        ("docker-archive", "docker.tar:box:1", "docker.tar"),
+        ("dir", "dir", "dir/manifest.json"),
+    ];
+    let mut killed = 0;
+    for round in 0..10 {
+        for (transport, name, witness) in targets {
+            let target = format!("{transport}:{}/{name}", here.display());
+            let mut child =
+                dhow.command(&["image", "copy", "-q", &origin, &target]).spawn().unwrap();
+            thread::sleep(Duration::from_millis(3 * round));
+            child.kill().unwrap();
+            let ended = child.wait().unwrap();
+
+            if ended.success() {
+                assert!(here.join(witness).exists(), "{target}");
+                read_whole(&dhow, &target);
+            } else if here.join(witness).exists() {
+                // It was killed after its last step; then all of it is there.
+                read_whole(&dhow, &target);
+            } else {
+                killed += 1;
+            }
+            drop(fs::remove_file(here.join(witness)));
+        }
+    }
+    assert!(killed > 0, "every copy was over before it was killed");
+    for (transport, name, _) in targets {
+        let target = format!("{transport}:{}/{name}", here.display());
+        drop(dhow.run(&["image", "copy", "-q", &origin, &target]).ok());
+        read_whole(&dhow, &target);
+    }
+}
+
+#[test]
+fn a_layer_that_was_here_in_another_form_comes_from_where_the_image_is() {
+    needs_root!();
+    needs_tool!("docker-registry", "skopeo", "busybox");
+    let (dhow, registry) = (Dhow::new(), registry());
+    let layout = layout(&dhow);
+    let origin = layout.reference("box");
+    let zstd = format!("oci:{}/zstd:box", dhow.directory().display());
+    let format = ["image", "copy", "-q", "--dest-compress-format", "zstd"];
+    drop(dhow.run(&[&format[..], &[&origin, &zstd]].concat()).ok());
+    registry.push(&origin, "box:1").unwrap();
+    drop(dhow.run(&["pull", "-q", &zstd]).ok());
+    let name = registry.reference("box:1");
+    drop(dhow.run(&["pull", "-q", &name]).ok());
+    let target = format!("oci:{}/out:box", dhow.directory().display());
+
+    drop(dhow.run(&["image", "copy", "-q", &format!("dhow:{name}"), &target]).ok());
+    drop(dhow.run(&["save", "-o", "saved.tar", &name]).ok());
+
+    assert_eq!(raw(&target), raw(&origin));
+    read_whole(&dhow, &target);
+}
+
+#[test]
+fn skopeo_logs_in_and_out() {
+    needs_root!();
+    needs_tool!("docker-registry", "skopeo", "busybox", "htpasswd");
+    let dhow = Dhow::new();
+    let registry = Registry::start(Access::Basic, Transport::Plain).unwrap();
+    let origin = layout(&dhow).reference("box");
+    let target = format!("docker://{}", registry.reference("box:1"));
+    let file = dhow.directory().join("auth.json");
+    let authfile = format!("--authfile={}", file.display());
+    let (user, password) = (dhow_testkit::registry::USER, dhow_testkit::registry::PASSWORD);
+
+    drop(ours(&dhow, &["copy", &authfile, &origin, &target]).exits(1));
+    let login = ["login", &authfile, "-u", user, "-p", password, registry.address()];
+    let succeeded = ours(&dhow, &login).ok();
+    drop(ours(&dhow, &["copy", &authfile, &origin, &target]).ok());
+    drop(ours(&dhow, &["logout", &authfile, registry.address()]).ok());
+    drop(ours(&dhow, &["inspect", &authfile, &target]).exits(1));
+    let creds = format!("--creds={user}:{password}");
+    drop(ours(&dhow, &["inspect", &creds, &target]).ok());
+
+    assert_eq!(succeeded.stdout, "Login Succeeded!\n");
 }
 
 #[test]
