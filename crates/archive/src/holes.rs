@@ -18,7 +18,8 @@ const LEAST_SAVED_BYTES: u64 = 1 << 20;
 /// As many regions as readers are asked to remember; a file with more is written in full.
 const EXTENTS_LIMIT: usize = 1 << 20;
 
-/// The regions of a file of this size; nothing where writing it in full is as well.
+/// The regions of a file of this size; nothing where writing it in full is as well, and then the
+/// file is to be read from its beginning, where it was.
 pub(crate) fn map(file: impl AsFd, size: u64) -> io::Result<Option<SparseMap>> {
     if size < LEAST_SAVED_BYTES {
         return Ok(None);
@@ -29,12 +30,17 @@ pub(crate) fn map(file: impl AsFd, size: u64) -> io::Result<Option<SparseMap>> {
         let Some((start, end)) = region(&file, offset, size)? else { break };
         widen(&mut extents, start, end, size);
         if extents.len() > EXTENTS_LIMIT {
-            return Ok(None);
+            break;
         }
         offset = end;
     }
+    let is_whole = extents.len() <= EXTENTS_LIMIT;
     let map = SparseMap { extents, real_size: size };
-    Ok((size - map.stored() >= LEAST_SAVED_BYTES).then_some(map))
+    if is_whole && size - map.stored() >= LEAST_SAVED_BYTES {
+        return Ok(Some(map));
+    }
+    rustix::fs::seek(&file, SeekFrom::Start(0))?;
+    Ok(None)
 }
 
 /// The next region that has data at or after `offset`.

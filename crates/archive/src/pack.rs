@@ -20,10 +20,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
-    fs::{
-        AtFlags, FileType, Mode, OFlags, SeekFrom, Stat, fstat, major, minor, openat, readlinkat,
-        statat,
-    },
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, major, minor, openat, readlinkat, statat},
     io::Errno,
 };
 use std::{
@@ -306,8 +303,6 @@ impl Packer<'_> {
                 map.stored()
             }
             None => {
-                // The search for holes has moved the place where it is read.
-                rustix::fs::seek(&file, SeekFrom::Start(0)).doing(|| "go to its start")?;
                 self.append(&entry, &mut file)?;
                 size
             }
