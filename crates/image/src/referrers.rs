@@ -10,7 +10,7 @@ use crate::{
     origin::Opened,
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
-use dhow_spec::image::{Descriptor, Document, MANIFEST_LIMIT_BYTES, Platform};
+use dhow_spec::image::{Descriptor, Document, MANIFEST_LIMIT_BYTES, Platform, media_type};
 use dhow_state::{State, artifacts, images};
 use std::collections::BTreeMap;
 
@@ -83,14 +83,18 @@ impl Images {
     }
 }
 
-/// Those of the documents that have this subject, as an index of referrers lists them.
+/// Those of the documents that have this subject, as an index of referrers lists them. A layout may
+/// list what is no document at all, which readers pass over (image-layout.md, index.json file).
 fn in_documents(
     subject: &Digest,
     entries: &[Descriptor],
     bytes: impl Fn(&Descriptor) -> Result<Vec<u8>>,
 ) -> Result<Vec<Descriptor>> {
     let mut found = Vec::new();
-    for entry in entries {
+    let is_document = |entry: &&Descriptor| {
+        media_type::is_manifest(&entry.media_type) || media_type::is_index(&entry.media_type)
+    };
+    for entry in entries.iter().filter(is_document) {
         let document = Document::parse(&bytes(entry)?, &entry.media_type)?;
         if let Some((named, told)) = document.referrer(entry)
             && named == *subject

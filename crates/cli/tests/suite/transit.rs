@@ -239,6 +239,8 @@ fn what_refers_to_an_image_is_listed_wherever_it_is() {
     let kind = "application/vnd.oci.image.manifest.v1+json";
     let signature = layout.add_document(&signature, kind).unwrap();
     layout.tag(signature.clone(), "signature").unwrap();
+    let other = json!({"mediaType": "text/plain", "digest": note.as_str(), "size": 10});
+    layout.tag(other, "note").unwrap();
     let there = |name: &str| format!("docker://{}", registry.reference(name));
     for name in ["box", "signature"] {
         let to = there(&format!("team/box:{name}"));
