@@ -9,6 +9,9 @@
 //! memory, and as many faults more. So the linker lays those functions side by side, what all
 //! commands run before what few do.
 //!
+//! Constants have no names that outlive a change of the code, so those of the crates that the runtime
+//! is made of are gathered, and so is what the C library writes to.
+//!
 //! The file names sections by patterns without what a compiler's version or a crate's hash puts into
 //! their names. It is a hint: a pattern that fits nothing any more costs nothing, and a function that
 //! is not named lies where it would lie otherwise. When the budget of memory
@@ -37,15 +40,27 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 const HEAD: &str = "\
 /* Written by `cargo xtask order`, which tells why: the functions that the runtime's commands run,
-   side by side in the binary, those of all commands first. */
-
-SECTIONS
-{
-    .text.run :
-    {
+   side by side in the binary, those of all commands first, and what they read and write. */
 ";
 
-const FOOT: &str = "    }\n}\nINSERT BEFORE .text;\n";
+/// Whose constants the runtime's commands read.
+const READ: [&str; 12] = [
+    "libc.a:",
+    "libcore-*.rlib:",
+    "liballoc-*.rlib:",
+    "libstd-*.rlib:",
+    "libitoa-*.rlib:",
+    "libserde_json-*.rlib:",
+    "libdhow_base-*.rlib:",
+    "libdhow_sys-*.rlib:",
+    "libdhow_spec-*.rlib:",
+    "libdhow_cgroup-*.rlib:",
+    "libdhow_seccomp-*.rlib:",
+    "libdhow_runtime-*.rlib:",
+];
+
+/// Whose variables they write: each page of these is copied for each process.
+const WRITTEN: [&str; 2] = ["libstd-*.rlib:", "libc.a:"];
 
 /// Traces the commands and writes the script.
 pub(crate) fn write(workspace: &Workspace) -> Result<ExitCode> {
@@ -57,12 +72,11 @@ pub(crate) fn write(workspace: &Workspace) -> Result<ExitCode> {
     let runtime = Runtime::prepare("dhow", prefix, home.path())?;
     let traces = Tracer { binary: &binary, sections: &sections, runtime: &runtime }.all()?;
     let order = order(&traces);
-    let size: u64 = order.iter().map(|section| sections.0[section].size).sum();
-    let patterns: Vec<String> =
-        order.iter().filter_map(|section| pattern(&sections.0[section])).collect();
+    let run: Vec<&Section> = order.iter().map(|begin| &sections.code[begin]).collect();
+    let size: u64 = run.iter().map(|section| section.size).sum();
     let path = workspace.root.join(SCRIPT);
-    fs::write(&path, script(&patterns)).doing(|| format!("write {}", path.display()))?;
-    say(&format!("order: {} commands run {size} bytes of {}", traces.len(), patterns.len()))?;
+    fs::write(&path, script(&sections, &run)).doing(|| format!("write {}", path.display()))?;
+    say(&format!("order: {} commands run {size} bytes in {} pieces", traces.len(), run.len()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -92,9 +106,14 @@ struct Section {
     name: String,
 }
 
-/// All code of the binary, by where it begins.
-#[derive(Clone, Debug)]
-struct Sections(BTreeMap<usize, Section>);
+/// What the binary is made of.
+#[derive(Clone, Debug, Default)]
+struct Sections {
+    /// All code, by where it begins.
+    code: BTreeMap<usize, Section>,
+    /// The names of those constants that have a function's, without hashes.
+    constants: BTreeSet<String>,
+}
 
 impl Sections {
     /// Reads a map of lld's: address, address, size, alignment, and `file:(section)`.
@@ -104,16 +123,31 @@ impl Sections {
             let address = usize::from_str_radix(words.next()?, 16).ok()?;
             let size = u64::from_str_radix(words.nth(1)?, 16).ok()?;
             let (file, name) = words.nth(1)?.rsplit_once(":(")?;
-            let name = name.strip_suffix(')').filter(|name| name.starts_with(".text"))?;
+            let name = name.strip_suffix(')')?;
             let section = Section { size, file: file.to_owned(), name: name.to_owned() };
             (size > 0).then_some((address, section))
         };
-        Self(map.lines().filter_map(section).collect())
+        let mut sections = Self::default();
+        for (address, section) in map.lines().filter_map(section) {
+            if section.name.starts_with(".text") {
+                sections.code.insert(address, section);
+            } else if section.name.starts_with(".rodata._R") {
+                sections.constants.insert(without_hashes(&section.name));
+            }
+        }
+        sections
     }
 
-    /// The one that an address lies in.
+    /// The constants that a compiler laid beside a function.
+    fn constants_of(&self, function: &Section) -> Option<String> {
+        let (_kind, symbol) = function.name.split_once("._R")?;
+        let name = without_hashes(&format!(".rodata._R{symbol}"));
+        self.constants.contains(&name).then(|| either(&name))
+    }
+
+    /// The code that an address lies in.
     fn around(&self, address: usize) -> Option<Range<usize>> {
-        let (begin, section) = self.0.range(..=address).next_back()?;
+        let (begin, section) = self.code.range(..=address).next_back()?;
         let end = begin.checked_add(usize::try_from(section.size).ok()?)?;
         (address < end).then_some(*begin..end)
     }
@@ -130,7 +164,6 @@ impl Tracer<'_> {
     /// The traces of a container's life by single commands, and of another's by one.
     fn all(&self) -> Result<Vec<BTreeSet<usize>>> {
         let long = self.runtime.long.display().to_string();
-        let short = self.runtime.short.display().to_string();
         let mut traces = Vec::new();
         let created = thread::scope(|scope| {
             let creation = scope.spawn(|| self.trace(&["create", "--bundle", &long, "order"]));
@@ -141,7 +174,11 @@ impl Tracer<'_> {
             creation.join().map_err(|_panic| Error::new(Kind::Internal, "trace a creation"))?
         })?;
         traces.push(created);
-        traces.push(self.trace(&["run", "--bundle", &short, "order"])?);
+        // The bundle is looked for in the current directory, as most people have it.
+        let words = ["run", "order"];
+        let mut run = self.command(&words);
+        run.current_dir(&self.runtime.short);
+        traces.push(self.follow(run, &words)?);
         Ok(traces)
     }
 
@@ -161,6 +198,10 @@ impl Tracer<'_> {
     }
 
     fn trace(&self, words: &[&str]) -> Result<BTreeSet<usize>> {
+        self.follow(self.command(words), words)
+    }
+
+    fn follow(&self, mut command: Command, words: &[&str]) -> Result<BTreeSet<usize>> {
         let doing = || format!("trace {}", words.join(" "));
         let (mut run, mut last) = (BTreeSet::new(), 0..0);
         let note = |address| {
@@ -171,7 +212,6 @@ impl Tracer<'_> {
                 last = range;
             }
         };
-        let mut command = self.command(words);
         command.stdout(Stdio::null());
         let code = steps::follow(&mut command, |pid| self.is_ours(pid), note);
         match code.doing(doing)? {
@@ -220,19 +260,27 @@ fn order(traces: &[BTreeSet<usize>]) -> Vec<usize> {
     order.into_iter().map(|(begin, _users)| begin).collect()
 }
 
-/// What names a section in any build: by its own name, or by its file where many have that name.
+/// What names a section in any build: its own name, or its file where many have that name.
 fn pattern(section: &Section) -> Option<String> {
-    let is_function = section.name.contains("._R") || section.file.contains(".rlib(");
-    if is_function && section.name != ".text" {
-        return Some(format!("*({})", without_hashes(&section.name)));
+    let is_of_a_crate = section.file.contains(".rlib(");
+    if section.name != ".text" && (section.name.contains("._R") || is_of_a_crate) {
+        return Some(either(&without_hashes(&section.name)));
     }
-    let (archive, member) = section.file.strip_suffix(')')?.rsplit_once('(')?;
-    let archive = archive.rsplit('/').next()?;
-    let is_plain = !section.file.contains(".rlib(");
-    is_plain.then(|| format!("*{archive}:{member}({})", section.name))
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let file = match section.file.strip_suffix(')').and_then(|file| file.rsplit_once('(')) {
+        Some((archive, member)) => format!("{}:{member}", base(archive)),
+        None => base(&section.file),
+    };
+    (!is_of_a_crate).then(|| format!("*{file}({})", section.name))
 }
 
-/// A symbol without the hashes of crates (`Cs…_`) and of modules that were split (`.llvm.…`).
+/// A section that a compiler may have given its module's hash.
+fn either(name: &str) -> String {
+    format!("*({name} {name}.llvm.*)")
+}
+
+/// A symbol without the hashes of crates (`Cs…_`) and of modules (`.llvm.…`), which it may have in one
+/// build and not in the next.
 fn without_hashes(name: &str) -> String {
     let name = name.split_once(".llvm.").map_or(name, |(name, _hash)| name);
     let mut parts = name.split("Cs");
@@ -250,13 +298,31 @@ fn without_hashes(name: &str) -> String {
     text
 }
 
-fn script(patterns: &[String]) -> String {
-    let mut text = HEAD.to_owned();
+fn script(sections: &Sections, run: &[&Section]) -> String {
+    let code = run.iter().filter_map(|section| pattern(section)).collect();
+    let mut constants = of_archives(&READ, ".rodata .rodata.*");
+    constants.extend(run.iter().filter_map(|section| sections.constants_of(section)));
+    let written = of_archives(&WRITTEN, ".data .data.[!r]* .data.rel.local*");
+    let cleared = of_archives(&WRITTEN, ".bss .bss.* COMMON");
+    HEAD.to_owned()
+        + &gathered(".text.run", code, "BEFORE .text")
+        + &gathered(".rodata.run", constants, "BEFORE .rodata")
+        + &gathered(".data.run", written, "AFTER .data")
+        + &gathered(".bss.run", cleared, "BEFORE .bss")
+}
+
+fn of_archives(archives: &[&str], sections: &str) -> Vec<String> {
+    archives.iter().map(|archive| format!("*{archive}*({sections})")).collect()
+}
+
+/// A section of the binary that holds what certain patterns name, in that order.
+fn gathered(name: &str, patterns: Vec<String>, place: &str) -> String {
+    let mut text = format!("\nSECTIONS\n{{\n    {name} :\n    {{\n");
     let mut written = BTreeSet::new();
-    for pattern in patterns.iter().filter(|pattern| written.insert(pattern.as_str())) {
+    for pattern in patterns.into_iter().filter(|pattern| written.insert(pattern.clone())) {
         let _never_fails = writeln!(text, "        {pattern}");
     }
-    text + FOOT
+    text + &format!("    }}\n}}\nINSERT {place};\n")
 }
 
 #[cfg(test)]
@@ -270,13 +336,14 @@ mod tests {
           79cd80           79cd80       20    16         /t/libdhow_sys-1f.rlib(a.o):(.text._RNvCs1a2B_8dhow_sys4call)
           79cd80           79cd80       20     1                 _RNvCs1a2B_8dhow_sys4call
           79cda0           79cda0      100    64         /usr/lib/libc.a(memmove.o):(.text.evex)
+          100000           100000       20     8         /t/libdhow_sys-1f.rlib(a.o):(.rodata._RNvCs1a2B_8dhow_sys4call.llvm.12)
 ";
 
     #[test]
     fn a_map_is_read() {
         let sections = Sections::parse(MAP);
 
-        assert_eq!(sections.0.len(), 3);
+        assert_eq!(sections.code.len(), 3);
         assert_eq!(sections.around(0x79_cd81), Some(0x79_cd80..0x79_cda0));
         assert_eq!(sections.around(0x79_cd4f), None);
         assert_eq!(sections.around(0x79_cfff), None);
@@ -285,10 +352,20 @@ mod tests {
     #[test]
     fn sections_are_named_without_hashes() {
         let sections = Sections::parse(MAP);
-        let patterns: Vec<_> = sections.0.values().filter_map(pattern).collect();
+        let patterns: Vec<_> = sections.code.values().filter_map(pattern).collect();
 
-        let expected = ["*(.text._RNvCs*_8dhow_sys4call)", "*libc.a:memmove.o(.text.evex)"];
+        let expected = [
+            "*crt1.o(.text)",
+            "*(.text._RNvCs*_8dhow_sys4call .text._RNvCs*_8dhow_sys4call.llvm.*)",
+            "*libc.a:memmove.o(.text.evex)",
+        ];
         assert_eq!(patterns, expected);
+        let constants: Vec<_> =
+            sections.code.values().filter_map(|code| sections.constants_of(code)).collect();
+        assert_eq!(
+            constants,
+            ["*(.rodata._RNvCs*_8dhow_sys4call .rodata._RNvCs*_8dhow_sys4call.llvm.*)"]
+        );
         assert_eq!(without_hashes("_RINvCs0a_1bCsZ_1c.llvm.77"), "_RINvCs*_1bCs*_1c");
     }
 
