@@ -242,9 +242,10 @@ impl Invocation {
                 .registries_conf_dirs
                 .push(configuration.join("containers/registries.conf.d"));
             registries.certs_dirs.insert(0, configuration.join("containers/certs.d"));
-            let home = self.environment.home.iter();
+            let Environment { cache_home, home, .. } = &self.environment;
+            let cache = cache_home.clone().or_else(|| Some(home.as_ref()?.join(".cache")));
             registries.short_name_aliases =
-                home.map(|home| home.join(".cache/containers/short-name-aliases.conf")).collect();
+                cache.map(|cache| cache.join("containers/short-name-aliases.conf"));
         }
         if let Some(path) = &self.environment.registries_conf {
             registries.registries_conf.clone_from(path);

@@ -18,6 +18,7 @@
 //! the same rules; here flags are read, and answers are shown. This is the only crate that reads
 //! the environment, and the only one that writes to standard output.
 
+mod choice;
 mod commands;
 mod console;
 mod env;
@@ -25,6 +26,7 @@ mod exit;
 mod flags;
 mod hello;
 mod invocation;
+mod prompt;
 mod render;
 mod role;
 mod runtime;

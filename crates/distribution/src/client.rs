@@ -16,16 +16,20 @@
 //! here of a blob is its length.
 
 use crate::{
+    aliases,
     blob::{BlobReader, Transfer},
     config::Config,
     credentials::Keyring,
     fetcher::{Document, Fetcher, Tries},
-    reference::Reference,
-    registries::{Endpoint, Registries},
+    reference::{Reference, Typed},
+    registries::{Candidates, Endpoint, Registries},
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_spec::image::Descriptor;
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 use tokio::runtime::{Builder, Runtime};
 
 /// Threads for the network. They decrypt as well, and two keep up with a fast link.
@@ -40,6 +44,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Shared {
     registries: Registries,
+    short_name_aliases: Option<PathBuf>,
     fetcher: Arc<Fetcher>,
     engine: OnceLock<Arc<Engine>>,
 }
@@ -120,12 +125,27 @@ impl Client {
         let keyring = Keyring::new(config.auth_files.clone());
         let keyring = keyring.with_helpers(registries.credential_helpers.clone());
         let fetcher = Arc::new(Fetcher::new(config, keyring));
-        Ok(Self { shared: Arc::new(Shared { registries, fetcher, engine: OnceLock::new() }) })
+        let short_name_aliases = config.short_name_aliases.clone();
+        let shared = Shared { registries, short_name_aliases, fetcher, engine: OnceLock::new() };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The complete names that `text` may stand for, the first choice first.
+    pub fn candidates(&self, text: &str) -> Result<Candidates> {
+        self.shared.registries.candidates(text)
+    }
+
+    /// The complete names to try for `text`, one after the other, where nobody can be asked.
     pub fn expand(&self, text: &str) -> Result<Vec<Reference>> {
         self.shared.registries.expand(text)
+    }
+
+    /// From now on a short name stands for this one image, for other tools too.
+    pub fn remember_choice(&self, short: &str, chosen: &Reference) -> Result<()> {
+        let Some(path) = &self.shared.short_name_aliases else { return Ok(()) };
+        // A tag or digest belongs to this once, and no alias has one.
+        let typed = Typed::parse(short)?;
+        aliases::remember(path, &typed.path, &chosen.name())
     }
 
     /// Fetches the manifest or index that `reference` names now.

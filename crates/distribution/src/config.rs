@@ -74,8 +74,9 @@ pub struct Config {
     pub registries_conf: PathBuf,
     /// Directories of `*.conf` files that add to it, in this order; they may be missing.
     pub registries_conf_dirs: Vec<PathBuf>,
-    /// Files of aliases that other tools keep when somebody chooses a registry; may be missing.
-    pub short_name_aliases: Vec<PathBuf>,
+    /// The file of what somebody has chosen for short names, which other tools keep too; may be
+    /// missing.
+    pub short_name_aliases: Option<PathBuf>,
     /// Directories that hold `<host[:port]>/` with `*.crt`, `*.cert` and `*.key`; the first that
     /// knows a host wins.
     pub certs_dirs: Vec<PathBuf>,
@@ -102,7 +103,7 @@ impl Default for Config {
         Self {
             registries_conf: "/etc/containers/registries.conf".into(),
             registries_conf_dirs: paths(&["/etc/containers/registries.conf.d"]),
-            short_name_aliases: paths(&["/var/cache/containers/short-name-aliases.conf"]),
+            short_name_aliases: Some("/var/cache/containers/short-name-aliases.conf".into()),
             certs_dirs: paths(&["/etc/containers/certs.d", "/etc/docker/certs.d"]),
             own_certs_dir: None,
             ca_bundles: paths(&[

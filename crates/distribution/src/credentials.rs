@@ -60,8 +60,13 @@ pub enum Credentials {
         /// The password.
         password: Secret,
     },
-    /// A refresh token that a token server gave at login.
-    IdentityToken(Secret),
+    /// A refresh token that a token server gave at login, in place of the password.
+    IdentityToken {
+        /// Whose it is, where that is known.
+        user: String,
+        /// The token.
+        token: Secret,
+    },
     /// A bearer token that is sent as it is.
     RegistryToken(Secret),
 }
@@ -259,7 +264,8 @@ pub(crate) fn hub_by_its_name(host: &str) -> &str {
 impl Entry {
     fn credentials(&self) -> Result<Option<Credentials>> {
         if !self.identity_token.is_empty() {
-            return Ok(Some(Credentials::IdentityToken(Secret::new(&self.identity_token))));
+            let token = Secret::new(&self.identity_token);
+            return Ok(Some(Credentials::IdentityToken { user: self.user(), token }));
         }
         if !self.registry_token.is_empty() {
             return Ok(Some(Credentials::RegistryToken(Secret::new(&self.registry_token))));
@@ -272,6 +278,14 @@ impl Entry {
         }
         let password = Secret::new(&self.password);
         Ok(Some(Credentials::Password { user: self.username.clone(), password }))
+    }
+
+    /// Whose entry it is; nobody's where it does not say so.
+    fn user(&self) -> String {
+        match self.decoded() {
+            Ok(Credentials::Password { user, .. }) => user,
+            _ => self.username.clone(),
+        }
     }
 
     fn decoded(&self) -> Result<Credentials> {
@@ -293,6 +307,10 @@ mod tests {
 
     fn password(user: &str, password: &str) -> Option<Credentials> {
         Some(Credentials::Password { user: user.into(), password: Secret::new(password) })
+    }
+
+    fn identity(user: &str, token: &str) -> Option<Credentials> {
+        Some(Credentials::IdentityToken { user: user.into(), token: Secret::new(token) })
     }
 
     fn encoded(text: &str) -> String {
@@ -320,6 +338,7 @@ mod tests {
                 "https://index.docker.io/v1/": {{"auth": "{}"}},
                 "https://old.io/v2/": {{"username": "o", "password": "p"}},
                 "localhost:5000": {{"identitytoken": "i"}},
+                "acr.io": {{"auth": "{}", "identitytoken": "i2"}},
                 "ghcr.io": {{"registrytoken": "r"}},
                 "empty.io": {{}}
             }}}}"#,
@@ -327,6 +346,7 @@ mod tests {
             encoded("team:2"),
             encoded("tool:3:with:colons"),
             encoded("hub:4"),
+            encoded("me:"),
         );
         let file = AuthFile::parse(text.as_bytes()).unwrap();
         let cases = [
@@ -336,7 +356,8 @@ mod tests {
             ("quay.io", "team/toolbox", password("team", "2")),
             ("docker.io", "library/debian", password("hub", "4")),
             ("old.io", "a", password("o", "p")),
-            ("localhost:5000", "a", Some(Credentials::IdentityToken(Secret::new("i")))),
+            ("localhost:5000", "a", identity("", "i")),
+            ("acr.io", "a", identity("me", "i2")),
             ("ghcr.io", "a", Some(Credentials::RegistryToken(Secret::new("r")))),
             ("empty.io", "a", None),
             ("evil.quay.io", "a", None),

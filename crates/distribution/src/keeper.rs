@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// By this text, and by nothing else, a helper says that it has nothing.
 const NOT_FOUND: &str = "credentials not found";
 /// Under this user name a helper keeps an identity token.
-const TOKEN_USER: &str = "<token>";
+pub(crate) const TOKEN_USER: &str = "<token>";
 
 /// A helper program, and the registry that it is asked about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -143,7 +143,8 @@ fn read(answer: &[u8]) -> Result<Credentials> {
     let answer: Answer = serde_json::from_slice(answer)
         .map_err(|_| Error::new(Kind::Invalid, "its answer is not the expected JSON object"))?;
     if answer.user == TOKEN_USER {
-        return Ok(Credentials::IdentityToken(Secret::new(answer.secret)));
+        let token = Secret::new(answer.secret);
+        return Ok(Credentials::IdentityToken { user: String::new(), token });
     }
     Ok(Credentials::Password { user: answer.user, password: Secret::new(answer.secret) })
 }
@@ -170,7 +171,8 @@ mod tests {
         let expected = Credentials::Password { user: "quay.io".into(), password: Secret::new("s") };
 
         assert_eq!(run(echo).unwrap(), Some(expected));
-        assert_eq!(run(token).unwrap(), Some(Credentials::IdentityToken(Secret::new("s"))));
+        let identity = Credentials::IdentityToken { user: String::new(), token: Secret::new("s") };
+        assert_eq!(run(token).unwrap(), Some(identity));
         assert_eq!(run("echo credentials not found in native keychain; exit 1").unwrap(), None);
     }
 

@@ -6,6 +6,7 @@
 //! configuration files: what it fetches it hands over as bytes, and what it sends it is given so.
 
 mod address;
+mod aliases;
 mod blob;
 mod challenge;
 mod client;
@@ -40,5 +41,5 @@ pub use content::Content;
 pub use credentials::{Credentials, Secret};
 pub use download::{Address, Download};
 pub use reference::Reference;
-pub use registries::{Endpoint, Registries};
+pub use registries::{Candidates, Choice, Endpoint, Registries};
 pub use upload::Arrival;

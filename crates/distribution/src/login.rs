@@ -6,6 +6,9 @@
 //! logout                                    helper `erase`, or gone from `auths`
 //! ```
 //!
+//! A token server may give an identity token at login. It is kept in place of the password, which is
+//! then kept nowhere.
+//!
 //! A file that other tools write too is changed where it must be and nowhere else: what dhow does
 //! not know stays as it is. Who writes holds a lock on the file's directory, so that two logins at
 //! once both last.
@@ -17,7 +20,7 @@ use crate::{
         AuthFile, Credentials, DOCKER_HUB_KEY, FILE_LIMIT_BYTES, Keyring, Secret, hub_by_its_name,
     },
     fetcher::{Question, Tries},
-    keeper::Helper,
+    keeper::{Helper, TOKEN_USER},
     reference::{DEFAULT_DOMAIN, Reference, check_domain, check_path},
     registries::{Endpoint, Registries},
     scope::Scopes,
@@ -113,8 +116,9 @@ impl Client {
         Ok(repository.endpoints().iter().any(|endpoint| endpoint.insecure))
     }
 
-    /// Asks the registry whether it lets us in with the credentials that it would be shown.
-    pub fn check_login(&self, account: &Account) -> Result<()> {
+    /// Asks the registry whether it lets us in with the credentials that it would be shown. What it
+    /// gives in place of a password is to be kept in place of it.
+    pub fn check_login(&self, account: &Account) -> Result<Option<Secret>> {
         let endpoint = Endpoint {
             domain: account.domain.clone(),
             path: account.path.clone(),
@@ -124,10 +128,11 @@ impl Client {
         let doing = || format!("log in to {account}");
         let question = Question::at(Method::GET, "", Scopes::default());
         let tries = Tries::new(&self.fetcher().patience);
+        self.fetcher().sessions.ask_for_identity();
         let asked = self.fetcher().persist(&endpoint, &question, tries);
         let answer = self.engine()?.block_on(asked).doing(doing)?;
         if answer.at_origin {
-            return Ok(());
+            return Ok(self.fetcher().sessions.take_identity(&account.domain));
         }
         let what = format!("{}: it sends us on to {}", doing(), shown(&answer.url));
         Err(Error::new(Kind::Denied, what))
@@ -136,21 +141,47 @@ impl Client {
 
 /// Keeps credentials for an account: with the file's helper program, or in the file.
 pub fn store(path: &Path, account: &Account, with: &Credentials, dialect: Dialect) -> Result<()> {
-    let Credentials::Password { user, password } = with else {
-        return Err(Error::new(Kind::Unsupported, "keep a token: only passwords are kept"));
-    };
+    let kept = Kept::of(with)?;
     change(path, |file| {
         let key = account.key(dialect);
         if let Some(helper) = helper_for(file, account)? {
-            helper.store(user, password)?;
+            helper.store(kept.helpers_user, kept.secret)?;
             // As docker does it, so that others see that there is something to ask the helper for.
             entries(file)?.insert(key, json!({}));
             return Ok(());
         }
-        let both = BASE64.encode(format!("{user}:{}", password.reveal()).as_bytes());
-        entries(file)?.insert(key, json!({"auth": both}));
+        entries(file)?.insert(key, kept.entry);
         Ok(())
     })
+}
+
+/// Credentials in the forms in which they are kept.
+struct Kept<'a> {
+    /// In a file.
+    entry: Value,
+    /// With a helper: by which user name it finds what.
+    helpers_user: &'a str,
+    secret: &'a Secret,
+}
+
+impl<'a> Kept<'a> {
+    fn of(credentials: &'a Credentials) -> Result<Self> {
+        let both =
+            |user: &str, password: &str| BASE64.encode(format!("{user}:{password}").as_bytes());
+        match credentials {
+            Credentials::Password { user, password } => {
+                let entry = json!({"auth": both(user, password.reveal())});
+                Ok(Self { entry, helpers_user: user, secret: password })
+            }
+            Credentials::IdentityToken { user, token } => {
+                let entry = json!({"auth": both(user, ""), "identitytoken": token.reveal()});
+                Ok(Self { entry, helpers_user: TOKEN_USER, secret: token })
+            }
+            Credentials::RegistryToken(_) => {
+                Err(Error::new(Kind::Unsupported, "keep a token of a registry: it does not last"))
+            }
+        }
+    }
 }
 
 /// Forgets an account's credentials; `false` where there were none.
@@ -319,6 +350,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{mode:o}");
+        let identity =
+            Credentials::IdentityToken { user: "me".into(), token: Secret::new("instead") };
+        store(&path, &quay, &identity, Dialect::Containers).unwrap();
+        assert_eq!(find("quay.io", "a"), Some(identity));
+        let entry = read(&path).unwrap()["auths"]["quay.io"].clone();
+        assert_eq!(entry, json!({"auth": BASE64.encode(b"me:"), "identitytoken": "instead"}));
+        store(&path, &quay, &credentials("me", "one"), Dialect::Containers).unwrap();
         assert!(erase(&path, &team).unwrap() && !erase(&path, &team).unwrap());
         assert_eq!(find("quay.io", "team/x"), Some(credentials("me", "one")));
         assert!(erase(&path, &hub).unwrap());

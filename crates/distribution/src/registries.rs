@@ -13,6 +13,7 @@
 //! This module knows neither HTTP nor credentials. It reads its files once, when it is made.
 
 use crate::{
+    aliases::Aliases,
     config::Config,
     reference::{DEFAULT_DOMAIN, Reference, Typed, check_domain},
 };
@@ -29,12 +30,51 @@ const FILES_LIMIT: usize = 1000;
 /// What the files say, ready to be asked.
 #[derive(Clone, Debug, Default)]
 pub struct Registries {
-    search: Option<Vec<String>>,
-    enforcing: bool,
+    search: Option<Search>,
+    mode: Mode,
     /// Who is asked for credentials, in this order; `None` where no file says so.
     pub(crate) credential_helpers: Option<Vec<String>>,
     aliases: BTreeMap<String, String>,
     rules: BTreeMap<String, Rule>,
+}
+
+/// Where names without a registry are looked for, and who says so.
+#[derive(Clone, Debug)]
+struct Search {
+    domains: Vec<String>,
+    file: PathBuf,
+}
+
+/// What is done about a short name that may stand for several images.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Mode {
+    /// Somebody is asked; without anybody it is refused.
+    Enforcing,
+    /// Somebody is asked; without anybody all are tried.
+    #[default]
+    Permissive,
+    /// All are tried.
+    Disabled,
+}
+
+/// The complete names that a name may stand for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Candidates {
+    /// All of them, the first choice first; never none.
+    pub references: Vec<Reference>,
+    /// Who chooses among them.
+    pub choice: Choice,
+}
+
+/// Who chooses among several names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Choice {
+    /// Nobody: there is one, or all are to be tried.
+    None,
+    /// The user, where there is one to be asked; else all are tried.
+    Wanted,
+    /// The user and nobody else.
+    Required,
 }
 
 #[derive(Clone, Debug)]
@@ -95,10 +135,8 @@ impl Registries {
             }
         }
         // What the user once chose wins over what the files say for everybody.
-        for path in &config.short_name_aliases {
-            if let Some(text) = read_if_there(path)? {
-                registries.add_aliases(&text, path)?;
-            }
+        if let Some(path) = &config.short_name_aliases {
+            registries.aliases.extend(Aliases::load(path)?.aliases);
         }
         Ok(registries)
     }
@@ -121,13 +159,13 @@ impl Registries {
             for domain in &search {
                 check_domain(domain).map_err(|why| said_wrongly(path, why))?;
             }
-            self.search = Some(search);
+            self.search = Some(Search { domains: search, file: path.to_owned() });
         }
         match document.short_name_mode.as_deref() {
-            None => {}
-            Some("enforcing") => self.enforcing = true,
-            // The two differ in whether somebody at a terminal is asked, and dhow asks nobody.
-            Some("" | "permissive" | "disabled") => self.enforcing = false,
+            None | Some("") => {}
+            Some("enforcing") => self.mode = Mode::Enforcing,
+            Some("permissive") => self.mode = Mode::Permissive,
+            Some("disabled") => self.mode = Mode::Disabled,
             Some(other) => {
                 return Err(said_wrongly(path, format!("short-name-mode is {other:?}")));
             }
@@ -143,22 +181,15 @@ impl Registries {
         Ok(())
     }
 
-    /// Adds the aliases of a file that other tools write when somebody chooses a registry.
-    fn add_aliases(&mut self, text: &str, path: &Path) -> Result<()> {
-        let chosen: Chosen =
-            toml::from_str(text).map_err(|error| said_wrongly(path, error.message()))?;
-        self.aliases.extend(chosen.aliases);
-        Ok(())
-    }
-
     /// The complete names that `text` may stand for, the first choice first.
     ///
     /// A name with a domain stands for itself, an alias for one other name. Any other short name
     /// stands for one name in each registry of the search list, or in `docker.io` without a list.
-    pub fn expand(&self, text: &str) -> Result<Vec<Reference>> {
+    pub fn candidates(&self, text: &str) -> Result<Candidates> {
+        let one = |reference| Candidates { references: vec![reference], choice: Choice::None };
         let typed = Typed::parse(text)?;
         if typed.domain.is_some() {
-            return Ok(vec![typed.within(DEFAULT_DOMAIN)?]);
+            return Ok(one(typed.within(DEFAULT_DOMAIN)?));
         }
         if let Some(target) = self.aliases.get(&typed.path).filter(|target| !target.is_empty()) {
             let place = Typed::parse(target)
@@ -169,23 +200,42 @@ impl Registries {
                     Error::new(Kind::Invalid, what)
                         .hint("an alias in registries.conf is a full name without tag and digest")
                 })?;
-            return Ok(vec![typed.moved_to(&place).within(DEFAULT_DOMAIN)?]);
+            return Ok(one(typed.moved_to(&place).within(DEFAULT_DOMAIN)?));
         }
-        let default = [DEFAULT_DOMAIN.to_owned()];
-        let search = self.search.as_deref().unwrap_or(&default);
-        match search {
-            [] => Err(Error::new(
-                Kind::Invalid,
-                format!("find a registry for {text}: unqualified-search-registries is empty"),
-            )
-            .hint(format!("write the full name, such as docker.io/library/{}", typed.path))),
-            [first, _, ..] if self.enforcing => Err(Error::new(
-                Kind::Invalid,
-                format!("choose a registry for {text}: it may be in {}", search.join(", ")),
-            )
-            .hint(format!("write the full name, such as {first}/{}", typed.path))),
-            search => search.iter().map(|domain| typed.clone().within(domain)).collect(),
+        let Some(search) = &self.search else { return Ok(one(typed.within(DEFAULT_DOMAIN)?)) };
+        if search.domains.is_empty() {
+            let what = format!(
+                "find a registry for {text}: short-name {:?} did not resolve to an alias and no \
+                 unqualified-search registries are defined in {:?}",
+                typed.path, search.file
+            );
+            return Err(Error::new(Kind::Invalid, what)
+                .hint(format!("write the full name, such as docker.io/library/{}", typed.path)));
         }
+        let each = search.domains.iter().map(|domain| typed.clone().within(domain));
+        let references = each.collect::<Result<Vec<_>>>()?;
+        let choice = match self.mode {
+            _ if references.len() == 1 => Choice::None,
+            Mode::Disabled => Choice::None,
+            Mode::Permissive => Choice::Wanted,
+            Mode::Enforcing => Choice::Required,
+        };
+        Ok(Candidates { references, choice })
+    }
+
+    /// The complete names to try for `text`, one after the other, where nobody can be asked.
+    pub fn expand(&self, text: &str) -> Result<Vec<Reference>> {
+        let Candidates { references, choice } = self.candidates(text)?;
+        if choice != Choice::Required {
+            return Ok(references);
+        }
+        let all: Vec<String> = references.iter().map(ToString::to_string).collect();
+        let what = format!(
+            "choose among {} for {text}: short-name resolution enforced but cannot prompt without a TTY",
+            all.join(" and ")
+        );
+        Err(Error::new(Kind::Invalid, what)
+            .hint(format!("write the full name, such as {}", all[0])))
     }
 
     /// Where to fetch `reference` from, in this order: mirrors first, then its own registry.
@@ -292,7 +342,7 @@ fn said_wrongly(path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Invalid, format!("read {}: {why}", path.display()))
 }
 
-fn read_if_there(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<String>> {
     let bytes = match file::read_limited(path, FILE_LIMIT_BYTES) {
         Err(error) if error.kind() == Kind::NotFound => return Ok(None),
         read => read?,
@@ -332,13 +382,6 @@ struct Document {
     registry: Vec<RegistryTable>,
     /// Only version 1 has this table.
     registries: Option<toml::Value>,
-}
-
-/// What somebody chose at a terminal, for good.
-#[derive(Deserialize)]
-struct Chosen {
-    #[serde(default)]
-    aliases: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -458,8 +501,34 @@ mod tests {
         let strict =
             "short-name-mode = 'enforcing'\nunqualified-search-registries = ['a.io', 'b.io']";
         assert_eq!(expand(&registries(strict), "a"), None);
+        let why = registries(strict).expand("a").unwrap_err().to_string();
+        assert!(why.contains("enforced but cannot prompt without a TTY"), "{why}");
         let relaxed = strict.replace("enforcing", "disabled");
         assert_eq!(expand(&registries(&relaxed), "a").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn somebody_chooses_where_the_mode_wants_it_and_there_are_several() {
+        let cases = [
+            ("", "a", 2, Choice::Wanted),
+            ("short-name-mode = 'permissive'\n", "a:1", 2, Choice::Wanted),
+            ("short-name-mode = 'enforcing'\n", "a", 2, Choice::Required),
+            ("short-name-mode = 'disabled'\n", "a", 2, Choice::None),
+            ("short-name-mode = 'enforcing'\n", "known", 1, Choice::None),
+            ("short-name-mode = 'enforcing'\n", "c.io/a", 1, Choice::None),
+        ];
+        for (mode, name, count, choice) in cases {
+            let rest = "unqualified-search-registries = ['a.io', 'b.io']\n\
+                        aliases = { known = 'b.io/known' }";
+            let candidates = registries(&format!("{mode}{rest}")).candidates(name).unwrap();
+            assert_eq!(
+                (candidates.references.len(), candidates.choice),
+                (count, choice),
+                "{mode}{name}"
+            );
+        }
+        let one = "short-name-mode = 'enforcing'\nunqualified-search-registries = ['a.io']";
+        assert_eq!(registries(one).candidates("a").unwrap().choice, Choice::None);
     }
 
     #[test]
@@ -471,7 +540,7 @@ mod tests {
         let config = Config {
             registries_conf: main,
             registries_conf_dirs: Vec::new(),
-            short_name_aliases: vec![chosen, directory.path().join("missing")],
+            short_name_aliases: Some(chosen),
             ..Config::default()
         };
 

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!  401 Bearer realm, service, scope ──▶ GET realm?service&scope   (password, or nobody)
-//!                                       POST realm                (identity token)
-//!                                 ◀── token, good for some seconds
+//!                                       POST realm                (identity token, or a password
+//!                                                                  where GET is not known)
+//!                                 ◀── token, good for some seconds; at a login perhaps also an
+//!                                     identity token, to be shown in place of the password
 //!  401 Basic ──▶ name and password, as they are
 //! ```
 //!
@@ -33,7 +35,10 @@ use reqwest::{
 use serde::Deserialize;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex as AsyncMutex;
@@ -56,6 +61,10 @@ pub(crate) struct Sessions {
     given: Option<Credentials>,
     all: Mutex<HashMap<Place, Arc<AsyncMutex<Session>>>>,
     notices: Mutex<Vec<String>>,
+    /// Whether this is a login, which wants something to keep in place of the password.
+    wants_identity: AtomicBool,
+    /// By domain, the identity tokens that servers gave: the latest is the one to show.
+    identities: Mutex<HashMap<String, Secret>>,
 }
 
 /// Domain and repository.
@@ -123,7 +132,14 @@ impl Proof {
 
 impl Sessions {
     pub(crate) fn new(keyring: Keyring, given: Option<Credentials>) -> Self {
-        Self { keyring, given, all: Mutex::default(), notices: Mutex::default() }
+        Self {
+            keyring,
+            given,
+            all: Mutex::default(),
+            notices: Mutex::default(),
+            wants_identity: AtomicBool::new(false),
+            identities: Mutex::default(),
+        }
     }
 
     /// What to send along to `endpoint` for `scopes`, as far as we know without asking.
@@ -157,16 +173,49 @@ impl Sessions {
             None => self.look_up(endpoint).await?,
         };
         session.credentials = Some(credentials.clone());
+        let credentials = self.with_latest_identity(endpoint, credentials);
         let challenge = choose(response.headers(), credentials.as_ref());
         let scopes = session.scopes.clone().and(scopes);
         let visit = Visit { sessions: self, transport, endpoint, base, scopes: scopes.clone() };
-        let proof = visit.answer(challenge, credentials).await?;
+        let Granted { proof, identity } = visit.answer(challenge, credentials).await?;
+        if let Some(token) = identity {
+            self.identities().insert(endpoint.domain.clone(), token);
+        }
         let header = proof.header.clone();
         // Only what was granted is asked for again: a repository that is closed to us, and that a
         // blob would only have been mounted from, must not close this one.
         session.scopes = scopes;
         session.proof = Some(proof);
         Ok(header)
+    }
+
+    /// From now on a token server is asked for what can be kept in place of a password.
+    pub(crate) fn ask_for_identity(&self) {
+        self.wants_identity.store(true, Ordering::Relaxed);
+    }
+
+    /// What the token server of a registry gave to be kept in place of the password.
+    pub(crate) fn take_identity(&self, domain: &str) -> Option<Secret> {
+        self.identities().remove(domain)
+    }
+
+    /// A server may give another identity token each time that one is shown, and then the old one is
+    /// good no more.
+    fn with_latest_identity(
+        &self,
+        endpoint: &Endpoint,
+        credentials: Option<Credentials>,
+    ) -> Option<Credentials> {
+        match (credentials, self.identities().get(&endpoint.domain)) {
+            (Some(Credentials::IdentityToken { user, .. }), Some(latest)) => {
+                Some(Credentials::IdentityToken { user, token: latest.clone() })
+            }
+            (credentials, _) => credentials,
+        }
+    }
+
+    fn identities(&self) -> MutexGuard<'_, HashMap<String, Secret>> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Things that the user may want to know, each once.
@@ -199,6 +248,18 @@ impl Sessions {
     }
 }
 
+/// What lets us in, and what may be shown next time.
+struct Granted {
+    proof: Proof,
+    identity: Option<Secret>,
+}
+
+impl From<Proof> for Granted {
+    fn from(proof: Proof) -> Self {
+        Self { proof, identity: None }
+    }
+}
+
 /// The challenge to answer: a token where one is offered, else the password if there is one.
 fn choose(headers: &HeaderMap, credentials: Option<&Credentials>) -> Option<Challenge> {
     let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
@@ -222,20 +283,22 @@ impl Visit<'_> {
         &self,
         challenge: Option<Challenge>,
         credentials: Option<Credentials>,
-    ) -> Result<Proof, Failure> {
+    ) -> Result<Granted, Failure> {
         match (challenge, credentials) {
             (_, Some(Credentials::RegistryToken(token))) => {
-                Ok(Proof::new("Bearer", token.reveal())?)
+                Ok(Proof::new("Bearer", token.reveal())?.into())
             }
             (Some(Challenge::Bearer { realm, service, scope }), credentials) => {
                 let realm = self.realm(&realm, credentials.is_some())?;
                 // What the registry names counts too: it may know repositories by other names.
                 let named = Scopes::parse(&scope.unwrap_or_default());
-                let wish = Wish { service, scopes: self.scopes.clone().and(&named) };
+                let scopes = self.scopes.clone().and(&named);
+                let to_keep = self.sessions.wants_identity.load(Ordering::Relaxed);
+                let wish = Wish { service, scopes, to_keep };
                 self.token(&realm, &wish, credentials).await
             }
             (Some(Challenge::Basic), Some(Credentials::Password { user, password })) => {
-                Ok(Proof::basic(&user, &password)?)
+                Ok(Proof::basic(&user, &password)?.into())
             }
             _ => {
                 let domain = &self.endpoint.domain;
@@ -284,17 +347,24 @@ impl Visit<'_> {
         realm: &Url,
         wish: &Wish,
         credentials: Option<Credentials>,
-    ) -> Result<Proof, Failure> {
-        let ask = match credentials {
-            Some(Credentials::IdentityToken(token)) => wish.by_identity(realm, &token),
+    ) -> Result<Granted, Failure> {
+        let began = Instant::now();
+        let ask = match &credentials {
+            Some(Credentials::IdentityToken { token, .. }) => wish.by_identity(realm, token),
             Some(Credentials::Password { user, password }) => {
-                let proof = Proof::basic(&user, &password)?;
-                wish.by_query(realm, Some(&user), Some(proof.header))
+                let proof = Proof::basic(user, password)?;
+                wish.by_query(realm, Some(user), Some(proof.header))
             }
             _ => wish.by_query(realm, None, None),
         };
-        let began = Instant::now();
-        let answer = self.transport.send(&ask, self.base).await?;
+        let mut answer = self.transport.send(&ask, self.base).await?;
+        if let Some(Credentials::Password { user, password }) = &credentials
+            && matches!(answer.response.status().as_u16(), 404 | 405)
+        {
+            // Some servers only know OAuth2's way.
+            let ask = wish.by_password(realm, user, password);
+            answer = self.transport.send(&ask, self.base).await?;
+        }
         let patience = self.transport.patience();
         let pause = crate::fetcher::retry_after(answer.response.headers());
         let (status, mut response) = (answer.response.status(), answer.response);
@@ -319,7 +389,9 @@ impl Visit<'_> {
         // A year is as good as forever, and cannot overflow the clock.
         let life = life.clamp(MARGIN * 2, Duration::from_secs(365 * 86_400)) - MARGIN;
         let (until, scopes) = (Some(began + life), Some(wish.scopes.clone()));
-        Ok(Proof { until, scopes, ..Proof::new("Bearer", &token)? })
+        let proof = Proof { until, scopes, ..Proof::new("Bearer", &token)? };
+        let identity = answer.refresh_token.filter(|token| !token.is_empty()).map(Secret::new);
+        Ok(Granted { proof, identity })
     }
 }
 
@@ -327,7 +399,12 @@ impl Visit<'_> {
 struct Wish {
     service: Option<String>,
     scopes: Scopes,
+    /// Whether an identity token is wanted too.
+    to_keep: bool,
 }
+
+/// By this name token servers know which program asks.
+const CLIENT: &str = "dhow";
 
 impl Wish {
     fn by_query(&self, realm: &Url, user: Option<&str>, proof: Option<HeaderValue>) -> Ask {
@@ -342,17 +419,34 @@ impl Wish {
         if let Some(user) = user {
             query.append_pair("account", user);
         }
+        if self.to_keep && user.is_some() {
+            query.append_pair("client_id", CLIENT).append_pair("offline_token", "true");
+        }
         drop(query);
         Ask::get(url, proof)
     }
 
     fn by_identity(&self, realm: &Url, token: &Secret) -> Ask {
+        self.by_form(realm, &[("grant_type", "refresh_token"), ("refresh_token", token.reveal())])
+    }
+
+    fn by_password(&self, realm: &Url, user: &str, password: &Secret) -> Ask {
+        let access = if self.to_keep { "offline" } else { "online" };
+        let all = [
+            ("grant_type", "password"),
+            ("access_type", access),
+            ("username", user),
+            ("password", password.reveal()),
+        ];
+        self.by_form(realm, &all)
+    }
+
+    fn by_form(&self, realm: &Url, grant: &[(&str, &str)]) -> Ask {
         let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", "refresh_token")
             .append_pair("service", self.service.as_deref().unwrap_or_default())
             .append_pair("scope", &self.scopes.to_string())
-            .append_pair("client_id", "dhow")
-            .append_pair("refresh_token", token.reveal())
+            .append_pair("client_id", CLIENT)
+            .extend_pairs(grant)
             .finish();
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, FORM)]);
         let payload = Payload::Bytes(form.into());
@@ -364,6 +458,7 @@ impl Wish {
 struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
+    refresh_token: Option<String>,
     expires_in: Option<u64>,
 }
 

@@ -16,7 +16,7 @@ use dhow_base::{
     file::{self, Durability},
     id::ContainerId,
 };
-use dhow_image::{Image, Progress, PullOptions};
+use dhow_image::{Image, Progress, PullOptions, Reference};
 use dhow_snapshot::Number as SnapshotNumber;
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_state::{
@@ -75,14 +75,27 @@ impl Engine {
         Ok(Created { id: draft.id, name })
     }
 
+    /// The images among which the user is to choose before a container is made; none where nothing
+    /// is to be fetched, or there is nothing to choose.
+    pub fn choices(&self, options: &CreateOptions) -> Result<Vec<Reference>> {
+        if self.is_own_image(options)? {
+            return Ok(Vec::new());
+        }
+        let pull = PullOptions { platform: options.platform.clone(), policy: options.pull };
+        self.images.choices(&self.state, &options.image, &pull)
+    }
+
+    /// Is it the image that the binary makes from itself?
+    fn is_own_image(&self, options: &CreateOptions) -> Result<bool> {
+        if !hello::is_meant(&options.image) {
+            return Ok(false);
+        }
+        let here = self.images.find(&self.state, &options.image)?;
+        Ok(here.as_ref().is_none_or(hello::is_embedded))
+    }
+
     fn image_for(&mut self, options: &CreateOptions, progress: &dyn Progress) -> Result<Image> {
-        if hello::is_meant(&options.image)
-            && self
-                .images
-                .find(&self.state, &options.image)?
-                .as_ref()
-                .is_none_or(hello::is_embedded)
-        {
+        if self.is_own_image(options)? {
             return hello::provide(&self.images, &mut self.state);
         }
         let here = match options.pull {

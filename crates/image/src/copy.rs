@@ -22,10 +22,10 @@ use crate::{
 };
 use crossbeam_channel::RecvTimeoutError;
 use dhow_archive::{Compression, Encoding};
-use dhow_base::{Digest, Doing, Error, Kind, Result};
+use dhow_base::{Digest, Doing, Error, Kind, Result, clock::Moment};
 use dhow_distribution::{Arrival, Reference};
 use dhow_spec::image::{Descriptor, Document, Index, Platform, media_type};
-use dhow_state::{State, images};
+use dhow_state::{State, images, places};
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -119,8 +119,13 @@ impl Images {
         }
         let target = to.target()?;
         progress.begin(&format!("to {}", to.place), &shipment.layers());
+        let blobs: Vec<Digest> = shipment.blobs.iter().map(|blob| blob.digest.clone()).collect();
         let copied = shipment.send(target.as_ref(), &options.additional_tags, progress)?;
         target.finish()?;
+        if let (Place::Registry(_), Some(state)) = (&to.place, state) {
+            let repository = to.reference()?.name();
+            state.write(|write| places::note(write, &repository, &blobs, Moment::now()))?;
+        }
         Ok(copied)
     }
 
@@ -351,11 +356,9 @@ impl Shipment {
             else {
                 continue;
             };
-            // What is to be fetched from elsewhere is not the source's to give.
-            let layers = manifest.layers.into_iter().filter(|layer| layer.urls.is_empty());
             self.configs.insert(manifest.config.digest.clone());
-            let all = layers.chain([manifest.config]);
-            blobs.extend(all.filter(|blob| seen.insert(blob.digest.clone())));
+            let new = manifest.own_blobs().filter(|blob| seen.insert(blob.digest.clone()));
+            blobs.extend(new.cloned());
         }
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         self.blobs = blobs;

@@ -93,7 +93,7 @@ impl Images {
             return Ok(None);
         }
         // Only now is it worth reading registries.conf, which may know the short name.
-        for reference in self.client()?.expand(text)? {
+        for reference in self.client()?.candidates(text)?.references {
             if let Some(row) = images::find_by_name(read, &names::key(&reference))? {
                 return Ok(Some(row));
             }

@@ -57,6 +57,7 @@ mod remove;
 mod repair;
 mod root;
 mod save;
+mod short_name;
 mod sync;
 mod sync_list;
 mod tarfile;

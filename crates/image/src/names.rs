@@ -118,7 +118,7 @@ impl Images {
     pub(crate) fn stored_name(&self, state: &State, text: &str) -> Result<Option<String>> {
         let Ok(mut names) = candidates(text) else { return Ok(None) };
         if is_short(text) {
-            names.extend(self.client()?.expand(text)?.iter().map(key));
+            names.extend(self.client()?.candidates(text)?.references.iter().map(key));
         }
         for name in names {
             if images::find_by_name(state.read(), &name)?.is_some() {

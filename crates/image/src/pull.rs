@@ -16,8 +16,9 @@
 use crate::{
     Image, Images, Place,
     layer::{Applied, Works},
+    names,
     origin::{Found, Origin},
-    plan::{Layer, Plan, check_platform},
+    plan::{Layer, Plan, check_platform, parse_manifest},
     progress::{Phase, Progress},
 };
 use dhow_archive::Whiteouts;
@@ -32,7 +33,7 @@ use dhow_spec::image::{ImageConfig, Platform};
 use dhow_state::{
     Owner, State, Write, blobs, events,
     images::{self, Image as Row},
-    snapshots,
+    places, snapshots,
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -107,7 +108,7 @@ impl Images {
     }
 
     /// An image of this name and platform that is here. Files have no names to be here by.
-    fn suitable(
+    pub(crate) fn suitable(
         &self,
         state: &State,
         source: &Place,
@@ -161,9 +162,15 @@ impl Images {
         if found.names.iter().all(|name| known.contains(name)) {
             return Ok(());
         }
+        let document = parse_manifest(&found.manifest, &found.bytes)?;
+        let blobs: Vec<Digest> = document.own_blobs().map(|blob| blob.digest.clone()).collect();
         state.write(|write| {
             for name in &found.names {
                 images::set_name(write, name, manifest)?;
+            }
+            // What has a name by digest was found in a repository, which has all of it.
+            for name in found.names.iter().filter(|name| name.contains('@')) {
+                places::note(write, names::repository(name), &blobs, Moment::now())?;
             }
             Ok(())
         })?;

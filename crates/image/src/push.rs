@@ -4,7 +4,8 @@
 //! that registry is known to have is taken over from it, and what is not in our store is passed on
 //! from where the image came from. A registry has a manifest only after all that it names, so
 //! whoever is killed in between leaves there what a registry collects by itself. Here a push changes
-//! nothing.
+//! nothing but what is remembered: the repository has these blobs, and the next push to that registry
+//! need not send them.
 
 use crate::{
     CopyOptions, Dialect, End, Images, Packing, Place, Reference, Registries, image::missing,

@@ -236,6 +236,14 @@ pub struct Manifest {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Manifest {
+    /// The blobs that whoever has the manifest has too, the configuration last. A layer that is to be
+    /// fetched from elsewhere is not among them.
+    pub fn own_blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.layers.iter().filter(|layer| layer.urls.is_empty()).chain([&self.config])
+    }
+}
+
 /// Manifests of one name for several platforms.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -285,14 +285,6 @@ pub fn delete_name(write: &Write<'_>, name: &str) -> Result<bool> {
         .map(|count| count > 0)
 }
 
-/// The names by digest of the whole images that hold a blob: where it has come from.
-pub fn names_of_blob(read: &Read, blob: &Digest) -> Result<Vec<String>> {
-    const QUERY: &str = "SELECT DISTINCT names.name FROM image_blobs JOIN names USING (manifest) \
-         JOIN images USING (manifest) WHERE image_blobs.digest = ?1 \
-         AND images.state = 'present' AND names.name LIKE '%@%' ORDER BY names.name";
-    texts(read, QUERY, blob.as_str())
-}
-
 /// The names that lead to an image, in order.
 pub fn names(read: &Read, manifest: &Digest) -> Result<Vec<String>> {
     texts(read, "SELECT name FROM names WHERE manifest = ?1 ORDER BY name", manifest.as_str())

@@ -32,6 +32,7 @@ pub mod images;
 pub mod lists;
 pub mod mounts;
 mod owner;
+pub mod places;
 pub mod snapshots;
 pub mod volumes;
 
@@ -50,8 +51,12 @@ pub type Read = Connection;
 
 /// The tables, in the order in which versions added them. Version `n` of the file has the first
 /// `n` steps; a step is never changed once it has shipped.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// An open state database. One connection a process.
 #[derive(Debug)]

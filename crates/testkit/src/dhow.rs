@@ -24,7 +24,7 @@ use tempfile::TempDir;
 const SETTLING: Duration = Duration::from_secs(5);
 
 /// What would let the machine's own configuration and credentials into a test.
-const FOREIGN: [&str; 17] = [
+const FOREIGN: [&str; 18] = [
     "CONTAINERS_REGISTRIES_CONF",
     "DHOW_ROOT",
     "DHOW_RUNROOT",
@@ -36,6 +36,7 @@ const FOREIGN: [&str; 17] = [
     "NO_PROXY",
     "REGISTRY_AUTH_FILE",
     "SSL_CERT_FILE",
+    "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",

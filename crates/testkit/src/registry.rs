@@ -7,7 +7,11 @@
 //! dies with the thread that started it (`setpriv --pdeathsig`), so start it in the test that uses
 //! it and do not keep it in a static.
 
-use crate::{certificate::Certificates, need, outcome, token, token::TokenServer};
+use crate::{
+    certificate::Certificates,
+    need, outcome, token,
+    token::{Gives, TokenServer},
+};
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use std::{
     fs::{self, OpenOptions},
@@ -19,6 +23,8 @@ use tempfile::TempDir;
 
 /// The one user that registries with [`Access::Basic`] and [`Access::Token`] know.
 pub const USER: &str = "someone";
+/// What may be shown in place of the password at a registry with [`Access::Identity`].
+pub const IDENTITY: &str = "an identity: of someone";
 /// The user's password.
 pub const PASSWORD: &str = "a secret: with, signs";
 
@@ -31,6 +37,8 @@ pub enum Access {
     Basic,
     /// The one user, by a token from a token server.
     Token,
+    /// As `Token`, and who logs in gets [`IDENTITY`], which will do in place of the password.
+    Identity,
 }
 
 /// How the registry speaks.
@@ -58,7 +66,11 @@ impl Registry {
     /// `htpasswd` for [`Access::Basic`].
     pub fn start(access: Access, transport: Transport) -> Result<Self> {
         let directory = tempfile::tempdir().doing(|| "make the registry's directory")?;
-        let tokens = (access == Access::Token).then(TokenServer::start).transpose()?;
+        let tokens = match access {
+            Access::Token => Some(TokenServer::start(Gives::Tokens)?),
+            Access::Identity => Some(TokenServer::start(Gives::Identities)?),
+            Access::Open | Access::Basic => None,
+        };
         let config = configuration(directory.path(), access, transport, tokens.as_ref())?;
         let path = directory.path().join("config.yml");
         fs::write(&path, config).doing(|| format!("write {}", path.display()))?;
@@ -97,9 +109,19 @@ impl Registry {
         blobs.join(algorithm).join(&hex[..2]).join(hex).join("data")
     }
 
+    /// The directory in which the registry keeps book of a repository, for tests that lose it.
+    pub fn repository(&self, name: &str) -> PathBuf {
+        self.directory.path().join("storage/docker/registry/v2/repositories").join(name)
+    }
+
     /// The requests so far, such as `GET /v2/box/manifests/latest 200`.
     pub fn requests(&self) -> Vec<String> {
         self.log().lines().filter_map(request_of).collect()
+    }
+
+    /// How many passwords its token server was shown.
+    pub fn passwords_shown(&self) -> usize {
+        self.tokens.as_ref().map_or(0, TokenServer::passwords)
     }
 
     /// How many tokens its token server was asked for.
@@ -207,7 +229,7 @@ fn configuration(
                 "auth:\n  htpasswd:\n    realm: dhow-test\n    path: {place}/htpasswd\n"
             ));
         }
-        Access::Token => {
+        Access::Token | Access::Identity => {
             let tokens = tokens.expect("token access starts its server");
             let path = directory.join("token.pem");
             fs::write(&path, tokens.certificate_pem())

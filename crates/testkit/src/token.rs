@@ -1,10 +1,10 @@
 //! A token server, as `WWW-Authenticate: Bearer realm=…` sends clients to one.
 //!
 //! It knows one user. Whoever gives the right name and password gets every right asked for; whoever
-//! gives none gets a token without rights, as public registries do; a wrong password is refused. The
-//! tokens are signed with a key whose certificate the registry is told to trust.
+//! gives none gets a token without rights, as public registries do; a wrong password is refused. Who
+//! asks for one may also get an identity token, to be posted in place of the password. The tokens are signed with a key whose certificate the registry is told to trust.
 
-use crate::registry::{PASSWORD, USER};
+use crate::registry::{IDENTITY, PASSWORD, USER};
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
@@ -28,17 +28,33 @@ use std::{
 pub(crate) const ISSUER: &str = "dhow-test-issuer";
 pub(crate) const SERVICE: &str = "dhow-test-registry";
 
+/// What the server gives to the right user.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Gives {
+    /// Tokens for the registry.
+    Tokens,
+    /// Also identity tokens.
+    Identities,
+}
+
 /// The running server; dropping it ends its thread.
 #[derive(Debug)]
 pub(crate) struct TokenServer {
     address: SocketAddr,
     certificate_pem: String,
     stop: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
+}
+
+/// How often it was asked, and shown a password.
+#[derive(Debug, Default)]
+struct Counts {
+    asked: AtomicUsize,
+    passwords: AtomicUsize,
 }
 
 impl TokenServer {
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(gives: Gives) -> Result<Self> {
         let failed = |error: rcgen::Error| {
             Error::new(Kind::Internal, "make the token server's key").because(error)
         };
@@ -48,10 +64,10 @@ impl TokenServer {
         let signer = Signer::new(&key, certificate.der())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).doing(|| "bind the token server")?;
         let address = listener.local_addr().doing(|| "ask the token server's address")?;
-        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (ended, count) = (Arc::clone(&stop), Arc::clone(&asked));
-        thread::spawn(move || serve(&listener, &signer, &ended, &count));
-        Ok(Self { address, certificate_pem: certificate.pem(), stop, asked })
+        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::<Counts>::default());
+        let (ended, count) = (Arc::clone(&stop), Arc::clone(&counts));
+        thread::spawn(move || serve(&listener, &Counter { signer, gives }, &ended, &count));
+        Ok(Self { address, certificate_pem: certificate.pem(), stop, counts })
     }
 
     pub(crate) fn realm(&self) -> String {
@@ -64,7 +80,12 @@ impl TokenServer {
 
     /// How many tokens were asked for so far.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+        self.counts.asked.load(Ordering::Relaxed)
+    }
+
+    /// How many passwords it was shown so far.
+    pub(crate) fn passwords(&self) -> usize {
+        self.counts.passwords.load(Ordering::Relaxed)
     }
 }
 
@@ -76,7 +97,13 @@ impl Drop for TokenServer {
     }
 }
 
-fn serve(listener: &TcpListener, signer: &Signer, stop: &AtomicBool, asked: &AtomicUsize) {
+/// Where tokens are handed out.
+struct Counter {
+    signer: Signer,
+    gives: Gives,
+}
+
+fn serve(listener: &TcpListener, counter: &Counter, stop: &AtomicBool, counts: &Counts) {
     for stream in listener.incoming() {
         if stop.load(Ordering::Relaxed) {
             return;
@@ -84,40 +111,81 @@ fn serve(listener: &TcpListener, signer: &Signer, stop: &AtomicBool, asked: &Ato
         let Ok(mut stream) = stream else { continue };
         // A client that goes away in the middle is its own test's business.
         drop(stream.set_read_timeout(Some(Duration::from_secs(10))));
-        if let Some(head) = read_head(&mut stream) {
-            asked.fetch_add(1, Ordering::Relaxed);
-            drop(stream.write_all(answer(&head, signer).as_bytes()));
+        if let Some((head, body)) = read_request(&mut stream) {
+            counts.asked.fetch_add(1, Ordering::Relaxed);
+            if user_of(&head) != Login::None {
+                counts.passwords.fetch_add(1, Ordering::Relaxed);
+            }
+            drop(stream.write_all(counter.answer(&head, &body).as_bytes()));
         }
     }
 }
 
-fn read_head(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
+fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
+    let mut bytes = Vec::new();
     let mut piece = [0_u8; 1024];
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+    loop {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        if let Some(end) = end {
+            let head = std::str::from_utf8(&bytes[..end]).ok()?;
+            let body = &bytes[end + 4..];
+            if body.len() >= content_length(head) {
+                return Some((head.to_owned(), String::from_utf8(body.to_vec()).ok()?));
+            }
+        }
         let count = stream.read(&mut piece).ok()?;
-        if count == 0 || head.len() > 64 * 1024 {
+        if count == 0 || bytes.len() > 64 * 1024 {
             return None;
         }
-        head.extend_from_slice(&piece[..count]);
+        bytes.extend_from_slice(&piece[..count]);
     }
-    String::from_utf8(head).ok()
 }
 
-fn answer(head: &str, signer: &Signer) -> String {
-    let rights = match user_of(head) {
-        Login::Right => Rights::Asked,
-        Login::None => Rights::Nothing,
-        Login::Wrong => return response("401 Unauthorized", &json!({"details": "wrong password"})),
-    };
-    let target = head.split(' ').nth(1).unwrap_or_default();
-    let access = match rights {
-        Rights::Asked => scopes(target),
-        Rights::Nothing => Vec::new(),
-    };
-    match signer.token(&access) {
-        Ok(token) => response("200 OK", &json!({"token": token, "expires_in": 300})),
-        Err(error) => response("500 Internal Server Error", &json!({"details": error.one_line()})),
+fn content_length(head: &str) -> usize {
+    let headers = head.lines().filter_map(|line| line.split_once(':'));
+    let mut lengths = headers.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    lengths.next().and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
+}
+
+impl Counter {
+    fn answer(&self, head: &str, body: &str) -> String {
+        let mut words = head.split(' ');
+        let is_form = words.next() == Some("POST");
+        let target = words.next().unwrap_or_default();
+        let wish =
+            if is_form { body } else { target.split_once('?').map_or("", |(_, query)| query) };
+        let login = if is_form { self.identity_of(wish) } else { user_of(head) };
+        let rights = match login {
+            Login::Right => Rights::Asked,
+            Login::None => Rights::Nothing,
+            Login::Wrong => {
+                return response("401 Unauthorized", &json!({"details": "wrong password"}));
+            }
+        };
+        let access = match rights {
+            Rights::Asked => scopes(wish),
+            Rights::Nothing => Vec::new(),
+        };
+        let token = match self.signer.token(&access) {
+            Ok(token) => token,
+            Err(error) => {
+                let why = json!({"details": error.one_line()});
+                return response("500 Internal Server Error", &why);
+            }
+        };
+        let mut answer = json!({"token": token, "expires_in": 300});
+        let wants_identity = value_of(wish, "offline_token").as_deref() == Some("true");
+        if self.gives == Gives::Identities && login == Login::Right && wants_identity {
+            answer["refresh_token"] = IDENTITY.into();
+        }
+        response("200 OK", &answer)
+    }
+
+    fn identity_of(&self, form: &str) -> Login {
+        let is_grant = value_of(form, "grant_type").as_deref() == Some("refresh_token");
+        let is_right = value_of(form, "refresh_token").as_deref() == Some(IDENTITY);
+        let is_known = self.gives == Gives::Identities && is_grant && is_right;
+        if is_known { Login::Right } else { Login::Wrong }
     }
 }
 
@@ -126,7 +194,7 @@ enum Rights {
     Nothing,
 }
 
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Login {
     Right,
     None,
@@ -141,14 +209,21 @@ fn user_of(head: &str) -> Login {
     if value.trim() == right { Login::Right } else { Login::Wrong }
 }
 
-/// The scopes of `/token?scope=repository:a/b:pull,push&scope=…` as the token's access claims.
-fn scopes(target: &str) -> Vec<Value> {
-    let query = target.split_once('?').map_or("", |(_, query)| query);
-    let values =
-        query.split('&').filter_map(|pair| pair.strip_prefix("scope=")).map(percent_decoded);
+/// The scopes of `scope=repository:a/b:pull,push&scope=…` as the token's access claims.
+fn scopes(wish: &str) -> Vec<Value> {
+    let values = values_of(wish, "scope");
     let words: Vec<String> =
         values.flat_map(|v| v.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
     words.iter().filter_map(|scope| claim(scope)).collect()
+}
+
+fn value_of(pairs: &str, name: &str) -> Option<String> {
+    values_of(pairs, name).next()
+}
+
+fn values_of<'a>(pairs: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+    let pairs = pairs.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(move |(key, _)| *key == name).map(|(_, value)| percent_decoded(value))
 }
 
 fn claim(scope: &str) -> Option<Value> {
@@ -224,8 +299,7 @@ mod tests {
 
     #[test]
     fn scopes_are_decoded_and_split() {
-        let target =
-            "/token?service=s&scope=repository%3Aa%2Fb%3Apull,push&scope=repository:c:pull+x:y:z";
+        let target = "service=s&scope=repository%3Aa%2Fb%3Apull,push&scope=repository:c:pull+x:y:z";
 
         let access = scopes(target);
 

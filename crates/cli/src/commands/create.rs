@@ -1,6 +1,7 @@
 //! `create`: make a container that does not run yet.
 
 use crate::{
+    choice::Choice,
     exit::SUCCESS,
     flags::{container::ContainerFlags, refuse},
     invocation::Invocation,
@@ -11,6 +12,7 @@ use dhow_base::{
     file::{self, Durability},
     id::ContainerId,
 };
+use dhow_engine::{CreateOptions, Engine};
 use dhow_sys::host_path::{LastLink, Place};
 use std::path::{Path, PathBuf};
 
@@ -26,15 +28,25 @@ pub(crate) struct Create {
 
 impl Act for Create {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let options = self.container.options(invocation.surroundings())?;
+        let mut options = self.container.options(invocation.surroundings())?;
         let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
         note_network(&self.container, invocation);
         let progress = invocation.progress(self.container.quiet);
-        let created = invocation.engine()?.create(&options, &progress)?;
+        let mut engine = invocation.engine()?;
+        let choice = choose_image(&engine, &mut options)?;
+        let created = engine.create(&options, &progress)?;
+        choice.keep(engine.images().0, invocation.console);
         cid_file.write(&created.id)?;
         invocation.console.line(created.id.as_str())?;
         Ok(SUCCESS)
     }
+}
+
+/// Asks which image is meant, where that is not clear.
+pub(super) fn choose_image(engine: &Engine, options: &mut CreateOptions) -> Result<Choice> {
+    let choice = Choice::make(&options.image, || engine.choices(options))?;
+    options.image = choice.name();
+    Ok(choice)
 }
 
 /// Says that there will be no network, where the user did not say so.

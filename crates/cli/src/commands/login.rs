@@ -4,16 +4,16 @@ use crate::{
     exit::SUCCESS,
     flags::registry::TrustFlags,
     invocation::{Invocation, Manners},
+    prompt::{self, Echo},
     tree::Act,
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_image::{
-    Client, Credentials, Registries,
+    Client, Credentials, Registries, Secret,
     login::{self, Account, Dialect},
 };
-use rustix::termios::{LocalModes, OptionalActions};
 use std::{
-    io::{self, BufRead, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Read},
     path::PathBuf,
 };
 
@@ -22,7 +22,8 @@ const PASSWORD_LIMIT_BYTES: u64 = 64 << 10;
 /// Log in to a registry
 ///
 /// Without a registry it is docker.io. Name and password are tried there before they are kept, in
-/// the file or with the helper program that pull and push will ask.
+/// the file or with the helper program that pull and push will ask. Where the registry gives an
+/// identity token, that is kept in place of the password.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Login {
     /// The registry, or a part of it: quay.io, quay.io/team
@@ -78,8 +79,14 @@ impl Act for Login {
             return Ok(SUCCESS);
         }
         let credentials = self.ask(&account)?;
-        check(&registries, &account, credentials.clone())?;
-        login::store(&file, &account, &credentials, dialect)
+        let identity = check(&registries, &account, credentials.clone())?;
+        let kept = match (credentials, identity) {
+            (Credentials::Password { user, .. }, Some(token)) => {
+                Credentials::IdentityToken { user, token }
+            }
+            (credentials, _) => credentials,
+        };
+        login::store(&file, &account, &kept, dialect)
             .doing(|| format!("keep the login to {account}"))?;
         match invocation.manners {
             Manners::Dhow => invocation.console.note(&format!("logged in to {account}")),
@@ -120,12 +127,18 @@ impl Login {
 
 fn kept_user(registries: &Registries, account: &Account) -> Result<String> {
     match login::known(registries, account)? {
-        Some(Credentials::Password { user, .. }) => Ok(user),
+        Some(Credentials::Password { user, .. } | Credentials::IdentityToken { user, .. })
+            if !user.is_empty() =>
+        {
+            Ok(user)
+        }
+        // A helper keeps a token without saying whose it is.
+        Some(Credentials::IdentityToken { .. }) => Ok("<token>".to_owned()),
         _ => Err(Error::new(Kind::NotFound, format!("nobody is logged in to {account}"))),
     }
 }
 
-fn check(registries: &Registries, account: &Account, with: Credentials) -> Result<()> {
+fn check(registries: &Registries, account: &Account, with: Credentials) -> Result<Option<Secret>> {
     let registries = Registries { credentials: Some(with), ..registries.clone() };
     Client::new(&registries)?.check_login(account)
 }
@@ -137,35 +150,12 @@ fn piped() -> Result<String> {
     Ok(text)
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Echo {
-    On,
-    Off,
-}
-
 /// Asks somebody at a terminal.
 fn prompt(question: &str, echo: Echo) -> Result<String> {
-    let input = io::stdin();
-    if !input.is_terminal() {
+    if !io::stdin().is_terminal() {
         let what = "ask for name and password: standard input is not a terminal";
         return Err(Error::new(Kind::Invalid, what)
             .hint("use --username and --password-stdin where nobody can be asked"));
     }
-    let doing = || "ask at the terminal";
-    let before = rustix::termios::tcgetattr(&input).doing(doing)?;
-    if echo == Echo::Off {
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        silent.local_modes.insert(LocalModes::ECHONL);
-        rustix::termios::tcsetattr(&input, OptionalActions::Flush, &silent).doing(doing)?;
-    }
-    let mut errors = io::stderr().lock();
-    let asked = errors.write_all(question.as_bytes()).and_then(|()| errors.flush());
-    let mut line = String::new();
-    let read = asked.and_then(|()| input.lock().take(PASSWORD_LIMIT_BYTES).read_line(&mut line));
-    if echo == Echo::Off {
-        rustix::termios::tcsetattr(&input, OptionalActions::Flush, &before).doing(doing)?;
-    }
-    read.doing(doing)?;
-    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
+    prompt::ask(question, echo)
 }

@@ -2,6 +2,7 @@
 
 use super::several;
 use crate::{
+    choice::Choice,
     flags::{container::platform, network, registry::RegistryFlags},
     invocation::Invocation,
     tree::Act,
@@ -48,12 +49,15 @@ impl Act for Pull {
         let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();
         several::each(invocation.console, &self.images, |name| {
+            let choice = Choice::make(name, || images.choices(state, name, &options))?;
+            let name = &choice.name();
             let progress = invocation.progress(self.quiet);
             let image = if self.all_platforms {
                 images.pull_all_platforms(state, name, &progress)?
             } else {
                 images.pull(state, name, &options, &progress)?
             };
+            choice.keep(images, invocation.console);
             for notice in images.take_notices() {
                 invocation.console.note(&notice);
             }

@@ -39,7 +39,7 @@ pub(crate) struct Run {
 impl Act for Run {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let flags = &self.container;
-        let options = flags.options(invocation.surroundings())?;
+        let mut options = flags.options(invocation.surroundings())?;
         let process = &flags.process;
         let link = Link::new(
             process.interactive,
@@ -50,8 +50,10 @@ impl Act for Run {
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
         create::note_network(flags, invocation);
         let mut engine = invocation.engine()?;
+        let choice = create::choose_image(&engine, &mut options)?;
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
         let running = engine.run(&options, watch, &invocation.progress(flags.quiet))?;
+        choice.keep(engine.images().0, invocation.console);
         cid_file.write(&running.id)?;
         if process.detach {
             running.client.detach()?;

@@ -5,7 +5,7 @@ use dhow_testkit::{
     Access, Dhow, Registry, Transport,
     image::{Compression, Image, Layout},
     needs_root, needs_tool,
-    registry::{PASSWORD, USER},
+    registry::{IDENTITY, PASSWORD, USER},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, thread, time::Duration};
 
@@ -94,18 +94,7 @@ fn a_helper_program_keeps_what_the_file_says_it_keeps() {
     let registry = Registry::start(Access::Basic, Transport::Plain).unwrap();
     let (file, kept) = (path(&dhow, "config.json"), path(&dhow, "kept"));
     fs::write(&file, r#"{"credsStore":"dhow-suite","other":1}"#).unwrap();
-    let script = format!(
-        "#!/bin/sh\ncase $1 in\nstore) cat > {kept};;\nget) cat {kept} 2>/dev/null || \
-         {{ echo credentials not found in native keychain; exit 1; }};;\nerase) rm {kept};;\nesac\n"
-    );
-    let program = dhow.directory().join("docker-credential-dhow-suite");
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let run = |arguments: &[&str], input: &str| {
-        let mut command = dhow.command(arguments);
-        command.env("PATH", format!("{}:/usr/bin:/bin", dhow.directory().display()));
-        dhow.finish(&mut command, input.as_bytes())
-    };
+    let run = with_helper(&dhow, &kept);
     let (address, name) = (registry.address(), registry.reference("box:1"));
 
     let login = ["login", "--compat-auth-file", &file, "-u", USER, "--password-stdin", address];
@@ -119,6 +108,118 @@ fn a_helper_program_keeps_what_the_file_says_it_keeps() {
     assert!(!text.contains("auth\":") && text.contains("\"other\": 1"), "{text}");
     assert!(!Path::new(&kept).exists());
     assert_eq!(run(&["push", "-q", "--authfile", &file, "box", &name], "").code, 1);
+}
+
+/// A helper program that keeps one secret in a file, and a way to run dhow with it.
+fn with_helper<'a>(
+    dhow: &'a Dhow,
+    kept: &str,
+) -> impl Fn(&[&str], &str) -> dhow_testkit::Outcome + 'a {
+    let script = format!(
+        "#!/bin/sh\ncase $1 in\nstore) cat > {kept};;\nget) cat {kept} 2>/dev/null || \
+         {{ echo credentials not found in native keychain; exit 1; }};;\nerase) rm {kept};;\nesac\n"
+    );
+    let program = dhow.directory().join("docker-credential-dhow-suite");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    |arguments, input| {
+        let mut command = dhow.command(arguments);
+        command.env("PATH", format!("{}:/usr/bin:/bin", dhow.directory().display()));
+        dhow.finish(&mut command, input.as_bytes())
+    }
+}
+
+#[test]
+fn an_identity_token_is_kept_in_place_of_the_password() {
+    needs_root!();
+    needs_tool!("docker-registry", "skopeo");
+    let dhow = with_box();
+    let registry = Registry::start(Access::Identity, Transport::Plain).unwrap();
+    let (file, helped) = (path(&dhow, "auth.json"), path(&dhow, "config.json"));
+    let (kept, name) = (path(&dhow, "kept"), registry.reference("team/box:1"));
+    fs::write(&helped, r#"{"credsStore":"dhow-suite"}"#).unwrap();
+    let run = with_helper(&dhow, &kept);
+    let log_in = |flag: &str, file: &str| {
+        let login = ["login", flag, file, "-u", USER, "--password-stdin", registry.address()];
+        drop(run(&login, PASSWORD).ok());
+    };
+
+    log_in("--authfile", &file);
+    log_in("--compat-auth-file", &helped);
+    let shown = registry.passwords_shown();
+    drop(run(&["push", "-q", "--authfile", &file, "box", &name], "").ok());
+    drop(run(&["rmi", "box"], "").ok());
+    drop(run(&["pull", "-q", "--authfile", &helped, &name], "").ok());
+    let who =
+        |file: &str| run(&["login", "--get-login", "--authfile", file, registry.address()], "");
+
+    let text: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let entry = &text["auths"][registry.address()];
+    assert_eq!(entry["identitytoken"], IDENTITY);
+    // The password's place is empty: this is "someone:".
+    assert_eq!(entry["auth"], "c29tZW9uZTo=");
+    let secret: serde_json::Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert_eq!((&secret["Username"], &secret["Secret"]), (&"<token>".into(), &IDENTITY.into()));
+    assert_eq!((who(&file).ok().line(), who(&helped).ok().line()), (USER, "<token>"));
+    assert_eq!(registry.passwords_shown(), shown, "the password was shown again");
+    let mut inspect = std::process::Command::new("skopeo");
+    inspect.args(["inspect", "--raw", "--tls-verify=false", "--authfile", &file]);
+    inspect.arg(format!("docker://{name}"));
+    drop(dhow_testkit::outcome::run_ok(&mut inspect, dhow_testkit::outcome::LIMIT).unwrap());
+}
+
+#[test]
+fn somebody_at_a_terminal_chooses_what_a_short_name_means_once() {
+    needs_root!();
+    needs_tool!("docker-registry", "unshare");
+    let dhow = with_box();
+    let (one, two) = (
+        Registry::start(Access::Open, Transport::Plain).unwrap(),
+        Registry::start(Access::Open, Transport::Plain).unwrap(),
+    );
+    for registry in [&one, &two] {
+        drop(dhow.run(&["push", "-q", "box", &registry.reference("tool:1")]).ok());
+    }
+    let conf = path(&dhow, "registries.conf");
+    fs::write(
+        &conf,
+        format!(
+            "short-name-mode = \"enforcing\"\nunqualified-search-registries = [\"{}\", \"{}\"]\n",
+            one.address(),
+            two.address()
+        ),
+    )
+    .unwrap();
+    // The file of choices is the machine's: here it lies on a tmpfs that only this script sees.
+    let own = format!(
+        "{} --root {} --runroot {}",
+        dhow.program().display(),
+        dhow.root().display(),
+        dhow.runroot().display()
+    );
+    let script = format!(
+        "mount -t tmpfs none /var/cache && {own} pull tool:1 </dev/null; echo code $?; \
+         {own} pull -q tool:1 && {own} rmi {two} && cat /var/cache/containers/*.conf && \
+         {own} run --rm -q --network none tool:1 echo was-not-asked; \
+         {own} images --format '{{{{.Repository}}}}'",
+        two = two.reference("tool:1"),
+    );
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script]).env("CONTAINERS_REGISTRIES_CONF", &conf);
+
+    let mut terminal = dhow_testkit::Terminal::start(&command).unwrap();
+
+    terminal.expect("enforced but cannot prompt without a TTY");
+    terminal.expect("code 1");
+    terminal.expect("Which image is tool:1?");
+    terminal.expect(&format!("1  {}", one.reference("tool:1")));
+    terminal.expect(&format!("2  {}", two.reference("tool:1")));
+    terminal.send("7\r").expect("A number from 1 to 2:");
+    terminal.send("2\r");
+    terminal.expect(&format!("\"tool\" = \"{}\"", two.reference("tool")));
+    terminal.expect("was-not-asked");
+    terminal.expect(&two.reference("tool"));
+    assert_eq!(terminal.end(), 0);
 }
 
 #[test]

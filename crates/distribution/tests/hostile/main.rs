@@ -9,7 +9,7 @@ mod segments;
 mod upload;
 
 use dhow_base::{Digest, Kind};
-use dhow_distribution::{Client, Config, Credentials, Reference, Secret};
+use dhow_distribution::{Client, Config, Credentials, Reference, Secret, login::Account};
 use dhow_spec::image::{Descriptor, media_type};
 use rogue::{Request, Rogue, config, content, password, read, reply};
 use std::{
@@ -448,7 +448,7 @@ fn redirects_in_a_circle_end() {
 /// A registry whose tokens the server at `/token` gives; `token-N` is the N-th.
 fn token_registry(life: u64) -> Rogue {
     let given = Arc::new(AtomicUsize::new(0));
-    Rogue::new(move |request, stream| {
+    Rogue::guarded(move |request, stream| {
         let host = request.header("host").unwrap();
         if request.path.starts_with("/token") {
             let number = given.fetch_add(1, Ordering::SeqCst) + 1;
@@ -531,8 +531,7 @@ fn a_password_goes_to_the_token_server_and_not_to_the_registry() {
 #[test]
 fn an_identity_token_is_posted() {
     let rogue = token_registry(300);
-    let identity = Some(Credentials::IdentityToken(Secret::new("refresh me")));
-    let client = Client::new(&Config { credentials: identity, ..config() }).unwrap();
+    let client = Client::new(&Config { credentials: identity("refresh me"), ..config() }).unwrap();
 
     client.resolve(&rogue.reference()).unwrap();
 
@@ -540,6 +539,71 @@ fn an_identity_token_is_posted() {
     assert_eq!(asked.method, "POST");
     assert!(asked.text().contains("grant_type=refresh_token"), "{}", asked.text());
     assert!(asked.text().ends_with("&refresh_token=refresh+me"), "{}", asked.text());
+}
+
+fn identity(token: &str) -> Option<Credentials> {
+    Some(Credentials::IdentityToken { user: "me".into(), token: Secret::new(token) })
+}
+
+/// A registry whose token server knows OAuth2's way alone, and gives a new identity token each time;
+/// only the newest is good.
+fn oauth_registry() -> Rogue {
+    let given = Arc::new(AtomicUsize::new(0));
+    Rogue::guarded(move |request, stream| {
+        let host = request.header("host").unwrap();
+        if request.path.starts_with("/token") && request.method != "POST" {
+            return reply(stream, "405 Method Not Allowed", "", b"");
+        }
+        if request.path.starts_with("/token") {
+            let newest = given.load(Ordering::SeqCst);
+            let right = [
+                "&grant_type=password&access_type=offline&username=me&password=hunter2".to_owned(),
+                format!("&grant_type=refresh_token&refresh_token=identity+{newest}"),
+            ];
+            if !right.iter().any(|right| request.text().ends_with(right)) {
+                return reply(stream, "401 Unauthorized", "", b"{}");
+            }
+            let number = given.fetch_add(1, Ordering::SeqCst) + 1;
+            let body = format!(
+                r#"{{"access_token":"token-{number}","refresh_token":"identity {number}","expires_in":0}}"#
+            );
+            return reply(stream, "200 OK", "", body.as_bytes());
+        }
+        let newest = format!("Bearer token-{}", given.load(Ordering::SeqCst));
+        if request.header("authorization") == Some(&newest) {
+            return reply(stream, "200 OK", &manifest_headers(), MANIFEST);
+        }
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\"\r\n");
+        reply(stream, "401 Unauthorized", &challenge, b"")
+    })
+}
+
+#[test]
+fn a_login_gets_an_identity_token_by_either_way_to_ask_for_one() {
+    let (oauth, query) = (oauth_registry(), token_registry(300));
+    let login = |rogue: &Rogue| {
+        let client = Client::new(&Config { credentials: password(), ..config() }).unwrap();
+        client.check_login(&Account::parse(&rogue.address.to_string()).unwrap()).unwrap()
+    };
+
+    assert_eq!(login(&oauth), Some(Secret::new("identity 1")));
+    assert_eq!(login(&query), None, "it gives none");
+
+    let asked = &token_requests(&query)[0].path;
+    assert!(asked.ends_with("&account=me&client_id=dhow&offline_token=true"), "{asked}");
+}
+
+#[test]
+fn an_identity_token_that_is_changed_at_each_use_goes_on_to_be_good() {
+    let rogue = oauth_registry();
+    let client = Client::new(&Config { credentials: identity("identity 0"), ..config() }).unwrap();
+    let other = Reference::parse(&format!("{}/c:tag", rogue.address)).unwrap();
+
+    client.resolve(&rogue.reference()).unwrap();
+    client.resolve(&other).unwrap();
+
+    let last = token_requests(&rogue).pop().unwrap();
+    assert!(last.text().ends_with("refresh_token=identity+1"), "{}", last.text());
 }
 
 #[test]

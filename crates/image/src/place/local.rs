@@ -15,6 +15,7 @@ use dhow_spec::image::{Descriptor, MANIFEST_LIMIT_BYTES};
 use dhow_state::{
     State,
     images::{self, Phase},
+    places,
 };
 use dhow_store::Store;
 use std::{collections::HashMap, io::Read, sync::Arc};
@@ -36,9 +37,11 @@ pub(crate) fn open(images: &Images, state: &State, name: &str) -> Result<Opened>
     let manifest = parse_manifest(&top, &bytes)?;
     let mut known = HashMap::new();
     for blob in manifest.layers.into_iter().chain([manifest.config]) {
+        // The image's own places first: of the others nobody says that they still have it.
         let mut places = repositories(&names);
-        // The image itself may have come without this blob, where its layer was here already.
-        places.extend(repositories(&images::names_of_blob(read, &blob.digest)?));
+        for place in places::of_blob(read, &blob.digest)? {
+            places.extend(Reference::parse(&place).ok());
+        }
         known.insert(blob.digest, places);
     }
     let origin =

@@ -2,11 +2,12 @@
 
 use crate::room::{Room, told};
 use dhow_base::Kind;
-use dhow_image::{PushForm, PushTo, Pushed, Registries, Silent};
+use dhow_image::{Credentials, PushForm, PushTo, Pushed, Registries, Silent};
 use dhow_testkit::{
     Access, Registry, Transport,
     image::{Compression, Dialect, Image},
     needs_tool, outcome,
+    registry::{PASSWORD, USER},
 };
 use std::process::Command;
 
@@ -184,4 +185,68 @@ fn a_push_that_cannot_be_changes_nothing() {
     assert_eq!(spoilt.kind(), Kind::Corrupt, "{}", told(&spoilt));
     assert!(told(&spoilt).contains(layer.digest.as_str()), "{}", told(&spoilt));
     assert_eq!(unreachable.kind(), Kind::Unavailable, "{}", told(&unreachable));
+}
+
+#[test]
+fn what_was_sent_to_one_repository_is_not_sent_to_another_of_that_registry() {
+    needs_tool!("docker-registry", "skopeo");
+    for access in [Access::Open, Access::Token] {
+        let registry = Registry::start(access, Transport::Plain).unwrap();
+        let mut room = Room::new();
+        let base = room.layer(&[("base", "1")]);
+        let (one, two) = (room.layer(&[("one", "1")]), room.layer(&[("two", "2")]));
+        room.pull_of(vec![base.clone(), one], "one").unwrap();
+        room.pull_of(vec![base.clone(), two.clone()], "two").unwrap();
+        let registries = || Registries {
+            credentials: (access == Access::Token)
+                .then(|| Credentials::parse(&format!("{USER}:{PASSWORD}")).unwrap()),
+            ..Registries::default()
+        };
+        let push = |room: &mut Room, image: &str, to: &str| {
+            let (name, registries) = (registry.reference(to), registries());
+            let to = PushTo { name: Some(&name), registries: &registries };
+            let form = PushForm::default();
+            room.images.push(&mut room.state, image, to, &form, &Silent).unwrap()
+        };
+        push(&mut room, "one", "team/one:1");
+        // The blob's own row and file go with the image; what is known of its place does not.
+        room.images.remove(&mut room.state, &["one".to_owned()], true).unwrap();
+        let before = registry.requests().len();
+
+        push(&mut room, "two", "team/two:1");
+
+        let requests = &registry.requests()[before..];
+        let begun = |status: &str| {
+            let begins = |line: &&String| line.starts_with("POST") && line.ends_with(status);
+            requests.iter().filter(begins).cloned().collect::<Vec<_>>()
+        };
+        let mounted = begun(" 201");
+        assert_eq!(mounted.len(), 1, "{access:?} {requests:#?}");
+        assert!(
+            mounted[0].contains(&format!("mount={}&from=team/one", base.digest)),
+            "{mounted:?}"
+        );
+        assert_eq!(begun(" 202").len(), 2, "{access:?} {requests:#?}");
+        assert_eq!(registry.blob(&two.digest).metadata().unwrap().len(), two.size);
+    }
+}
+
+#[test]
+fn a_place_that_has_forgotten_a_blob_gets_it_again() {
+    needs_tool!("docker-registry", "skopeo");
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let mut room = Room::new();
+    let layer = room.layer(&[("a", "1")]);
+    room.pull_of(vec![layer.clone()], "box").unwrap();
+    push(&mut room, "box", &registry.reference("one/box:1")).unwrap();
+    std::fs::remove_dir_all(registry.repository("one/box")).unwrap();
+
+    let pushed = push(&mut room, "box", &registry.reference("two/box:1")).unwrap();
+
+    // The upload that the registry begins in place of the mount is the one that is gone on with.
+    let requests = registry.requests();
+    let posts = requests.iter().filter(|line| line.contains("two/box/blobs/uploads/?mount"));
+    assert_eq!(posts.clone().count(), 2, "{requests:#?}");
+    assert!(posts.clone().all(|line| line.ends_with(" 202")), "{requests:#?}");
+    assert_eq!(digest_there(&registry, "two/box:1"), pushed.digest.as_str());
 }
