@@ -73,9 +73,10 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let shown: String = text.chars().take(150).collect();
-        let invalid =
-            |why: &str| Error::new(Kind::Invalid, format!("parse digest {shown:?}: {why}"));
+        let invalid = |why: &str| {
+            let shown: String = text.chars().take(150).collect();
+            Error::new(Kind::Invalid, format!("parse digest {shown:?}: {why}"))
+        };
         let (name, hex) = text.split_once(':').ok_or_else(|| invalid("no colon"))?;
         let algorithm = match name {
             "sha256" => Algorithm::Sha256,

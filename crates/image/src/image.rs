@@ -28,7 +28,7 @@ pub struct Image {
     pub config: ImageConfig,
     /// The configuration as it was published.
     pub config_json: String,
-    /// The bytes of its blobs.
+    /// The bytes of its layers, uncompressed.
     pub size: u64,
     /// When it was pulled.
     pub pulled: Moment,
@@ -40,13 +40,39 @@ pub struct Image {
 impl Image {
     /// When the image was made, where it says so in a form that can be read.
     pub fn created(&self) -> Option<Moment> {
-        self.config.created.as_deref().and_then(|text| Moment::parse(text).ok())
+        moment(self.config.created.as_deref())
     }
 
     /// Its root filesystem, for reading only.
     pub fn view(&self) -> Result<Mount> {
         self.snapshots.view(&self.chain).doing(|| format!("look into image {}", self.id.short()))
     }
+}
+
+/// What a list shows of a whole image. Any number of them costs one query, and no configuration is
+/// read or parsed for it.
+#[derive(Clone, Debug)]
+pub struct Outline {
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// Its id: the digest of its configuration.
+    pub id: Digest,
+    /// The complete names that lead to it, those with digests too.
+    pub names: Vec<String>,
+    /// The bytes of its layers, uncompressed.
+    pub size: u64,
+    created: Option<String>,
+}
+
+impl Outline {
+    /// As [`Image::created`].
+    pub fn created(&self) -> Option<Moment> {
+        moment(self.created.as_deref())
+    }
+}
+
+fn moment(created: Option<&str>) -> Option<Moment> {
+    created.and_then(|text| Moment::parse(text).ok())
 }
 
 impl Images {
@@ -68,6 +94,19 @@ impl Images {
     pub fn list(&self, state: &State) -> Result<Vec<Image>> {
         let read = state.read();
         images::list(read)?.into_iter().map(|row| self.image(read, row)).collect()
+    }
+
+    /// All images in outline, in the order of [`Images::list`].
+    pub fn outlines(&self, state: &State) -> Result<Vec<Outline>> {
+        let rows = images::outlines(state.read())?.into_iter();
+        let outline = |row: images::Outline| Outline {
+            manifest: row.manifest,
+            id: row.config,
+            names: row.names,
+            size: row.size,
+            created: row.created,
+        };
+        Ok(rows.map(outline).collect())
     }
 
     pub(crate) fn find_row(&self, read: &Read, text: &str) -> Result<Option<Row>> {

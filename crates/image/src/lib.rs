@@ -78,7 +78,7 @@ pub use dhow_distribution::{
 };
 pub use dhow_snapshot::{Change, ChangeKind, Driver};
 pub use doctor::{Depth, Finding};
-pub use image::Image;
+pub use image::{Image, Outline};
 pub use import::ImportOptions;
 pub use inspect::HistoryEntry;
 pub use list::{Annotation, Which};

@@ -49,6 +49,21 @@ pub struct Image {
     pub pulled: Moment,
 }
 
+/// What a list shows of a whole image; nothing of its configuration but the time in it is read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outline {
+    /// The digest of its manifest.
+    pub manifest: Digest,
+    /// The digest of its configuration, which is its id.
+    pub config: Digest,
+    /// The bytes of its layers, uncompressed.
+    pub size: u64,
+    /// When it was made, as its configuration says.
+    pub created: Option<String>,
+    /// The names that lead to it, in order.
+    pub names: Vec<String>,
+}
+
 const COLUMNS: &str = "images.manifest, media_type, config, config_json, state, wanted, owner_pid, \
      owner_start, boot, size, pulled";
 
@@ -57,7 +72,9 @@ pub fn begin(write: &Write<'_>, image: &Image) -> Result<()> {
     write
         .prepare_cached(
             "INSERT INTO images (manifest, media_type, config, config_json, state, wanted, owner_pid, \
-             owner_start, boot, size, pulled) VALUES (?1, ?2, ?3, ?4, 'pulling', ?5, ?6, ?7, ?8, ?9, ?10) \
+             owner_start, boot, size, pulled, created) \
+             VALUES (?1, ?2, ?3, ?4, 'pulling', ?5, ?6, ?7, ?8, ?9, ?10, \
+             iif(json_valid(?4), ?4 ->> '$.created', NULL)) \
              ON CONFLICT (manifest) DO UPDATE SET owner_pid = ?6, owner_start = ?7, boot = ?8, \
              wanted = ?5, pulled = ?10 WHERE state = 'pulling'",
         )
@@ -245,8 +262,36 @@ pub fn find_by_config(read: &Read, config: &Digest) -> Result<Vec<Image>> {
 
 /// All whole images, the newest first.
 pub fn list(read: &Read) -> Result<Vec<Image>> {
-    many(read, "FROM images WHERE state = 'present' ORDER BY pulled DESC", [])
+    many(read, "FROM images WHERE state = 'present' ORDER BY pulled DESC, manifest DESC", [])
 }
+
+/// All images of [`list`], in its order, in outline.
+pub fn outlines(read: &Read) -> Result<Vec<Outline>> {
+    let what = || "list images";
+    let mut statement = read.prepare_cached(OUTLINES).sql(what)?;
+    let mut rows = statement.query([]).sql(what)?;
+    let mut outlines: Vec<Outline> = Vec::new();
+    while let Some(row) = rows.next().sql(what)? {
+        let manifest = row.get_ref(0).and_then(|text| Ok(text.as_str()?)).sql(what)?;
+        let name: Option<String> = row.get(4).sql(what)?;
+        // An image comes once for each of its names, and once where it has none.
+        match outlines.last_mut().filter(|last| last.manifest.as_str() == manifest) {
+            Some(last) => last.names.extend(name),
+            None => outlines.push(Outline {
+                manifest: manifest.parse()?,
+                config: row.get::<_, String>(1).sql(what)?.parse()?,
+                size: row.get::<_, i64>(2).sql(what)?.cast_unsigned(),
+                created: row.get(3).sql(what)?,
+                names: name.into_iter().collect(),
+            }),
+        }
+    }
+    Ok(outlines)
+}
+
+const OUTLINES: &str = "SELECT images.manifest, config, size, created, name FROM images \
+     LEFT JOIN names USING (manifest) WHERE state = 'present' \
+     ORDER BY pulled DESC, images.manifest DESC, name";
 
 /// The images that are being pulled, or were until a process died.
 pub fn unfinished(read: &Read) -> Result<Vec<Image>> {
@@ -415,5 +460,92 @@ mod tests {
         assert!(kept);
         assert_eq!(blobs::condemned(state.read()).unwrap().len(), 1);
         assert_eq!(snapshots::unfinished(state.read()).unwrap().len(), 1);
+    }
+
+    /// Whole images, each with two names and a configuration of some size.
+    fn many_images(state: &mut State, count: u64) {
+        let config = |number: u64| {
+            let padding = "x".repeat(16 << 10);
+            format!(r#"{{"created":"2023-11-14T22:13:20Z","n":{number},"p":"{padding}"}}"#)
+        };
+        state
+            .write(|write| {
+                for number in 0..count {
+                    let image =
+                        Image { config_json: config(number), ..image(&format!("image {number}")) };
+                    begin(write, &image)?;
+                    let at = i64::try_from(number).expect("few") + 1;
+                    finish(write, &image.manifest, Moment::from_unix_nanoseconds(at))?;
+                    for name in ["b", "a"] {
+                        set_name(write, &format!("{name}.example/{number}:1"), &image.manifest)?;
+                    }
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn outlines_are_the_list_without_configurations() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        many_images(&mut state, 3);
+        let plain = image("no time in it, and no names");
+        let odd = Image { config_json: "no JSON".into(), ..image("odd") };
+        let pulling = image("not there yet");
+        state
+            .write(|write| {
+                for image in [&plain, &odd] {
+                    begin(write, image)?;
+                    finish(write, &image.manifest, Moment::from_unix_nanoseconds(9))?;
+                }
+                begin(write, &pulling)
+            })
+            .unwrap();
+
+        let outlines = outlines(state.read()).unwrap();
+
+        let whole = list(state.read()).unwrap();
+        let manifests = |images: &[Image]| -> Vec<Digest> {
+            images.iter().map(|image| image.manifest.clone()).collect()
+        };
+        let shown: Vec<Digest> = outlines.iter().map(|image| image.manifest.clone()).collect();
+        assert_eq!(shown, manifests(&whole));
+        for (outline, image) in outlines.iter().zip(&whole) {
+            assert_eq!((&outline.config, outline.size), (&image.config, image.size));
+            assert_eq!(outline.names, names(state.read(), &image.manifest).unwrap());
+        }
+        let created: Vec<Option<&str>> =
+            outlines.iter().map(|image| image.created.as_deref()).collect();
+        let time = Some("2023-11-14T22:13:20Z");
+        assert_eq!(created, [None, None, time, time, time]);
+        assert_eq!(outlines[2].names, ["a.example/2:1", "b.example/2:1"]);
+    }
+
+    /// The bytes that this thread has asked the kernel for.
+    fn bytes_read() -> u64 {
+        let counters = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = counters.lines().find_map(|line| line.strip_prefix("rchar: "));
+        line.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_thousand_outlines_cost_one_statement_and_no_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        many_images(&mut State::open(directory.path()).unwrap(), 1000);
+        // A connection of its own, which has nothing in memory.
+        let state = State::open(directory.path()).unwrap();
+        let read = state.read();
+        let before = bytes_read();
+
+        let outlines = outlines(read).unwrap();
+
+        let bytes = bytes_read() - before;
+        assert_eq!(outlines.len(), 1000);
+        // Ids, names and the pages that hold them; the configurations are 16 MiB.
+        assert!((100_000..2_000_000).contains(&bytes), "{bytes} bytes were read");
+        let statement = read.prepare_cached(OUTLINES).unwrap();
+        let steps = statement.get_status(rusqlite::StatementStatus::VmStep);
+        assert!((1000..60_000).contains(&steps), "{steps} steps of SQLite's machine");
     }
 }

@@ -56,6 +56,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// An open state database. One connection a process.
@@ -154,6 +155,12 @@ impl State {
                 .sql(|| "write the schema version")?;
             transaction.commit().sql(|| "commit a migration")?;
         }
+        if version > 0 {
+            // A change of all rows is a long log, and every command would read it once.
+            self.connection
+                .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+                .sql(|| "empty the write-ahead log")?;
+        }
         Ok(())
     }
 
@@ -249,6 +256,34 @@ mod tests {
 
         assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.one_line().contains("99"), "{}", error.one_line());
+    }
+
+    #[test]
+    fn an_image_of_an_older_file_gets_the_time_that_its_configuration_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let old = Connection::open(directory.path().join("state.db")).unwrap();
+        old.execute_batch("PRAGMA journal_mode=WAL").unwrap();
+        old.execute_batch(&MIGRATIONS[..4].concat()).unwrap();
+        old.pragma_update(None, "user_version", 4).unwrap();
+        let insert = "INSERT INTO images (manifest, media_type, config, config_json, state, wanted, \
+             size, pulled) VALUES (?1, 't', ?1, ?2, 'present', 'w', 1, 1)";
+        let digest = |text: &str| dhow_base::Digest::of(text.as_bytes()).to_string();
+        let created = r#"{"created":"2026-01-02T03:04:05Z"}"#;
+        old.execute(insert, [digest("a"), created.to_owned()]).unwrap();
+        old.execute(insert, [digest("b"), "{".to_owned()]).unwrap();
+        drop(old);
+
+        let state = State::open(directory.path()).unwrap();
+
+        let mut created: Vec<Option<String>> = images::outlines(state.read())
+            .unwrap()
+            .into_iter()
+            .map(|image| image.created)
+            .collect();
+        created.sort();
+        assert_eq!(created, [None, Some("2026-01-02T03:04:05Z".to_owned())]);
+        let log = std::fs::metadata(directory.path().join("state.db-wal")).unwrap();
+        assert_eq!(log.len(), 0);
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Act for Mount {
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let named = if self.all {
-            images.list(state)?.iter().map(|image| image.manifest.to_string()).collect()
+            images.outlines(state)?.iter().map(|image| image.manifest.to_string()).collect()
         } else {
             self.images
         };

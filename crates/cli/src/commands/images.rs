@@ -8,11 +8,13 @@ use crate::{
     tree::Act,
 };
 use dhow_base::{
-    Result,
+    Digest, Result,
     clock::{Moment, humanly},
     size,
 };
-use dhow_image::{Image, Reference};
+use dhow_image::{Image, Images, Outline, Reference};
+use dhow_state::State;
+use std::collections::HashSet;
 
 const COLUMNS: &[Column] = &[
     ("REPOSITORY", "Repository"),
@@ -35,7 +37,7 @@ const NONE: &str = "<none>";
 
 /// List images
 ///
-/// The size is that of an image's blobs, as they were fetched.
+/// The size is that of an image's layers, uncompressed.
 #[derive(clap::Args, Debug)]
 pub(crate) struct List {
     /// List only images of this name
@@ -75,22 +77,37 @@ impl Act for List {
         filters.extend(self.name.clone().map(Filter::Reference));
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
+        let labelled = labelled(images, state, &filters)?;
         let now = Moment::now();
         let mut rows = Vec::new();
-        for image in images.list(state)? {
+        for image in images.outlines(state)? {
+            if labelled.as_ref().is_some_and(|labelled| !labelled.contains(&image.manifest)) {
+                continue;
+            }
             for name in Shown::of(&image) {
-                if filters.iter().all(|filter| filter.holds(&image, &name)) {
+                if filters.iter().all(|filter| filter.may_show(&name)) {
                     rows.push(row(&image, &name, now, self.no_trunc));
                 }
             }
         }
         if self.quiet {
-            rows.dedup_by_key(|row| row.cell("ID"));
+            rows.dedup_by(|row, other| row.cell("ID") == other.cell("ID"));
         }
         let columns = if self.digests { COLUMNS_WITH_DIGESTS } else { COLUMNS };
         invocation.console.print(shape.print(columns, &rows)?)?;
         Ok(SUCCESS)
     }
+}
+
+/// The images that have the labels which filters ask for; `None` where none does. Only for this are
+/// configurations read.
+fn labelled(images: &Images, state: &State, filters: &[Filter]) -> Result<Option<HashSet<Digest>>> {
+    if !filters.iter().any(|filter| matches!(filter, Filter::Label(..))) {
+        return Ok(None);
+    }
+    let all = images.list(state)?.into_iter();
+    let having = all.filter(|image| filters.iter().all(|filter| filter.may_have(image)));
+    Ok(Some(having.map(|image| image.manifest).collect()))
 }
 
 /// A name of an image, as a list shows it.
@@ -102,7 +119,7 @@ struct Shown {
 
 impl Shown {
     /// One for each tag; where there is none, one for each repository, or one that says so.
-    fn of(image: &Image) -> Vec<Self> {
+    fn of(image: &Outline) -> Vec<Self> {
         let names: Vec<Reference> =
             image.names.iter().filter_map(|name| Reference::parse(name).ok()).collect();
         let shown = |reference: &Reference| Self {
@@ -122,7 +139,7 @@ impl Shown {
     }
 }
 
-fn row(image: &Image, name: &Shown, now: Moment, whole: bool) -> Row {
+fn row(image: &Outline, name: &Shown, now: Moment, whole: bool) -> Row {
     let created = image.created();
     let since =
         created.map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))));
@@ -166,17 +183,20 @@ impl Filter {
         })
     }
 
-    fn holds(&self, image: &Image, name: &Shown) -> bool {
+    /// Does it hold for an image under this name? What is about labels is asked of the image.
+    fn may_show(&self, name: &Shown) -> bool {
         match self {
             Self::Reference(pattern) => is_named(name, pattern),
-            Self::Label(key, value) => image
-                .config
-                .config
-                .labels
-                .get(key)
-                .is_some_and(|found| value.as_ref().is_none_or(|value| value == found)),
+            Self::Label(..) => true,
             Self::Dangling(dangling) => (name.tag == NONE) == *dangling,
         }
+    }
+
+    /// Does it hold for an image with its configuration?
+    fn may_have(&self, image: &Image) -> bool {
+        let Self::Label(key, value) = self else { return true };
+        let found = image.config.config.labels.get(key);
+        found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
     }
 }
 

@@ -28,7 +28,7 @@ impl Act for Rmi {
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let chosen = if self.all {
-            images.list(state)?.into_iter().map(|image| image.id.to_string()).collect()
+            images.outlines(state)?.into_iter().map(|image| image.id.to_string()).collect()
         } else {
             self.images
         };

@@ -10,19 +10,27 @@ use serde_json::{Map, Value};
 /// One object: its fields by docker's names, all of them text as docker has them.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    fields: Map<String, Value>,
+    // A handful: to look through them is cheaper than a map, of which a long list makes thousands.
+    fields: Vec<(&'static str, String)>,
 }
 
 impl Row {
     /// A row of fields.
     pub(crate) fn new(fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
-        Self { fields: fields.collect() }
+        Self { fields: fields.into_iter().collect() }
     }
 
     /// The value of a field.
-    pub(crate) fn cell(&self, name: &str) -> String {
-        self.fields.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    pub(crate) fn cell(&self, name: &str) -> &str {
+        let field = self.fields.iter().find(|(field, _)| *field == name);
+        field.map_or("", |(_, value)| value)
+    }
+
+    fn object(&self) -> Value {
+        let fields = self.fields.iter();
+        Value::Object(
+            fields.map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect(),
+        )
     }
 }
 
@@ -62,22 +70,22 @@ impl Shape {
     pub(crate) fn print(&self, columns: &[Column], rows: &[Row]) -> Result<String> {
         match self {
             Self::Table => {
-                let titles = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
-                let cells = |row: &Row| columns.iter().map(|(_, field)| row.cell(field)).collect();
-                let all: Vec<_> = std::iter::once(titles).chain(rows.iter().map(cells)).collect();
+                let titles = columns.iter().map(|(title, _)| *title).collect();
+                let mut all: Vec<Vec<&str>> = vec![titles];
+                for row in rows {
+                    all.push(columns.iter().map(|(_, field)| row.cell(field)).collect());
+                }
                 Ok(table::lay_out(&all))
             }
             Self::Only(field) => {
-                Ok(rows.iter().map(|row| format!("{}\n", escaped(&row.cell(field)))).collect())
+                Ok(rows.iter().map(|row| format!("{}\n", escaped(row.cell(field)))).collect())
             }
             Self::Json => {
-                let line = |row: &Row| format!("{}\n", Value::Object(row.fields.clone()));
+                let line = |row: &Row| format!("{}\n", row.object());
                 Ok(rows.iter().map(line).collect())
             }
             Self::Lines(format) => {
-                let fill = |row: &Row| {
-                    Ok(format!("{}\n", format.fill(&Value::Object(row.fields.clone()))?))
-                };
+                let fill = |row: &Row| Ok(format!("{}\n", format.fill(&row.object())?));
                 rows.iter().map(fill).collect()
             }
             Self::TableOf(format) => table_of(format, columns, rows),
@@ -90,13 +98,15 @@ fn table_of(format: &Format, columns: &[Column], rows: &[Row]) -> Result<String>
     // is no column has its own name, in capitals, as docker does it.
     let mut titles = Map::new();
     if let Some(row) = rows.first() {
-        titles.extend(row.fields.keys().map(|name| (name.clone(), name.to_uppercase().into())));
+        titles.extend(
+            row.fields.iter().map(|(name, _)| ((*name).to_owned(), name.to_uppercase().into())),
+        );
     }
     titles.extend(columns.iter().map(|(title, field)| ((*field).to_owned(), (*title).into())));
     let cells = |text: String| text.split('\t').map(str::to_owned).collect::<Vec<_>>();
     let mut all = vec![cells(format.fill(&Value::Object(titles))?)];
     for row in rows {
-        all.push(cells(format.fill(&Value::Object(row.fields.clone()))?));
+        all.push(cells(format.fill(&row.object())?));
     }
     Ok(table::lay_out(&all))
 }

@@ -6,9 +6,9 @@ const GAP: usize = 3;
 const LEAST_WIDTH: usize = 10;
 
 /// Lays out rows of cells as lines. Rows may differ in length.
-pub(crate) fn lay_out(rows: &[Vec<String>]) -> String {
+pub(crate) fn lay_out<S: AsRef<str>>(rows: &[Vec<S>]) -> String {
     let rows: Vec<Vec<_>> =
-        rows.iter().map(|row| row.iter().map(|cell| escaped(cell)).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| escaped(cell.as_ref())).collect()).collect();
     let mut widths: Vec<usize> = Vec::new();
     for row in &rows {
         // The last cell of a row pushes nothing to the right.
@@ -67,6 +67,6 @@ mod tests {
     #[test]
     fn a_cell_cannot_leave_its_line() {
         assert_eq!(lay_out(&[row(&["a\nb"])]), "a\\nb\n");
-        assert_eq!(lay_out(&[]), "");
+        assert_eq!(lay_out::<&str>(&[]), "");
     }
 }
