@@ -18,6 +18,7 @@ use crate::{
 use dhow_archive::{Compression, Decoder, Digesting, Unpack, Whiteouts};
 use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Hasher};
 use dhow_store::{Ingest, Intake, Store};
+use dhow_sys::writeback;
 use rustix::fs::{Mode, OFlags};
 use std::{
     io::{self, Read},
@@ -30,6 +31,10 @@ use std::{
 /// After a layer turned out to be unusable, so much more of its blob is still fetched, to tell
 /// whether the layer is bad or only what came of it.
 const POST_MORTEM_BYTES: u64 = 256 << 20;
+
+/// So much of a blob at a time starts on its way to the disk while the rest is still coming, so that
+/// the sync at the end finds little left.
+const WRITEBACK_BYTES: u64 = 8 << 20;
 
 /// What all layers of a pull share.
 #[derive(Debug)]
@@ -112,6 +117,7 @@ impl Works<'_> {
         ingest.replay(|piece| feed.copy(piece))?;
         if ingest.received() < descriptor.size {
             let mut stream = self.origin.blob(descriptor, ingest.received())?;
+            let mut written_back = ingest.received();
             loop {
                 self.check_stop()?;
                 let mut buffer = feed.buffer()?;
@@ -123,6 +129,11 @@ impl Works<'_> {
                     break;
                 }
                 self.tell(layer, Phase::Fetching, ingest.received());
+                if ingest.received() - written_back >= WRITEBACK_BYTES {
+                    // Only asked for; the sync at the end is what counts.
+                    let _asked = writeback::start(ingest.as_fd(), written_back, 0);
+                    written_back = ingest.received();
+                }
                 feed.push(buffer)?;
                 feed.check(descriptor.size - ingest.received())?;
             }

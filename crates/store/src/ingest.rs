@@ -19,7 +19,10 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::{
     fs::{self, File},
     io::{self, Seek, Write},
-    os::{fd::AsFd, unix::fs::MetadataExt},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -132,6 +135,13 @@ impl Ingest {
 
     fn corrupt(&self, why: &str) -> Error {
         Error::new(Kind::Corrupt, format!("check blob {}: {why}", self.digest))
+    }
+}
+
+/// The file that is being written.
+impl AsFd for Ingest {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.held.file.as_fd()
     }
 }
 

@@ -39,3 +39,4 @@ pub mod start;
 pub mod steps;
 pub mod subvolume;
 pub mod union;
+pub mod writeback;
