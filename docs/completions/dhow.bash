@@ -1531,7 +1531,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__copy)
-            opts="-a -f -q -h --additional-tag --all --authfile --dest-compress --dest-compress-format --dest-compress-level --dest-decompress --dest-oci-accept-uncompressed-layers --dest-precompute-digests --digestfile --format --multi-arch --platform --preserve-digests --quiet --remove-signatures --retry-times --src-authfile --src-cert-dir --src-creds --src-no-creds --src-password --src-registry-token --src-shared-blob-dir --src-tls-verify --src-username --dest-authfile --dest-cert-dir --dest-creds --dest-no-creds --dest-password --dest-registry-token --dest-shared-blob-dir --dest-tls-verify --dest-username --help"
+            opts="-a -f -q -h --additional-tag --all --authfile --dest-compress --dest-compress-format --dest-compress-level --dest-decompress --dest-oci-accept-uncompressed-layers --dest-precompute-digests --dest-force-compress-format --digestfile --format --multi-arch --platform --preserve-digests --quiet --remove-signatures --retry-times --retry-delay --sign-by --sign-by-sq-fingerprint --sign-by-sigstore --sign-by-sigstore-private-key --sign-identity --sign-passphrase-file --decryption-key --encrypt-layer --encryption-key --src-daemon-host --dest-daemon-host --image-parallel-copies --src-authfile --src-cert-dir --src-creds --src-no-creds --src-password --src-registry-token --src-shared-blob-dir --src-tls-verify --src-username --dest-authfile --dest-cert-dir --dest-creds --dest-no-creds --dest-password --dest-registry-token --dest-shared-blob-dir --dest-tls-verify --dest-username --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1574,6 +1574,58 @@ _dhow() {
                     return 0
                     ;;
                 --retry-times)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by-sq-fingerprint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by-sigstore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by-sigstore-private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --decryption-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --encrypt-layer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --encryption-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --src-daemon-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dest-daemon-host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-parallel-copies)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1649,13 +1701,17 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__delete)
-            opts="-h --retry-times --authfile --cert-dir --creds --no-creds --password --registry-token --shared-blob-dir --tls-verify --username --help"
+            opts="-h --retry-times --retry-delay --authfile --cert-dir --creds --no-creds --password --registry-token --shared-blob-dir --tls-verify --username --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --retry-times)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1757,7 +1813,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__import)
-            opts="-c -m -q -h --change --message --platform --quiet --help"
+            opts="-c -m -q -h --change --message --platform --quiet --cert-dir --tls-verify --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1783,6 +1839,14 @@ _dhow() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --cert-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1791,7 +1855,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__inspect)
-            opts="-f -n -h --config --format --no-tags --raw --retry-times --authfile --cert-dir --creds --no-creds --password --registry-token --shared-blob-dir --tls-verify --username --help"
+            opts="-f -n -h --config --format --no-tags --raw --retry-times --retry-delay --authfile --cert-dir --creds --no-creds --password --registry-token --shared-blob-dir --tls-verify --username --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1806,6 +1870,10 @@ _dhow() {
                     return 0
                     ;;
                 --retry-times)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1849,13 +1917,17 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__list__subcmd__tags)
-            opts="-h --retry-times --authfile --cert-dir --creds --no-creds --password --registry-token --shared-blob-dir --tls-verify --username --help"
+            opts="-h --retry-times --retry-delay --authfile --cert-dir --creds --no-creds --password --registry-token --shared-blob-dir --tls-verify --username --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --retry-times)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2221,7 +2293,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image__subcmd__sync)
-            opts="-a -d -f -s -h --all --append-suffix --authfile --dest --dry-run --format --keep-going --preserve-digests --remove-signatures --retry-times --scoped --src --src-authfile --src-cert-dir --src-creds --src-no-creds --src-password --src-registry-token --src-shared-blob-dir --src-tls-verify --src-username --dest-authfile --dest-cert-dir --dest-creds --dest-no-creds --dest-password --dest-registry-token --dest-shared-blob-dir --dest-tls-verify --dest-username --help"
+            opts="-a -d -f -s -h --all --append-suffix --authfile --digestfile --dest --dry-run --format --keep-going --preserve-digests --remove-signatures --retry-times --retry-delay --sign-by --sign-by-sq-fingerprint --sign-by-sigstore --sign-by-sigstore-private-key --sign-identity --sign-passphrase-file --scoped --src --src-authfile --src-cert-dir --src-creds --src-no-creds --src-password --src-registry-token --src-shared-blob-dir --src-tls-verify --src-username --dest-authfile --dest-cert-dir --dest-creds --dest-no-creds --dest-password --dest-registry-token --dest-shared-blob-dir --dest-tls-verify --dest-username --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2232,6 +2304,10 @@ _dhow() {
                     return 0
                     ;;
                 --authfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --digestfile)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2252,6 +2328,34 @@ _dhow() {
                     return 0
                     ;;
                 --retry-times)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-delay)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by-sq-fingerprint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by-sigstore)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-by-sigstore-private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sign-passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2439,7 +2543,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__import)
-            opts="-c -m -q -h --change --message --platform --quiet --help"
+            opts="-c -m -q -h --change --message --platform --quiet --cert-dir --tls-verify --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2463,6 +2567,14 @@ _dhow() {
                     ;;
                 --platform)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -2543,7 +2655,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__login)
-            opts="-u -p -h --username --password --password-stdin --get-login --compat-auth-file --authfile --cert-dir --tls-verify --help"
+            opts="-u -p -v -h --username --password --password-stdin --get-login --verbose --compat-auth-file --authfile --cert-dir --tls-verify --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2589,7 +2701,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__logout)
-            opts="-a -h --all --authfile --compat-auth-file --help"
+            opts="-a -h --all --authfile --tls-verify --compat-auth-file --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2597,6 +2709,10 @@ _dhow() {
             case "${prev}" in
                 --authfile)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 --compat-auth-file)

@@ -27,7 +27,7 @@ end
 complete -c dhow -n "__fish_dhow_needs_command" -l root -d 'Keep images and containers in this directory' -r -F
 complete -c dhow -n "__fish_dhow_needs_command" -l runroot -d 'Keep what a reboot may take in this directory' -r -F
 complete -c dhow -n "__fish_dhow_needs_command" -l storage-driver -d 'Keep snapshots by this driver: overlay, erofs, plain or btrfs' -r
-complete -c dhow -n "__fish_dhow_needs_command" -l limit -d 'Let layers have as much of this as the number says, and no more (can be repeated): entries, unpacked, file, path, component, depth, header, xattr, regions, ratio or ratio-from' -r
+complete -c dhow -n "__fish_dhow_needs_command" -l limit -d 'Let images have as much of this as the number says, and no more (can be repeated): entries, unpacked, file, path, component, depth, header, xattr, regions, ratio, ratio-from, memory, remembered, layers or download' -r
 complete -c dhow -n "__fish_dhow_needs_command" -l log-level -d 'Say errors only, also warnings, or also notes' -r -f -a "error\t'Errors only'
 warn\t'Errors and warnings'
 info\t'Also notes'"
@@ -240,8 +240,11 @@ complete -c dhow -n "__fish_dhow_using_subcommand login" -l tls-verify -d 'Check
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand login" -l password-stdin -d 'Read the password from standard input'
 complete -c dhow -n "__fish_dhow_using_subcommand login" -l get-login -d 'Print the name that is kept for the registry, and do nothing'
+complete -c dhow -n "__fish_dhow_using_subcommand login" -s v -l verbose -d 'Say where it is kept'
 complete -c dhow -n "__fish_dhow_using_subcommand login" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand logout" -l authfile -d 'Forget it in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand logout" -l tls-verify -d 'Accepted for skopeo\'s sake: no registry is asked' -r -f -a "true\t''
+false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand logout" -l compat-auth-file -d 'Forget it in this file, which docker has written' -r
 complete -c dhow -n "__fish_dhow_using_subcommand logout" -s a -l all -d 'Forget all registries that the file knows'
 complete -c dhow -n "__fish_dhow_using_subcommand logout" -s h -l help -d 'Print help'
@@ -272,6 +275,9 @@ complete -c dhow -n "__fish_dhow_using_subcommand load" -s h -l help -d 'Print h
 complete -c dhow -n "__fish_dhow_using_subcommand import" -s c -l change -d 'Change the configuration by a line of a Dockerfile, such as \'CMD ["sh"]\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand import" -s m -l message -d 'Say why the image was made' -r
 complete -c dhow -n "__fish_dhow_using_subcommand import" -l platform -d 'Say that the image is for this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand import" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand import" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand import" -s q -l quiet -d 'Accepted for podman\'s sake: nothing but the id is printed anyway'
 complete -c dhow -n "__fish_dhow_using_subcommand import" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand history" -l format -d 'Print as table, as json (one object a line) or by a template' -r
@@ -522,10 +528,14 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s c -l change -d 'Change the configuration by a line of a Dockerfile, such as \'CMD ["sh"]\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s m -l message -d 'Say why the image was made' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -l platform -d 'Say that the image is for this platform' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -l cert-dir -d 'Look for authorities and certificates to show in this directory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -l tls-verify -d 'Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too' -r -f -a "true\t''
+false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Accepted for podman\'s sake: nothing but the id is printed anyway'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.Digest}}\'' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l retry-delay -d 'Not kept: the registry says when to try again, or the pauses double' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l authfile -d 'Read credentials from this file alone' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from inspect" -l creds -d 'Use this name and password at the registry' -r
@@ -551,6 +561,19 @@ all\t'All'
 index-only\t'None, only the list'"
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l platform -d 'Copy the image of this platform' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l retry-delay -d 'Not kept: the registry says when to try again, or the pauses double' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l sign-by -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l sign-by-sq-fingerprint -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l sign-by-sigstore -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l sign-by-sigstore-private-key -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l sign-identity -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l sign-passphrase-file -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l decryption-key -d 'Refused: no layer is decrypted' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l encrypt-layer -d 'Refused: no layer is encrypted' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l encryption-key -d 'Refused: no layer is encrypted' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-daemon-host -d 'Refused: Docker\'s daemon is no place to copy from' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-daemon-host -d 'Refused: Docker\'s daemon is no place to copy to' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l image-parallel-copies -d 'Not kept: dhow sends as many layers at once as suits it' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-authfile -d 'Read credentials from this file alone' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l src-creds -d 'Use this name and password at the registry' -r
@@ -574,6 +597,7 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-decompress -d 'Uncompress all layers'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-oci-accept-uncompressed-layers -d 'Leave uncompressed layers so'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-precompute-digests -d 'Accepted for skopeo\'s sake: digests are always known before anything is sent'
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-force-compress-format -d 'Accepted for skopeo\'s sake: with a format all layers have it'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l preserve-digests -d 'Fail rather than change a digest'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -s q -l quiet -d 'Print nothing'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l remove-signatures -d 'Leave signatures behind'
@@ -581,6 +605,7 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -l dest-no-creds -d 'Ask the registry as nobody'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from copy" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l retry-delay -d 'Not kept: the registry says when to try again, or the pauses double' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l authfile -d 'Read credentials from this file alone' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -l creds -d 'Use this name and password at the registry' -r
@@ -594,10 +619,18 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from list-tags" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l append-suffix -d 'Put this behind each tag' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l authfile -d 'Read credentials for both places from this file alone' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l digestfile -d 'Refused: the digests of the copies are not written down' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s d -l dest -d 'What the destination is' -r -f -a "docker\t'A name in a registry'
 dir\t'A directory'"
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s f -l format -d 'The kind of manifest that the copies have: oci or v2s2' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l retry-delay -d 'Not kept: the registry says when to try again, or the pauses double' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l sign-by -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l sign-by-sq-fingerprint -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l sign-by-sigstore -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l sign-by-sigstore-private-key -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l sign-identity -d 'Refused: nothing is signed yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l sign-passphrase-file -d 'Refused: nothing is signed yet' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s s -l src -d 'What the source is' -r -f -a "docker\t'A repository of a registry'
 dir\t'A directory of images'
 yaml\t'A list of repositories and tags'"
@@ -629,6 +662,7 @@ complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcomm
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -l dest-no-creds -d 'Ask the registry as nobody'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from sync" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l retry-times -d 'How often a request is tried again' -r
+complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l retry-delay -d 'Not kept: the registry says when to try again, or the pauses double' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l authfile -d 'Read credentials from this file alone' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l cert-dir -d 'Use the certificates (*.crt, *.cert, *.key) in this directory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand image; and __fish_seen_subcommand_from delete" -l creds -d 'Use this name and password at the registry' -r

@@ -9,6 +9,7 @@
 //! enough to hurt. An error of the stream below passes unchanged; one of the format is
 //! [`Kind::Corrupt`].
 
+use crate::limits::RAISE;
 use dhow_base::{Doing, Error, Kind, Result};
 use std::{
     fmt,
@@ -159,8 +160,13 @@ impl<R: Read> Decoder<R> {
         if self.tally.failed.load(Ordering::Relaxed) {
             return error;
         }
-        let kind = if is_out_of_memory(&error) { Kind::Exhausted } else { Kind::Corrupt };
-        Error::new(kind, format!("decompress {}", self.compression.name())).because(error).into()
+        let what = format!("decompress {}", self.compression.name());
+        if is_out_of_memory(&error) {
+            let what =
+                format!("{what} within the limit of {} bytes memory", self.limits.memory_bytes);
+            return Error::new(Kind::Exhausted, what).because(error).hint(RAISE).into();
+        }
+        Error::new(Kind::Corrupt, what).because(error).into()
     }
 
     fn check_ratio(&self) -> Result<()> {
@@ -177,7 +183,8 @@ impl<R: Read> Decoder<R> {
                 self.produced,
                 self.limits.ratio
             ),
-        ))
+        )
+        .hint(RAISE))
     }
 }
 

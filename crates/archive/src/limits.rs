@@ -48,6 +48,9 @@ impl Default for Limits {
     }
 }
 
+/// What who trusts an image can do about it.
+pub(crate) const RAISE: &str = "an image that is trusted may have more: --limit raises it";
+
 /// The refusal of something that asks for more than `limit`.
 pub(crate) fn exceeded(
     object: impl std::fmt::Display,
@@ -55,5 +58,5 @@ pub(crate) fn exceeded(
     most: impl std::fmt::Display,
 ) -> Error {
     Error::new(Kind::Exhausted, format!("{object}: exceeds the limit of {most} {limit}"))
-        .hint("an image that is trusted may have more: --limit raises it")
+        .hint(RAISE)
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `DHOW_ROOT`, `DHOW_RUNROOT` | where things are kept, as `--root` and `--runroot` |
 //! | `DHOW_STORAGE_DRIVER` | how snapshots are kept, as `--storage-driver` |
-//! | `DHOW_LIMITS` | what layers may ask for, as `--limit`, with commas |
+//! | `DHOW_LIMITS` | what images may ask for, as `--limit`, with commas |
 //! | `HOME` and `XDG_…` | the same for users who are not root, and where their settings are |
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
 //! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |

@@ -10,7 +10,7 @@ use crate::{
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Settings};
-use dhow_image::{Bounds, Driver, Images, Registries};
+use dhow_image::{Bounds, Driver, Images, Registries, TlsVerify};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
@@ -33,8 +33,9 @@ pub(crate) struct Globals {
     #[arg(long, value_name = "DRIVER")]
     pub(crate) storage_driver: Option<String>,
 
-    /// Let layers have as much of this as the number says, and no more (can be repeated): entries,
-    /// unpacked, file, path, component, depth, header, xattr, regions, ratio or ratio-from
+    /// Let images have as much of this as the number says, and no more (can be repeated): entries,
+    /// unpacked, file, path, component, depth, header, xattr, regions, ratio, ratio-from, memory,
+    /// remembered, layers or download
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     pub(crate) limits: Vec<String>,
 
@@ -64,6 +65,8 @@ pub(crate) struct Invocation {
     pub(crate) directory: PathBuf,
     /// Where the user wants temporary files.
     pub(crate) tmpdir: Option<PathBuf>,
+    /// Whether certificates are checked, where a command's own flags do not say.
+    pub(crate) tls_verify: Option<bool>,
     /// The platform that every command of this run means.
     pub(crate) platform: Option<Platform>,
     /// Whose manners the commands have.
@@ -91,6 +94,7 @@ impl Invocation {
             console,
             directory,
             tmpdir: None,
+            tls_verify: None,
             platform: None,
             manners: Manners::Dhow,
         }
@@ -125,7 +129,7 @@ impl Invocation {
         })
     }
 
-    /// What layers may ask for: as the variable says, and where it says otherwise, as the flags do.
+    /// What images may ask for: as the variable says, and where it says otherwise, as the flags do.
     pub(crate) fn bounds(&self) -> Result<Bounds> {
         let mut bounds = Bounds::default();
         let variable = self.environment.limits.iter().flat_map(|words| words.split(','));
@@ -225,6 +229,9 @@ impl Invocation {
         registries.proxies.except.clone_from(&environment.no_proxy);
         if let Some(path) = &environment.certificates {
             registries.ca_bundles.insert(0, path.clone());
+        }
+        if let Some(verify) = self.tls_verify {
+            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
         }
         self.configure_paths(&mut registries);
         registries.auth_files = self.auth_files();

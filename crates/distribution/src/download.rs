@@ -21,15 +21,13 @@ use std::{
 };
 use url::Url;
 
-/// More than any root file system that is worth a name; an endless answer ends here.
-const LIMIT_BYTES: u64 = 256 << 30;
-
 /// The bytes of a file at an address. They end in an error where not all of them came.
 pub struct Download {
     engine: Arc<Engine>,
     answer: Answer,
     pace: Pace,
     piece: Bytes,
+    limit_bytes: u64,
     left_bytes: u64,
 }
 
@@ -71,8 +69,8 @@ impl fmt::Display for Address {
 }
 
 impl Client {
-    /// Begins to fetch what is at an address.
-    pub fn download(&self, address: &Address) -> Result<Download> {
+    /// Begins to fetch what is at an address, which has no more bytes than the limit.
+    pub fn download(&self, address: &Address, limit_bytes: u64) -> Result<Download> {
         let (engine, fetcher) = (self.engine()?, self.fetcher());
         let host = address.0.host_str().unwrap_or_default();
         let base = fetcher.transport.named(&address.0);
@@ -88,20 +86,21 @@ impl Client {
         });
         let answer = engine.block_on(answer).doing(|| format!("fetch {address}"))?;
         let length = answer.response.content_length().unwrap_or(0);
-        if length > LIMIT_BYTES {
-            return Err(too_large(&answer.url));
+        if length > limit_bytes {
+            return Err(too_large(&answer.url, limit_bytes));
         }
         if address.0.scheme() == "http" && !is_loopback(&address.0) {
             fetcher.sessions.notice(format!("{address} was read over plain HTTP"));
         }
         let pace = Pace::new(fetcher.patience.stall);
-        Ok(Download { engine, answer, pace, piece: Bytes::new(), left_bytes: LIMIT_BYTES })
+        let (piece, left_bytes) = (Bytes::new(), limit_bytes);
+        Ok(Download { engine, answer, pace, piece, limit_bytes, left_bytes })
     }
 }
 
-fn too_large(url: &Url) -> Error {
-    let what = format!("fetch from {}: it has more than {LIMIT_BYTES} bytes", shown(url));
-    Error::new(Kind::Exhausted, what)
+fn too_large(url: &Url, limit_bytes: u64) -> Error {
+    let what = format!("fetch from {}: exceeds the limit of {limit_bytes} bytes", shown(url));
+    Error::new(Kind::Exhausted, what).hint("--limit download=SIZE raises it")
 }
 
 impl Read for Download {
@@ -110,8 +109,8 @@ impl Read for Download {
             let Answer { response, url, .. } = &mut self.answer;
             let next = self.engine.block_on(self.pace.next(response, url));
             let Some(piece) = next.map_err(Failure::into_error)? else { return Ok(0) };
-            self.left_bytes =
-                self.left_bytes.checked_sub(piece.len() as u64).ok_or_else(|| too_large(url))?;
+            let left = self.left_bytes.checked_sub(piece.len() as u64);
+            self.left_bytes = left.ok_or_else(|| too_large(url, self.limit_bytes))?;
             self.piece = piece;
         }
         let count = buffer.len().min(self.piece.len());

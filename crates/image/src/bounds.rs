@@ -1,15 +1,33 @@
-//! What a layer may ask for before it is refused, as settings by name.
+//! What an image may ask for before it is refused, as settings by name.
 //!
 //! Every limit has a default that admits every image known to the field; who trusts an image that
 //! needs more raises the one that its refusal names.
 
+use crate::plan::Plan;
 use dhow_archive::{DecodeLimits, Limits};
+use dhow_base::{Error, Kind, Result};
 
-/// The limits of layers that are unpacked.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// The limits of images that are unpacked.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bounds {
     pub(crate) archive: Limits,
     pub(crate) decoding: DecodeLimits,
+    /// Layers of an image.
+    layers: usize,
+    /// Bytes of a file that is read from an address.
+    pub(crate) download_bytes: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            archive: Limits::default(),
+            decoding: DecodeLimits::default(),
+            layers: 1000,
+            // More than any root file system that is worth a name; an endless answer ends here.
+            download_bytes: 256 << 30,
+        }
+    }
 }
 
 /// A limit by its name: what it bounds, and how it is changed.
@@ -19,7 +37,7 @@ struct Bound {
     set: fn(&mut Bounds, u64),
 }
 
-const BOUNDS: [Bound; 11] = [
+const BOUNDS: [Bound; 15] = [
     Bound {
         name: "entries",
         about: "headers in a layer",
@@ -75,6 +93,26 @@ const BOUNDS: [Bound; 11] = [
         about: "bytes of a layer before its ratio counts",
         set: |bounds, value| bounds.decoding.ratio_from_bytes = value,
     },
+    Bound {
+        name: "memory",
+        about: "bytes of memory for what is decompressed, such as the window of zstd",
+        set: |bounds, value| bounds.decoding.memory_bytes = value,
+    },
+    Bound {
+        name: "remembered",
+        about: "bytes of the paths that are remembered while a layer is unpacked",
+        set: |bounds, value| bounds.archive.remembered_bytes = length(value),
+    },
+    Bound {
+        name: "layers",
+        about: "layers of an image",
+        set: |bounds, value| bounds.layers = length(value),
+    },
+    Bound {
+        name: "download",
+        about: "bytes of a file that is imported from an address",
+        set: |bounds, value| bounds.download_bytes = value,
+    },
 ];
 
 /// No more than can be counted here.
@@ -95,6 +133,17 @@ impl Bounds {
             (bound.set)(self, value);
         }
         found.is_some()
+    }
+
+    /// Refuses an image that has too many layers.
+    pub(crate) fn check(&self, plan: &Plan) -> Result<()> {
+        let (count, most) = (plan.layers.len(), self.layers);
+        if count <= most {
+            return Ok(());
+        }
+        let what = format!("the image has {count} layers: exceeds the limit of {most} layers");
+        Err(Error::new(Kind::Exhausted, what)
+            .hint("an image that is trusted may have more: --limit raises it"))
     }
 }
 

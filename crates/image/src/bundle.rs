@@ -76,6 +76,7 @@ pub fn unpack(
     let opened = layout::from_directory(layout, None, name, &platform).doing(doing)?;
     let found = opened.choose(&platform).doing(doing)?;
     let plan = found.plan(&platform).doing(doing)?;
+    bounds.check(&plan).doing(doing)?;
     let config = ImageConfig::parse(plan.config_json.as_bytes()).doing(doing)?;
     let is_ours = make_empty(bundle).doing(doing)?;
     let unpack = || -> Result<Unpacked> {

@@ -54,7 +54,8 @@ impl Images {
         address: &Address,
         options: &ImportOptions,
     ) -> Result<Image> {
-        let mut stream = self.client()?.download(address).doing(|| format!("import {address}"))?;
+        let download = self.client()?.download(address, self.bounds.download_bytes);
+        let mut stream = download.doing(|| format!("import {address}"))?;
         let source = address.to_string();
         self.import(state, &mut stream, &ImportOptions { source, ..options.clone() })
     }

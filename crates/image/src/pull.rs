@@ -141,6 +141,7 @@ impl Images {
             check_platform(&ImageConfig::parse(row.config_json.as_bytes())?, platform)?;
         } else {
             let plan = found.plan(platform)?;
+            self.bounds.check(&plan)?;
             let mut pull = Pull::new(self, state, &plan, found, progress)?;
             if let Err(error) = pull.run(wanted) {
                 // Its own failures are left to the next command, which mends.

@@ -1,8 +1,8 @@
 //! Many images at once: what is in a repository, a directory or a list, to a registry or directory.
 //!
 //! ```text
-//!  source ─▶ tasks, one a tag ─▶ several at once: same digest there? ──yes──▶ nothing
-//!                                                   └─no─▶ copy
+//!  source ─▶ tasks, one a tag ─▶ many at once: same digest there? ──yes──▶ nothing
+//!                                                └─no─▶ copy, several at once
 //! ```
 //!
 //! Where there is nothing to do a tag costs one HEAD at each registry and no more.
@@ -103,6 +103,14 @@ struct Task {
     suffix: String,
 }
 
+/// How far an image has come.
+enum Step {
+    /// It is not there.
+    Copy(Box<(Task, End)>),
+    /// It is there, or could not be.
+    Done(Result<SyncOutcome>),
+}
+
 impl Images {
     /// Copies all images of a source that are not at the destination yet.
     pub fn sync(
@@ -128,31 +136,43 @@ impl Images {
         if matches!(destination, SyncTo::Registry(_)) {
             to.client()?;
         }
-        let outcomes = workers::each(tasks, |task| {
-            let to = to.at(place_of(destination, &task.suffix, options));
-            let done = self.sync_one(&task.from, &to, options);
+        let told = |task: &Task, to: &End, done: Result<SyncOutcome>| {
             let outcome = *done.as_ref().unwrap_or(&SyncOutcome::Failed);
             progress.image(&task.from.place, &to.place, outcome);
             match done {
                 Err(error) if !options.keep_going => Err(error),
-                done => Ok(done),
+                done => Ok(Step::Done(done)),
+            }
+        };
+        let looked = workers::at_once(workers::QUESTIONS, tasks, |task| {
+            let to = to.at(place_of(destination, &task.suffix, options));
+            match is_there(&task.from, &to, &options.copy) {
+                Ok(false) => Ok(Step::Copy(Box::new((task, to)))),
+                Ok(true) => told(&task, &to, Ok(SyncOutcome::Same)),
+                Err(error) => told(&task, &to, Err(error)),
             }
         })?;
+        let done = workers::each(looked, |step| match step {
+            Step::Copy(one) => {
+                let (task, to) = *one;
+                told(&task, &to, self.sync_one(&task.from, &to, options))
+            }
+            done @ Step::Done(_) => Ok(done),
+        })?;
         let mut synced = Synced::default();
-        for outcome in outcomes {
-            match outcome {
-                Ok(SyncOutcome::Copied) => synced.copied += 1,
-                Ok(_) => synced.same += 1,
-                Err(error) => synced.failed.push(error),
+        for step in done {
+            match step {
+                Step::Done(Ok(SyncOutcome::Copied)) => synced.copied += 1,
+                Step::Done(Ok(_)) => synced.same += 1,
+                Step::Done(Err(error)) => synced.failed.push(error),
+                // All of them have been copied.
+                Step::Copy(_) => {}
             }
         }
         Ok(synced)
     }
 
     fn sync_one(&self, from: &End, to: &End, options: &SyncOptions) -> Result<SyncOutcome> {
-        if is_there(from, to, &options.copy)? {
-            return Ok(SyncOutcome::Same);
-        }
         if !options.dry_run {
             if let Place::Directory(path) = &to.place
                 && let Some(parent) = path.parent()

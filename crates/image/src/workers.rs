@@ -11,6 +11,8 @@ use std::{
 
 /// Jobs at a time; most of them wait for a network.
 pub(crate) const PARALLEL: usize = 6;
+/// Questions at a time: each is one small request, and all the work is the server's.
+pub(crate) const QUESTIONS: usize = 64;
 
 /// Does all jobs, several at once, in about their order. The first failure stops what has not begun
 /// and is returned.
@@ -18,7 +20,16 @@ pub(crate) fn each<J: Send, T: Send>(
     jobs: Vec<J>,
     work: impl Fn(J) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let threads = jobs.len().min(PARALLEL);
+    at_once(PARALLEL, jobs, work)
+}
+
+/// As [`each`], with so many at once.
+pub(crate) fn at_once<J: Send, T: Send>(
+    most: usize,
+    jobs: Vec<J>,
+    work: impl Fn(J) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let threads = jobs.len().min(most);
     let queue = Mutex::new(jobs.into_iter());
     let (done, failed) = (Mutex::new(Vec::new()), Mutex::new(None::<Error>));
     let stop = AtomicBool::new(false);

@@ -2,7 +2,10 @@
 
 use crate::{
     exit::SUCCESS,
-    flags::way::{DestinationWay, SourceWay, Way},
+    flags::{
+        foreign::{CopyingFlags, PaceFlags, SigningFlags},
+        way::{DestinationWay, SourceWay, Way},
+    },
     invocation::{Invocation, Manners},
     skopeo,
     tree::Act,
@@ -64,6 +67,10 @@ pub(crate) struct Copy {
     #[arg(long, hide = true)]
     dest_precompute_digests: bool,
 
+    /// Accepted for skopeo's sake: with a format all layers have it
+    #[arg(long, hide = true, requires = "dest_compress_format")]
+    dest_force_compress_format: bool,
+
     /// Write the digest of the copy to this file
     #[arg(long, value_name = "FILE")]
     digestfile: Option<String>,
@@ -97,6 +104,15 @@ pub(crate) struct Copy {
     retry_times: Option<u32>,
 
     #[command(flatten)]
+    pace: PaceFlags,
+
+    #[command(flatten)]
+    signing: SigningFlags,
+
+    #[command(flatten)]
+    copying: CopyingFlags,
+
+    #[command(flatten)]
     from: SourceWay,
 
     #[command(flatten)]
@@ -116,6 +132,9 @@ pub(crate) enum Which {
 
 impl Act for Copy {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        self.signing.check()?;
+        self.copying.check(invocation.console)?;
+        self.pace.check(invocation.console);
         let options = self.options(invocation)?;
         let (from, to) = self.ends(invocation)?;
         let ours = from.place.is_local() || to.place.is_local();

@@ -2,7 +2,10 @@
 
 use crate::{
     exit::SUCCESS,
-    flags::way::{OnlyWay, Way},
+    flags::{
+        foreign::PaceFlags,
+        way::{OnlyWay, Way},
+    },
     invocation::Invocation,
     tree::Act,
 };
@@ -23,11 +26,15 @@ pub(crate) struct Delete {
     retry_times: Option<u32>,
 
     #[command(flatten)]
+    pace: PaceFlags,
+
+    #[command(flatten)]
     way: OnlyWay,
 }
 
 impl Act for Delete {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        self.pace.check(invocation.console);
         let end = Way::from(self.way).end(&self.place, invocation)?.retried(self.retry_times);
         invocation
             .with_images(end.place.is_local(), |images, state| images.delete_at(state, &end))?;

@@ -1,6 +1,11 @@
 //! `import`: make an image of the tar file of a file system.
 
-use crate::{exit::SUCCESS, flags::container::platform, invocation::Invocation, tree::Act};
+use crate::{
+    exit::SUCCESS,
+    flags::{container::platform, registry::TlsFlags},
+    invocation::Invocation,
+    tree::Act,
+};
 use dhow_base::{Doing, Result};
 use dhow_image::{Address, ImportOptions};
 use std::{
@@ -37,6 +42,9 @@ pub(crate) struct Import {
     /// Accepted for podman's sake: nothing but the id is printed anyway
     #[arg(short, long, hide = true)]
     quiet: bool,
+
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl Act for Import {
@@ -50,7 +58,7 @@ impl Act for Import {
             source: self.file.clone(),
         };
         if let Some(address) = address {
-            let mut engine = invocation.engine()?;
+            let mut engine = invocation.engine_with(self.tls.registries(invocation))?;
             let (images, state) = engine.images();
             let image = images.import_from(state, &address, &options)?;
             for notice in images.take_notices() {

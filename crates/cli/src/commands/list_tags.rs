@@ -3,7 +3,10 @@
 use super::look::pretty;
 use crate::{
     exit::SUCCESS,
-    flags::way::{OnlyWay, Way},
+    flags::{
+        foreign::PaceFlags,
+        way::{OnlyWay, Way},
+    },
     invocation::Invocation,
     tree::Act,
 };
@@ -23,11 +26,15 @@ pub(crate) struct ListTags {
     retry_times: Option<u32>,
 
     #[command(flatten)]
+    pace: PaceFlags,
+
+    #[command(flatten)]
     way: OnlyWay,
 }
 
 impl Act for ListTags {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        self.pace.check(invocation.console);
         let end = Way::from(self.way).end(&self.place, invocation)?.retried(self.retry_times);
         let tags = invocation.with_images(false, |images, _| {
             images.list_tags(&end).doing(|| format!("list the tags of {}", end.place))

@@ -46,6 +46,10 @@ pub(crate) struct Login {
     #[arg(long, conflicts_with_all = ["username", "password", "password_stdin"])]
     get_login: bool,
 
+    /// Say where it is kept
+    #[arg(short, long)]
+    verbose: bool,
+
     /// Keep it in this file as docker does
     #[arg(long, value_name = "FILE", conflicts_with = "authfile")]
     compat_auth_file: Option<String>,
@@ -88,6 +92,9 @@ impl Act for Login {
         };
         login::store(&file, &account, &kept, dialect)
             .doing(|| format!("keep the login to {account}"))?;
+        if self.verbose {
+            invocation.console.note(&format!("used {}", file.display()));
+        }
         match invocation.manners {
             Manners::Dhow => invocation.console.note(&format!("logged in to {account}")),
             Manners::Skopeo => invocation.console.line("Login Succeeded!")?,

@@ -25,6 +25,17 @@ pub(crate) struct Logout {
     #[arg(long, value_name = "FILE")]
     authfile: Option<String>,
 
+    /// Accepted for skopeo's sake: no registry is asked
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide = true
+    )]
+    tls_verify: Option<bool>,
+
     /// Forget it in this file, which docker has written
     #[arg(long, value_name = "FILE", conflicts_with = "authfile")]
     compat_auth_file: Option<String>,

@@ -3,7 +3,10 @@
 use super::inspect::Inspect;
 use crate::{
     exit::SUCCESS,
-    flags::way::{OnlyWay, Way},
+    flags::{
+        foreign::PaceFlags,
+        way::{OnlyWay, Way},
+    },
     invocation::Invocation,
     render::template::Format,
     tree::Act,
@@ -47,6 +50,9 @@ pub(crate) struct Look {
     retry_times: Option<u32>,
 
     #[command(flatten)]
+    pace: PaceFlags,
+
+    #[command(flatten)]
     way: OnlyWay,
 }
 
@@ -60,6 +66,7 @@ impl Act for Look {
         let [image] = &self.images[..] else {
             return Err(Error::new(Kind::Invalid, "Exactly one argument expected"));
         };
+        self.pace.check(invocation.console);
         let way = Way::from(self.way.clone());
         let end =
             way.end(image, invocation).doing(|| format!("Error parsing image name {image:?}"))?;

@@ -4,7 +4,10 @@ use super::copy::dialect;
 use crate::{
     console::Console,
     exit::{FAILURE, SUCCESS},
-    flags::way::{DestinationWay, SourceWay, Way},
+    flags::{
+        foreign::{PaceFlags, SigningFlags},
+        way::{DestinationWay, SourceWay, Way},
+    },
     invocation::Invocation,
     tree::Act,
 };
@@ -48,6 +51,10 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "FILE")]
     authfile: Option<String>,
 
+    /// Refused: the digests of the copies are not written down
+    #[arg(long, value_name = "FILE", hide = true)]
+    digestfile: Option<String>,
+
     /// What the destination is
     #[arg(short, long, value_name = "TRANSPORT", value_enum)]
     dest: Destination,
@@ -75,6 +82,12 @@ pub(crate) struct Sync {
     /// How often a request is tried again
     #[arg(long, value_name = "TIMES")]
     retry_times: Option<u32>,
+
+    #[command(flatten)]
+    pace: PaceFlags,
+
+    #[command(flatten)]
+    signing: SigningFlags,
 
     /// Keep the whole name of the source below the destination
     #[arg(long)]
@@ -114,6 +127,13 @@ impl Act for Sync {
         if self.src == Source::Dir && self.dest == Destination::Dir {
             let what = "sync from 'dir' to 'dir' not implemented, consider using rsync instead";
             return Err(Error::new(Kind::Unsupported, what));
+        }
+        self.signing.check()?;
+        self.pace.check(invocation.console);
+        if self.digestfile.is_some() {
+            let what = "--digestfile: the digests of the copies are not written down";
+            return Err(Error::new(Kind::Unsupported, what)
+                .hint("`image copy` has one, and with --debug each copy is named here"));
         }
         let absolute = |path: &str| invocation.surroundings().absolute(path);
         let source = match self.src {

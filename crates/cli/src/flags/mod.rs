@@ -6,6 +6,7 @@
 
 pub(crate) mod container;
 pub(crate) mod device;
+pub(crate) mod foreign;
 pub(crate) mod limits;
 pub(crate) mod moment;
 pub(crate) mod mount;

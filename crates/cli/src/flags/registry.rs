@@ -22,6 +22,13 @@ pub(crate) struct TrustFlags {
     #[arg(long, value_name = "FILE")]
     pub(crate) authfile: Option<String>,
 
+    #[command(flatten)]
+    pub(crate) tls: TlsFlags,
+}
+
+/// How far a server is trusted.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct TlsFlags {
     /// Look for authorities and certificates to show in this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) cert_dir: Option<String>,
@@ -50,13 +57,20 @@ impl RegistryFlags {
 impl TrustFlags {
     /// What is known of registries, with what these flags say.
     pub(crate) fn registries(&self, invocation: &Invocation) -> Registries {
-        let mut registries = invocation.registries();
-        let absolute = |path: &String| invocation.surroundings().absolute(path);
+        let mut registries = self.tls.registries(invocation);
         if let Some(path) = &self.authfile {
-            registries.auth_files = vec![absolute(path)];
+            registries.auth_files = vec![invocation.surroundings().absolute(path)];
         }
+        registries
+    }
+}
+
+impl TlsFlags {
+    /// What is known of registries, with what these flags say.
+    pub(crate) fn registries(&self, invocation: &Invocation) -> Registries {
+        let mut registries = invocation.registries();
         if let Some(path) = &self.cert_dir {
-            registries.own_certs_dir = Some(absolute(path));
+            registries.own_certs_dir = Some(invocation.surroundings().absolute(path));
         }
         if let Some(verify) = self.tls_verify {
             registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };

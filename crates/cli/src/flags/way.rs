@@ -3,7 +3,7 @@
 //! The same flags stand in commands with one place and, with `src-` and `dest-` in front, in those
 //! with two; so they are written once, as a macro over the words in front.
 
-use super::registry::TrustFlags;
+use super::registry::{TlsFlags, TrustFlags};
 use crate::invocation::Invocation;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_image::{Credentials, End, Place, Registries, Secret};
@@ -21,7 +21,7 @@ pub(crate) struct Way {
 }
 
 macro_rules! way_flags {
-    ($name:ident, $front:literal) => {
+    ($name:ident, $front:literal $(, $old:literal)?) => {
         /// How a place of images is reached.
         #[derive(clap::Args, Clone, Debug)]
         pub(crate) struct $name {
@@ -34,7 +34,7 @@ macro_rules! way_flags {
             cert_dir: Option<String>,
 
             /// Use this name and password at the registry
-            #[arg(id = concat!($front, "creds"), long = concat!($front, "creds"), value_name = "NAME[:PASSWORD]")]
+            #[arg(id = concat!($front, "creds"), long = concat!($front, "creds"), value_name = "NAME[:PASSWORD]" $(, alias = $old)?)]
             creds: Option<String>,
 
             /// Ask the registry as nobody
@@ -74,8 +74,7 @@ macro_rules! way_flags {
             fn from(flags: $name) -> Self {
                 let trust = TrustFlags {
                     authfile: flags.authfile,
-                    cert_dir: flags.cert_dir,
-                    tls_verify: flags.tls_verify,
+                    tls: TlsFlags { cert_dir: flags.cert_dir, tls_verify: flags.tls_verify },
                 };
                 Self {
                     trust,
@@ -92,8 +91,9 @@ macro_rules! way_flags {
 }
 
 way_flags!(OnlyWay, "");
-way_flags!(SourceWay, "src-");
-way_flags!(DestinationWay, "dest-");
+// The short forms are skopeo's of old.
+way_flags!(SourceWay, "src-", "screds");
+way_flags!(DestinationWay, "dest-", "dcreds");
 
 impl Way {
     /// The place that `text` names, reached this way.

@@ -61,6 +61,33 @@ struct Before {
     #[arg(long, value_name = "FILE", hide = true)]
     policy: Option<String>,
 
+    /// Read this file in place of registries.conf
+    #[arg(long, value_name = "FILE", hide = true)]
+    registries_conf: Option<PathBuf>,
+
+    /// Refused: signatures are not checked yet
+    #[arg(long, hide = true)]
+    require_signed: bool,
+
+    /// Refused: what TLS may do is built in
+    #[arg(long, value_name = "FILE", hide = true)]
+    tls_details: Option<String>,
+
+    /// As the flag of that name after a command, for all places
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide = true
+    )]
+    tls_verify: Option<bool>,
+
+    /// Not kept: registries hear of dhow alone
+    #[arg(long, value_name = "PREFIX", hide = true)]
+    user_agent_prefix: Option<String>,
+
     /// Refused: there are no stores of signatures yet
     #[arg(long = "registries.d", value_name = "DIR", hide = true)]
     registries_d: Option<String>,
@@ -114,8 +141,14 @@ fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
     let term = environment.term.clone();
     let console = Console::new(Colour::Auto, level, environment.no_color, term.as_deref());
     before.check(console)?;
+    let mut environment = environment;
+    if let Some(path) = &before.registries_conf {
+        environment.registries_conf =
+            Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    }
     let mut invocation = Invocation::new(Globals::default(), environment, console);
     invocation.platform = before.platform();
+    invocation.tls_verify = before.tls_verify;
     invocation.tmpdir = before.tmpdir.map(|path| invocation.directory.join(path));
     invocation.manners = Manners::Skopeo;
     let Some((name, inner)) = matches.subcommand() else {
@@ -131,12 +164,24 @@ fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
 impl Before {
     /// Refuses or names what somebody would rely on and what is not done.
     fn check(&self, console: Console) -> Result<()> {
-        for (flag, value) in [("--policy", &self.policy), ("--registries.d", &self.registries_d)] {
-            if value.is_some() {
+        let said = [
+            ("--policy", self.policy.is_some()),
+            ("--registries.d", self.registries_d.is_some()),
+            ("--require-signed", self.require_signed),
+        ];
+        for (flag, is_said) in said {
+            if is_said {
                 let what = format!("{flag}: signatures are not checked yet");
                 return Err(Error::new(Kind::Unsupported, what)
                     .hint("--insecure-policy says that this is meant"));
             }
+        }
+        if self.tls_details.is_some() {
+            let what = "--tls-details: versions and ciphers of TLS are built in";
+            return Err(Error::new(Kind::Unsupported, what));
+        }
+        if self.user_agent_prefix.is_some() {
+            console.warning("--user-agent-prefix: registries hear of dhow alone; it is not sent");
         }
         if self.command_timeout.is_some() {
             console.warning(

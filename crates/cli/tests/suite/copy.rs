@@ -7,9 +7,23 @@ use dhow_testkit::{
     Access, Dhow, Outcome, Registry, Transport,
     image::{Compression, Dialect, Image, Layout},
     needs_root, needs_tool, outcome,
+    registry::{PASSWORD, USER},
 };
 use serde_json::Value;
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    os::unix::fs::symlink,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 /// The real skopeo.
 fn skopeo(arguments: &[&str]) -> Outcome {
@@ -636,6 +650,135 @@ fn a_flag_that_somebody_would_rely_on_is_refused_and_not_swallowed() {
 
         assert!(refused.stderr.contains("signatures are not checked yet"), "{}", refused.stderr);
     }
-    let told = ours(&dhow, &["--command-timeout", "30s", "inspect", "dir:/nowhere"]).exits(1);
-    assert!(told.stderr.contains("this one is not kept"), "{}", told.stderr);
+    let required = ours(&dhow, &["--require-signed", "inspect", "dir:/nowhere"]).exits(1);
+    assert!(required.stderr.contains("signatures are not checked yet"), "{}", required.stderr);
+    let copies = [
+        ("--sign-by=key", "nothing is signed yet"),
+        ("--sign-by-sq-fingerprint=1234", "nothing is signed yet"),
+        ("--sign-by-sigstore=x.yaml", "nothing is signed yet"),
+        ("--sign-by-sigstore-private-key=x.key", "nothing is signed yet"),
+        ("--sign-identity=a.example/a", "nothing is signed yet"),
+        ("--sign-passphrase-file=x", "nothing is signed yet"),
+        ("--encryption-key=jwe:x.pem", "neither encrypted nor decrypted"),
+        ("--encrypt-layer=-1", "neither encrypted nor decrypted"),
+        ("--decryption-key=x.pem", "neither encrypted nor decrypted"),
+        ("--src-daemon-host=tcp://x", "no place of images here"),
+        ("--dest-daemon-host=tcp://x", "no place of images here"),
+        ("--image-parallel-copies=3", "this number is not kept"),
+        ("--retry-delay=3s", "this one is not kept"),
+    ];
+    for (flag, why) in copies {
+        let refused = ours(&dhow, &["copy", flag, "dir:/nowhere", "dir:/elsewhere"]).exits(1);
+
+        assert!(refused.stderr.contains(why), "{flag}: {}", refused.stderr);
+    }
+    let listed =
+        ["sync", "--digestfile=x", "--src=dir", "--dest=docker", "/nowhere", "a.example/x"];
+    drop(ours(&dhow, &listed).exits(1).says("are not written down"));
+    let kept = [
+        ("--command-timeout=30s", "this one is not kept"),
+        ("--user-agent-prefix=me", "it is not sent"),
+        ("--tls-details=x", "are built in"),
+    ];
+    for (flag, why) in kept {
+        drop(ours(&dhow, &[flag, "inspect", "dir:/nowhere"]).exits(1).says(why));
+    }
+}
+
+#[test]
+fn skopeos_own_settings_are_before_the_command() {
+    needs_root!();
+    needs_tool!("docker-registry", "skopeo", "busybox");
+    let dhow = Dhow::new();
+    let registry = Registry::start(Access::Basic, Transport::Tls).unwrap();
+    registry.push(&layout(&dhow).reference("box"), "box:1").unwrap();
+    let conf = dhow.directory().join("registries.conf");
+    let rule = format!(
+        "[[registry]]\nprefix = \"other.example\"\nlocation = \"{}\"\n",
+        registry.address()
+    );
+    fs::write(&conf, rule).unwrap();
+    let creds = format!("{USER}:{PASSWORD}");
+    let to = format!("dir:{}", dhow.directory().join("copy").display());
+
+    let copied = ours(
+        &dhow,
+        &[
+            "--tls-verify=false",
+            "--registries-conf",
+            conf.to_str().unwrap(),
+            "copy",
+            "-q",
+            "--screds",
+            &creds,
+            "docker://other.example/box:1",
+            &to,
+        ],
+    );
+
+    drop(copied.ok());
+    read_whole(&dhow, &to);
+}
+
+/// A registry of many tags that answers no question about one of them before 32 have been asked.
+fn patient_registry(tags: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, waiting) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new((Mutex::new(0), Condvar::new())));
+    let count = Arc::clone(&asked);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let (count, waiting) = (Arc::clone(&count), Arc::clone(&waiting));
+            thread::spawn(move || {
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                drop(reader.read_line(&mut line));
+                let mut rest = String::new();
+                while reader.read_line(&mut rest).is_ok_and(|count| count > 2) {}
+                let mut body = String::new();
+                let mut more = String::new();
+                if line.contains("/tags/list") {
+                    let tags: Vec<String> = (0..tags).map(|tag| format!("\"t{tag}\"")).collect();
+                    body = format!("{{\"name\":\"src/box\",\"tags\":[{}]}}", tags.join(","));
+                } else if line.starts_with("HEAD ") && line.contains("/manifests/") {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let (number, changed) = &*waiting;
+                    let mut number = number.lock().unwrap();
+                    *number += 1;
+                    changed.notify_all();
+                    let limit = Duration::from_secs(60);
+                    drop(changed.wait_timeout_while(number, limit, |number| *number < 32).unwrap());
+                    more = format!(
+                        "Content-Type: application/vnd.oci.image.manifest.v1+json\r\n\
+                         Docker-Content-Digest: {}\r\n",
+                        Digest::of(b"a manifest")
+                    );
+                }
+                let length = body.len();
+                drop(write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n{more}\r\n{body}"
+                ));
+            });
+        }
+    });
+    (address.to_string(), asked)
+}
+
+#[test]
+fn what_is_in_step_costs_a_question_a_tag_and_side_and_many_are_asked_at_once() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let (address, asked) = patient_registry(40);
+    let sync = ["image", "sync", "--src", "docker", "--dest", "docker"];
+    let begun = Instant::now();
+
+    let synced = dhow
+        .run(&[&sync[..], &[&format!("{address}/src/box"), &format!("{address}/dst")]].concat());
+
+    drop(synced.ok().says("Synced 0 images, 40 were there already"));
+    assert_eq!(asked.load(Ordering::SeqCst), 80);
+    assert!(begun.elapsed() < Duration::from_secs(50), "the questions were not asked at once");
 }

@@ -163,3 +163,49 @@ fn limits_of_layers_are_settings() {
     drop(pull(&["--limit", "bogus=1"]).exits(1).says("there are entries, unpacked"));
     drop(pull(&["--limit", "depth"]).exits(1).says("NAME=NUMBER"));
 }
+
+#[test]
+fn limits_of_memory_and_of_whole_images_are_settings() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let layout = Layout::new(&dhow.directory().join("layout")).unwrap();
+    let mut tar = Tarball::in_memory();
+    // Its directory is not listed, which is to be remembered until the end.
+    tar.file("implied/large", &vec![7; 5 << 20]).unwrap();
+    let one = layout.layer_of_tar(&tar.finish().unwrap(), Compression::Zstd).unwrap();
+    let mut tar = Tarball::in_memory();
+    tar.file("small", b"1").unwrap();
+    let two = layout.layer_of_tar(&tar.finish().unwrap(), Compression::Gzip).unwrap();
+    layout.tag_image(&Image::new([one, two]), "edge").unwrap();
+    let pull = |limit: &str| dhow.run(&["--limit", limit, "pull", "-q", &layout.reference("edge")]);
+    let edges = [
+        ("layers=1", "layers=2", "limit of 1 layers"),
+        // The window of a stream of zstd's level 3 whose length nobody knew.
+        ("memory=2097151", "memory=2m", "limit of 2097151 bytes memory"),
+        ("remembered=1", "remembered=1k", "limit of 1 bytes of remembered paths"),
+    ];
+    for (below, edge, words) in edges {
+        let refused = pull(below).exits(1).says(words);
+        assert_eq!(refused.stdout, "", "{below}");
+        assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n", "{below}");
+        drop(pull(edge).ok());
+        drop(dhow.run(&["rmi", "edge"]).ok());
+    }
+    // A bundle is unpacked within the same limits.
+    let bundle = dhow.directory().join("bundle");
+    let unpack = |limit: &str| {
+        let bundle = bundle.to_str().unwrap();
+        dhow.run(&[
+            "--limit",
+            limit,
+            "image",
+            "unpack",
+            "--image",
+            &format!("{}:edge", layout.path().display()),
+            bundle,
+        ])
+    };
+    drop(unpack("layers=1").exits(1).says("limit of 1 layers"));
+    assert!(!bundle.exists());
+    drop(unpack("layers=2").ok());
+}

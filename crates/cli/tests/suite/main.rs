@@ -41,6 +41,8 @@ mod logs;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod registries;
 #[cfg(test)]
 mod repack;

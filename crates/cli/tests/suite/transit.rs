@@ -47,6 +47,11 @@ fn whole(body: &[u8], length: usize) -> Vec<u8> {
     answer
 }
 
+/// An answer whose length nobody says: it ends when the connection does.
+fn open_ended(body: &[u8]) -> Vec<u8> {
+    [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", body].concat()
+}
+
 fn moved(to: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -67,6 +72,7 @@ fn an_image_is_made_of_what_is_at_an_address_or_not_at_all() {
     let body = fs::read(&file).unwrap();
     let address = serve(HashMap::from([
         ("/root.tar.gz?token=hunter2", whole(&body, body.len())),
+        ("/open", open_ended(&body)),
         ("/short", whole(&body[..body.len() / 2], body.len())),
         ("/nonsense", whole(b"nonsense", 8)),
         ("/moved", moved("/root.tar.gz?token=hunter2")),
@@ -93,10 +99,57 @@ fn an_image_is_made_of_what_is_at_an_address_or_not_at_all() {
         let refused = dhow.run(&["import", &format!("{address}/{path}"), "half"]).exits(1);
         assert!(refused.stderr.contains(why), "{path}: {}", refused.stderr);
     }
+    let within = |bytes: usize| {
+        let limit = format!("download={bytes}");
+        dhow.run(&["--limit", &limit, "import", &format!("{address}/open"), "half"])
+    };
+    drop(within(body.len() - 1).exits(1).says("exceeds the limit"));
+    drop(within(body.len()).ok());
+    drop(dhow.run(&["rmi", "half"]).ok());
     let secret = dhow.run(&["import", "http://me:hunter2@127.0.0.1:1/x", "half"]).exits(1);
     assert!(!secret.stderr.contains("hunter2"), "{}", secret.stderr);
     assert_eq!(dhow.run(&["images", "-q", "half"]).stdout, "");
     assert_eq!(dhow.run(&["system", "check"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn an_address_may_be_one_of_https_and_is_read_to_a_limit() {
+    needs_root!();
+    needs_tool!("busybox", "docker-registry", "skopeo");
+    let dhow = Dhow::new();
+    let layout = layout(&dhow);
+    let registry = Registry::start(Access::Open, Transport::Tls).unwrap();
+    registry.push(&layout.reference("box"), "box:1").unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest_of(&layout.reference("box"))).unwrap();
+    let layer = &manifest["layers"][0];
+    let (digest, size) = (layer["digest"].as_str().unwrap(), layer["size"].as_u64().unwrap());
+    // A layer is a file like others, and a registry a server like others.
+    let address = format!("https://{}/v2/box/blobs/{digest}", registry.address());
+    let own = dhow.directory().join("certs");
+    fs::create_dir(&own).unwrap();
+    fs::copy(registry.authority(), own.join("ca.crt")).unwrap();
+    let own = own.to_str().unwrap();
+    let limit = |bytes: u64| format!("download={bytes}");
+
+    drop(dhow.run(&["import", &address, "no"]).exits(1).says("certificate"));
+    let cut = ["--limit", &limit(size - 1), "import", "--cert-dir", own, &address, "no"];
+    drop(dhow.run(&cut).exits(1).says(&format!("limit of {} bytes", size - 1)));
+    let whole = ["--limit", &limit(size), "import", "--cert-dir", own, &address, "one"];
+    let one = dhow.run(&whole).ok();
+    let mut by_variable = dhow.command(&["import", &address, "two"]);
+    by_variable.env("SSL_CERT_FILE", registry.authority());
+    let two = dhow.finish(&mut by_variable, b"").ok();
+    let unchecked = dhow.run(&["import", "--tls-verify=false", &address, "three"]).ok();
+
+    assert!([one, two, unchecked].iter().all(|outcome| outcome.line().starts_with("sha256:")));
+    assert_eq!(dhow.run(&["images", "-q", "no"]).stdout, "");
+    assert_eq!(dhow.run(&["system", "check"]).ok().stdout, "all is well\n");
+}
+
+fn manifest_of(place: &str) -> Vec<u8> {
+    let mut inspect = Command::new("skopeo");
+    inspect.args(["inspect", "--raw", place]);
+    outcome::run_ok(&mut inspect, outcome::LIMIT).unwrap().stdout.into_bytes()
 }
 
 #[test]
