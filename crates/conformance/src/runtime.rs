@@ -160,7 +160,8 @@ impl Runtime {
             .args(["sh", "-c", &script, "sh"]);
         match place.as_user {
             Some((uid, copy)) => command
-                .arg("setpriv")
+                // By its path: busybox, where it is the shell, would run its own.
+                .arg(need::tool("setpriv").unwrap_or("setpriv".into()))
                 .args([format!("--reuid={uid}"), format!("--regid={uid}")])
                 .arg("--clear-groups")
                 .arg(copy),

@@ -30,6 +30,12 @@ pub fn requires(holds: bool, what: &'static str) {
     }
 }
 
+/// Whether the owners of a bind mount can be mapped wherever the bundle lies: on a tmpfs since Linux
+/// 6.3.
+pub fn maps_owners() -> bool {
+    need::kernel(6, 3)
+}
+
 /// Runs a test against a runtime and panics where the end is not the listed one.
 pub fn judge(name: Name, module: &str, body: fn(&Runtime)) {
     let Some(runtime) = runtime(name) else { return };

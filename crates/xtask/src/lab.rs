@@ -133,6 +133,7 @@ const BOOTS: [Boot; 4] = [
             ("dhow-cgroup", &[]),
             ("dhow-runtime", &[]),
             ("dhow-cli", &["hello::", "runtime_exec::", "runtime_terminal::"]),
+            ("dhow-conformance", &["::dhow"]),
         ],
     },
     Boot {
@@ -247,9 +248,9 @@ impl Boot {
         put_modules(&mut tree, kernel)?;
         let mut script = self.put_policy(&mut tree, root)?;
         for (package, filters) in self.tests {
-            for program in programs.of(package) {
+            for program in programs.of(package).filter(|one| one.path != programs.product) {
                 tree.copy(&format!("{top}{}", program.place()), &program.path)?;
-                if program.is_test {
+                if program.role == Role::Test {
                     let filters = filter.map_or_else(|| filters.to_vec(), |one| vec![one]);
                     script.push_str(&program.command(&filters, self.first.threads()));
                 }
@@ -342,20 +343,29 @@ fn put_tool(tree: &mut Tree, program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What cargo has built: the product, and every test program and example of the workspace.
+/// What cargo has built: the product, every test program of the workspace, and what those call.
 #[derive(Debug)]
 struct Programs {
     product: PathBuf,
     all: Vec<Program>,
 }
 
-/// A test program, or an example that one calls.
+/// A test program, or one that such a program calls.
 #[derive(Debug)]
 struct Program {
     package: String,
     name: String,
-    is_test: bool,
+    role: Role,
     path: PathBuf,
+}
+
+/// What a program is there for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Role {
+    Test,
+    Example,
+    /// Beside the tests of its package, whose `Cargo.toml` names it.
+    Binary,
 }
 
 impl Programs {
@@ -382,27 +392,33 @@ impl Programs {
 }
 
 impl Program {
-    /// The integration test or example that one of cargo's messages tells of.
+    /// The program that one of cargo's messages tells of.
     fn of_message(line: &str) -> Option<Self> {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let path = PathBuf::from(message["executable"].as_str()?);
         let kinds = message["target"]["kind"].as_array()?;
+        let roles = [("test", Role::Test), ("example", Role::Example), ("bin", Role::Binary)];
         let is = |word: &str| kinds.iter().any(|kind| kind == word);
-        // An example has a test program of its own, with no test in it, besides the program.
-        if !is("test") && (!is("example") || message["profile"]["test"] == true) {
+        let (_, role) = roles.into_iter().find(|(word, _)| is(word))?;
+        // Another program has a test program of its own as well, with its unit tests.
+        if role != Role::Test && message["profile"]["test"] == true {
             return None;
         }
         // `path+file:///…/crates/cgroup#dhow-cgroup@0.1.0`
         let (_, tail) = message["package_id"].as_str()?.split_once('#')?;
         let package = tail.split('@').next()?.to_owned();
         let name = message["target"]["name"].as_str()?.to_owned();
-        Some(Self { package, name, is_test: is("test"), path })
+        Some(Self { package, name, role, path })
     }
 
     /// Where it lies in the machine: examples beside tests, as cargo has it.
     fn place(&self) -> String {
-        let folder = if self.is_test { "deps" } else { "examples" };
-        format!("lab/{}/{folder}/{}", self.package, self.name)
+        let folder = match self.role {
+            Role::Test => "deps/",
+            Role::Example => "examples/",
+            Role::Binary => "",
+        };
+        format!("lab/{}/{folder}{}", self.package, self.name)
     }
 
     fn command(&self, filters: &[&str], threads: u32) -> String {
@@ -500,7 +516,7 @@ mod tests {
         let program = Program::of_message(line).expect("a program");
 
         assert_eq!(program.place(), "lab/dhow-cgroup/deps/kernel");
-        assert!(program.is_test);
+        assert_eq!(program.role, Role::Test);
         assert!(Program::of_message(&line.replace("[\"test\"]", "[\"lib\"]")).is_none());
     }
 }

@@ -22,11 +22,13 @@ mod terminal;
 mod user;
 
 use dhow_conformance::{Bundle, Runtime, comparison, difference};
+use dhow_testkit::need;
 use std::{collections::BTreeSet, process::Command};
 
 /// A bundle with the probe in it.
 fn bundle(runtime: &Runtime) -> Bundle<'_> {
-    Bundle::new(runtime, env!("CARGO_BIN_EXE_conformance-probe"))
+    let probe = need::variable("CONFORMANCE_PROBE");
+    Bundle::new(runtime, probe.as_deref().unwrap_or(env!("CARGO_BIN_EXE_conformance-probe")))
 }
 
 /// A row about a test that is gone would never be found untrue.

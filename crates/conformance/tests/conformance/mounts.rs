@@ -1,9 +1,12 @@
 //! `mounts`: what is mounted where, in which order, with which options. config.md, section Mounts.
 
 use super::bundle;
-use dhow_conformance::{Runtime, conformance};
+use dhow_conformance::{
+    Runtime, conformance,
+    verdict::{maps_owners, requires},
+};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path};
 
 pub(super) fn tmpfs(destination: &str, options: &[&str]) -> Value {
     json!({"destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options})
@@ -279,6 +282,7 @@ conformance! {
     /// "uidMappings (array of type LinuxIDMapping, OPTIONAL) The mapping to convert UIDs from the
     /// source file system to the destination mount point", with "idmap".
     fn a_mount_with_mappings_shows_mapped_owners(runtime) {
+        requires(maps_owners(), "a kernel that maps the owners of a tmpfs");
         let mut bundle = bundle(runtime);
         let source = bundle.directory().join("mapped");
         fs::create_dir(&source).unwrap();
@@ -318,17 +322,24 @@ conformance! {
             "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
             "options": ["nosuid", "noexec", "nodev", "relatime", "ro"],
         }));
-        bundle.script(
-            "cat /sys/fs/cgroup/memory/cgroup.procs | head -1; \
-             mkdir /sys/fs/cgroup/memory/x 2>&1; ls /sys/fs/cgroup | grep -x pids",
-        );
+        // A directory for each controller, or one for all of them.
+        let (group, listed) = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            ("/sys/fs/cgroup", "cgroup.events")
+        } else {
+            ("/sys/fs/cgroup/memory", "pids")
+        };
+        bundle.script(&format!(
+            "cat {group}/cgroup.procs | head -1; mkdir {group}/x 2>&1; \
+             ls /sys/fs/cgroup | grep -x {listed}",
+        ));
 
         let outcome = bundle.run().ok();
 
         assert_eq!(
             outcome.stdout,
-            "1\nmkdir: can't create directory '/sys/fs/cgroup/memory/x': Read-only file system\n\
-             pids\n"
+            format!(
+                "1\nmkdir: can't create directory '{group}/x': Read-only file system\n{listed}\n"
+            )
         );
     }
 }
