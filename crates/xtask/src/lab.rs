@@ -36,7 +36,7 @@ use std::{
 };
 
 /// How long a boot may take. All instructions are emulated, and a busy machine halves that again.
-const LIMIT: Duration = Duration::from_secs(900);
+const LIMIT: Duration = Duration::from_secs(1500);
 /// What the kernel's modules give to the tests.
 const MODULES: [&str; 3] = ["overlay", "veth", "dummy"];
 /// Programs of the host's that tests call, besides busybox's.
