@@ -20,9 +20,8 @@ use report::{Machine, Report, RowReport};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
 };
-use stopwatch::Timed;
+use stopwatch::{Spent, Timed};
 
 pub(crate) use runtimes::Runtime;
 pub(crate) use stopwatch::measure;
@@ -69,6 +68,8 @@ pub(crate) enum RowName {
     Ps,
     /// `pull` of an image of more than 400 MB from a registry on loopback
     Pull,
+    /// `pull` of that image from a layout in a directory, without a registry
+    Unpack,
     /// `push` of that image into a repository that has nothing of it
     Push,
     /// `push` of that image into a repository that has all of it
@@ -99,7 +100,7 @@ impl RowName {
     fn rounds(self) -> usize {
         match self {
             Self::Run | Self::Exec | Self::Ps => 20,
-            Self::Pull | Self::Push | Self::Rmi | Self::Copy | Self::Storm => 3,
+            Self::Pull | Self::Unpack | Self::Push | Self::Rmi | Self::Copy | Self::Storm => 3,
             Self::PushFull => 3,
             Self::Images => 10,
             _ => 50,
@@ -108,7 +109,8 @@ impl RowName {
 
     fn warm_up(self) -> usize {
         match self {
-            Self::Pull | Self::Push | Self::PushFull | Self::Rmi | Self::Images | Self::Copy => 1,
+            Self::Pull | Self::Unpack | Self::Push | Self::PushFull => 1,
+            Self::Rmi | Self::Images | Self::Copy => 1,
             Self::Storm => 0,
             _ => 3,
         }
@@ -120,7 +122,7 @@ impl RowName {
             self,
             Self::Version | Self::Run | Self::Exec | Self::Ps | Self::Pull | Self::Rmi
         );
-        alone || matches!(self, Self::Push | Self::PushFull | Self::Images)
+        alone || matches!(self, Self::Unpack | Self::Push | Self::PushFull | Self::Images)
     }
 
     /// As it is written on the command line.
@@ -174,7 +176,7 @@ fn measure_row(field: &mut Field, row: &Row, rounds: usize, warm_up: usize) -> R
     for round in 0..rounds {
         for contender in in_turn(&running, round) {
             match attempt(field, contender)? {
-                Ok(took) => report.add(&contender.name, took),
+                Ok(spent) => report.add(&contender.name, spent),
                 Err(said) => {
                     report.leave_out(&contender.name, &format!("round {}: {said}", round + 1));
                 }
@@ -198,27 +200,25 @@ fn in_turn<'a>(contenders: &[&'a Contender], round: usize) -> Vec<&'a Contender>
 }
 
 /// Goes through a contender's steps; the sum of the timed ones, or what a command said that failed.
-fn attempt(
-    field: &mut Field,
-    contender: &Contender,
-) -> Result<std::result::Result<Duration, String>> {
+fn attempt(field: &mut Field, contender: &Contender) -> Result<std::result::Result<Spent, String>> {
     let number = field.next_number().to_string();
     let fill = |words: &[String]| -> Vec<String> {
         words.iter().map(|word| word.replace(ROUND, &number)).collect()
     };
-    let mut sum = Duration::ZERO;
+    let mut sum = Spent::default();
     for step in &contender.steps {
         match step {
             Step::Prepare(words) => drop(field.time(contender.place, &fill(words))?),
             Step::AwaitEnd(path) => stopwatch::await_end(Path::new(&path.replace(ROUND, &number)))?,
             Step::Time(words) => {
                 let words = fill(words);
-                let Timed { took, code, said } = field.time(contender.place, &words)?;
+                let Timed { spent, code, said } = field.time(contender.place, &words)?;
                 if code != 0 {
                     let last = said.lines().last().unwrap_or_default();
                     return Ok(Err(format!("`{}` ended with {code}: {last}", words.join(" "))));
                 }
-                sum += took;
+                sum.took += spent.took;
+                sum.cpu += spent.cpu;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What was measured, as a table for people and as JSON for programs.
 
+use super::stopwatch::Spent;
 use dhow_testkit::need;
 use serde_json::{Value, json};
 use std::{fmt::Write, fs, path::Path, process::Command, thread, time::Duration};
@@ -59,6 +60,7 @@ fn load() -> String {
 struct Series {
     name: String,
     times: Vec<Duration>,
+    cpu: Vec<Duration>,
 }
 
 impl Series {
@@ -76,6 +78,13 @@ impl Series {
     fn minimum(&self) -> Duration {
         self.times.iter().min().copied().unwrap_or_default()
     }
+
+    /// How many processors were at work, on average.
+    fn cores(&self) -> f64 {
+        let sum = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64();
+        let took = sum(&self.times);
+        if took > 0.0 { sum(&self.cpu) / took } else { 0.0 }
+    }
 }
 
 /// One row's outcome.
@@ -91,13 +100,15 @@ impl RowReport {
         Self { name, series: Vec::new(), missing }
     }
 
-    /// Adds the time of one round.
-    pub(crate) fn add(&mut self, contender: &str, took: Duration) {
-        if let Some(series) = self.series.iter_mut().find(|series| series.name == contender) {
-            series.times.push(took);
-        } else {
-            self.series.push(Series { name: contender.to_owned(), times: vec![took] });
-        }
+    /// Adds what one round took.
+    pub(crate) fn add(&mut self, contender: &str, spent: Spent) {
+        let known = self.series.iter().position(|series| series.name == contender);
+        let at = known.unwrap_or_else(|| {
+            self.series.push(Series { name: contender.to_owned(), ..Series::default() });
+            self.series.len() - 1
+        });
+        self.series[at].times.push(spent.took);
+        self.series[at].cpu.push(spent.cpu);
     }
 
     /// Notes that a contender failed, with its words.
@@ -138,8 +149,8 @@ impl Report {
         let versions = machine.versions.iter().map(|(name, version)| format!("{name} {version}"));
         let mut text = format!(
             "Linux {}, {} cores, load {} before and {} after.\n{}.\n\n\
-             | row | who | rounds | median ms | minimum ms | dhow is faster by |\n\
-             |---|---|---:|---:|---:|---:|\n",
+             | row | who | rounds | median ms | minimum ms | cores busy | dhow is faster by |\n\
+             |---|---|---:|---:|---:|---:|---:|\n",
             machine.kernel,
             machine.cores,
             machine.load_before,
@@ -153,18 +164,22 @@ impl Report {
                 // Writing into a string cannot fail.
                 let _written = writeln!(
                     text,
-                    "| {} | {} | {} | {} | {} | {ratio} |",
+                    "| {} | {} | {} | {} | {} | {:.2} | {ratio} |",
                     row.name,
                     series.name,
                     series.times.len(),
                     milliseconds(series.median()),
                     milliseconds(series.minimum()),
+                    series.cores(),
                 );
             }
             for (name, reason) in &row.missing {
                 let reason = reason.replace('|', "\\|");
-                let _written =
-                    writeln!(text, "| {} | {name} | 0 | missing | missing | {reason} |", row.name);
+                let _written = writeln!(
+                    text,
+                    "| {} | {name} | 0 | missing | missing | | {reason} |",
+                    row.name
+                );
             }
         }
         text
@@ -195,6 +210,7 @@ fn row_value(row: &RowReport) -> Value {
                 "name": series.name,
                 "median_ms": series.median().as_secs_f64() * 1000.0,
                 "minimum_ms": series.minimum().as_secs_f64() * 1000.0,
+                "cores_busy": series.cores(),
                 "dhow_is_faster_by": row.times_faster(series),
                 "times_ms": series.times.iter().map(|t| t.as_secs_f64() * 1000.0).collect::<Vec<_>>(),
             })
@@ -217,8 +233,12 @@ mod tests {
     fn report() -> Report {
         let mut row = RowReport::new("run".into(), vec![("docker".into(), "not installed".into())]);
         for (ours, theirs) in [(4, 40), (2, 100), (3, 60), (3, 60)] {
-            row.add("dhow", Duration::from_millis(ours));
-            row.add("podman", Duration::from_millis(theirs));
+            let spent = |took, cpu| Spent {
+                took: Duration::from_millis(took),
+                cpu: Duration::from_millis(cpu),
+            };
+            row.add("dhow", spent(ours, 2 * ours));
+            row.add("podman", spent(theirs, theirs));
         }
         let machine = Machine {
             kernel: "6.18".into(),
@@ -234,10 +254,13 @@ mod tests {
     fn the_table_shows_medians_minima_ratios_and_who_is_missing() {
         let table = report().table();
 
-        assert!(table.contains("| run | podman | 4 | 60.00 | 40.00 | 20.0 times |"), "{table}");
-        assert!(table.contains("| run | dhow | 4 | 3.00 | 2.00 |  |"), "{table}");
         assert!(
-            table.contains("| run | docker | 0 | missing | missing | not installed |"),
+            table.contains("| run | podman | 4 | 60.00 | 40.00 | 1.00 | 20.0 times |"),
+            "{table}"
+        );
+        assert!(table.contains("| run | dhow | 4 | 3.00 | 2.00 | 2.00 |  |"), "{table}");
+        assert!(
+            table.contains("| run | docker | 0 | missing | missing | | not installed |"),
             "{table}"
         );
     }

@@ -11,21 +11,32 @@
 //! ```
 
 use dhow_base::{Doing, Error, Kind, Result};
+use dhow_sys::process::{Usage, reap_with_usage};
 use dhow_testkit::need;
+use rustix::process::Pid;
 use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read, Seek, Write},
-    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
-/// How long a command took and how it ended.
+/// What a command took.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Spent {
+    /// By the clock.
+    pub(crate) took: Duration,
+    /// Of processors: its own and that of the children that it waited for. A daemon's is not in it, nor
+    /// what the kernel does for nobody in particular, such as writing to the disk.
+    pub(crate) cpu: Duration,
+}
+
+/// What a command took and how it ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Timed {
-    pub(crate) took: Duration,
+    pub(crate) spent: Spent,
     pub(crate) code: i32,
     /// The end of its standard error.
     pub(crate) said: String,
@@ -42,12 +53,17 @@ pub(crate) fn time(words: &[String]) -> Result<Timed> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(copy);
     let begin = Instant::now();
-    let status = command.status();
+    let used = run(&mut command);
     let took = begin.elapsed();
-    let status = status.doing(doing)?;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let Usage { code, cpu, .. } = used.doing(doing)?;
     let said = if code == 0 { String::new() } else { end_of(&mut errors).doing(doing)? };
-    Ok(Timed { took, code, said })
+    Ok(Timed { spent: Spent { took, cpu }, code, said })
+}
+
+fn run(command: &mut Command) -> io::Result<Usage> {
+    let child = command.spawn()?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    reap_with_usage(pid.ok_or(io::ErrorKind::InvalidData)?)
 }
 
 /// Waits until the process has ended whose number is in this file; whether it is reaped does not
@@ -83,7 +99,8 @@ pub(crate) fn measure() -> Result<ExitCode> {
             .ok_or_else(|| Error::new(Kind::Invalid, "parse a command to time"))?;
         let answer = match time(&words) {
             Ok(timed) => json!({
-                "nanoseconds": u64::try_from(timed.took.as_nanos()).unwrap_or(u64::MAX),
+                "nanoseconds": nanoseconds(timed.spent.took),
+                "cpu": nanoseconds(timed.spent.cpu),
                 "code": timed.code,
                 "said": timed.said,
             }),
@@ -92,6 +109,10 @@ pub(crate) fn measure() -> Result<ExitCode> {
         crate::say(&answer.to_string())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The process that times in its own mount namespace. It ends when its input does.
@@ -132,8 +153,9 @@ impl Outpost {
         let answer: Value = serde_json::from_str(&answer).map_err(|error| {
             Error::new(Kind::Unavailable, format!("{}: no answer", doing())).because(error)
         })?;
+        let time = |name: &str| Duration::from_nanos(answer[name].as_u64().unwrap_or(0));
         Ok(Timed {
-            took: Duration::from_nanos(answer["nanoseconds"].as_u64().unwrap_or(0)),
+            spent: Spent { took: time("nanoseconds"), cpu: time("cpu") },
             code: answer["code"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
             said: answer["said"].as_str().unwrap_or_default().to_owned(),
         })
@@ -161,7 +183,8 @@ mod tests {
         let slept = time(&sh("sleep 0.05; echo loud; echo quiet >&2")).unwrap();
         let failed = time(&sh("echo why >&2; exit 3")).unwrap();
 
-        assert!(slept.took >= Duration::from_millis(50), "{slept:?}");
+        assert!(slept.spent.took >= Duration::from_millis(50), "{slept:?}");
+        assert!(slept.spent.cpu > Duration::ZERO, "{slept:?}");
         assert_eq!((slept.code, slept.said.as_str()), (0, ""));
         assert_eq!((failed.code, failed.said.as_str()), (3, "why"));
     }
