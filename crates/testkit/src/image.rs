@@ -385,7 +385,8 @@ impl Layout {
         Ok(bytes)
     }
 
-    fn layer(
+    /// Makes a layer of what `fill` writes, a tar archive. Nothing of it stays in memory.
+    pub fn layer(
         &self,
         compression: Compression,
         fill: &dyn Fn(&mut dyn Write) -> Result<()>,

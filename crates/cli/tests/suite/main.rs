@@ -43,6 +43,8 @@ mod manifest;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod real_sizes;
+#[cfg(test)]
 mod registries;
 #[cfg(test)]
 mod repack;
