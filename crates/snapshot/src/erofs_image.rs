@@ -489,3 +489,6 @@ fn kind_of_attribute(name: &[u8]) -> Option<(u8, &[u8])> {
             .find_map(|(kind, prefix)| Some((kind, name.strip_prefix(prefix)?))),
     }
 }
+
+#[cfg(test)]
+mod tests;

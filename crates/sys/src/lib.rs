@@ -17,6 +17,7 @@ pub mod host_path;
 pub mod io_priority;
 pub mod keyring;
 pub mod launch;
+pub mod loop_device;
 pub mod loopback;
 pub mod mask;
 pub mod memory;

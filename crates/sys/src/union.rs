@@ -6,6 +6,7 @@
 //! by the numbers of fds, which is room for 64 layers and more.
 
 use crate::{
+    loop_device::LoopDevice,
     mount::{Attributes, Propagation, Reach, copy, set_attributes},
     procfs::Procfs,
 };
@@ -86,6 +87,18 @@ fn bind_read_only(source: &Path) -> Result<OwnedFd, Failure> {
     Ok(root)
 }
 
+/// How many layers the running kernel takes in one union: 500 (`OVL_MAX_STACK`), or before Linux 6.5 as many
+/// as there is surely room for in its string, whatever the numbers of fds are.
+pub fn most_layers() -> usize {
+    most_layers_of(&rustix::system::uname().release().to_string_lossy())
+}
+
+fn most_layers_of(release: &str) -> usize {
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
+    if (next(), next()) >= (6, 5) { 500 } else { 60 }
+}
+
 /// What is to be united.
 #[derive(Clone, Copy)]
 struct Layers<'l> {
@@ -115,12 +128,30 @@ fn is_image(layer: &Path) -> bool {
     layer.extension().is_some_and(|extension| extension == "erofs")
 }
 
-/// Mounts an EROFS that lies in a file (Linux 6.12).
+/// Mounts an EROFS that lies in a file (Linux 6.12); through a loop device where the kernel wants a disk.
 pub fn erofs(image: &Path) -> Result<OwnedFd, Failure> {
+    match erofs_of(image, image) {
+        Err(failure) if failure.source.raw_os_error() == Some(Errno::NOTBLK.raw_os_error()) => {
+            erofs_by_loop_device(image)
+        }
+        result => result,
+    }
+}
+
+/// As [`erofs`], through a loop device: the mount keeps it, and it frees itself when the mount goes.
+pub fn erofs_by_loop_device(image: &Path) -> Result<OwnedFd, Failure> {
+    let step = || format!("attach the layer {} to a loop device", image.display());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::openat(CWD, image, flags, Mode::empty()).map_err(failed(step))?;
+    let device = LoopDevice::attach(file.as_fd()).map_err(failed(step))?;
+    erofs_of(device.path(), image)
+}
+
+fn erofs_of(source: &Path, image: &Path) -> Result<OwnedFd, Failure> {
     let step = || format!("mount the layer {}", image.display());
     let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)
         .map_err(failed(|| "open the EROFS filesystem".to_owned()))?;
-    fsconfig_set_string(context.as_fd(), "source", image).map_err(failed(step))?;
+    fsconfig_set_string(context.as_fd(), "source", source).map_err(failed(step))?;
     fsconfig_create(context.as_fd()).map_err(failed(|| explained(context.as_fd(), step())))?;
     fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
         .map_err(failed(step))
@@ -245,6 +276,21 @@ fn explained(context: BorrowedFd<'_>, step: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn older_kernels_take_fewer_layers() {
+        for (release, most) in [
+            ("6.18.1", 500),
+            ("6.5.0-14-generic", 500),
+            ("7.0", 500),
+            ("6.4.16", 60),
+            ("6.1.0-13-cloud-amd64", 60),
+            ("5.15.0", 60),
+            ("unheard of", 60),
+        ] {
+            assert_eq!(most_layers_of(release), most, "{release}");
+        }
+    }
 
     #[test]
     fn a_failure_keeps_its_step_and_its_kind() {
