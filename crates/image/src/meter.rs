@@ -1,15 +1,20 @@
 //! What directories cost on disk, counted as `du` counts.
 //!
 //! Blocks, not lengths; a file with several names once; directories too. Links are not followed and
-//! mounts not entered. One directory is open at a time, so that a tree deeper than there are fds
+//! mounts not entered; a subvolume of btrfs, which has a device number of its own, is no mount. One directory is open at a time, so that a tree deeper than there are fds
 //! can be measured: the way back up goes by `..` and is proven by device and inode.
 
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, StatxAttributes, StatxFlags},
     io::Errno,
 };
-use std::{collections::HashSet, ffi::CString, os::fd::OwnedFd, path::Path};
+use std::{
+    collections::HashSet,
+    ffi::{CStr, CString},
+    os::fd::OwnedFd,
+    path::Path,
+};
 
 /// `st_blocks` counts these, whatever the file system's own blocks are (stat(2)).
 const BLOCK_BYTES: u64 = 512;
@@ -70,7 +75,7 @@ impl Meter {
         let Some(mut here) = opened else { return Ok(0) };
         let mut bytes = 0;
         let mut levels = vec![Level { identity: identity(top), directories: Vec::new() }];
-        bytes += self.list(&here, top.st_dev, &mut levels, linked)?;
+        bytes += self.list(&here, &mut levels, linked)?;
         while let Some(level) = levels.last_mut() {
             let Some(name) = level.directories.pop() else {
                 levels.pop();
@@ -82,12 +87,12 @@ impl Meter {
             let opened = there(rustix::fs::openat(&here, &name, flags, Mode::empty()));
             let Some(below) = opened.doing(|| format!("open {name:?}"))? else { continue };
             let found = rustix::fs::fstat(&below).doing(|| format!("look at {name:?}"))?;
-            if found.st_dev != top.st_dev {
+            if found.st_dev != level.identity.0 && is_mount(&here, &name)? {
                 continue;
             }
             levels.push(Level { identity: identity(&found), directories: Vec::new() });
             here = below;
-            bytes += self.list(&here, top.st_dev, &mut levels, linked)?;
+            bytes += self.list(&here, &mut levels, linked)?;
         }
         Ok(bytes)
     }
@@ -96,7 +101,6 @@ impl Meter {
     fn list(
         &mut self,
         directory: &OwnedFd,
-        device: u64,
         levels: &mut [Level],
         linked: &mut Vec<Identity>,
     ) -> Result<u64> {
@@ -112,7 +116,10 @@ impl Meter {
             let Some(found) = there(found).doing(|| format!("look at {name:?}"))? else { continue };
             let (who, is_directory) =
                 (identity(&found), FileType::from_raw_mode(found.st_mode) == FileType::Directory);
-            if found.st_dev != device || self.counted.contains(&who) {
+            if self.counted.contains(&who) {
+                continue;
+            }
+            if found.st_dev != level.identity.0 && is_mount(directory, name)? {
                 continue;
             }
             if !is_directory && found.st_nlink > 1 {
@@ -144,6 +151,14 @@ fn up(directory: &OwnedFd, expected: Identity) -> Result<OwnedFd> {
     };
     let found = rustix::fs::fstat(&above).doing(|| "go back up")?;
     if identity(&found) == expected { Ok(above) } else { Err(moved()) }
+}
+
+/// Is something mounted at this name? What is gone is no mount. Linux 5.8, as all that dhow mounts needs more.
+fn is_mount(directory: &OwnedFd, name: &CStr) -> Result<bool> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let found = there(rustix::fs::statx(directory, name, flags, StatxFlags::empty()));
+    let found = found.doing(|| format!("look whether {name:?} is a mount"))?;
+    Ok(found.is_some_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)))
 }
 
 /// What another process has removed in the meantime is no error.

@@ -27,6 +27,8 @@ pub struct Disk {
 pub enum Format {
     /// btrfs, by `mkfs.btrfs`.
     Btrfs,
+    /// ext4, by `mkfs.ext4`.
+    Ext4,
     /// xfs with shared blocks, by `mkfs.xfs`.
     Xfs,
 }
@@ -36,6 +38,7 @@ impl Format {
     pub fn tool(self) -> &'static str {
         match self {
             Self::Btrfs => "mkfs.btrfs",
+            Self::Ext4 => "mkfs.ext4",
             Self::Xfs => "mkfs.xfs",
         }
     }
@@ -43,6 +46,7 @@ impl Format {
     fn name(self) -> &'static str {
         match self {
             Self::Btrfs => "btrfs",
+            Self::Ext4 => "ext4",
             Self::Xfs => "xfs",
         }
     }

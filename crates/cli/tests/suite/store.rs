@@ -1,7 +1,14 @@
 //! What is stored: `system df`, `system check`, `doctor --repair`, `image prune`, `image tree`.
 
 use crate::fixture::{layout, layout_of, with_box};
-use dhow_testkit::{Dhow, needs_root};
+use dhow_testkit::{
+    Dhow,
+    disk::{Disk, Format},
+    image::{Compression, Image},
+    need, needs_root, rootfs,
+    tarball::Tarball,
+    user_namespace,
+};
 use serde_json::json;
 use std::{
     fs,
@@ -49,6 +56,75 @@ fn df_says_what_du_says() {
     assert!(table.starts_with("TYPE "), "{table}");
     let all = dhow.run(&["system", "df", "-v"]).ok().stdout;
     assert!(all.contains("one") && all.contains("data"), "{all}");
+}
+
+/// Every driver in turn, on the file systems that it has ways of its own for. An ordinary user's is tried
+/// inside a user namespace.
+#[test]
+fn df_is_du_to_the_block_by_every_driver() {
+    needs_root!();
+    if user_namespace::is_inside() {
+        compare_df_and_du(&Dhow::new(), "overlay", "overlay-userxattr");
+        return;
+    }
+    user_namespace::run_again().unwrap();
+    for driver in ["overlay", "plain", "erofs"] {
+        compare_df_and_du(&Dhow::new(), driver, driver);
+    }
+    for (format, driver) in [
+        (Format::Ext4, "overlay"),
+        (Format::Xfs, "plain"),
+        (Format::Xfs, "erofs"),
+        (Format::Btrfs, "btrfs"),
+        (Format::Btrfs, "plain"),
+    ] {
+        let disk = match Disk::formatted(format, 512 << 20) {
+            Ok(disk) => disk,
+            Err(error) => {
+                need::skip(&format!("a disk of {format:?} ({})", error.one_line()));
+                continue;
+            }
+        };
+        compare_df_and_du(&Dhow::below(disk.path()), driver, driver);
+    }
+}
+
+/// Two images that share a layer, one of them twice, and a container with changes of its own.
+fn compare_df_and_du(dhow: &Dhow, driver: &str, word: &str) {
+    let layout = layout(dhow);
+    let mut tar = Tarball::in_memory();
+    tar.directory("./").unwrap().file("more", &[7; 70_000]).unwrap();
+    tar.hard_link("twin", "more").unwrap().symlink("link", "more").unwrap();
+    let more = layout.layer_of_tar(&tar.finish().unwrap(), Compression::Zstd).unwrap();
+    let root = rootfs::busybox().unwrap();
+    let base = layout.layer_of(root.path(), Compression::Gzip).unwrap();
+    layout.tag_image(&Image::new([base, more]), "more").unwrap();
+    let run = |arguments: &[&str]| dhow.run(&[&["--storage-driver", driver], arguments].concat());
+    for name in ["box", "more"] {
+        drop(run(&["pull", "-q", &layout.reference(name)]).ok());
+    }
+    drop(run(&["tag", "box", "again"]).ok());
+    let create = ["create", "-q", "--name", "job", "more", "sh", "-c", "echo x > /own; rm /more"];
+    drop(run(&create).ok());
+    if !user_namespace::is_inside() {
+        drop(run(&["start", "-a", "job"]).ok());
+    }
+    // Until it is on the disk, a file system may not know yet how many blocks it takes.
+    rustix::fs::syncfs(fs::File::open(dhow.root()).unwrap()).unwrap();
+
+    let measured = sizes(dhow);
+    let expected = du(&dhow.root());
+
+    let written = fs::read_to_string(dhow.root().join("snapshots/driver")).unwrap();
+    assert_eq!(written.trim(), word);
+    assert_eq!(measured.iter().sum::<u64>(), expected, "{driver}: {measured:?}");
+    assert!(measured[0] > 1 << 20, "{driver}: {measured:?}");
+    drop(run(&["rm", "job"]).ok());
+    drop(run(&["rmi", "-af"]).ok());
+    rustix::fs::syncfs(fs::File::open(dhow.root()).unwrap()).unwrap();
+    let measured = sizes(dhow);
+    assert_eq!(measured.iter().sum::<u64>(), du(&dhow.root()), "{driver}: {measured:?}");
+    assert_eq!(measured[0], 0, "{driver}");
 }
 
 #[test]
