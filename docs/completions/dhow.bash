@@ -181,6 +181,9 @@ _dhow() {
             dhow__subcmd__image,diff)
                 cmd="dhow__subcmd__image__subcmd__diff"
                 ;;
+            dhow__subcmd__image,discard)
+                cmd="dhow__subcmd__image__subcmd__discard"
+                ;;
             dhow__subcmd__image,export)
                 cmd="dhow__subcmd__image__subcmd__export"
                 ;;
@@ -287,7 +290,7 @@ _dhow() {
 
     case "${cmd}" in
         dhow)
-            opts="-h -v --root --runroot --storage-driver --limit --log-level --color --help --version run exec ps logs stop rm create start attach kill wait inspect pull push login logout images rmi tag untag save load import history doctor selftest completion cleanup container image manifest system artifact"
+            opts="-h -v --root --runroot --storage-driver --discard-layers --limit --log-level --color --help --version run exec ps logs stop rm create start attach kill wait inspect pull push login logout images rmi tag untag save load import history doctor selftest completion cleanup container image manifest system artifact"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1517,7 +1520,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__image)
-            opts="-h --help ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree referrers mount unmount diff export unpack repack"
+            opts="-h --help ls pull push rm tag untag history save load import inspect copy list-tags sync delete manifest-digest prune tree referrers mount unmount discard diff export unpack repack"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1763,6 +1766,36 @@ _dhow() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        dhow__subcmd__image__subcmd__discard)
+            opts="-a -f -h --all --force --creds --authfile --cert-dir --tls-verify --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --creds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --authfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cert-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-verify)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
                 *)

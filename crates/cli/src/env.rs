@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `DHOW_ROOT`, `DHOW_RUNROOT` | where things are kept, as `--root` and `--runroot` |
 //! | `DHOW_STORAGE_DRIVER` | how snapshots are kept, as `--storage-driver` |
+//! | `DHOW_DISCARD_LAYERS` | whether layers' blobs go once they are unpacked, as `--discard-layers` |
 //! | `DHOW_LIMITS` | what images may ask for, as `--limit`, with commas |
 //! | `HOME` and `XDG_…` | the same for users who are not root, and where their settings are |
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
@@ -26,6 +27,7 @@ pub(crate) struct Environment {
     pub(crate) root: Option<PathBuf>,
     pub(crate) runroot: Option<PathBuf>,
     pub(crate) storage_driver: Option<String>,
+    pub(crate) discard_layers: Option<String>,
     pub(crate) limits: Option<String>,
     pub(crate) home: Option<PathBuf>,
     pub(crate) data_home: Option<PathBuf>,
@@ -60,6 +62,7 @@ impl Environment {
             root: path("DHOW_ROOT"),
             runroot: path("DHOW_RUNROOT"),
             storage_driver: text("DHOW_STORAGE_DRIVER"),
+            discard_layers: text("DHOW_DISCARD_LAYERS"),
             limits: text("DHOW_LIMITS"),
             home: path("HOME"),
             data_home: path("XDG_DATA_HOME"),

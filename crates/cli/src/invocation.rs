@@ -10,7 +10,7 @@ use crate::{
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Settings};
-use dhow_image::{Bounds, Driver, Images, Registries, TlsVerify};
+use dhow_image::{Bounds, Driver, Images, LayerBlobs, Registries, TlsVerify};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
@@ -32,6 +32,10 @@ pub(crate) struct Globals {
     /// Keep snapshots by this driver: overlay, erofs, plain or btrfs
     #[arg(long, value_name = "DRIVER")]
     pub(crate) storage_driver: Option<String>,
+
+    /// Discard the blobs of layers that a registry has, once they are unpacked
+    #[arg(long)]
+    pub(crate) discard_layers: bool,
 
     /// Let images have as much of this as the number says, and no more (can be repeated): entries,
     /// unpacked, file, path, component, depth, header, xattr, regions, ratio, ratio-from, memory,
@@ -115,7 +119,10 @@ impl Invocation {
         let (root, runroot) = self.roots()?;
         let storage_driver = self.storage_driver()?;
         let bounds = self.bounds()?;
-        Engine::open(Settings { root, runroot, registries, storage_driver, bounds, warn })
+        let layer_blobs = self.layer_blobs()?;
+        let settings =
+            Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, warn };
+        Engine::open(settings)
     }
 
     /// How snapshots are to be kept, where that was said.
@@ -126,6 +133,18 @@ impl Invocation {
         Driver::from_word(word).map(Some).map_err(|_| {
             refuse("--storage-driver", word, "there is no such driver")
                 .hint("there are overlay, erofs, plain and btrfs")
+        })
+    }
+
+    /// What is done with the blobs of layers that were unpacked.
+    fn layer_blobs(&self) -> Result<LayerBlobs> {
+        let variable = self.environment.discard_layers.as_deref().unwrap_or("false");
+        let discards = crate::tree::switch(variable).map_err(|why| {
+            refuse("DHOW_DISCARD_LAYERS", variable, &why).hint("write true or false")
+        })?;
+        Ok(match self.globals.discard_layers || discards {
+            true => LayerBlobs::Discard,
+            false => LayerBlobs::Keep,
         })
     }
 

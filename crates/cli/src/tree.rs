@@ -111,7 +111,7 @@ fn declare_leniently<A: Act>(command: Command) -> Command {
 }
 
 /// A truth value as Go writes it.
-fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

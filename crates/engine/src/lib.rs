@@ -69,6 +69,8 @@ pub struct Settings {
     pub storage_driver: Option<dhow_image::Driver>,
     /// What layers may ask for before they are refused.
     pub bounds: dhow_image::Bounds,
+    /// What is done with the blobs of layers that were unpacked.
+    pub layer_blobs: dhow_image::LayerBlobs,
     /// Hears of troubles that do not stop the work, one line each.
     pub warn: fn(&str),
 }
@@ -85,10 +87,11 @@ pub struct Engine {
 impl Engine {
     /// Opens the state, making it at the first use, and mends what killed commands have left.
     pub fn open(settings: Settings) -> Result<Self> {
-        let Settings { root, runroot, registries, storage_driver, bounds, warn } = settings;
+        let Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, warn } =
+            settings;
         let state = State::open(&root)?;
         let images = Images::open(&root, &runroot, registries)?;
-        let images = images.stored_by(storage_driver).within(bounds);
+        let images = images.stored_by(storage_driver).within(bounds).with_layer_blobs(layer_blobs);
         let layout = Layout::new(root, runroot);
         let mut engine = Self { layout, state, images, warn };
         engine.mend().doing(|| "mend what an earlier command has left")?;

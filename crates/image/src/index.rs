@@ -1,6 +1,7 @@
 //! `content/index.json`: the names of the images, for tools that read image layouts.
 //!
-//! It is made from the rows after each change and never read by dhow.
+//! It is made from the rows after each change and never read by dhow. An image that has discarded layers is
+//! not named there: who reads a layout expects to find all of it.
 
 use crate::{Images, layout::REF_NAME};
 use dhow_base::{
@@ -8,7 +9,7 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 use dhow_spec::image::{Descriptor, Index};
-use dhow_state::{Read, State, images};
+use dhow_state::{Read, State, discards, images};
 
 impl Images {
     /// Writes the index anew. Under a lock, so that the last writer has seen the last change.
@@ -24,6 +25,9 @@ impl Images {
         let mut manifests = Vec::new();
         for row in images::list(read)? {
             let Some(size) = self.store.size(&row.manifest)? else { continue };
+            if !discards::of_image(read, &row.manifest)?.is_empty() {
+                continue;
+            }
             let bare = Descriptor::new(&row.media_type, row.manifest.clone(), size);
             let names: Vec<String> = images::names(read, &row.manifest)?
                 .into_iter()

@@ -26,6 +26,7 @@ mod copy;
 mod create;
 mod description;
 mod difference;
+mod discard;
 mod doctor;
 mod export;
 mod image;
@@ -77,6 +78,7 @@ pub use dhow_distribution::{
     Address, Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
 };
 pub use dhow_snapshot::{Change, ChangeKind, Driver};
+pub use discard::{Discarded, LayerBlobs, Proof};
 pub use doctor::{Depth, Finding};
 pub use image::{Image, Outline};
 pub use import::ImportOptions;
@@ -115,6 +117,7 @@ pub struct Images {
     snapshots_root: PathBuf,
     storage_driver: Option<Driver>,
     bounds: Bounds,
+    layer_blobs: LayerBlobs,
     // Both are made at their first use: a start from a local image needs no registries.conf, and
     // a list of images no driver.
     snapshots: OnceLock<Arc<dyn Snapshots>>,
@@ -132,6 +135,7 @@ impl Images {
             snapshots_root: root.join("snapshots"),
             storage_driver: None,
             bounds: Bounds::default(),
+            layer_blobs: LayerBlobs::default(),
             snapshots: OnceLock::new(),
             client: OnceLock::new(),
         })
@@ -155,6 +159,12 @@ impl Images {
     #[must_use]
     pub fn within(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
+    }
+
+    /// The same with this done to the blobs of layers that were unpacked.
+    #[must_use]
+    pub fn with_layer_blobs(self, layer_blobs: LayerBlobs) -> Self {
+        Self { layer_blobs, ..self }
     }
 
     /// The content store, for those who push and save.

@@ -137,7 +137,9 @@ impl Images {
         let manifest = &found.manifest.digest;
         let _lock = self.lock("image", manifest)?;
         let here = images::find(state.read(), manifest)?;
-        if let Some(row) = here.filter(|row| row.phase == images::Phase::Present) {
+        let here = here.filter(|row| row.phase == images::Phase::Present);
+        let is_new = here.is_none();
+        if let Some(row) = here {
             check_platform(&ImageConfig::parse(row.config_json.as_bytes())?, platform)?;
         } else {
             let plan = found.plan(platform)?;
@@ -150,6 +152,9 @@ impl Images {
             }
         }
         self.name(state, found)?;
+        if is_new {
+            self.discard_pulled(state, manifest)?;
+        }
         let read = state.read();
         let row = images::find(read, manifest)?
             .ok_or_else(|| Error::new(Kind::Conflict, "another command removed it meanwhile"))?;

@@ -11,7 +11,7 @@
 //! byte is fetched, and a reference to a snapshot before the image is there for anybody to use. So
 //! whatever removes images never removes what another process is about to rely on.
 
-use crate::{Owner, Read, Sql, Write, snapshots::OwnerColumns};
+use crate::{Owner, Read, Sql, Write, discards, snapshots::OwnerColumns};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment};
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -102,7 +102,7 @@ pub fn hold_blob(write: &Write<'_>, manifest: &Digest, blob: &Digest) -> Result<
         .prepare_cached("INSERT OR IGNORE INTO image_blobs (manifest, digest) VALUES (?1, ?2)")
         .and_then(|mut statement| statement.execute([manifest.as_str(), blob.as_str()]))
         .sql(|| format!("hold blob {blob} for image {manifest}"))?;
-    Ok(())
+    discards::take_back(write, manifest, blob)
 }
 
 /// Holds on to a snapshot, at a position counted from the lowest.
@@ -178,7 +178,7 @@ pub fn demote(write: &Write<'_>, manifest: &Digest, boot: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets an image go of a blob that is lost.
+/// Lets an image go of a blob that is lost, or is to be.
 pub fn let_go_of_blob(write: &Write<'_>, manifest: &Digest, blob: &Digest) -> Result<()> {
     write
         .prepare_cached("DELETE FROM image_blobs WHERE manifest = ?1 AND digest = ?2")

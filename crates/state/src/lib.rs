@@ -27,6 +27,7 @@
 pub mod artifacts;
 pub mod blobs;
 pub mod containers;
+pub mod discards;
 pub mod events;
 pub mod images;
 pub mod lists;
@@ -57,6 +58,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 
 /// An open state database. One connection a process.

@@ -3,7 +3,7 @@
 //! Who pushes a blob to another repository of the same registry has the registry take it over from
 //! there. A row outlives the blob itself: what was removed here and comes again from a file need not
 //! be sent again. Rows are hints, so old ones go: those of a blob that has many, and those that
-//! nobody has seen for half a year.
+//! nobody has seen for half a year. The places of what was discarded are more than hints, and stay.
 
 use crate::{Read, Sql, Write};
 use dhow_base::{Digest, Result, clock::Moment};
@@ -26,7 +26,8 @@ pub fn note(write: &Write<'_>, repository: &str, blobs: &[Digest], now: Moment) 
     let mut shorten = write
         .prepare_cached(
             "DELETE FROM blob_places WHERE digest = ?1 AND repository NOT IN \
-             (SELECT repository FROM blob_places WHERE digest = ?1 ORDER BY seen DESC LIMIT ?2)",
+             (SELECT repository FROM blob_places WHERE digest = ?1 ORDER BY seen DESC LIMIT ?2) \
+             AND digest NOT IN (SELECT digest FROM discarded_blobs)",
         )
         .sql(what)?;
     for blob in blobs {
@@ -34,7 +35,10 @@ pub fn note(write: &Write<'_>, repository: &str, blobs: &[Digest], now: Moment) 
         shorten.execute(params![blob.as_str(), PLACES_LIMIT]).sql(what)?;
     }
     write
-        .prepare_cached("DELETE FROM blob_places WHERE seen < ?1")
+        .prepare_cached(
+            "DELETE FROM blob_places WHERE seen < ?1 \
+             AND digest NOT IN (SELECT digest FROM discarded_blobs)",
+        )
         .and_then(|mut statement| statement.execute([now - FORGOTTEN_AFTER_NANOSECONDS]))
         .sql(what)?;
     Ok(())

@@ -13,6 +13,7 @@ mod doctor;
 mod exec;
 mod history;
 mod image_diff;
+mod image_discard;
 mod image_export;
 mod image_mount;
 mod image_prune;
@@ -148,6 +149,10 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<image_unmount::Unmount>(
                 "unmount",
                 "Take the mounts of images away that `image mount` made",
+            ),
+            Entry::new::<image_discard::Discard>(
+                "discard",
+                "Discard the compressed layers of images, which a registry has too",
             ),
             Entry::new::<image_diff::Diff>(
                 "diff",

@@ -121,7 +121,10 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
     drop(dhow.run(&["save", "-q", "-o", &archive, "box"]).ok());
     drop(dhow.run(&["rmi", "-f", "box"]).ok());
     let id = || dhow.run(&["images", "-q", "--no-trunc"]).ok().stdout;
-    let gone = || drop(dhow.run(&["rmi", "-af"]).ok());
+    let gone = || {
+        drop(dhow.run(&["image", "unmount", "-af"]).ok());
+        drop(dhow.run(&["rmi", "-af"]).ok());
+    };
     let here = || drop(dhow.run(&["pull", "-q", "--tls-verify=false", &name]).ok());
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let is_here = || assert_eq!(id().lines().count(), 1);
@@ -152,6 +155,27 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
         drop(loaded.run(&["load", "-q", "-i", saved.to_str().unwrap()]).ok());
         not_saved();
     };
+    let discarded = || {
+        let held = fs::read_dir(dhow.root().join("content/blobs/sha256")).unwrap().count();
+        assert_eq!(held, 2, "manifest and configuration are left");
+        not_saved();
+        // Whatever was discarded can be had again.
+        let copy = format!("oci-archive:{}", saved.display());
+        drop(dhow.run(&["image", "copy", "-q", &format!("dhow:{name}"), &copy]).ok());
+    };
+    let here_anew = || {
+        gone();
+        here();
+    };
+    let unmounted = || {
+        here();
+        drop(dhow.run(&["image", "unmount", "-af"]).ok());
+    };
+    let is_mounted = || {
+        let list = dhow.run(&["image", "mount", "--format", "{{.Mountpoint}}"]).ok();
+        assert_eq!(list.stdout.lines().count(), 1, "{}", list.stdout);
+        drop(dhow.run(&["image", "unmount", "-af"]).ok());
+    };
     let root = dhow.directory().join("tree-0.tar");
     let mut tar = Command::new("tar");
     tar.arg("-C").arg(dhow.directory().join("tree-0")).arg("-cf").arg(&root).arg(".");
@@ -181,6 +205,24 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
             before: &gone,
             arguments: words(&["load", "-q", "-i", &archive]),
             after: &is_here,
+        },
+        Operation {
+            name: "discard",
+            before: &here_anew,
+            arguments: words(&["image", "discard", "--tls-verify=false", &name]),
+            after: &discarded,
+        },
+        Operation {
+            name: "pull that discards",
+            before: &gone,
+            arguments: words(&["--discard-layers", "pull", "-q", "--tls-verify=false", &name]),
+            after: &discarded,
+        },
+        Operation {
+            name: "mount",
+            before: &unmounted,
+            arguments: words(&["image", "mount", &name]),
+            after: &is_mounted,
         },
         Operation {
             name: "rmi",

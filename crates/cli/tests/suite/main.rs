@@ -17,6 +17,8 @@ mod copy;
 mod crash;
 #[cfg(test)]
 mod crash_images;
+#[cfg(test)]
+mod discard;
 mod exec;
 mod exit_codes;
 #[cfg(test)]

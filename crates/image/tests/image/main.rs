@@ -5,6 +5,7 @@
 mod attack;
 mod crash;
 mod debris;
+mod discard;
 mod lifecycle;
 mod push;
 mod refusal;
