@@ -13,7 +13,7 @@ pub const MANIFEST_LIMIT_BYTES: u64 = 4 << 20;
 /// The largest image configuration that is read.
 pub const CONFIG_LIMIT_BYTES: u64 = 8 << 20;
 /// More layers than anybody may ask for; who unpacks them has a limit of their own.
-const LAYERS_LIMIT: usize = 10_000;
+const LAYERS_LIMIT: usize = 8_000;
 const MANIFESTS_LIMIT: usize = 1000;
 
 /// The media types that dhow acts on.
@@ -392,7 +392,7 @@ impl Document {
     fn parse_manifest(bytes: &[u8]) -> Result<Self> {
         let manifest: Manifest = parse_json(bytes, "manifest")?;
         if manifest.layers.len() > LAYERS_LIMIT {
-            return Err(Error::new(Kind::Exhausted, "parse manifest: more than 10000 layers"));
+            return Err(Error::new(Kind::Exhausted, "parse manifest: more than 8000 layers"));
         }
         Ok(Self::Manifest(Box::new(manifest)))
     }
@@ -452,7 +452,7 @@ impl ImageConfig {
         }
         let config: Self = parse_json(bytes, "image config")?;
         if config.rootfs.diff_ids.len() > LAYERS_LIMIT {
-            return Err(Error::new(Kind::Exhausted, "parse image config: more than 10000 layers"));
+            return Err(Error::new(Kind::Exhausted, "parse image config: more than 8000 layers"));
         }
         Ok(config)
     }
