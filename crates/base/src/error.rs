@@ -89,7 +89,10 @@ impl Error {
         let mut hint = self.hint.as_deref();
         let mut next = self.source();
         while let Some(cause) = next {
-            if let Some(inner) = cause.downcast_ref::<Self>() {
+            // What an error of `io` carries is not its source: its source is that one's.
+            let carried = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            let of_carried = || carried.and_then(|inner| inner.downcast_ref::<Self>());
+            if let Some(inner) = cause.downcast_ref::<Self>().or_else(of_carried) {
                 hint = inner.hint.as_deref().or(hint);
             }
             next = cause.source();
@@ -212,13 +215,15 @@ mod tests {
     }
 
     #[test]
-    fn an_error_keeps_its_kind_through_an_io_error() {
-        let carried = io::Error::from(Error::new(Kind::Corrupt, "check digest"));
+    fn an_error_keeps_its_kind_and_its_hint_through_an_io_error() {
+        let inner = Error::new(Kind::Corrupt, "check digest").hint("pull it again");
+        let carried = io::Error::from(inner);
 
         let error = Err::<(), _>(carried).doing(|| "read layer").unwrap_err();
 
         assert_eq!(error.kind(), Kind::Corrupt);
         assert_eq!(error.one_line(), "read layer: check digest");
+        assert_eq!(error.innermost_hint(), Some("pull it again"));
     }
 
     #[test]
