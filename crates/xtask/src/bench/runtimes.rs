@@ -15,9 +15,6 @@ use std::{
     process::Command,
 };
 
-/// The container of each runtime that `exec`, `state` and others find running.
-const RESIDENT: &str = "dhow-bench-resident";
-
 /// Runs `$2` containers, `$3` at a time, by the command that follows, to which an id is added.
 const STORM: &str = r#"prefix=$1 count=$2 width=$3; shift 3
 seq "$count" | sed "s/^/$prefix-/" | xargs -P "$width" -n 1 "$@""#;
@@ -57,14 +54,21 @@ impl Runtimes {
     /// The commands that start a container of each that stays.
     pub(super) fn residents(&self) -> Vec<Vec<String>> {
         let run = |runtime: &Runtime| {
-            runtime.words(&["run", "--detach", "--bundle", &shown(&runtime.long), RESIDENT])
+            runtime.words(&[
+                "run",
+                "--detach",
+                "--bundle",
+                &shown(&runtime.long),
+                &runtime.resident(),
+            ])
         };
         self.all.iter().map(run).collect()
     }
 
     /// The commands that take them away.
     pub(super) fn farewells(&self) -> Vec<Vec<String>> {
-        self.all.iter().map(|runtime| runtime.words(&["delete", "--force", RESIDENT])).collect()
+        let delete = |runtime: &Runtime| runtime.words(&["delete", "--force", &runtime.resident()]);
+        self.all.iter().map(delete).collect()
     }
 
     /// The peers' `run`: what an engine on top of them can at best achieve.
@@ -94,11 +98,12 @@ impl Runtimes {
 
     fn steps(&self, runtime: &Runtime, row: RowName) -> Vec<Step> {
         let one = |words: &[&str]| vec![Step::Time(runtime.words(words))];
+        let resident = runtime.resident();
         match row {
-            RowName::RuntimeExec => one(&["exec", RESIDENT, "true"]),
-            RowName::RuntimeState => one(&["state", RESIDENT]),
-            RowName::RuntimeKill => one(&["kill", RESIDENT, "CONT"]),
-            RowName::RuntimePs => one(&["ps", RESIDENT]),
+            RowName::RuntimeExec => one(&["exec", &resident, "true"]),
+            RowName::RuntimeState => one(&["state", &resident]),
+            RowName::RuntimeKill => one(&["kill", &resident, "CONT"]),
+            RowName::RuntimePs => one(&["ps", &resident]),
             RowName::RuntimeList => one(&["list"]),
             RowName::Storm => vec![Step::Time(runtime.storm())],
             _ => self.life(runtime),
@@ -143,6 +148,12 @@ impl Runtime {
         };
         let (short, long) = (bundle(&["true"])?, bundle(&["sleep", "100000"])?);
         Ok(Self { name, prefix, short, long })
+    }
+
+    /// The container that `exec`, `state` and others find running. Its name is the runtime's own,
+    /// since runc refuses a cgroup in which another's container is.
+    fn resident(&self) -> String {
+        format!("dhow-bench-resident-{}", self.name)
     }
 
     /// The words of a command of its.
