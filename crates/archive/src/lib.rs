@@ -46,7 +46,7 @@ pub use digesting::{Digesting, Measured};
 pub use encoder::{Encoder, Encoding};
 pub use entry::{Entry, EntryKind, Mtime, Xattr};
 pub use layer::{Blob, LayerWriter};
-pub use limits::Limits;
+pub use limits::{Limits, exceeded};
 pub use pack::{Pack, Packed, Presence};
 pub use path::ArchivePath;
 pub use reader::Reader;

@@ -52,7 +52,7 @@ impl Default for Limits {
 pub(crate) const RAISE: &str = "an image that is trusted may have more: --limit raises it";
 
 /// The refusal of something that asks for more than `limit`.
-pub(crate) fn exceeded(
+pub fn exceeded(
     object: impl std::fmt::Display,
     limit: &'static str,
     most: impl std::fmt::Display,

@@ -10,7 +10,7 @@ use crate::{
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Settings};
-use dhow_image::{Bounds, Driver, Images, LayerBlobs, Registries, TlsVerify};
+use dhow_image::{Bounds, Driver, Images, LayerBlobs, Registries};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
@@ -250,7 +250,7 @@ impl Invocation {
             registries.ca_bundles.insert(0, path.clone());
         }
         if let Some(verify) = self.tls_verify {
-            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
+            registries.tls_verify = verify.into();
         }
         self.configure_paths(&mut registries);
         registries.auth_files = self.auth_files();

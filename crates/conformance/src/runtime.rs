@@ -2,8 +2,9 @@
 //!
 //! Every command runs in a mount namespace of its own, whose mounts are private, so that whatever a
 //! test mounts for it is gone with it; and in a UTS namespace of its own, so that a runtime that
-//! takes a configuration it should refuse does not rename the machine. crun and runc refuse a hybrid layout of cgroups in which the
-//! controllers are on the first version; for them `/sys/fs/cgroup/unified` is unmounted there.
+//! takes a configuration it should refuse does not rename the machine. crun and runc refuse a
+//! hybrid layout of cgroups in which the controllers are on the first version; for them
+//! `/sys/fs/cgroup/unified` is unmounted there.
 
 use dhow_testkit::{dhow, need};
 use std::{

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! podman, buildah and dhow share the file. Who changes it holds the lock of the file beside it,
-//! `….conf.lock`, as those tools do: by `fcntl(2)`, which knows nothing of `flock(2)`. The file itself
-//! is replaced whole, so that who reads it needs no lock.
+//! `….conf.lock`, as those tools do: by `fcntl(2)`, which knows nothing of `flock(2)`. The file
+//! itself is replaced whole, so that who reads it needs no lock.
 
 use crate::registries::read_if_there;
 use dhow_base::{
@@ -78,8 +78,8 @@ fn lock(path: &Path) -> Result<OwnedFd> {
     }
 }
 
-/// A basic string of TOML. What JSON escapes, and how, TOML understands; JSON leaves DEL alone, and no
-/// name holds one.
+/// A basic string of TOML. What JSON escapes, and how, TOML understands; JSON leaves DEL alone, and
+/// no name holds one.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
@@ -87,6 +87,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dhow_testkit::needs_tool;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -124,6 +125,7 @@ mod tests {
 
     #[test]
     fn a_lock_of_another_process_is_waited_for() {
+        needs_tool!("python3");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.conf");
         // The lock of podman's library: by fcntl, on the whole of the file beside it.

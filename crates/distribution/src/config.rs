@@ -16,6 +16,13 @@ pub enum TlsVerify {
     Never,
 }
 
+/// As flags say it: `--tls-verify=false`.
+impl From<bool> for TlsVerify {
+    fn from(verify: bool) -> Self {
+        if verify { Self::Always } else { Self::Never }
+    }
+}
+
 /// The proxies to go through, as the usual variables name them.
 ///
 /// Loopback addresses are never reached through a proxy.

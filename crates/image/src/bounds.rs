@@ -4,8 +4,8 @@
 //! needs more raises the one that its refusal names.
 
 use crate::plan::Plan;
-use dhow_archive::{DecodeLimits, Limits};
-use dhow_base::{Error, Kind, Result};
+use dhow_archive::{DecodeLimits, Limits, exceeded};
+use dhow_base::Result;
 
 /// The limits of images that are unpacked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -137,13 +137,11 @@ impl Bounds {
 
     /// Refuses an image that has too many layers.
     pub(crate) fn check(&self, plan: &Plan) -> Result<()> {
-        let (count, most) = (plan.layers.len(), self.layers);
-        if count <= most {
+        let count = plan.layers.len();
+        if count <= self.layers {
             return Ok(());
         }
-        let what = format!("the image has {count} layers: exceeds the limit of {most} layers");
-        Err(Error::new(Kind::Exhausted, what)
-            .hint("an image that is trusted may have more: --limit raises it"))
+        Err(exceeded(format!("the image has {count} layers"), "layers", self.layers))
     }
 }
 

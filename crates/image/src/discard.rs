@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Containers stand on snapshots and need no blobs. Whoever needs the bytes again gets them from a
-//! repository that the image was pulled from or pushed to (see [`dhow_state::places`]); they are never made
-//! again from the files, since nobody can promise that another version would pack the same bytes. So a
-//! layer that no repository is known to have, as those of images that were made or loaded here, is
-//! kept. So are manifest and configuration, which are small.
+//! repository that the image was pulled from or pushed to (see [`dhow_state::places`]); they are
+//! never made again from the files, since nobody can promise that another version would pack the
+//! same bytes. So a layer that no repository is known to have, as those of images that were made or
+//! loaded here, is kept. So are manifest and configuration, which are small.
 //!
-//! A layer that another image or an artifact holds too keeps its file until the last of them has let go.
+//! A layer that another image or an artifact holds too keeps its file until the last of them has
+//! let go.
 
 use crate::{
     Images,

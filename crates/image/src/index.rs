@@ -1,7 +1,7 @@
 //! `content/index.json`: the names of the images, for tools that read image layouts.
 //!
-//! It is made from the rows after each change and never read by dhow. An image that has discarded layers is
-//! not named there: who reads a layout expects to find all of it.
+//! It is made from the rows after each change and never read by dhow. An image that has discarded
+//! layers is not named there: who reads a layout expects to find all of it.
 
 use crate::{Images, layout::REF_NAME};
 use dhow_base::{

@@ -1,8 +1,9 @@
 //! What directories cost on disk, counted as `du` counts.
 //!
 //! Blocks, not lengths; a file with several names once; directories too. Links are not followed and
-//! mounts not entered; a subvolume of btrfs, which has a device number of its own, is no mount. One directory is open at a time, so that a tree deeper than there are fds
-//! can be measured: the way back up goes by `..` and is proven by device and inode.
+//! mounts not entered; a subvolume of btrfs, which has a device number of its own, is no mount. One
+//! directory is open at a time, so that a tree deeper than there are fds can be measured: the way
+//! back up goes by `..` and is proven by device and inode.
 
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
@@ -153,7 +154,8 @@ fn up(directory: &OwnedFd, expected: Identity) -> Result<OwnedFd> {
     if identity(&found) == expected { Ok(above) } else { Err(moved()) }
 }
 
-/// Is something mounted at this name? What is gone is no mount. Linux 5.8, as all that dhow mounts needs more.
+/// Is something mounted at this name? What is gone is no mount. Linux 5.8, as all that dhow mounts
+/// needs more.
 fn is_mount(directory: &OwnedFd, name: &CStr) -> Result<bool> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     let found = there(rustix::fs::statx(directory, name, flags, StatxFlags::empty()));

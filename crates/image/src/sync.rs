@@ -141,15 +141,15 @@ impl Images {
             progress.image(&task.from.place, &to.place, outcome);
             match done {
                 Err(error) if !options.keep_going => Err(error),
-                done => Ok(Step::Done(done)),
+                done => Ok(done),
             }
         };
         let looked = workers::at_once(workers::QUESTIONS, tasks, |task| {
             let to = to.at(place_of(destination, &task.suffix, options));
             match is_there(&task.from, &to, &options.copy) {
                 Ok(false) => Ok(Step::Copy(Box::new((task, to)))),
-                Ok(true) => told(&task, &to, Ok(SyncOutcome::Same)),
-                Err(error) => told(&task, &to, Err(error)),
+                Ok(true) => told(&task, &to, Ok(SyncOutcome::Same)).map(Step::Done),
+                Err(error) => told(&task, &to, Err(error)).map(Step::Done),
             }
         })?;
         let done = workers::each(looked, |step| match step {
@@ -157,16 +157,14 @@ impl Images {
                 let (task, to) = *one;
                 told(&task, &to, self.sync_one(&task.from, &to, options))
             }
-            done @ Step::Done(_) => Ok(done),
+            Step::Done(outcome) => Ok(outcome),
         })?;
         let mut synced = Synced::default();
-        for step in done {
-            match step {
-                Step::Done(Ok(SyncOutcome::Copied)) => synced.copied += 1,
-                Step::Done(Ok(_)) => synced.same += 1,
-                Step::Done(Err(error)) => synced.failed.push(error),
-                // All of them have been copied.
-                Step::Copy(_) => {}
+        for outcome in done {
+            match outcome {
+                Ok(SyncOutcome::Copied) => synced.copied += 1,
+                Ok(_) => synced.same += 1,
+                Err(error) => synced.failed.push(error),
             }
         }
         Ok(synced)

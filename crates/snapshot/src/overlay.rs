@@ -26,8 +26,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The kernel unites at most 500 layers, and an older one fewer; the rest is room for what a container may
-/// add. An image with more is merged into one snapshot.
+/// The kernel unites at most 500 layers, and an older one fewer; the rest is room for what a
+/// container may add. An image with more is merged into one snapshot.
 const CHAIN_LIMIT: usize = 480;
 
 /// The name of a layer that has become an image. By its ending a mount knows it.

@@ -1,7 +1,8 @@
 //! Loop devices: a file as a disk, for kernels that mount no file itself.
 //!
-//! A device that is attached here frees itself when its last user goes, which is its fd or a mount of it;
-//! so nothing is left after a `kill -9` either. It takes root, and a device node below `/dev`.
+//! A device that is attached here frees itself when its last user goes, which is its fd or a mount
+//! of it; so nothing is left after a `kill -9` either. It takes root, and a device node below
+//! `/dev`.
 
 use rustix::fs::{CWD, Mode, OFlags};
 use std::{
@@ -11,7 +12,8 @@ use std::{
 };
 
 const GET_FREE: libc::Ioctl = 0x4c82;
-/// Linux 5.8; before, three calls did the same, and whoever died in between left the device attached.
+/// Linux 5.8; before, three calls did the same, and whoever died in between left the device
+/// attached.
 const CONFIGURE: libc::Ioctl = 0x4c0a;
 
 const READ_ONLY: u32 = 1;
@@ -89,8 +91,8 @@ impl LoopDevice {
 }
 
 fn free_number(control: BorrowedFd<'_>) -> io::Result<libc::c_int> {
-    // SAFETY: the request has no argument; it returns a number and touches none of our memory. The fd is
-    // borrowed, hence open; on anything but the control device the request is unknown.
+    // SAFETY: the request has no argument; it returns a number and touches none of our memory. The
+    // fd is borrowed, hence open; on anything but the control device the request is unknown.
     let number = unsafe { libc::ioctl(control.as_raw_fd(), GET_FREE) };
     if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number) }
 }
@@ -117,9 +119,9 @@ fn configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<()> {
         info: information,
         reserved: [0; 8],
     };
-    // SAFETY: the request reads one `loop_config` behind the pointer, which `configuration` is by its
-    // representation and its size of 304 bytes, and which outlives the call. Both fds are borrowed, hence
-    // open; the kernel takes a reference of its own to the file.
+    // SAFETY: the request reads one `loop_config` behind the pointer, which `configuration` is by
+    // its representation and its size of 304 bytes, and which outlives the call. Both fds are
+    // borrowed, hence open; the kernel takes a reference of its own to the file.
     let rc = unsafe { libc::ioctl(device.as_raw_fd(), CONFIGURE, &raw const configuration) };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -87,8 +87,8 @@ fn bind_read_only(source: &Path) -> Result<OwnedFd, Failure> {
     Ok(root)
 }
 
-/// How many layers the running kernel takes in one union: 500 (`OVL_MAX_STACK`), or before Linux 6.5 as many
-/// as there is surely room for in its string, whatever the numbers of fds are.
+/// How many layers the running kernel takes in one union: 500 (`OVL_MAX_STACK`), or before Linux
+/// 6.5 as many as there is surely room for in its string, whatever the numbers of fds are.
 pub fn most_layers() -> usize {
     most_layers_of(&rustix::system::uname().release().to_string_lossy())
 }
@@ -128,7 +128,8 @@ fn is_image(layer: &Path) -> bool {
     layer.extension().is_some_and(|extension| extension == "erofs")
 }
 
-/// Mounts an EROFS that lies in a file (Linux 6.12); through a loop device where the kernel wants a disk.
+/// Mounts an EROFS that lies in a file (Linux 6.12); through a loop device where the kernel wants a
+/// disk.
 pub fn erofs(image: &Path) -> Result<OwnedFd, Failure> {
     match erofs_of(image, image) {
         Err(failure) if failure.source.raw_os_error() == Some(Errno::NOTBLK.raw_os_error()) => {
@@ -138,7 +139,8 @@ pub fn erofs(image: &Path) -> Result<OwnedFd, Failure> {
     }
 }
 
-/// As [`erofs`], through a loop device: the mount keeps it, and it frees itself when the mount goes.
+/// As [`erofs`], through a loop device: the mount keeps it, and it frees itself when the mount
+/// goes.
 pub fn erofs_by_loop_device(image: &Path) -> Result<OwnedFd, Failure> {
     let step = || format!("attach the layer {} to a loop device", image.display());
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;

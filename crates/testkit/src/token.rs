@@ -1,8 +1,9 @@
 //! A token server, as `WWW-Authenticate: Bearer realm=…` sends clients to one.
 //!
 //! It knows one user. Whoever gives the right name and password gets every right asked for; whoever
-//! gives none gets a token without rights, as public registries do; a wrong password is refused. Who
-//! asks for one may also get an identity token, to be posted in place of the password. The tokens are signed with a key whose certificate the registry is told to trust.
+//! gives none gets a token without rights, as public registries do; a wrong password is refused.
+//! Who asks for one may also get an identity token, to be posted in place of the password. The
+//! tokens are signed with a key whose certificate the registry is told to trust.
 
 use crate::registry::{IDENTITY, PASSWORD, USER};
 use aws_lc_rs::{

@@ -54,6 +54,7 @@ const NEEDS: &[Need] = &[
     program("htpasswd", "apache2-utils", "registries with passwords"),
     program("openssl", "openssl", "certificates read by others"),
     program("strace", "strace", "budgets of system calls and crashes at each of them"),
+    program("python3", "python3", "locks and sockets of others"),
     program("time", "time", "budgets of memory"),
     program("newuidmap", "uidmap", "user namespaces of ordinary users"),
     program("setpriv", "util-linux", "terminals and registries"),

@@ -11,11 +11,11 @@ use dhow_image::{Discarded, Proof};
 
 /// Discard the compressed layers of images, which a registry has too
 ///
-/// Containers run on unpacked layers. What is sent or saved later comes again from a registry that the
-/// image was pulled from or pushed to, under the same digest; one of them is asked first whether it has
-/// the layer. A layer that none is known to have is kept. Other tools that read the content as an image
-/// layout do not find such an image there any more. `--discard-layers` before a command does the same
-/// after every pull.
+/// Containers run on unpacked layers. What is sent or saved later comes again from a registry that
+/// the image was pulled from or pushed to, under the same digest; one of them is asked first
+/// whether it has the layer. A layer that none is known to have is kept. Other tools that read the
+/// content as an image layout do not find such an image there any more. `--discard-layers` before a
+/// command does the same after every pull.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Discard {
     /// The images, by name or id
@@ -39,7 +39,7 @@ impl Act for Discard {
         let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();
         let named = if self.all {
-            images.list(state)?.iter().map(|image| image.manifest.to_string()).collect()
+            images.outlines(state)?.iter().map(|image| image.manifest.to_string()).collect()
         } else {
             self.images
         };
@@ -62,7 +62,8 @@ impl Act for Discard {
     }
 }
 
-/// Only what could not be found out is a failure; that nobody else has a layer is a reason to keep it.
+/// Only what could not be found out is a failure; that nobody else has a layer is a reason to keep
+/// it.
 fn say(image: &str, discarded: &Discarded, invocation: &Invocation) -> Result<u8> {
     let console = invocation.console;
     for layer in &discarded.layers {

@@ -119,7 +119,8 @@ impl PaceFlags {
     }
 }
 
-fn refuse_any<const N: usize>(flags: [(&str, bool); N], why: &str) -> Result<()> {
+/// Refuses the first of these flags that was given.
+pub(crate) fn refuse_any<const N: usize>(flags: [(&str, bool); N], why: &str) -> Result<()> {
     match flags.iter().find(|(_, is_said)| *is_said) {
         Some((flag, _)) => Err(Error::new(Kind::Unsupported, format!("{flag}: {why}"))),
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 use crate::invocation::Invocation;
 use dhow_base::{Doing, Result};
-use dhow_image::{Credentials, Registries, TlsVerify};
+use dhow_image::{Credentials, Registries};
 
 /// Who we are at a registry, and how far it is trusted.
 #[derive(clap::Args, Debug)]
@@ -73,7 +73,7 @@ impl TlsFlags {
             registries.own_certs_dir = Some(invocation.surroundings().absolute(path));
         }
         if let Some(verify) = self.tls_verify {
-            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
+            registries.tls_verify = verify.into();
         }
         registries
     }

@@ -16,6 +16,7 @@ use crate::{
     console::{Colour, Console, Level},
     env::Environment,
     exit::{FAILURE, SUCCESS},
+    flags::foreign::refuse_any,
     invocation::{Globals, Invocation, Manners},
     tree::Switches,
 };
@@ -169,17 +170,10 @@ impl Before {
             ("--registries.d", self.registries_d.is_some()),
             ("--require-signed", self.require_signed),
         ];
-        for (flag, is_said) in said {
-            if is_said {
-                let what = format!("{flag}: signatures are not checked yet");
-                return Err(Error::new(Kind::Unsupported, what)
-                    .hint("--insecure-policy says that this is meant"));
-            }
-        }
-        if self.tls_details.is_some() {
-            let what = "--tls-details: versions and ciphers of TLS are built in";
-            return Err(Error::new(Kind::Unsupported, what));
-        }
+        refuse_any(said, "signatures are not checked yet")
+            .map_err(|error| error.hint("--insecure-policy says that this is meant"))?;
+        let details = [("--tls-details", self.tls_details.is_some())];
+        refuse_any(details, "versions and ciphers of TLS are built in")?;
         if self.user_agent_prefix.is_some() {
             console.warning("--user-agent-prefix: registries hear of dhow alone; it is not sent");
         }

@@ -58,8 +58,8 @@ fn df_says_what_du_says() {
     assert!(all.contains("one") && all.contains("data"), "{all}");
 }
 
-/// Every driver in turn, on the file systems that it has ways of its own for. An ordinary user's is tried
-/// inside a user namespace.
+/// Every driver in turn, on the file systems that it has ways of its own for. An ordinary user's is
+/// tried inside a user namespace.
 #[test]
 fn df_is_du_to_the_block_by_every_driver() {
     needs_root!();

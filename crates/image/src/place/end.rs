@@ -8,7 +8,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    Images, Place, Registries, TlsVerify, layout,
+    Images, Place, Registries, layout,
     origin::{Opened, from_reference},
     sync_list::Listed,
 };
@@ -57,7 +57,7 @@ impl End {
     pub(crate) fn of_registry(&self, listed: &Listed) -> Self {
         let mut registries = self.registries.clone();
         if let Some(verify) = listed.tls_verify {
-            registries.tls_verify = if verify { TlsVerify::Always } else { TlsVerify::Never };
+            registries.tls_verify = verify.into();
         }
         if listed.credentials.is_some() {
             registries.credentials.clone_from(&listed.credentials);
@@ -81,8 +81,8 @@ impl End {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// The complete name of a place in a registry. Who writes the transport means what docker means:
-    /// without a registry it is one of Docker Hub.
+    /// The complete name of a place in a registry. Who writes the transport means what docker
+    /// means: without a registry it is one of Docker Hub.
     pub(crate) fn reference(&self) -> Result<Reference> {
         match &self.place {
             Place::Registry(name) => Reference::parse(name),

@@ -14,7 +14,8 @@ fn image_of(directory: &Path, file: &Path) {
     write(&open_directory(directory).unwrap(), &image).unwrap();
 }
 
-/// Fails the test unless `fsck.erofs` finds nothing; what it reads goes to a directory, if one is named.
+/// Fails the test unless `fsck.erofs` finds nothing; what it reads goes to a directory, if one is
+/// named.
 fn check(image: &Path, extract: Option<&Path>) {
     let mut fsck = Command::new("fsck.erofs");
     if let Some(directory) = extract {
@@ -91,8 +92,8 @@ fn another_reader_finds_no_fault_and_the_same_tree() {
     let extracted = home.path().join("extracted");
     check(&image, Some(&extracted));
 
-    // It writes no attributes, makes copies of links, leaves holes at the end out, and the time of a directory
-    // is that of its last entry. The kernel's own reading is in the contract.
+    // It writes no attributes, makes copies of links, leaves holes at the end out, and the time of
+    // a directory is that of its last entry. The kernel's own reading is in the contract.
     let bare = |path: &Path| {
         let mut tree = Tree::read(path).unwrap().without_times();
         for entry in tree.entries.values_mut() {
