@@ -1,0 +1,69 @@
+//! What the container may do: capabilities, devices, masked paths, system calls.
+
+use super::Facts;
+use crate::{
+    devices,
+    options::{CreateOptions, SeccompChoice},
+};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_seccomp::{Arch, default_profile, profile};
+use dhow_spec::runtime::{Capabilities, Linux, MountPoint, Resources};
+
+pub(super) fn set_rights(
+    linux: &mut Linux,
+    mounts: &mut [MountPoint],
+    options: &CreateOptions,
+    capabilities: &[String],
+    facts: &Facts<'_>,
+) -> Result<()> {
+    let rights = &options.rights;
+    let rules = &mut linux.resources.get_or_insert_with(Resources::default).devices;
+    if rights.privileged {
+        linux.masked_paths.clear();
+        linux.readonly_paths.clear();
+        *rules = vec![devices::allow_all()];
+        linux.devices = devices::of_host()?;
+        for mount in mounts.iter_mut().filter(|mount| mount.destination.starts_with("/sys")) {
+            mount.options.retain(|option| option != "ro");
+        }
+    }
+    for option in &rights.devices {
+        let (device, rule) = devices::passed_in(option)?;
+        linux.devices.retain(|other| other.path != device.path);
+        linux.devices.push(device);
+        rules.push(rule);
+    }
+    if rights.unmask.iter().any(|path| path.eq_ignore_ascii_case("all")) {
+        linux.masked_paths.clear();
+        linux.readonly_paths.clear();
+    }
+    linux.masked_paths.retain(|path| !rights.unmask.contains(path));
+    linux.readonly_paths.retain(|path| !rights.unmask.contains(path));
+    linux.masked_paths.extend(rights.mask.iter().cloned());
+    linux.seccomp = match &rights.seccomp {
+        SeccompChoice::Unconfined => None,
+        SeccompChoice::Default if rights.privileged => None,
+        SeccompChoice::Default => Some(default_profile(Arch::NATIVE, capabilities)),
+        SeccompChoice::Profile(bytes) => {
+            let parsed = profile::parse(bytes, capabilities, Arch::NATIVE, facts.kernel);
+            Some(parsed.doing(|| "read the seccomp profile")?)
+        }
+    };
+    Ok(())
+}
+
+/// The sets of a process, which root and others get differently.
+pub(crate) fn capability_sets(names: &[String], uid: u32) -> Capabilities {
+    if uid == 0 { Capabilities::of_root(names) } else { Capabilities::of_user(names) }
+}
+
+/// `label=disable` is the only word that has a meaning without SELinux.
+pub(super) fn selinux_label(labels: &[String]) -> Result<Option<String>> {
+    match labels.iter().find(|label| *label != "disable") {
+        None => Ok(None),
+        Some(label) => {
+            Err(Error::new(Kind::Unsupported, format!("use --security-opt label={label}"))
+                .hint("labels of SELinux are not supported yet; label=disable is"))
+        }
+    }
+}
