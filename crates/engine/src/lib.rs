@@ -26,6 +26,7 @@ mod exec;
 mod files;
 mod hello;
 mod identity;
+mod inspect;
 mod layout;
 mod list;
 mod mend;
