@@ -7,8 +7,9 @@ use crate::{
     merge::{self, Facts},
     names,
     options::{CreateOptions, MountWhat, NetworkMode, PullPolicy},
+    plan::{Planned, Planner, Shown},
     record::Record,
-    volume,
+    volumes::{self, Volumes},
 };
 use dhow_base::{
     Doing, Error, Kind, Result, Undo,
@@ -43,6 +44,7 @@ struct Draft<'a> {
     id: ContainerId,
     options: &'a CreateOptions,
     image: &'a Image,
+    plan: Vec<Planned>,
     record: Record,
 }
 
@@ -67,9 +69,13 @@ impl Engine {
             None if options.network == NetworkMode::Host => host_name(),
             None => id.short().to_owned(),
         };
-        let record = merge::record(options, &image.config.config, &hostname)?;
-        let draft = Draft { id, options, image: &image, record };
-        check_sources(options)?;
+        refuse_what_is_to_come(options)?;
+        let planner =
+            Planner { state: &self.state, images: &self.images, layout: &self.layout, id: &id };
+        let plan = planner.plan(options, &image)?;
+        let record = merge::record(options, &image.config.config, &hostname, &plan)?;
+        check_sources(&plan)?;
+        let draft = Draft { id, options, image: &image, plan, record };
         let (name, root) = self.insert_rows(&draft)?;
         self.make(&draft, root, phase).doing(|| format!("create container {name}"))?;
         Ok(Created { id: draft.id, name })
@@ -183,8 +189,12 @@ impl Engine {
         });
 
         images.make_root(root, draft.image)?;
-        let volumes = volume::provide(&mut state.borrow_mut(), layout, id, draft.options)?;
+        make_directory(&layout.containers(), &layout.container(id))?;
+        if !draft.plan.is_empty() {
+            provide(&mut state.borrow_mut(), layout, draft)?;
+        }
         let identity = identity_in(&draft.image.view()?, draft)?;
+        give_away(&draft.plan, &identity)?;
         let run = layout.run(id);
         let spec = merge::spec(
             draft.options,
@@ -197,11 +207,10 @@ impl Engine {
                 processors: std::thread::available_parallelism().map_or(1, usize::from),
                 kernel: kernel()?,
                 files: &files::list(&run),
-                volumes: &volumes,
+                mounts: &draft.plan,
             },
         )?;
         let spec = hello::tell_of_host(spec, draft.image)?;
-        make_directory(&layout.containers(), &layout.container(id))?;
         write_config(&layout.config(id), &spec)?;
         state.borrow_mut().write(|write| {
             if phase == Phase::Created {
@@ -222,10 +231,52 @@ fn identity_in(view: &Mount, draft: &Draft<'_>) -> Result<Identity> {
     identity::resolve(&draft.record.user, &draft.options.groups, root.as_fd())
 }
 
+fn refuse_what_is_to_come(options: &CreateOptions) -> Result<()> {
+    let flag = match (&options.objects.secrets[..], &options.objects.pod) {
+        ([_, ..], _) => "--secret",
+        (_, Some(_)) => "--pod",
+        _ => return Ok(()),
+    };
+    Err(Error::new(Kind::Unsupported, format!("use {flag}: it is not there yet")))
+}
+
+/// Makes what the mounts of a container need, and notes what they hold.
+fn provide(state: &mut State, layout: &Layout, draft: &Draft<'_>) -> Result<()> {
+    for planned in &draft.plan {
+        let Shown::Union { image, upper, .. } = &planned.shown else { continue };
+        if let Some(manifest) = image {
+            state.write(|write| containers::hold_image(write, &draft.id, manifest))?;
+        }
+        if let Some((upper, work)) = upper {
+            file::make_directories(upper, 0o755)?;
+            file::make_directories(work, 0o700)?;
+        }
+    }
+    let view = || {
+        dhow_sys::union::open(&draft.image.view()?)
+            .map_err(std::io::Error::from)
+            .doing(|| "look into the image")
+    };
+    Volumes { state, layout }.provide(&draft.id, &draft.plan, view)
+}
+
+/// Gives the sources that are to belong to the container's user to it.
+fn give_away(plan: &[Planned], identity: &Identity) -> Result<()> {
+    let (uid, gid) = (identity.user.uid, identity.user.gid);
+    for planned in plan.iter().filter(|planned| planned.option.details.chown) {
+        match &planned.shown {
+            Shown::Path(path) => volumes::give(path, uid, gid)?,
+            Shown::Union { upper: Some((upper, _)), .. } => volumes::give(upper, uid, gid)?,
+            Shown::Union { .. } | Shown::Kernel => {}
+        }
+    }
+    Ok(())
+}
+
 /// What a bind mount shows must be there before anything is made for it.
-fn check_sources(options: &CreateOptions) -> Result<()> {
-    for mount in &options.mounts {
-        let MountWhat::Bind { source, create } = &mount.what else { continue };
+fn check_sources(plan: &[Planned]) -> Result<()> {
+    for planned in plan {
+        let MountWhat::Bind { source, create } = &planned.option.what else { continue };
         match rustix::fs::stat(source) {
             Ok(_) => {}
             Err(rustix::io::Errno::NOENT) if *create => file::make_directories(source, 0o755)?,
@@ -295,6 +346,11 @@ fn write_config(path: &Path, spec: &Spec) -> Result<()> {
 
 /// Removes the directories of a container.
 pub(crate) fn remove_files(layout: &Layout, id: &ContainerId) -> Result<()> {
+    // What a container has put over an image or a directory may be built to be hard to remove.
+    let overlays = layout.overlays(id);
+    if overlays.exists() {
+        dhow_snapshot::remove_tree(&overlays)?;
+    }
     for path in [layout.run(id), layout.container(id)] {
         match std::fs::remove_dir_all(&path) {
             Ok(()) => {}

@@ -13,15 +13,20 @@ impl Engine {
     /// Puts right what can be, and says what was done.
     pub fn repair(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
-        self.images.repair(&mut self.state, depth)
+        self.mend_volumes()?;
+        let mut done = self.images.repair(&mut self.state, depth)?;
+        self.repair_volumes(&mut done)?;
+        Ok(done)
     }
 
     /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
     pub fn doctor(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
+        self.mend_volumes()?;
         self.images.mend(&mut self.state)?;
         let mut findings = self.images.doctor(&self.state, depth)?;
         self.check_containers(&mut findings)?;
+        self.check_volumes(&mut findings)?;
         Ok(findings)
     }
 
@@ -52,7 +57,7 @@ fn missing_config(id: &ContainerId) -> Finding {
     Finding { object: id.to_string(), problem: "the container's config.json is missing".to_owned() }
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let read = match std::fs::read_dir(directory) {
         Ok(read) => read,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

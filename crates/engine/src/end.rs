@@ -1,7 +1,7 @@
 //! Ending a container: signals, stop, removal.
 
 use crate::{Engine, create, options::RemoveOptions, record::Record};
-use dhow_base::{Doing, Error, Kind, Result};
+use dhow_base::{Doing, Error, Kind, Result, id::Name};
 use dhow_state::{
     Owner,
     containers::{self, Container, Phase},
@@ -91,7 +91,7 @@ impl Engine {
         self.remove_row(&row, options).doing(|| format!("remove container {}", row.name))
     }
 
-    pub(crate) fn remove_row(&mut self, row: &Container, _options: RemoveOptions) -> Result<()> {
+    pub(crate) fn remove_row(&mut self, row: &Container, options: RemoveOptions) -> Result<()> {
         let owner = Some(Owner::current()?);
         let from = [
             Phase::Creating,
@@ -114,19 +114,43 @@ impl Engine {
         {
             self.kill_and_wait(row, &handle)?;
         }
-        self.erase(row)
+        self.erase(row, options)
     }
 
     /// Takes away what a `removing` row names, then the row. Everything is tried; the row stays if
     /// anything stayed.
-    pub(crate) fn erase(&mut self, row: &Container) -> Result<()> {
+    pub(crate) fn erase(&mut self, row: &Container, options: RemoveOptions) -> Result<()> {
+        let record = Record::parse(&row.settings)?;
         self.bury(row)?;
         create::remove_files(&self.layout, &row.id)?;
         self.images.remove_container_root(&mut self.state, &row.id)?;
+        let mounted = if record.has_volumes() {
+            self.volumes_mut().with_mounts(&row.id)?
+        } else {
+            Vec::new()
+        };
         self.state.write(|write| {
             containers::delete(write, &row.id)?;
             events::record(write, "container", "destroy", row.id.as_str(), "{}")
-        })
+        })?;
+        self.let_go(row, &record, &mounted, options)
+    }
+
+    /// Lets go of the volumes of a container that is gone.
+    fn let_go(
+        &mut self,
+        row: &Container,
+        record: &Record,
+        mounted: &[Name],
+        options: RemoveOptions,
+    ) -> Result<()> {
+        self.volumes_mut().detach_for(&row.id, mounted)?;
+        if !options.volumes {
+            return Ok(());
+        }
+        let anonymous = record.mounts.iter().filter(|mount| mount.anonymous);
+        let names: Vec<Name> = anonymous.map(|mount| mount.name.parse()).collect::<Result<_>>()?;
+        self.volumes_mut().remove_unused(&names)
     }
 
     /// Kills a container's process, also a frozen one, and waits until it is gone; whether it is.

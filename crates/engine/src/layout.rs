@@ -2,7 +2,13 @@
 //!
 //! ```text
 //! <root>/containers/<id>/       config.json  log  exit.json          survives a reboot
+//!                               overlays/<hex>/{upper,work}          changes of image and `:O` mounts
+//!                               secrets/<name>                       as they were at the creation
 //! <root>/volumes/<name>/data                                         survives everything
+//!                       filling                                      a copy on its way to data
+//! <root>/secrets/<id>                                                contents of secrets
+//! <runroot>/locks/                                                   who works on which volume
+//! <runroot>/pods/<id>/          net ipc uts shm                       what its containers share
 //! <runroot>/containers/<id>/    attach lock started.json             the monitor's
 //!                               hosts hostname resolv.conf           bound into the container
 //!                               exec-<session>/                      one for each exec
@@ -77,5 +83,21 @@ impl Layout {
 
     pub(crate) fn volume_data(&self, name: &Name) -> PathBuf {
         self.volume(name).join("data")
+    }
+
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    pub(crate) fn volume_filling(&self, name: &Name) -> PathBuf {
+        self.volume(name).join("filling")
+    }
+
+    pub(crate) fn overlays(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("overlays")
+    }
+
+    pub(crate) fn locks(&self) -> PathBuf {
+        self.runroot.join("locks")
     }
 }

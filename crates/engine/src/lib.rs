@@ -33,11 +33,12 @@ mod mend;
 mod merge;
 mod names;
 pub mod options;
+mod plan;
 mod prune;
 mod record;
 mod start;
 mod usage;
-mod volume;
+mod volumes;
 
 pub use bundle::unpack_bundle;
 pub use create::Created;
@@ -50,6 +51,7 @@ pub use options::{CreateOptions, ExecOptions, RemoveOptions};
 pub use prune::{Pruned, Scope};
 pub use start::{Running, Watch};
 pub use usage::{ContainerUsage, DiskUsage, KindUsage, VolumeUsage};
+pub use volumes::{PruneVolumes, PrunedVolumes, RemoveVolume, Volume, VolumeFilter, VolumeOptions};
 
 use dhow_base::{Doing, Result};
 use dhow_image::Images;

@@ -40,8 +40,14 @@ impl Engine {
             return Ok(true);
         }
         match row.phase {
-            Phase::Creating | Phase::Removing => {
+            Phase::Creating => {
                 self.remove_row(row, RemoveOptions { force: true, volumes: true })?;
+            }
+            Phase::Removing => {
+                // Whether the dead command was to remove volumes nobody knows; what stays can go
+                // later, what goes is gone.
+                let volumes = row.auto_remove;
+                self.remove_row(row, RemoveOptions { force: true, volumes })?;
             }
             Phase::Starting => self.put_down(row)?,
             Phase::Created | Phase::Running | Phase::Exited => return Ok(false),

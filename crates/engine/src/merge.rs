@@ -19,6 +19,7 @@ use crate::{
     capabilities,
     identity::Identity,
     options::{CreateOptions, NetworkMode},
+    plan::Planned,
     record::Record,
 };
 use dhow_base::{Result, id::ContainerId};
@@ -47,8 +48,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) kernel: Kernel,
     /// Files of the engine's that are bound over the image's: source and target.
     pub(crate) files: &'a [(PathBuf, &'static str)],
-    /// The directories of the named volumes, in the order of the mounts that name them.
-    pub(crate) volumes: &'a [PathBuf],
+    /// The mounts that were asked for, by the user, by other containers or by the image.
+    pub(crate) mounts: &'a [Planned],
 }
 
 /// What the engine keeps in the row.
@@ -56,6 +57,7 @@ pub(crate) fn record(
     options: &CreateOptions,
     image: &ExecutionConfig,
     hostname: &str,
+    mounts: &[Planned],
 ) -> Result<Record> {
     let (entrypoint, command) = process::words(options, image)?;
     let stop_signal = match options.stop_signal {
@@ -79,7 +81,7 @@ pub(crate) fn record(
         workdir: process::workdir(options, image)?,
         privileged: options.rights.privileged,
         read_only: options.read_only,
-        mounts: options.mounts.iter().map(mounts::mount_record).collect(),
+        mounts: mounts.iter().map(Planned::record).collect(),
         memory_bytes: options.limits.memory_bytes.unwrap_or(0),
         nano_cpus: options.limits.nano_cpus.unwrap_or(0),
         pids: options.limits.pids.unwrap_or(0),
@@ -153,6 +155,7 @@ mod tests {
             user: User { uid: 33, gid: 33, ..User::default() },
             home: "/var/www".into(),
         };
+        let mounts: Vec<Planned> = options.mounts.iter().cloned().map(Planned::for_test).collect();
         let facts = Facts {
             id: &id,
             identity: &identity,
@@ -160,10 +163,10 @@ mod tests {
             processors: 2,
             kernel: Kernel { major: 6, minor: 18 },
             files: &[("/run/x/hosts".into(), "/etc/hosts")],
-            volumes: &[],
+            mounts: &mounts,
         };
         let image = image();
-        let record = record(options, &image.config, "box")?;
+        let record = record(options, &image.config, "box", &mounts)?;
         spec(options, &image, &record, &facts).map(|spec| (spec, record))
     }
 }

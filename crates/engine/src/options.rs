@@ -2,10 +2,16 @@
 //!
 //! `None` and empty mean "not said", so that the image's word or the engine's default counts.
 
+mod mount;
+
 use dhow_base::id::Name;
 /// When an image is fetched.
 pub use dhow_image::Policy as PullPolicy;
 use dhow_spec::image::Platform;
+pub use mount::{
+    IdMap, ImageVolumes, MountDetails, MountOption, MountWhat, ObjectOptions, OverlayOption,
+    PodChoice, SecretOption, SecretWay, VolumeMaking, VolumesFrom,
+};
 use std::path::PathBuf;
 
 /// A container to create.
@@ -59,6 +65,8 @@ pub struct CreateOptions {
     pub platform: Option<Platform>,
     /// `--init` is not here yet; `--shm-size` is, in bytes.
     pub shm_bytes: Option<u64>,
+    /// What it takes from other objects: volumes of other containers, secrets, a pod.
+    pub objects: ObjectOptions,
 }
 
 impl CreateOptions {
@@ -89,6 +97,7 @@ impl CreateOptions {
             pull: PullPolicy::Missing,
             platform: None,
             shm_bytes: None,
+            objects: ObjectOptions::default(),
         }
     }
 }
@@ -175,35 +184,6 @@ pub struct DeviceOption {
     pub container: PathBuf,
     /// Some of `rwm`.
     pub access: String,
-}
-
-/// One `-v`, `--mount` or `--tmpfs`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct MountOption {
-    /// What is mounted.
-    pub what: MountWhat,
-    /// Where, absolute, in the container.
-    pub target: PathBuf,
-    /// Whether writes are refused.
-    pub read_only: bool,
-    /// Mount options as they go into `config.json`: `rprivate`, `noexec`, `size=64m`…
-    pub options: Vec<String>,
-}
-
-/// What a mount shows.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum MountWhat {
-    /// A path of the host's. `-v` creates a missing directory as docker does, `--mount` does not.
-    Bind {
-        /// The path, absolute.
-        source: PathBuf,
-        /// Whether a missing one is created.
-        create: bool,
-    },
-    /// A named volume; made where it is missing.
-    Volume(Name),
-    /// Memory.
-    Tmpfs,
 }
 
 /// `--network`. A bridge comes with the network crate; until then unsaid means none.

@@ -5,7 +5,7 @@
 
 use dhow_base::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The `settings` column, JSON.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -55,7 +55,7 @@ pub(crate) struct Record {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub(crate) struct MountRecord {
-    /// `bind`, `volume` or `tmpfs`.
+    /// `bind`, `volume`, `tmpfs`, `ramfs`, `devpts` or `image`.
     pub(crate) kind: String,
     /// The volume's name.
     pub(crate) name: String,
@@ -65,6 +65,15 @@ pub(crate) struct MountRecord {
     pub(crate) target: String,
     /// Whether writes are refused.
     pub(crate) read_only: bool,
+    /// Words of the runtime's, such as `rslave`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) options: Vec<String>,
+    /// Whether nobody has named the volume.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) anonymous: bool,
+    /// The path in the source that is mounted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subpath: Option<PathBuf>,
 }
 
 impl Record {
@@ -78,6 +87,11 @@ impl Record {
         serde_json::to_string(self).map_err(|error| {
             Error::new(Kind::Internal, "write a container's settings").because(error)
         })
+    }
+
+    /// Whether it has a volume, named or not.
+    pub(crate) fn has_volumes(&self) -> bool {
+        self.mounts.iter().any(|mount| mount.kind == "volume")
     }
 
     /// The words of entrypoint and command, as lists show them.

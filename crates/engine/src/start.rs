@@ -104,6 +104,9 @@ impl Engine {
             upper.volatile = true;
         }
         self.prepare_run_directory(row, &record)?;
+        if record.has_volumes() {
+            self.volumes_mut().attach_for(&row.id)?;
+        }
         let job = self.job(row, &record, watch, rootfs)?;
         let mut client = dhow_monitor::spawn(&job)?;
         let started = client.started()?;
@@ -179,7 +182,7 @@ impl Engine {
             let from = [Phase::Creating, Phase::Starting, Phase::Running];
             self.state
                 .write(|write| containers::advance(write, &row.id, &from, Phase::Created, None))
-                .map(|_| ())
+                .and_then(|_| self.leave_volumes(row))
         };
         if let Err(error) = settled {
             (self.warn)(&format!("after the failed start of {}: {}", row.name, error.one_line()));
@@ -245,7 +248,18 @@ impl Engine {
                 &format!("{{\"exitCode\":{code}}}"),
             )
         })?;
-        remove_run_directory(&self.layout, &row.id)
+        remove_run_directory(&self.layout, &row.id)?;
+        self.leave_volumes(row)
+    }
+
+    /// Unmounts the volumes that a container that has ended was the last to use.
+    fn leave_volumes(&mut self, row: &Container) -> Result<()> {
+        if !Record::parse(&row.settings)?.has_volumes() {
+            return Ok(());
+        }
+        let mut volumes = self.volumes_mut();
+        let names = volumes.with_mounts(&row.id)?;
+        volumes.detach_for(&row.id, &names)
     }
 
     /// Waits until the container does not run, and says its exit code.

@@ -27,7 +27,7 @@ use dhow_state::{
 };
 use dhow_sys::mount::{Attributes, Reach, set_attributes};
 use rustix::{
-    fs::{AtFlags, CWD, StatxAttributes, StatxFlags},
+    fs::CWD,
     io::Errno,
     mount::{MountAttrFlags, MoveMountFlags, UnmountFlags},
 };
@@ -257,16 +257,8 @@ impl Images {
 
 /// Is the root of a mount at this path?
 fn is_mounted(path: &Path) -> Result<bool> {
-    let doing = || format!("look whether {} is a mount", path.display());
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    match rustix::fs::statx(CWD, path, flags, StatxFlags::empty()) {
-        Ok(found) => {
-            // Linux 5.8; dhow's own mounts take 5.12.
-            Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-        }
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno).doing(doing),
-    }
+    dhow_sys::mount::is_root_at(path)
+        .doing(|| format!("look whether {} is a mount", path.display()))
 }
 
 /// Unmounts what is at a path, if anything is, and removes the directory, if it is there.

@@ -15,6 +15,7 @@
 
 mod filesystem;
 mod preparation;
+mod union;
 
 pub(crate) use preparation::prepare;
 

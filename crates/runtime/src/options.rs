@@ -3,6 +3,7 @@
 use dhow_base::{Error, Kind, Result};
 use dhow_sys::mount::{Propagation, Reach};
 use rustix::mount::{MountAttrFlags, MountFlags};
+use std::path::PathBuf;
 
 /// What a list of options asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,6 +107,8 @@ const WORDS: [(&str, Effect); 43] = [
     // A word between engines and their volumes that asks nothing of the kernel.
     ("copy", Effect::Nothing),
 ];
+
+const SUBPATH: &str = "subpath=";
 
 /// From here on in [`WORDS`] nothing is listed.
 const UNLISTED: usize = 42;
@@ -216,6 +219,13 @@ impl Options {
             self.data.push(option.to_owned());
         }
         Ok(())
+    }
+
+    /// Takes `subpath=` out of the words, which for a bind mount or a union names the path in the
+    /// source that is mounted. It is a word of dhow's engine.
+    pub(crate) fn take_subpath(&mut self) -> Option<PathBuf> {
+        let at = self.data.iter().position(|word| word.starts_with(SUBPATH))?;
+        self.data.remove(at).strip_prefix(SUBPATH).map(PathBuf::from)
     }
 
     /// Whether any attribute changes.

@@ -51,7 +51,7 @@ pub use probe::overlay_works;
 use rustix::fs::{Mode, OFlags};
 use std::{
     fmt, fs, io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 use view::View;
@@ -357,6 +357,25 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
 fn open_directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::open(path, flags, Mode::empty()).doing(|| format!("open {}", path.display()))
+}
+
+/// Fills the empty directory `to` with a copy of what is in `from`, which nobody changes meanwhile:
+/// owners, modes, times, extended attributes, links, holes, devices. What the directory itself has
+/// comes along.
+pub fn copy_tree(from: OwnedFd, to: &Path) -> Result<()> {
+    copy::copy(from, to)
+}
+
+/// Removes a tree that a stranger may have built; one that is not there is fine. No link is
+/// followed, no mount entered.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    remove::remove(path)
+}
+
+/// Gives the directory behind `to` owner, mode, extended attributes and times of the one behind
+/// `from`.
+pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    attributes::copy_directory(from, to)
 }
 
 #[cfg(test)]

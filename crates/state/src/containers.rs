@@ -49,7 +49,7 @@ impl Phase {
         }
     }
 
-    fn from_word(word: &str) -> Result<Self> {
+    pub(crate) fn from_word(word: &str) -> Result<Self> {
         [Self::Creating, Self::Created, Self::Starting, Self::Running, Self::Exited, Self::Removing]
             .into_iter()
             .find(|phase| phase.word() == word)
@@ -197,9 +197,27 @@ pub fn list_unfinished(read: &Read, limit: usize) -> Result<Vec<Container>> {
     )
 }
 
-/// The containers that stand on this image.
+/// The containers that stand on this image, and those that show it below their roots.
 pub fn list_of_image(read: &Read, manifest: &Digest) -> Result<Vec<Container>> {
-    many(read, &format!("SELECT {COLUMNS} FROM containers WHERE image = ?1"), [manifest.as_str()])
+    many(
+        read,
+        &format!(
+            "SELECT {COLUMNS} FROM containers WHERE image = ?1 \
+             OR id IN (SELECT container FROM container_images WHERE manifest = ?1)"
+        ),
+        [manifest.as_str()],
+    )
+}
+
+/// Notes that a container shows an image below its root.
+pub fn hold_image(write: &Write<'_>, id: &ContainerId, manifest: &Digest) -> Result<()> {
+    write
+        .execute(
+            "INSERT INTO container_images (container, manifest) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            [id.as_str(), manifest.as_str()],
+        )
+        .sql(|| format!("note that container {} shows image {manifest}", id.short()))?;
+    Ok(())
 }
 
 /// Moves a row from one of `from` to `to`, with its new owner; `false` says that it was elsewhere.

@@ -34,6 +34,8 @@ pub mod lists;
 pub mod mounts;
 mod owner;
 pub mod places;
+pub mod pods;
+pub mod secrets;
 pub mod snapshots;
 pub mod volumes;
 
@@ -59,6 +61,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// An open state database. One connection a process.

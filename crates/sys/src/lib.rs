@@ -28,6 +28,7 @@ pub mod notification;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
+pub mod quota;
 pub mod regular;
 pub mod root;
 pub mod route;

@@ -1,11 +1,16 @@
 //! `mount_setattr(2)` and `open_tree_attr(2)`; the rest of the mount calls is in rustix.
 
 use crate::fds;
-use rustix::{io::Errno, mount::MountAttrFlags};
+use rustix::{
+    fs::{AtFlags, CWD, StatxAttributes, StatxFlags},
+    io::Errno,
+    mount::MountAttrFlags,
+};
 use std::{
     ffi::CStr,
     io,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
 };
 
 const EMPTY: &CStr = c"";
@@ -125,6 +130,17 @@ fn set_raw(mount: BorrowedFd<'_>, attributes: libc::mount_attr, reach: Reach) ->
         )
     };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Is the root of a mount at this path, whose last link is not followed? Linux 5.8; what is not
+/// there is no mount.
+pub fn is_root_at(path: &Path) -> io::Result<bool> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    match rustix::fs::statx(CWD, path, flags, StatxFlags::empty()) {
+        Ok(found) => Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// A detached copy of the mount behind `place` (a directory or file anywhere in a mount), with

@@ -67,6 +67,20 @@ impl<'a> Root<'a> {
         self.open(path, OFlags::PATH, last)
     }
 
+    /// Opens what `path` names as a place, if no step of the way leaves the tree: a link that leads
+    /// out is refused with `EXDEV`, and not taken to mean something inside.
+    pub fn place_beneath(&self, path: &Path) -> io::Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        for _ in 0..PATIENCE {
+            match rustix::fs::openat2(self.directory, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
     /// Opens a directory as a place, after making it and its missing parents with mode 755.
     ///
     /// Links are followed within the root, those that dangle too: what they name is made, as if it

@@ -1,8 +1,8 @@
 //! The flags of `run` and `create`, and what they ask the engine for.
 
 use super::{
-    Surroundings, device, limits, mount, network, pairs, process::ProcessFlags, refuse, security,
-    signal,
+    Surroundings, device, limits, mount, network, objects::ObjectFlags, pairs,
+    process::ProcessFlags, refuse, security, signal,
 };
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::options::{CreateOptions, Limits, Rights};
@@ -68,6 +68,9 @@ pub(crate) struct ContainerFlags {
 
     #[command(flatten)]
     pub(crate) place: PlaceFlags,
+
+    #[command(flatten)]
+    pub(crate) objects: ObjectFlags,
 
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
@@ -218,6 +221,7 @@ impl ContainerFlags {
             pull: network::pull("--pull", &self.pull)?,
             platform: parse(self.platform.as_ref(), platform)?,
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
+            objects: self.objects.options(around)?,
             ..CreateOptions::of(image)
         })
     }

@@ -11,6 +11,7 @@ pub(crate) mod limits;
 pub(crate) mod moment;
 pub(crate) mod mount;
 pub(crate) mod network;
+pub(crate) mod objects;
 pub(crate) mod pairs;
 pub(crate) mod process;
 pub(crate) mod registry;

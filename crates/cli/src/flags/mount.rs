@@ -6,9 +6,14 @@
 //!   --tmpfs  TARGET[:OPTION,…]                  memory
 //! ```
 
+mod fields;
+mod idmap;
+
+pub(crate) use fields::mount;
+
 use super::{Surroundings, refuse};
-use dhow_base::{Result, id, id::Name, size};
-use dhow_engine::options::{MountOption, MountWhat};
+use dhow_base::{Result, size};
+use dhow_engine::options::{MountDetails, MountOption, MountWhat, OverlayOption, VolumesFrom};
 use std::path::PathBuf;
 
 /// Options of a bind mount that go on as they are.
@@ -17,9 +22,9 @@ const PASSED: [&str; 14] = [
     "noexec", "suid", "nosuid", "dev", "nodev",
 ];
 
-/// Options that mean nothing here: they tune other systems, or label for SELinux, which a kernel
-/// without it takes as said and done.
-const IGNORED: [&str; 6] = ["z", "Z", "nocopy", "cached", "delegated", "consistent"];
+/// Options that mean nothing here: they tune the file sharing of other systems, or label for
+/// SELinux, which a kernel without it takes as said and done.
+const IGNORED: [&str; 7] = ["z", "Z", "copy", "cached", "delegated", "consistent", "default"];
 
 /// One `-v`.
 pub(crate) fn volume(text: &str, around: Surroundings<'_>) -> Result<MountOption> {
@@ -35,12 +40,13 @@ pub(crate) fn volume(text: &str, around: Surroundings<'_>) -> Result<MountOption
         [target, options] if target.starts_with('/') => (None, target, options),
         [_, _] => return Err(refused("the path in the container must be absolute")),
         [source, target, options] => (Some(source), target, options),
+        // The mappings of `idmap=` have colons of no other meaning.
         _ => return Err(refused("too many colons")),
     };
     let target = absolute_target(target)
         .ok_or_else(|| refused("the path in the container must be absolute and not /"))?;
     let what = match source {
-        None => MountWhat::Volume(anonymous()?),
+        None => MountWhat::Anonymous,
         Some("") => return Err(refused("the source is missing")),
         Some(path) if path.starts_with('/') || is_relative(path) => {
             MountWhat::Bind { source: around.absolute(path), create: true }
@@ -57,31 +63,113 @@ pub(crate) fn volume(text: &str, around: Surroundings<'_>) -> Result<MountOption
             name.parse().map_err(|_| refused("that cannot be the name of a volume"))?,
         ),
     };
-    let mut mount = MountOption { what, target, read_only: false, options: Vec::new() };
+    let mut mount = plain(what, target);
+    let mut overlay = Overlay::default();
     for option in options.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "ro" => mount.read_only = true,
-            "rw" => mount.read_only = false,
-            option if PASSED.contains(&option) => mount.options.push(option.to_owned()),
-            option if IGNORED.contains(&option) => {}
-            option => return Err(refused(&format!("no such option: {option}"))),
+        let known = overlay.take(option, around)
+            || volume_option(option, &mut mount).map_err(|why| refused(&why))?;
+        if !known {
+            return Err(refused(&format!("no such option: {option}")));
         }
     }
+    mount.details.overlay = overlay.finish().map_err(refused)?;
+    if let (Some(_), MountWhat::Volume(_) | MountWhat::Anonymous, true) =
+        (&mount.details.overlay, &mount.what, mount.read_only)
+    {
+        return Err(refused("O is for writing, and ro against it"));
+    }
     Ok(mount)
+}
+
+/// What most mounts are.
+fn plain(what: MountWhat, target: PathBuf) -> MountOption {
+    MountOption {
+        what,
+        target,
+        read_only: false,
+        options: Vec::new(),
+        details: MountDetails::default(),
+    }
+}
+
+/// Takes one option of a volume or of a path; whether there is such a one.
+fn volume_option(option: &str, mount: &mut MountOption) -> Result<bool, String> {
+    match option {
+        "ro" => mount.read_only = true,
+        "rw" => mount.read_only = false,
+        "nocopy" => mount.details.no_copy = true,
+        "U" => mount.details.chown = true,
+        "idmap" => mount.details.idmap = Some(dhow_engine::options::IdMap::Container),
+        option if option.starts_with("idmap=") => {
+            mount.details.idmap = Some(idmap::parse(&option["idmap=".len()..])?);
+        }
+        option if PASSED.contains(&option) => mount.options.push(option.to_owned()),
+        option if IGNORED.contains(&option) => {}
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// What `O`, `upperdir=` and `workdir=` said.
+#[derive(Debug, Default)]
+struct Overlay {
+    is_asked: bool,
+    upper: Option<PathBuf>,
+    work: Option<PathBuf>,
+}
+
+impl Overlay {
+    fn take(&mut self, option: &str, around: Surroundings<'_>) -> bool {
+        match option.split_once('=') {
+            None if option == "O" => self.is_asked = true,
+            Some(("upperdir", path)) => self.upper = Some(around.absolute(path)),
+            Some(("workdir", path)) => self.work = Some(around.absolute(path)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn finish(self) -> Result<Option<OverlayOption>, &'static str> {
+        match (self.is_asked, self.upper, self.work) {
+            (false, None, None) => Ok(None),
+            (false, ..) => Err("upperdir and workdir belong to O"),
+            (true, None, None) => Ok(Some(OverlayOption::default())),
+            (true, Some(upper), Some(work)) => {
+                Ok(Some(OverlayOption { kept_in: Some((upper, work)) }))
+            }
+            (true, ..) => Err("upperdir and workdir go together"),
+        }
+    }
 }
 
 fn is_relative(path: &str) -> bool {
     matches!(path, "." | "..") || path.starts_with("./") || path.starts_with("../")
 }
 
-/// A volume without a name gets docker's kind of name, 64 hex digits, by which it is known as such.
-fn anonymous() -> Result<Name> {
-    id::random_hex(32)?.parse()
-}
-
 fn absolute_target(text: &str) -> Option<PathBuf> {
     let named = text.split('/').any(|part| !matches!(part, "" | "." | ".."));
     (text.starts_with('/') && named && !text.contains('\0')).then(|| PathBuf::from(text))
+}
+
+/// One `--volumes-from`: a container, and whether its volumes are written to.
+pub(crate) fn volumes_from(text: &str) -> Result<VolumesFrom> {
+    let (container, options) = text.split_once(':').unwrap_or((text, ""));
+    let refused = |why: &str| {
+        refuse("--volumes-from", text, why).hint("write CONTAINER, CONTAINER:ro or CONTAINER:rw")
+    };
+    if container.is_empty() {
+        return Err(refused("the container is missing"));
+    }
+    let mut read_only = None;
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => read_only = Some(true),
+            "rw" => read_only = Some(false),
+            "z" | "Z" => {}
+            option => return Err(refused(&format!("no such option: {option}"))),
+        }
+    }
+    Ok(VolumesFrom { container: container.to_owned(), read_only })
 }
 
 /// One `--tmpfs`.
@@ -93,12 +181,13 @@ pub(crate) fn tmpfs(text: &str) -> Result<MountOption> {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     let target =
         absolute_target(target).ok_or_else(|| refused("the path must be absolute and not /"))?;
-    let mut mount =
-        MountOption { what: MountWhat::Tmpfs, target, read_only: false, options: Vec::new() };
+    let mut mount = plain(MountWhat::Tmpfs, target);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => mount.read_only = true,
             "rw" => mount.read_only = false,
+            // That is what a tmpfs does unless it is told otherwise.
+            "notmpcopyup" => mount.options.retain(|option| option != "tmpcopyup"),
             option => mount.options.push(tmpfs_option(option).map_err(|why| refused(&why))?),
         }
     }
@@ -106,8 +195,18 @@ pub(crate) fn tmpfs(text: &str) -> Result<MountOption> {
 }
 
 fn tmpfs_option(option: &str) -> Result<String, String> {
-    const FLAGS: [&str; 9] =
-        ["exec", "noexec", "suid", "nosuid", "dev", "nodev", "noatime", "relatime", "nodiratime"];
+    const FLAGS: [&str; 10] = [
+        "exec",
+        "noexec",
+        "suid",
+        "nosuid",
+        "dev",
+        "nodev",
+        "noatime",
+        "relatime",
+        "nodiratime",
+        "tmpcopyup",
+    ];
     let bad = |why: &str| format!("{option}: {why}");
     let number = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty();
     match option.split_once('=') {
@@ -131,128 +230,6 @@ fn tmpfs_option(option: &str) -> Result<String, String> {
     }
 }
 
-/// One `--mount`: fields as in a line of CSV, so that a path may hold a comma in quotes.
-pub(crate) fn mount(text: &str, around: Surroundings<'_>) -> Result<MountOption> {
-    let refused = |why: &str| {
-        refuse("--mount", text, why).hint("such as type=bind,source=/host/path,target=/path")
-    };
-    let mut fields = Fields::default();
-    for field in split_csv(text).ok_or_else(|| refused("a quote is not closed"))? {
-        fields.take(&field).map_err(|why| refused(&why))?;
-    }
-    let target = fields.target.as_deref().ok_or_else(|| refused("target is missing"))?;
-    let target =
-        absolute_target(target).ok_or_else(|| refused("target must be absolute and not /"))?;
-    let what = match (fields.kind.as_deref().unwrap_or("volume"), fields.source.as_deref()) {
-        ("bind", None | Some("")) => return Err(refused("source is missing")),
-        ("bind", Some(path)) => {
-            MountWhat::Bind { source: around.absolute(path), create: fields.create }
-        }
-        ("volume", None | Some("")) => MountWhat::Volume(anonymous()?),
-        ("volume", Some(name)) => MountWhat::Volume(
-            name.parse().map_err(|_| refused("that cannot be the name of a volume"))?,
-        ),
-        ("tmpfs", None | Some("")) => MountWhat::Tmpfs,
-        ("tmpfs", Some(_)) => return Err(refused("a tmpfs has no source")),
-        (other, _) => return Err(refused(&format!("no such type: {other}"))),
-    };
-    let is_tmpfs = what == MountWhat::Tmpfs;
-    if fields.tmpfs_options && !is_tmpfs {
-        return Err(refused("tmpfs-size and tmpfs-mode belong to type=tmpfs"));
-    }
-    if fields.bind_options && !matches!(what, MountWhat::Bind { .. }) {
-        return Err(refused("bind options belong to type=bind"));
-    }
-    Ok(MountOption { what, target, read_only: fields.read_only, options: fields.options })
-}
-
-/// What the fields of a `--mount` said so far.
-#[derive(Debug, Default)]
-struct Fields {
-    kind: Option<String>,
-    source: Option<String>,
-    target: Option<String>,
-    read_only: bool,
-    create: bool,
-    options: Vec<String>,
-    tmpfs_options: bool,
-    bind_options: bool,
-}
-
-impl Fields {
-    fn take(&mut self, field: &str) -> Result<(), String> {
-        let (name, value) =
-            field.split_once('=').map_or((field, None), |(name, value)| (name, Some(value)));
-        let name = name.to_ascii_lowercase();
-        match (name.as_str(), value) {
-            ("type", Some(value)) => self.kind = Some(value.to_ascii_lowercase()),
-            ("source" | "src", Some(value)) => self.source = Some(value.to_owned()),
-            ("target" | "dst" | "destination", Some(value)) => self.target = Some(value.to_owned()),
-            ("readonly" | "ro", value) => self.read_only = switch(field, value)?,
-            ("volume-nocopy" | "consistency", _) => {}
-            ("bind-create-src" | "bind-create-mountpoint", value) => {
-                self.create = switch(field, value)?;
-                self.bind_options = true;
-            }
-            ("bind-nonrecursive", value) => {
-                self.bind_options = true;
-                if switch(field, value)? {
-                    self.options.push("bind".to_owned());
-                }
-            }
-            ("bind-propagation", Some(value)) => {
-                self.bind_options = true;
-                match value {
-                    "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
-                        self.options.push(value.to_owned());
-                    }
-                    _ => return Err(format!("no such propagation: {value}")),
-                }
-            }
-            ("tmpfs-size", Some(value)) => self.tmpfs("size", value)?,
-            ("tmpfs-mode", Some(value)) => self.tmpfs("mode", value)?,
-            (_, None) => return Err(format!("no such field: {field}")),
-            (name, Some(_)) => return Err(format!("no such field: {name}")),
-        }
-        Ok(())
-    }
-
-    fn tmpfs(&mut self, name: &str, value: &str) -> Result<(), String> {
-        self.tmpfs_options = true;
-        self.options.push(tmpfs_option(&format!("{name}={value}"))?);
-        Ok(())
-    }
-}
-
-fn switch(field: &str, value: Option<&str>) -> Result<bool, String> {
-    match value {
-        None | Some("true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
-        Some(_) => Err(format!("{field}: neither true nor false")),
-    }
-}
-
-/// Splits at commas outside of double quotes; a doubled quote inside of them is one quote. `None`
-/// where a quote stays open.
-fn split_csv(text: &str) -> Option<Vec<String>> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let last = fields.last_mut().expect("there is always one field");
-        match letter {
-            '"' if quoted && letters.peek() == Some(&'"') => {
-                letters.next();
-                last.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            letter => last.push(letter),
-        }
-    }
-    (!quoted).then_some(fields)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,7 +245,8 @@ mod tests {
 
     fn option(what: MountWhat, target: &str, read_only: bool, options: &[&str]) -> MountOption {
         let options = options.iter().map(ToString::to_string).collect();
-        MountOption { what, target: target.into(), read_only, options }
+        let details = MountDetails::default();
+        MountOption { what, target: target.into(), read_only, options, details }
     }
 
     #[test]
@@ -281,7 +259,9 @@ mod tests {
             (".:/b", Some(option(bind("/here", true), "/b", false, &[]))),
             ("../a:/b", Some(option(bind("/here/../a", true), "/b", false, &[]))),
             ("data:/b", Some(option(named("data"), "/b", false, &[]))),
-            ("data:/b:nocopy,noexec", Some(option(named("data"), "/b", false, &["noexec"]))),
+            ("data:/b:copy,noexec", Some(option(named("data"), "/b", false, &["noexec"]))),
+            ("/b", Some(option(MountWhat::Anonymous, "/b", false, &[]))),
+            ("/b:ro", Some(option(MountWhat::Anonymous, "/b", true, &[]))),
             ("a/b:/c", None),
             ("-x:/c", None),
             (":/c", None),
@@ -300,14 +280,31 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_without_a_source_is_anonymous() {
-        for text in ["/data", "/data:ro"] {
-            let mount = volume(text, world()).unwrap();
+    fn few_mounts_have_details() {
+        let details = |text| volume(text, world()).map(|mount| mount.details);
 
-            let MountWhat::Volume(name) = mount.what else { panic!("{mount:?}") };
-            assert_eq!(name.as_str().len(), 64);
-            assert_eq!(mount.read_only, text.ends_with(":ro"));
+        assert!(details("d:/b:nocopy").unwrap().no_copy);
+        assert!(details("d:/b:U").unwrap().chown);
+        assert_eq!(details("/a:/b:O").unwrap().overlay, Some(OverlayOption { kept_in: None }));
+        assert_eq!(
+            details("/a:/b:O,upperdir=./u,workdir=/w").unwrap().overlay,
+            Some(OverlayOption { kept_in: Some(("/here/u".into(), "/w".into())) })
+        );
+        assert!(details("/a:/b:idmap").unwrap().idmap.is_some());
+        assert!(details("/a:/b:idmap=uids=0-1-10;gids=0-2-10").unwrap().idmap.is_some());
+        for text in ["/a:/b:O,upperdir=/u", "/a:/b:upperdir=/u,workdir=/w", "/a:/b:idmap=x"] {
+            assert!(details(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn volumes_of_another_container_are_as_there_or_as_said() {
+        let from = |text| volumes_from(text).map(|from| (from.container, from.read_only)).ok();
+
+        assert_eq!(from("web"), Some(("web".into(), None)));
+        assert_eq!(from("web:ro,z"), Some(("web".into(), Some(true))));
+        assert_eq!(from("web:rw"), Some(("web".into(), Some(false))));
+        assert_eq!((from(""), from(":ro"), from("web:bogus")), (None, None, None));
     }
 
     #[test]
@@ -341,7 +338,8 @@ mod tests {
             ("type=bind,source=/a,target=/b,tmpfs-size=1m", None),
             ("type=volume,source=v,target=/b,bind-propagation=shared", None),
             ("type=tmpfs,source=/a,target=/b", None),
-            ("type=image,source=a,target=/b", None),
+            ("type=image,target=/b", None),
+            ("type=npipe,source=a,target=/b", None),
             ("type=bind,source=/a,target=/b,bogus", None),
             ("type=bind,source=/a,target=/b,bogus=1", None),
             ("type=bind,source=/a,target=/b,ro=maybe", None),

@@ -2,28 +2,12 @@
 
 use super::Facts;
 use crate::{
-    options::{CreateOptions, MountOption, MountWhat},
-    record::MountRecord,
+    options::{CreateOptions, IdMap, MountOption, MountWhat},
+    plan::{Planned, Shown},
 };
-use dhow_base::{Error, Kind, Result};
-use dhow_spec::runtime::MountPoint;
-use std::path::{Path, PathBuf};
-
-/// What the row keeps of a mount.
-pub(super) fn mount_record(option: &MountOption) -> MountRecord {
-    let (kind, name, source) = match &option.what {
-        MountWhat::Bind { source, .. } => ("bind", String::new(), source.display().to_string()),
-        MountWhat::Volume(name) => ("volume", name.to_string(), String::new()),
-        MountWhat::Tmpfs => ("tmpfs", String::new(), String::new()),
-    };
-    MountRecord {
-        kind: kind.to_owned(),
-        name,
-        source,
-        target: option.target.display().to_string(),
-        read_only: option.read_only,
-    }
-}
+use dhow_base::Result;
+use dhow_spec::runtime::{IdMapping, MountPoint};
+use std::path::Path;
 
 /// The default mounts, the engine's files, then what the user asked for: parents before children,
 /// and a user's mount in the place of a default one.
@@ -41,75 +25,103 @@ pub(super) fn mounts(
     for (source, target) in facts.files {
         all.push(bind(source, Path::new(target), &["rbind", "rprivate"]));
     }
-    let mut volumes = facts.volumes.iter();
     let mut asked = Vec::new();
-    for option in &options.mounts {
-        check_target(&option.target)?;
-        if asked.iter().any(|mount: &MountPoint| mount.destination == option.target) {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("mount two things on {}", option.target.display()),
-            ));
-        }
-        all.retain(|mount| mount.destination != option.target);
-        asked.push(asked_mount(option, &mut volumes)?);
+    for planned in facts.mounts {
+        all.retain(|mount| mount.destination != planned.option.target);
+        asked.push(asked_mount(planned)?);
     }
     asked.sort_by_key(|mount| mount.destination.components().count());
     all.extend(asked);
     Ok(all)
 }
 
-fn asked_mount<'a>(
-    option: &MountOption,
-    volumes: &mut impl Iterator<Item = &'a PathBuf>,
-) -> Result<MountPoint> {
-    let mut mount = match &option.what {
-        MountWhat::Bind { source, .. } => bind(source, &option.target, &["rbind"]),
-        MountWhat::Volume(name) => {
-            let source = volumes.next().ok_or_else(|| {
-                Error::new(Kind::Internal, format!("find the directory of volume {name}"))
-            })?;
-            bind(source, &option.target, &["rbind"])
-        }
-        MountWhat::Tmpfs => MountPoint {
-            destination: option.target.clone(),
-            kind: Some("tmpfs".to_owned()),
-            source: Some("tmpfs".into()),
-            options: ["nosuid", "nodev", "noexec"].map(str::to_owned).to_vec(),
-            ..MountPoint::default()
-        },
+fn asked_mount(planned: &Planned) -> Result<MountPoint> {
+    let option = &planned.option;
+    let mut mount = match &planned.shown {
+        Shown::Path(source) => bind(source, &option.target, &[]),
+        Shown::Union { layers, upper, .. } => union(option, layers, upper.as_ref()),
+        Shown::Kernel => of_kernel(option),
     };
+    let is_bind = matches!(planned.shown, Shown::Path(_));
+    if is_bind && !option.options.iter().any(|option| matches!(option.as_str(), "bind" | "rbind")) {
+        mount.options.push("rbind".to_owned());
+    }
     mount.options.extend(option.options.iter().cloned());
     // A volume or directory of the user's does not hear of, nor tell, the host's mounts.
     let propagates = |option: &String| {
         matches!(option.trim_start_matches('r'), "shared" | "slave" | "private" | "unbindable")
     };
-    if mount.kind.as_deref() != Some("tmpfs") && !mount.options.iter().any(propagates) {
+    if !matches!(planned.shown, Shown::Kernel) && !mount.options.iter().any(propagates) {
         mount.options.push("rprivate".to_owned());
     }
-    if option.read_only {
-        // Read-only all the way down: a mount below the source would be writable otherwise.
-        mount.options.push("ro".to_owned());
-        if mount.kind.as_deref() != Some("tmpfs") {
-            mount.options.push("rro".to_owned());
-        }
+    if let Some(subpath) = &option.details.subpath {
+        mount.options.push(format!("subpath={}", subpath.display()));
     }
+    set_read_only(&mut mount, option, is_bind);
+    map_ids(&mut mount, option);
     Ok(mount)
 }
 
-fn check_target(target: &Path) -> Result<()> {
-    let invalid =
-        |why: &str| Err(Error::new(Kind::Invalid, format!("mount on {}: {why}", target.display())));
-    if !target.is_absolute() {
-        return invalid("the path in the container must be absolute");
+/// Read-only all the way down: a mount below the source would be writable otherwise.
+fn set_read_only(mount: &mut MountPoint, option: &MountOption, is_bind: bool) {
+    if !option.read_only {
+        return;
     }
-    if target == Path::new("/") {
-        return invalid("the container's root is the image's");
+    mount.options.push("ro".to_owned());
+    if is_bind && !option.details.only_top_read_only {
+        mount.options.push("rro".to_owned());
     }
-    if target.components().any(|part| part == std::path::Component::ParentDir) {
-        return invalid("the path in the container must not hold `..`");
+}
+
+fn map_ids(mount: &mut MountPoint, option: &MountOption) {
+    let Some(idmap) = &option.details.idmap else { return };
+    mount.options.push("ridmap".to_owned());
+    let IdMap::Given { uids, gids } = idmap else { return };
+    let mappings = |ids: &[(u32, u32, u32)]| -> Vec<IdMapping> {
+        let mapping = |&(container_id, host_id, size): &(u32, u32, u32)| IdMapping {
+            container_id,
+            host_id,
+            size,
+        };
+        ids.iter().map(mapping).collect()
+    };
+    (mount.uid_mappings, mount.gid_mappings) = (mappings(uids), mappings(gids));
+}
+
+/// Directories over each other, as overlayfs takes them.
+fn union(
+    option: &MountOption,
+    layers: &[std::path::PathBuf],
+    upper: Option<&(std::path::PathBuf, std::path::PathBuf)>,
+) -> MountPoint {
+    let layers: Vec<String> = layers.iter().map(|layer| layer.display().to_string()).collect();
+    let mut options = vec![format!("lowerdir={}", layers.join(":"))];
+    if let Some((upper, work)) = upper {
+        options.push(format!("upperdir={}", upper.display()));
+        options.push(format!("workdir={}", work.display()));
     }
-    Ok(())
+    MountPoint {
+        destination: option.target.clone(),
+        kind: Some("overlay".to_owned()),
+        source: Some("overlay".into()),
+        options,
+        ..MountPoint::default()
+    }
+}
+
+fn of_kernel(option: &MountOption) -> MountPoint {
+    let (kind, defaults): (&str, &[&str]) = match option.what {
+        MountWhat::Devpts => ("devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666"]),
+        MountWhat::Ramfs => ("ramfs", &["nosuid", "nodev", "noexec"]),
+        _ => ("tmpfs", &["nosuid", "nodev", "noexec"]),
+    };
+    MountPoint {
+        destination: option.target.clone(),
+        kind: Some(kind.to_owned()),
+        source: Some(kind.into()),
+        options: defaults.iter().map(|&option| option.to_owned()).collect(),
+        ..MountPoint::default()
+    }
 }
 
 fn bind(source: &Path, target: &Path, options: &[&str]) -> MountPoint {
@@ -125,16 +137,21 @@ fn bind(source: &Path, target: &Path, options: &[&str]) -> MountPoint {
 #[cfg(test)]
 mod tests {
     use super::{super::tests::merged, *};
+    use crate::options::MountDetails;
 
-    #[test]
-    fn a_users_mount_replaces_a_default_one_and_children_follow_parents() {
-        let mut options = CreateOptions::of("web");
-        let mount = |source: &str, target: &str| MountOption {
+    fn mount(source: &str, target: &str) -> MountOption {
+        MountOption {
             what: MountWhat::Bind { source: source.into(), create: false },
             target: target.into(),
             read_only: true,
             options: vec![],
-        };
+            details: MountDetails::default(),
+        }
+    }
+
+    #[test]
+    fn a_users_mount_replaces_a_default_one_and_children_follow_parents() {
+        let mut options = CreateOptions::of("web");
         options.mounts =
             vec![mount("/b", "/data/deep"), mount("/a", "/data"), mount("/h", "/etc/hosts")];
 
@@ -154,16 +171,39 @@ mod tests {
     }
 
     #[test]
-    fn targets_that_are_not_places_below_the_root_are_refused() {
-        for target in ["relative", "/", "/a/../b"] {
+    fn each_wish_becomes_words_of_the_runtime() {
+        let words = |change: fn(&mut MountOption)| {
             let mut options = CreateOptions::of("web");
-            options.mounts = vec![MountOption {
-                what: MountWhat::Tmpfs,
-                target: target.into(),
-                read_only: false,
-                options: vec![],
-            }];
-            assert_eq!(merged(&options).unwrap_err().kind(), Kind::Invalid, "{target}");
-        }
+            let mut option = mount("/a", "/data");
+            option.read_only = false;
+            change(&mut option);
+            options.mounts = vec![option];
+            merged(&options).unwrap().0.mounts.pop().unwrap()
+        };
+
+        assert_eq!(words(|_| {}).options, ["rbind", "rprivate"]);
+        assert_eq!(
+            words(|option| option.options = vec!["bind".into(), "rslave".into()]).options,
+            ["bind", "rslave"]
+        );
+        assert_eq!(
+            words(|option| {
+                option.read_only = true;
+                option.details.only_top_read_only = true;
+            })
+            .options,
+            ["rbind", "rprivate", "ro"]
+        );
+        assert_eq!(
+            words(|option| option.details.subpath = Some("a/b".into())).options,
+            ["rbind", "rprivate", "subpath=a/b"]
+        );
+        let mapped = words(|option| {
+            option.details.idmap =
+                Some(IdMap::Given { uids: vec![(0, 1000, 1)], gids: vec![(0, 5, 2)] });
+        });
+        assert_eq!(mapped.options, ["rbind", "rprivate", "ridmap"]);
+        assert_eq!(mapped.uid_mappings[0].host_id, 1000);
+        assert_eq!(mapped.gid_mappings[0].size, 2);
     }
 }

@@ -2,7 +2,7 @@
 //! a bind mount opened and copied in the host's view, its ids mapped. What the kernel would pass over
 //! in silence is refused here.
 
-use super::{Filesystem, Prepared, What, propagate};
+use super::{Filesystem, Prepared, What, propagate, union};
 use crate::{
     mappings,
     namespaces::Namespaces,
@@ -13,6 +13,7 @@ use dhow_spec::runtime::{MountPoint, NamespaceKind, Spec};
 use dhow_sys::{
     mount::{Attributes, Propagation, Reach},
     procfs::Procfs,
+    root::Root,
 };
 use rustix::{
     fs::{FileType, Mode, OFlags},
@@ -64,7 +65,7 @@ struct Preparation<'a> {
 
 impl Preparation<'_> {
     fn of(self, mount: &MountPoint) -> Result<Prepared> {
-        let options = options::parse(&mount.options)?;
+        let mut options = options::parse(&mount.options)?;
         let kind = mount.kind.as_deref().unwrap_or("none");
         let is_bind = options.bind.is_some() || kind == "bind";
         let destination = if options.remount {
@@ -75,7 +76,12 @@ impl Preparation<'_> {
         let what = if options.remount {
             What::Remount
         } else if is_bind {
-            self.bind(mount, &options)?
+            let subpath = options.take_subpath();
+            self.bind(mount, &options, subpath.as_deref())?
+        } else if let Some(layers) = union::asked_for(kind, &options.data)? {
+            let subpath = options.take_subpath();
+            options.data.clear();
+            union::open(&layers, subpath.as_deref(), &options)?
         } else if kind == "cgroup" || kind == "cgroup2" {
             What::Cgroup
         } else {
@@ -90,7 +96,7 @@ impl Preparation<'_> {
         Ok(Prepared { destination, options, what })
     }
 
-    fn bind(self, mount: &MountPoint, options: &Options) -> Result<What> {
+    fn bind(self, mount: &MountPoint, options: &Options, subpath: Option<&Path>) -> Result<What> {
         let source = mount.source.as_deref().unwrap_or(Path::new(""));
         if source.as_os_str().is_empty() {
             return Err(Error::new(Kind::Invalid, "bind a mount without a source"));
@@ -100,7 +106,7 @@ impl Preparation<'_> {
             Some((Propagation::Private | Propagation::Unbindable, _)) => Propagation::Private,
             _ => Propagation::Slave,
         };
-        let what = open_source(&self.bundle.join(source), options, inherited)?;
+        let what = open_source(&self.bundle.join(source), subpath, options, inherited)?;
         if let What::Bind { tree, .. } = &what {
             self.map_ids(tree, mount, options)?;
         }
@@ -210,10 +216,19 @@ fn below_root(destination: &Path) -> Result<PathBuf> {
 /// A detached copy of a bind mount's source, with its options. Mounts below the source's place in
 /// the host come along as they are now and as the host changes them, unless the options say
 /// otherwise; nothing that the container does goes back.
-fn open_source(source: &Path, options: &Options, inherited: Propagation) -> Result<What> {
+fn open_source(
+    source: &Path,
+    subpath: Option<&Path>,
+    options: &Options,
+    inherited: Propagation,
+) -> Result<What> {
     let doing = || format!("open the source {}", source.display());
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let place = rustix::fs::open(source, flags, Mode::empty()).doing(doing)?;
+    let place = match subpath {
+        Some(subpath) => open_beneath(place.as_fd(), subpath).doing(doing)?,
+        None => place,
+    };
     let status = rustix::fs::fstat(&place).doing(doing)?;
     let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
     let (propagation, later) = match options.propagation.as_slice() {
@@ -235,6 +250,20 @@ fn open_source(source: &Path, options: &Options, inherited: Propagation) -> Resu
     }
     propagate(tree.as_fd(), later).doing(doing)?;
     Ok(What::Bind { tree, is_directory })
+}
+
+/// A path in a source that somebody in a container may be changing: it never leads out of it
+/// (CVE-2021-25741).
+pub(super) fn open_beneath(source: BorrowedFd<'_>, subpath: &Path) -> Result<OwnedFd> {
+    let doing = || format!("open {} in it", subpath.display());
+    Root::new(source).place_beneath(subpath).doing(doing).map_err(|error| {
+        match error.errno().map(Errno::from_raw_os_error) {
+            Some(Errno::XDEV) => {
+                Error::new(Kind::Denied, format!("{}: it leads out of it", doing()))
+            }
+            _ => error,
+        }
+    })
 }
 
 /// In a user namespace, what the host's mount is protected by cannot be taken away, and a tree

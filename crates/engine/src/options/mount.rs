@@ -1,0 +1,166 @@
+//! What `-v`, `--mount`, `--tmpfs`, `--volumes-from` and `--image-volume` ask for.
+
+use dhow_base::id::Name;
+use std::path::PathBuf;
+
+/// One `-v`, `--mount` or `--tmpfs`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MountOption {
+    /// What is mounted.
+    pub what: MountWhat,
+    /// Where, absolute, in the container.
+    pub target: PathBuf,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// Mount options as they go into `config.json`: `rprivate`, `noexec`, `size=64m`…
+    pub options: Vec<String>,
+    /// What few mounts ask for.
+    pub details: MountDetails,
+}
+
+/// What few mounts ask for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MountDetails {
+    /// `nocopy`: what the image has there does not go into an empty volume.
+    pub no_copy: bool,
+    /// Only this path of the source is mounted; it is looked up inside the source.
+    pub subpath: Option<PathBuf>,
+    /// `U`: all files are given to the container's user.
+    pub chown: bool,
+    /// Ids of the source are shown as others.
+    pub idmap: Option<IdMap>,
+    /// Mounts below a read-only source stay as they are.
+    pub only_top_read_only: bool,
+    /// `O`: changes go beside the source.
+    pub overlay: Option<OverlayOption>,
+    /// How a volume that is missing is made.
+    pub making: VolumeMaking,
+}
+
+/// How ids are mapped.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum IdMap {
+    /// As those of the container.
+    Container,
+    /// Ids of files, ids that they are shown as, how many.
+    Given {
+        /// Of users.
+        uids: Vec<(u32, u32, u32)>,
+        /// Of groups.
+        gids: Vec<(u32, u32, u32)>,
+    },
+}
+
+/// Where the changes of `:O` go; unsaid, they go with the container.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OverlayOption {
+    /// The user's directory for them, and the kernel's scratch directory beside it.
+    pub kept_in: Option<(PathBuf, PathBuf)>,
+}
+
+/// How a volume is made.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct VolumeMaking {
+    /// The driver; `local` unless said.
+    pub driver: Option<String>,
+    /// Options of the driver's.
+    pub options: Vec<(String, String)>,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MountWhat {
+    /// A path of the host's. `-v` creates a missing directory as docker does, `--mount` does not.
+    Bind {
+        /// The path, absolute.
+        source: PathBuf,
+        /// Whether a missing one is created.
+        create: bool,
+    },
+    /// A named volume; made where it is missing.
+    Volume(Name),
+    /// A new volume without a name, which goes with the container.
+    Anonymous,
+    /// Memory.
+    Tmpfs,
+    /// Memory without a limit.
+    Ramfs,
+    /// Pseudo terminals.
+    Devpts,
+    /// An image's root.
+    Image(String),
+    /// All paths of the host's that this pattern matches, each below the target by its last name.
+    Glob(String),
+}
+
+/// `--volumes-from`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VolumesFrom {
+    /// The other container.
+    pub container: String,
+    /// Whether writes are refused; as there unless said.
+    pub read_only: Option<bool>,
+}
+
+/// What becomes of the volumes that an image declares.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ImageVolumes {
+    /// Anonymous volumes, with what the image has there.
+    #[default]
+    Anonymous,
+    /// Memory.
+    Tmpfs,
+    /// They are directories like others.
+    Ignored,
+}
+
+/// What a container takes from other objects.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ObjectOptions {
+    /// `--volumes-from`.
+    pub volumes_from: Vec<VolumesFrom>,
+    /// `--image-volume`.
+    pub image_volumes: ImageVolumes,
+    /// `--secret`.
+    pub secrets: Vec<SecretOption>,
+    /// `--pod`.
+    pub pod: Option<PodChoice>,
+}
+
+/// One `--secret`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SecretOption {
+    /// The secret, by name or id.
+    pub secret: String,
+    /// How the container gets it.
+    pub way: SecretWay,
+}
+
+/// How a container gets a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SecretWay {
+    /// As a file.
+    File {
+        /// Where; `/run/secrets/NAME` unless said, and below `/run/secrets` where it is relative.
+        target: Option<PathBuf>,
+        /// Its owner.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// Its mode.
+        mode: u32,
+    },
+    /// As a variable, called as the secret unless said.
+    Variable(Option<String>),
+}
+
+/// Which pod a container goes into.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PodChoice {
+    /// One that is there.
+    Existing(String),
+    /// A new one; named at random where the name is empty.
+    New(Option<Name>),
+}
