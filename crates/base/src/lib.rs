@@ -9,6 +9,7 @@ mod error;
 pub mod file;
 pub mod id;
 pub mod lock;
+pub mod pattern;
 pub mod size;
 mod undo;
 

@@ -102,6 +102,15 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     any(name)?.into_string().ok()
 }
 
+/// All variables that are text, as `NAME=value`, for who asks for all of them.
+pub(crate) fn all() -> Vec<String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            Some(format!("{}={}", name.into_string().ok()?, value.into_string().ok()?))
+        })
+        .collect()
+}
+
 fn number(name: &str) -> Option<u32> {
     text(name)?.parse().ok()
 }

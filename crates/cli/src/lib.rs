@@ -21,6 +21,7 @@
 mod choice;
 mod commands;
 mod console;
+mod elsewhere;
 mod env;
 mod exit;
 mod flags;

@@ -3,7 +3,10 @@
 //! The exit codes are docker's: 125 for a flag that makes no sense, 1 for a command that does not
 //! exist or lacks its arguments.
 
-use crate::exit::{FAILURE, OWN_FAILURE};
+use crate::{
+    elsewhere,
+    exit::{FAILURE, OWN_FAILURE},
+};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use dhow_base::{Error, Kind};
 
@@ -21,6 +24,13 @@ pub(crate) fn explain(error: &clap::Error, words: &str) -> Misuse {
     // Clap shows an argument with its placeholders: `--memory <SIZE>`.
     let flag = argument.split_whitespace().next().unwrap_or_default();
     let value = said.text(ContextKind::InvalidValue);
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some((why, instead)) = elsewhere::reason(words, flag)
+    {
+        let refused = Error::new(Kind::Unsupported, format!("{words}: {argument}: {why}"));
+        let error = instead.into_iter().fold(refused, Error::hint);
+        return Misuse { error, code: OWN_FAILURE };
+    }
     let (what, code) = match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             (format!("there is no flag {argument}"), OWN_FAILURE)

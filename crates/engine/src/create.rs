@@ -1,14 +1,15 @@
 //! Creating a container: a row, a snapshot, a configuration; nothing runs yet.
 
 use crate::{
-    Engine, capabilities, files, hello, identity,
+    Engine, accounts, capabilities, files, hello, identity,
     identity::Identity,
     layout::Layout,
     merge::{self, Facts},
     names,
-    options::{CreateOptions, MountWhat, NetworkMode, PullPolicy},
+    options::{CreateOptions, HostsBase, MountWhat, PullPolicy},
     plan::{Planned, Planner, Shown},
     record::Record,
+    user_ids,
     volumes::{self, Volumes},
 };
 use dhow_base::{
@@ -25,7 +26,11 @@ use dhow_state::{
     containers::{self, Container, Phase},
     events,
 };
-use std::{cell::RefCell, os::fd::AsFd, path::Path};
+use std::{
+    cell::RefCell,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
 
 /// How often a random name is tried before giving up.
 const NAME_ATTEMPTS: usize = 16;
@@ -64,19 +69,30 @@ impl Engine {
     ) -> Result<Created> {
         let image = self.image_for(options, progress)?;
         let id = ContainerId::random()?;
+        let joined = self.find_joined(options)?;
         let hostname = match &options.hostname {
             Some(hostname) => check_hostname(hostname)?,
-            None if options.network == NetworkMode::Host => host_name(),
-            None => id.short().to_owned(),
+            None if options.network.is_host() || !merge::has_own_hostname(options) => host_name(),
+            None => match self.network_hostname(&joined)? {
+                Some(hostname) => hostname,
+                None => id.short().to_owned(),
+            },
         };
         refuse_what_is_to_come(options)?;
         let planner =
             Planner { state: &self.state, images: &self.images, layout: &self.layout, id: &id };
         let plan = planner.plan(options, &image)?;
-        let record = merge::record(options, &image.config.config, &hostname, &plan)?;
+        let mut record = merge::record(options, &image.config.config, &hostname, &plan)?;
+        self.take_ids_of_joined(&joined, &mut record.namespaces)?;
+        record.namespaces.joined = joined;
+        user_ids::choose(options, &mut record.namespaces)?;
+        if options.names.hosts_base == HostsBase::Image {
+            // The image's own is copied when the container is made, and counts at each start.
+            record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
+        }
         check_sources(&plan)?;
-        let draft = Draft { id, options, image: &image, plan, record };
-        let (name, root) = self.insert_rows(&draft)?;
+        let mut draft = Draft { id, options, image: &image, plan, record };
+        let (name, root) = self.insert_rows(&mut draft)?;
         self.make(&draft, root, phase).doing(|| format!("create container {name}"))?;
         Ok(Created { id: draft.id, name })
     }
@@ -131,7 +147,7 @@ impl Engine {
     }
 
     /// Writes the rows of the container, in which it gets its name, and of its snapshot.
-    fn insert_rows(&mut self, draft: &Draft<'_>) -> Result<(String, SnapshotNumber)> {
+    fn insert_rows(&mut self, draft: &mut Draft<'_>) -> Result<(String, SnapshotNumber)> {
         let mut row = Container {
             id: draft.id.clone(),
             name: String::new(),
@@ -148,22 +164,25 @@ impl Engine {
             exit_code: None,
             oom_killed: false,
             auto_remove: draft.options.auto_remove,
-            settings: draft.record.to_text()?,
+            settings: String::new(),
         };
         let images = &self.images;
-        let mut insert = |row: &Container| {
+        let Draft { id, options, image, record, .. } = draft;
+        let mut insert = |row: &mut Container| {
             self.state.write(|write| {
+                user_ids::take_free(write, options, &mut record.namespaces)?;
+                row.settings = record.to_text()?;
                 containers::insert(write, row)?;
-                images.note_root(write, &draft.id, draft.image)
+                images.note_root(write, id, image)
             })
         };
-        if let Some(name) = &draft.options.name {
+        if let Some(name) = &options.name {
             name.as_str().clone_into(&mut row.name);
-            return insert(&row).map(|root| (row.name, root));
+            return insert(&mut row).map(|root| (row.name, root));
         }
         for attempt in 0..NAME_ATTEMPTS {
             row.name = names::random(attempt)?;
-            match insert(&row) {
+            match insert(&mut row) {
                 Err(error) if error.kind() == Kind::AlreadyExists => {}
                 result => return result.map(|root| (row.name, root)),
             }
@@ -174,6 +193,7 @@ impl Engine {
 
     /// The snapshot and the files; whatever was made is undone if a step fails.
     fn make(&mut self, draft: &Draft<'_>, root: SnapshotNumber, phase: Phase) -> Result<()> {
+        let network = self.network_directory(&draft.record.namespaces.joined)?;
         let Self { state, images, layout, warn, .. } = self;
         let state = RefCell::new(state);
         let report =
@@ -193,9 +213,11 @@ impl Engine {
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;
         }
-        let identity = identity_in(&draft.image.view()?, draft)?;
+        let root = look_into(&draft.image.view()?)?;
+        let identity = identity::resolve(&draft.record.user, &draft.options.groups, root.as_fd())?;
         give_away(&draft.plan, &identity)?;
-        let run = layout.run(id);
+        let mut files = files::list(&layout.run(id), network.as_deref(), &draft.options.names);
+        files.extend(own_files(&layout.container(id), root.as_fd(), &identity, draft)?);
         let spec = merge::spec(
             draft.options,
             &draft.image.config,
@@ -206,7 +228,7 @@ impl Engine {
                 held_capabilities: held_capabilities(draft.options)?,
                 processors: std::thread::available_parallelism().map_or(1, usize::from),
                 kernel: kernel()?,
-                files: &files::list(&run),
+                files: &files,
                 mounts: &draft.plan,
             },
         )?;
@@ -223,12 +245,40 @@ impl Engine {
     }
 }
 
-/// Reads the accounts of the image through a mount that nobody else sees.
-fn identity_in(view: &Mount, draft: &Draft<'_>) -> Result<Identity> {
-    let root = dhow_sys::union::open(view)
-        .map_err(std::io::Error::from)
-        .doing(|| "look into the image")?;
-    identity::resolve(&draft.record.user, &draft.options.groups, root.as_fd())
+/// The image's files, in a mount that nobody else sees.
+fn look_into(view: &Mount) -> Result<OwnedFd> {
+    dhow_sys::union::open(view).map_err(std::io::Error::from).doing(|| "look into the image")
+}
+
+/// Files of the image's that the container gets changed, and that lie with it: where each is and
+/// where it is bound.
+fn own_files(
+    directory: &Path,
+    root: BorrowedFd<'_>,
+    identity: &Identity,
+    draft: &Draft<'_>,
+) -> Result<Vec<(PathBuf, &'static str)>> {
+    let mut files = Vec::new();
+    let keep = |name: &str, bytes: &[u8]| {
+        let path = directory.join(name);
+        file::write_new(&path, bytes, 0o644, Durability::Cached).map(|()| path)
+    };
+    if draft.options.names.hosts_base == HostsBase::Image {
+        keep("hosts", &identity::read_accounts(root, "etc/hosts")?)?;
+    }
+    let asked = &draft.options.surroundings.accounts;
+    if accounts::is_asked(asked) {
+        let passwd = identity::read_accounts(root, "etc/passwd")?;
+        let group = identity::read_accounts(root, "etc/group")?;
+        let added = accounts::added(asked, identity, &draft.record.workdir, (&passwd, &group))?;
+        if let Some(bytes) = added.passwd {
+            files.push((keep("passwd", &bytes)?, "/etc/passwd"));
+        }
+        if let Some(bytes) = added.group {
+            files.push((keep("group", &bytes)?, "/etc/group"));
+        }
+    }
+    Ok(files)
 }
 
 fn refuse_what_is_to_come(options: &CreateOptions) -> Result<()> {

@@ -24,14 +24,37 @@ pub(crate) fn allow_all() -> DeviceRule {
     DeviceRule { allow: true, access: Some("rwm".to_owned()), ..DeviceRule::default() }
 }
 
-/// The node and the rule of one `--device`.
-pub(crate) fn passed_in(option: &DeviceOption) -> Result<(Device, DeviceRule)> {
+/// The nodes and the rules of one `--device`; of a directory, of all nodes below it, as docker has
+/// it.
+pub(crate) fn passed_in(option: &DeviceOption) -> Result<Vec<(Device, DeviceRule)>> {
     let doing = || format!("pass in device {}", option.host.display());
     let status = rustix::fs::statat(CWD, &option.host, AtFlags::empty()).doing(doing)?;
+    if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+        return below(option).doing(doing);
+    }
     let device = device(&option.container, &status).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("{}: it is not a device", doing()))
-            .hint("a directory or file is mounted with -v")
+            .hint("a file is mounted with -v")
     })?;
+    Ok(vec![with_rule(device, option)])
+}
+
+fn below(option: &DeviceOption) -> Result<Vec<(Device, DeviceRule)>> {
+    let mut devices = Vec::new();
+    collect(&option.host, 0, &mut devices)?;
+    if devices.is_empty() {
+        return Err(Error::new(Kind::Invalid, "there is no device below it")
+            .hint("a directory of files is mounted with -v"));
+    }
+    let moved = devices.into_iter().map(|device| {
+        let inside = device.path.strip_prefix(&option.host).unwrap_or(&device.path);
+        let path = option.container.join(inside);
+        with_rule(Device { path, ..device }, option)
+    });
+    Ok(moved.collect())
+}
+
+fn with_rule(device: Device, option: &DeviceOption) -> (Device, DeviceRule) {
     let rule = DeviceRule {
         allow: true,
         kind: Some(device.kind.clone()),
@@ -39,7 +62,15 @@ pub(crate) fn passed_in(option: &DeviceOption) -> Result<(Device, DeviceRule)> {
         minor: Some(device.minor),
         access: Some(option.access.clone()),
     };
-    Ok((device, rule))
+    (device, rule)
+}
+
+/// A node of the host's.
+pub(crate) fn node(path: &Path) -> Result<Device> {
+    let doing = || format!("look at the device {}", path.display());
+    let status = rustix::fs::statat(CWD, path, AtFlags::empty()).doing(doing)?;
+    device(path, &status)
+        .ok_or_else(|| Error::new(Kind::Invalid, format!("{}: it is not a device", doing())))
 }
 
 /// All device nodes below `/dev`, for privileged containers.
@@ -98,11 +129,24 @@ mod tests {
             access: "rw".into(),
         };
 
-        let (device, rule) = passed_in(&option("/dev/null")).unwrap();
+        let (device, rule) = passed_in(&option("/dev/null")).unwrap().remove(0);
 
         assert_eq!((device.kind.as_str(), device.major, device.minor), ("c", 1, 3));
         assert_eq!(rule.access.as_deref(), Some("rw"));
         assert_eq!(passed_in(&option("/etc/passwd")).unwrap_err().kind(), Kind::Invalid);
         assert_eq!(passed_in(&option("/dev/nothing")).unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn of_a_directory_all_devices_are_passed_in_to_the_same_places() {
+        let option =
+            DeviceOption { host: "/dev".into(), container: "/dev/mine".into(), access: "r".into() };
+
+        let all = passed_in(&option).unwrap();
+
+        let null = all.iter().find(|(device, _)| device.path == Path::new("/dev/mine/null"));
+        assert_eq!(null.unwrap().1.access.as_deref(), Some("r"));
+        let empty = DeviceOption { host: "/etc/ssl".into(), ..option };
+        assert!(passed_in(&empty).is_err());
     }
 }

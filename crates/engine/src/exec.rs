@@ -1,11 +1,13 @@
 //! One more process in a running container.
 
-use crate::{Engine, capabilities, identity, merge, options::ExecOptions, start::Watch};
+use crate::{
+    Engine, capabilities, identity, merge, options::ExecOptions, record::Record, start::Watch,
+};
 use dhow_base::{
     Doing, Error, Kind, Result, file,
     id::{ContainerId, random_hex},
 };
-use dhow_monitor::{Client, Exec, Job, Stdin, Task};
+use dhow_monitor::{Client, Driver, Exec, Job, Stdin, Task};
 use dhow_spec::runtime::{Process, Spec};
 use dhow_state::{
     Owner,
@@ -18,7 +20,7 @@ use std::{
     path::PathBuf,
 };
 
-const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
+pub(crate) const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A process that runs in a container.
 #[derive(Debug)]
@@ -71,8 +73,9 @@ impl Engine {
         let directory = self.layout.exec_session(&row.id, &random_hex(8)?);
         rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o700))
             .doing(|| format!("create directory {}", directory.display()))?;
+        let driver = Record::parse(&row.settings)?.driver();
         let session = self
-            .spawn_exec(&row.id, init, process, options, watch, directory.clone())
+            .spawn_exec(&row.id, init, process, driver, options, watch, directory.clone())
             .inspect_err(|_| {
                 // The error to report is why the process did not start.
                 let _removed = std::fs::remove_dir_all(&directory);
@@ -89,6 +92,7 @@ impl Engine {
         id: &ContainerId,
         init: Owner,
         process: Process,
+        driver: Driver,
         options: &ExecOptions,
         watch: Watch,
         directory: PathBuf,
@@ -102,6 +106,7 @@ impl Engine {
                 config: self.layout.config(id),
                 bundle: self.layout.container(id),
                 process,
+                driver,
             })),
             terminal: options.tty,
             stdin: match (options.interactive, attached) {

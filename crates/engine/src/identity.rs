@@ -86,7 +86,7 @@ fn group_id(wanted: &str, group: &[u8]) -> Result<u32> {
 }
 
 /// The content of an account file; nothing where there is none.
-fn read_accounts(root: BorrowedFd<'_>, path: &str) -> Result<Vec<u8>> {
+pub(crate) fn read_accounts(root: BorrowedFd<'_>, path: &str) -> Result<Vec<u8>> {
     match regular::read(Root::new(root), Path::new(path), LIMIT_BYTES) {
         Err(error) if missing(&error) => Ok(Vec::new()),
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => {

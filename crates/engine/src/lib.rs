@@ -16,17 +16,22 @@
 //! Terminals, output formats, flags and REST: those are the doors'. It prints nothing and reads no
 //! environment.
 
+mod accounts;
 mod bundle;
 mod capabilities;
+mod cdi;
 mod create;
 mod devices;
 mod doctor;
 mod end;
 mod exec;
 mod files;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod hello;
 mod identity;
 mod inspect;
+mod joining;
 mod layout;
 mod list;
 mod mend;
@@ -38,6 +43,7 @@ mod prune;
 mod record;
 mod start;
 mod usage;
+mod user_ids;
 mod volumes;
 
 pub use bundle::unpack_bundle;

@@ -10,25 +10,27 @@ mod process;
 mod resources;
 mod rights;
 mod signal;
+mod surroundings;
 
+pub(crate) use namespaces::{has_own_hostname, point, wanted};
 pub(crate) use process::set_variable;
 pub(crate) use rights::capability_sets;
 pub use signal::signal_number;
 
 use crate::{
-    capabilities,
+    capabilities, cdi,
     identity::Identity,
-    options::{CreateOptions, NetworkMode},
+    options::{CgroupMaking, CreateOptions, NetworkMode},
     plan::Planned,
-    record::Record,
+    record::{NamespaceRecord, Record},
 };
-use dhow_base::{Result, id::ContainerId};
+use dhow_base::{Error, Kind, Result, id::ContainerId};
 use dhow_seccomp::profile::Kernel;
 use dhow_spec::{
     image::{ExecutionConfig, ImageConfig},
     runtime::{Process, Root, Spec, default_spec},
 };
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 const SIGTERM: i32 = 15;
 const DEFAULT_STOP_TIMEOUT_SECONDS: u32 = 10;
@@ -75,7 +77,7 @@ pub(crate) fn record(
         stop_signal,
         stop_timeout_seconds: options.stop_timeout.unwrap_or(DEFAULT_STOP_TIMEOUT_SECONDS),
         labels,
-        network: if options.network == NetworkMode::Host { "host" } else { "none" }.to_owned(),
+        network: network_word(&options.network),
         hostname: hostname.to_owned(),
         user: process::user(options, image).to_owned(),
         workdir: process::workdir(options, image)?,
@@ -87,7 +89,29 @@ pub(crate) fn record(
         pids: options.limits.pids.unwrap_or(0),
         cap_add: options.rights.cap_add.clone(),
         cap_drop: options.rights.cap_drop.clone(),
+        names: options.names.clone(),
+        namespaces: NamespaceRecord::default(),
+        no_cgroup: options.cgroup.making == CgroupMaking::Disabled,
     })
+}
+
+fn network_word(network: &NetworkMode) -> String {
+    match network {
+        NetworkMode::Host => "host".to_owned(),
+        NetworkMode::Unsaid | NetworkMode::None => "none".to_owned(),
+        NetworkMode::Container(name) => format!("container:{name}"),
+        NetworkMode::Path(path) => format!("ns:{}", path.display()),
+    }
+}
+
+/// The control group, below the one that the user names or dhow's own.
+fn cgroups_path(options: &CreateOptions, id: &ContainerId) -> Result<String> {
+    let parent = options.cgroup.parent.as_deref().unwrap_or("/dhow");
+    if Path::new(parent).components().any(|part| part == Component::ParentDir) {
+        return Err(Error::new(Kind::Invalid, format!("use {parent:?} as the cgroup's parent"))
+            .hint("the path must not hold `..`"));
+    }
+    Ok(format!("/{}/{id}", parent.trim_matches('/')).replacen("//", "/", 1))
 }
 
 /// The whole configuration.
@@ -106,18 +130,24 @@ pub(crate) fn spec(
     )?;
     let mut spec = default_spec();
     spec.root = Some(Root { path: PathBuf::from("rootfs"), readonly: options.read_only });
-    spec.hostname = Some(record.hostname.clone());
+    if has_own_hostname(options) {
+        spec.hostname = Some(record.hostname.clone());
+        spec.domainname.clone_from(&options.names.domain);
+    }
     spec.annotations = options.annotations.iter().cloned().collect();
     let mut linux = spec.linux.take().unwrap_or_default();
-    linux.cgroups_path = Some(format!("/dhow/{}", facts.id));
-    namespaces::set_network(&mut linux, options.network);
-    resources::set_resources(&mut linux, &options.limits, facts)?;
+    linux.cgroups_path = Some(cgroups_path(options, facts.id)?);
+    namespaces::set(&mut linux, &mut spec.mounts, options, record)?;
+    resources::set_resources(&mut linux, options, facts)?;
+    surroundings::set(&mut linux, options);
     rights::set_rights(&mut linux, &mut spec.mounts, options, &capabilities, facts)?;
     spec.linux = Some(linux);
-    spec.mounts = mounts::mounts(std::mem::take(&mut spec.mounts), options, facts)?;
+    spec.mounts = mounts::mounts(std::mem::take(&mut spec.mounts), options, record, facts)?;
+    let mut user = facts.identity.user.clone();
+    user.umask = options.surroundings.umask;
     spec.process = Some(Process {
         terminal: options.tty,
-        user: facts.identity.user.clone(),
+        user,
         args: record.words(),
         env: process::environment(options, &image.config, record, facts),
         cwd: record.workdir.clone(),
@@ -129,6 +159,11 @@ pub(crate) fn spec(
         selinux_label: rights::selinux_label(&rights.labels)?,
         ..Process::default()
     });
+    if !rights.cdi.is_empty() {
+        let usual: Vec<PathBuf> = cdi::DIRECTORIES.iter().map(PathBuf::from).collect();
+        let said = &rights.cdi_directories;
+        cdi::give(&mut spec, &rights.cdi, if said.is_empty() { &usual } else { said })?;
+    }
     Ok(spec)
 }
 

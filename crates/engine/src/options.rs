@@ -3,6 +3,21 @@
 //! `None` and empty mean "not said", so that the image's word or the engine's default counts.
 
 mod mount;
+mod block_io;
+mod cdi;
+mod cgroup;
+mod environment;
+mod names;
+mod namespaces;
+mod process;
+
+pub use block_io::BlockIoOptions;
+pub use cdi::CdiName;
+pub use cgroup::{CgroupMaking, CgroupOptions};
+pub use environment::EnvironmentOptions;
+pub use names::{HostsBase, NameOptions};
+pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
+pub use process::{AccountOptions, SurroundingOptions};
 
 use dhow_base::id::Name;
 /// When an image is fetched.
@@ -63,10 +78,20 @@ pub struct CreateOptions {
     pub pull: PullPolicy,
     /// `--platform`.
     pub platform: Option<Platform>,
-    /// `--init` is not here yet; `--shm-size` is, in bytes.
+    /// `--shm-size`, in bytes.
     pub shm_bytes: Option<u64>,
     /// What it takes from other objects: volumes of other containers, secrets, a pod.
     pub objects: ObjectOptions,
+    /// The control group.
+    pub cgroup: CgroupOptions,
+    /// The environment beside [`CreateOptions::env`].
+    pub environment: EnvironmentOptions,
+    /// Names of hosts.
+    pub names: NameOptions,
+    /// Namespaces.
+    pub namespaces: NamespaceOptions,
+    /// What else the process finds.
+    pub surroundings: SurroundingOptions,
 }
 
 impl CreateOptions {
@@ -98,6 +123,11 @@ impl CreateOptions {
             platform: None,
             shm_bytes: None,
             objects: ObjectOptions::default(),
+            cgroup: CgroupOptions::default(),
+            environment: EnvironmentOptions::default(),
+            names: NameOptions::default(),
+            namespaces: NamespaceOptions::default(),
+            surroundings: SurroundingOptions::default(),
         }
     }
 }
@@ -115,6 +145,20 @@ pub struct Limits {
     pub nano_cpus: Option<u64>,
     /// `--cpu-shares`.
     pub cpu_shares: Option<u64>,
+    /// `--cpu-period`, microseconds.
+    pub cpu_period: Option<u64>,
+    /// `--cpu-quota`, microseconds a period; 0 and below are no limit.
+    pub cpu_quota: Option<i64>,
+    /// `--cpu-rt-period`, microseconds.
+    pub cpu_rt_period: Option<u64>,
+    /// `--cpu-rt-runtime`, microseconds a period.
+    pub cpu_rt_runtime: Option<i64>,
+    /// `--memory-swappiness`, 0 to 100.
+    pub memory_swappiness: Option<u64>,
+    /// `--oom-kill-disable`.
+    pub oom_kill_disable: bool,
+    /// Block devices.
+    pub block_io: BlockIoOptions,
     /// `--cpuset-cpus`.
     pub cpuset_cpus: Option<String>,
     /// `--cpuset-mems`.
@@ -161,6 +205,12 @@ pub struct Rights {
     pub unmask: Vec<String>,
     /// `--device`: host path, container path, access.
     pub devices: Vec<DeviceOption>,
+    /// `--device vendor.com/class=name` and `--gpus`: devices that documents describe.
+    pub cdi: Vec<CdiName>,
+    /// Where those documents lie; the usual places where nothing is said.
+    pub cdi_directories: Vec<PathBuf>,
+    /// `--security-opt proc-opts=…`: options of the mount at `/proc`.
+    pub proc_options: Vec<String>,
 }
 
 /// Which seccomp profile.
@@ -187,14 +237,19 @@ pub struct DeviceOption {
 }
 
 /// `--network`. A bridge comes with the network crate; until then unsaid means none.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum NetworkMode {
     /// Nothing was said.
+    #[default]
     Unsaid,
     /// A network namespace with a loopback only.
     None,
     /// The host's network.
     Host,
+    /// A container's network, by its name or id.
+    Container(String),
+    /// The network namespace at this path.
+    Path(PathBuf),
 }
 
 /// A process to run in a running container.

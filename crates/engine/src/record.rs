@@ -3,7 +3,13 @@
 //! Only what a later command needs and the configuration does not say, so that there is no second
 //! copy of anything that could differ.
 
+mod namespaces;
+
+pub(crate) use namespaces::{Joined, NamespaceRecord};
+
+use crate::options::NameOptions;
 use dhow_base::{Error, Kind, Result};
+use dhow_monitor::Driver;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -25,7 +31,7 @@ pub(crate) struct Record {
     pub(crate) stop_timeout_seconds: u32,
     /// Labels of image and user together.
     pub(crate) labels: BTreeMap<String, String>,
-    /// `none` or `host`.
+    /// `none`, `host`, `container:<id>` or `ns:<path>`.
     pub(crate) network: String,
     /// The host name inside.
     pub(crate) hostname: String,
@@ -49,6 +55,20 @@ pub(crate) struct Record {
     pub(crate) cap_add: Vec<String>,
     /// Capabilities dropped.
     pub(crate) cap_drop: Vec<String>,
+    /// Names of hosts, which are written anew at each start.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub(crate) names: NameOptions,
+    /// Namespaces.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub(crate) namespaces: NamespaceRecord,
+    /// Whether there is no control group.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) no_cgroup: bool,
+}
+
+/// What nobody asked for is not written: a list of all containers reads every row.
+fn is_unsaid<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One mount that was asked for.
@@ -92,6 +112,11 @@ impl Record {
     /// Whether it has a volume, named or not.
     pub(crate) fn has_volumes(&self) -> bool {
         self.mounts.iter().any(|mount| mount.kind == "volume")
+    }
+
+    /// Who makes the cgroup.
+    pub(crate) fn driver(&self) -> Driver {
+        if self.no_cgroup { Driver::Nobody } else { Driver::Files }
     }
 
     /// The words of entrypoint and command, as lists show them.

@@ -11,7 +11,7 @@
 use crate::{
     Engine, create, files,
     layout::Layout,
-    options::{CreateOptions, NetworkMode, RemoveOptions},
+    options::{CreateOptions, RemoveOptions},
     record::Record,
 };
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
@@ -107,6 +107,7 @@ impl Engine {
         if record.has_volumes() {
             self.volumes_mut().attach_for(&row.id)?;
         }
+        self.point_at_joined(row, &record)?;
         let job = self.job(row, &record, watch, rootfs)?;
         let mut client = dhow_monitor::spawn(&job)?;
         let started = client.started()?;
@@ -130,8 +131,7 @@ impl Engine {
     fn prepare_run_directory(&self, row: &Container, record: &Record) -> Result<()> {
         let run = self.layout.run(&row.id);
         create::make_directory(&self.layout.runs(), &run)?;
-        let network = if record.network == "host" { NetworkMode::Host } else { NetworkMode::None };
-        files::write(&run, &record.hostname, network)?;
+        files::write(&run, record)?;
         dhow_base::file::remove_if_there(&self.layout.exit_record(&row.id))?;
         make_empty(&self.layout)
     }
@@ -139,13 +139,14 @@ impl Engine {
     fn job(&self, row: &Container, record: &Record, watch: Watch, rootfs: Mount) -> Result<Job> {
         let attached = watch == Watch::Attached;
         Ok(Job {
-            task: Task::Run(Run {
+            task: Task::Run(Box::new(Run {
                 id: row.id.clone(),
                 config: self.layout.config(&row.id),
                 bundle: self.layout.container(&row.id),
                 rootfs: Some(rootfs),
-                mountpoint: self.layout.empty(),
-            }),
+                mountpoint: self.mountpoint(record),
+                driver: record.driver(),
+            })),
             terminal: record.tty,
             stdin: match (record.interactive, attached) {
                 (false, _) => Stdin::Null,
@@ -158,6 +159,13 @@ impl Engine {
             cleanup: Some(self.cleanup_command(&row.id)),
             attached,
         })
+    }
+
+    /// Where the root is mounted, seen by the container alone and only until it enters it. With ids of
+    /// its own the container has no way into our directories, which may be closed to strangers, and
+    /// takes one that is open to all.
+    fn mountpoint(&self, record: &Record) -> PathBuf {
+        if record.namespaces.has_ids() { "/run".into() } else { self.layout.empty() }
     }
 
     /// What the monitor becomes after the exit: this binary, on the same state.

@@ -4,6 +4,7 @@
 //! process of an exec session carries environment variables that other users must not read.
 
 use dhow_base::{Error, Kind, Result, id::ContainerId};
+use dhow_runtime::Driver;
 use dhow_spec::{Mount, runtime::Process};
 use serde::{Deserialize, Serialize};
 use std::{ffi::OsString, path::PathBuf};
@@ -38,7 +39,7 @@ pub struct Job {
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     /// A container's first process.
-    Run(Run),
+    Run(Box<Run>),
     /// One more process in a running container.
     Exec(Box<Exec>),
 }
@@ -58,6 +59,9 @@ pub struct Run {
     pub rootfs: Option<Mount>,
     /// The empty directory that the root is mounted on.
     pub mountpoint: PathBuf,
+    /// Who makes its cgroup.
+    #[serde(default)]
+    pub driver: Driver,
 }
 
 /// A process to start in a running container.
@@ -76,6 +80,9 @@ pub struct Exec {
     pub bundle: PathBuf,
     /// What to run.
     pub process: Process,
+    /// Who has made the container's cgroup.
+    #[serde(default)]
+    pub driver: Driver,
 }
 
 /// Where the process reads from.
@@ -147,13 +154,14 @@ mod tests {
     #[test]
     fn a_job_travels_whole() {
         let job = Job {
-            task: Task::Run(Run {
+            task: Task::Run(Box::new(Run {
                 id: ContainerId::random().unwrap(),
                 config: "/c/config.json".into(),
                 bundle: "/c".into(),
                 rootfs: Some(Mount::Bind { source: "/r".into(), read_only: true }),
                 mountpoint: "/m".into(),
-            }),
+                driver: Driver::Nobody,
+            })),
             terminal: true,
             stdin: Stdin::Once,
             log: Some(LogSettings { path: "/c/log".into(), limit_bytes: Some(1), files: 2 }),

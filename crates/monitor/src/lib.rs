@@ -37,6 +37,7 @@ mod watch;
 pub use bury::{bury, thaw};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
+pub use dhow_runtime::Driver;
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
 pub use job::{Exec, Job, LogSettings, Run, Stdin, Task};

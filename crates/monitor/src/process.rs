@@ -67,7 +67,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
         spec: &spec,
-        driver: &Driver::Files,
+        driver: &run.driver,
         bundle: &run.bundle,
         rootfs: run.rootfs.as_ref(),
         mountpoint: &run.mountpoint,
@@ -98,7 +98,7 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         init: Init { pid: exec.pid, started: exec.start_time },
         spec: &spec,
         bundle: &exec.bundle,
-        driver: &Driver::Files,
+        driver: &exec.driver,
         process: &exec.process,
         stdio: streams.stdio(),
         preserve_fds: 0,

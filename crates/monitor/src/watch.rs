@@ -557,13 +557,14 @@ mod tests {
 
     fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
         Job {
-            task: Task::Run(Run {
+            task: Task::Run(Box::new(Run {
                 id: ContainerId::random().unwrap(),
                 config: PathBuf::new(),
                 bundle: PathBuf::new(),
                 rootfs: None,
                 mountpoint: PathBuf::new(),
-            }),
+                driver: Driver::Files,
+            })),
             terminal: false,
             stdin,
             log: Some(LogSettings { path: directory.join("log"), limit_bytes: None, files: 1 }),

@@ -4,7 +4,7 @@
 
 use dhow_base::id::ContainerId;
 use dhow_monitor::{
-    Client, Exec, ExitRecord, Job, LogSettings, Run, Started, Stdin, Task, is_alive,
+    Client, Driver, Exec, ExitRecord, Job, LogSettings, Run, Started, Stdin, Task, is_alive,
     log::{Query, read},
     wait_for_exit,
 };
@@ -56,13 +56,14 @@ impl Lab {
         let _old = fs::remove_file(self.path("log"));
         fs::create_dir(&directory).unwrap();
         Job {
-            task: Task::Run(Run {
+            task: Task::Run(Box::new(Run {
                 id: self.id.clone(),
                 config: self.path("config.json"),
                 bundle: self.directory.path().to_owned(),
                 rootfs: Some(Mount::Bind { source: self.root.path().to_owned(), read_only: false }),
                 mountpoint: self.path("mountpoint"),
-            }),
+                driver: Driver::Files,
+            })),
             terminal: false,
             stdin: Stdin::Null,
             log: Some(LogSettings { path: self.path("log"), limit_bytes: None, files: 1 }),
@@ -79,6 +80,7 @@ impl Lab {
         fs::create_dir(&directory).unwrap();
         Job {
             task: Task::Exec(Box::new(Exec {
+                driver: Driver::Files,
                 id: self.id.clone(),
                 pid: started.pid,
                 start_time: started.start_time,

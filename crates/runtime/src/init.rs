@@ -11,6 +11,7 @@ use crate::{
     devices,
     hooks::{Round, Subject, Who},
     line::{Ask, ChildEnd},
+    mappings::is_ordinary_user,
     masks::{self, Places},
     mounts::{self, Prepared},
     namespaces::{self, Namespaces},
@@ -62,7 +63,12 @@ impl Filesystem {
     pub(crate) fn open(request: &Request<'_>, namespaces: &Namespaces) -> Result<Self> {
         let spec = request.spec;
         let root = match (request.rootfs, &spec.root) {
-            (Some(mount), _) => rootfs::detached(mount)?,
+            (Some(mount), _) => match spec.linux.as_ref() {
+                Some(linux) if !linux.uid_mappings.is_empty() && !is_ordinary_user() => {
+                    rootfs::mapped(mount, linux, namespaces.joined(NamespaceKind::User))?
+                }
+                _ => rootfs::detached(mount)?,
+            },
             (None, Some(root)) => {
                 let propagation = rootfs::Propagates::of(spec)?;
                 rootfs::bound(&request.bundle.join(&root.path), propagation)?

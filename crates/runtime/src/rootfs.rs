@@ -1,16 +1,23 @@
 //! The container's root filesystem as a detached mount: no path leads to it until the container's
 //! own mount namespace attaches it, and nothing is left when the last fd of it closes.
 
-use crate::options;
+use crate::{mappings, options};
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::{mount::Mount, runtime::Spec};
+use dhow_spec::{
+    mount::Mount,
+    runtime::{IdMapping, Linux, Spec},
+};
 use dhow_sys::{
     mount::{Attributes, Propagation, Reach},
-    union::{self, Failure},
+    union::{self, Failure, Owners},
 };
-use rustix::{fs::CWD, io::Errno, mount::MoveMountFlags};
+use rustix::{
+    fs::{CWD, Gid, Uid},
+    io::Errno,
+    mount::MoveMountFlags,
+};
 use std::{
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -61,6 +68,31 @@ pub(crate) fn detached(mount: &Mount) -> Result<OwnedFd> {
         return Err(Error::new(Kind::Invalid, "mount an overlay without a lower layer"));
     }
     union::open(mount).map_err(explain)
+}
+
+/// As [`detached`], with the ids of the container's user namespace: who hands us a mount hands us the
+/// files of an image, whose owners are ids of the container.
+pub(crate) fn mapped(mount: &Mount, linux: &Linux, joined: Option<&OwnedFd>) -> Result<OwnedFd> {
+    let (uids, gids) = (&linux.uid_mappings, &linux.gid_mappings);
+    let own;
+    let namespace = match joined {
+        Some(joined) => joined,
+        None => {
+            own = mappings::namespace(uids, gids)?;
+            &own
+        }
+    };
+    let owners = Owners {
+        namespace: namespace.as_fd(),
+        root: (Uid::from_raw(outside(uids)), Gid::from_raw(outside(gids))),
+    };
+    union::open_mapped(mount, owners).map_err(explain)
+}
+
+/// What the namespace's root is outside; where it has none, the first id that there is.
+fn outside(ids: &[IdMapping]) -> u32 {
+    let root = ids.iter().find(|range| range.container_id == 0);
+    root.or(ids.first()).map_or(0, |range| range.host_id)
 }
 
 /// A copy of the directory's mount, with what is mounted below it. A link to the directory is

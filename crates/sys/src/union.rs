@@ -5,6 +5,10 @@
 //! the kernel takes them in one string of 255 bytes, in which no comma may be: there they are given
 //! by the numbers of fds, which is room for 64 layers and more.
 
+mod mapped;
+
+pub use mapped::{Owners, open_mapped};
+
 use crate::{
     loop_device::LoopDevice,
     mount::{Attributes, Propagation, Reach, copy, set_attributes},

@@ -1,8 +1,9 @@
 //! The flags of `run` and `create`, and what they ask the engine for.
 
 use super::{
-    Surroundings, device, limits, mount, network, objects::ObjectFlags, pairs,
-    process::ProcessFlags, refuse, security, signal,
+    Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, device, limits, mount,
+    names::NameFlags, namespaces::NamespaceFlags, network, objects::ObjectFlags, pairs, parse,
+    parse_all, process::ProcessFlags, refuse, security, signal, surroundings::SurroundingFlags,
 };
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::options::{CreateOptions, Limits, Rights};
@@ -76,7 +77,22 @@ pub(crate) struct ContainerFlags {
     pub(crate) limits: LimitFlags,
 
     #[command(flatten)]
+    block_io: BlockIoFlags,
+
+    #[command(flatten)]
+    cgroup: CgroupFlags,
+
+    #[command(flatten)]
     pub(crate) rights: RightsFlags,
+
+    #[command(flatten)]
+    namespaces: NamespaceFlags,
+
+    #[command(flatten)]
+    names: NameFlags,
+
+    #[command(flatten)]
+    surroundings: SurroundingFlags,
 
     /// The image, and what to run in it; all that follows the image belongs to the program
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE")]
@@ -107,7 +123,8 @@ pub(crate) struct PlaceFlags {
     #[arg(long, value_name = "SIZE")]
     shm_size: Option<String>,
 
-    /// Use no network (none, which is also the default for now) or the host's (host)
+    /// Use no network (none, also the default for now), the host's (host), a container's
+    /// (container:NAME) or the one at a path (ns:PATH)
     #[arg(long, visible_alias = "net", value_name = "NETWORK")]
     pub(crate) network: Option<String>,
 
@@ -139,6 +156,30 @@ pub(crate) struct LimitFlags {
     /// Weigh processor time against other containers; 1024 is usual
     #[arg(short, long, value_name = "NUMBER")]
     cpu_shares: Option<u64>,
+
+    /// Count --cpu-quota by this many microseconds
+    #[arg(long, value_name = "MICROSECONDS")]
+    cpu_period: Option<u64>,
+
+    /// Use so many microseconds of processors a period; -1 is no limit
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
+    cpu_quota: Option<i64>,
+
+    /// Count --cpu-rt-runtime by this many microseconds
+    #[arg(long, value_name = "MICROSECONDS")]
+    cpu_rt_period: Option<u64>,
+
+    /// Run so many microseconds a period in real time
+    #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
+    cpu_rt_runtime: Option<i64>,
+
+    /// Swap memory out more or less willingly, 0 to 100
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
+    memory_swappiness: Option<i64>,
+
+    /// Have processes wait instead of being killed when memory runs out
+    #[arg(long)]
+    oom_kill_disable: bool,
 
     /// Use these processors only, such as 0-3,7
     #[arg(long, value_name = "LIST")]
@@ -181,9 +222,13 @@ pub(crate) struct RightsFlags {
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
 
-    /// Let the container use a device
+    /// Let the container use a device, all of a directory, or one by its name (vendor/class=name)
     #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
     device: Vec<String>,
+
+    /// Let the container use GPUs: all, a number of them, or device=NAME[,NAME...]
+    #[arg(long, value_name = "GPUS")]
+    gpus: Option<String>,
 }
 
 impl ContainerFlags {
@@ -211,7 +256,7 @@ impl ContainerFlags {
             interactive: process.interactive,
             tty: process.tty,
             auto_remove: self.rm,
-            limits: self.limits.limits()?,
+            limits: Limits { block_io: self.block_io.options()?, ..self.limits.limits()? },
             rights: self.rights.rights(around)?,
             mounts: self.place.mounts(around)?,
             read_only: self.place.read_only,
@@ -222,6 +267,11 @@ impl ContainerFlags {
             platform: parse(self.platform.as_ref(), platform)?,
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
             objects: self.objects.options(around)?,
+            cgroup: self.cgroup.options()?,
+            environment: self.surroundings.environment(around)?,
+            names: self.names.options(around)?,
+            namespaces: self.namespaces.options()?,
+            surroundings: self.surroundings.options()?,
             ..CreateOptions::of(image)
         })
     }
@@ -252,12 +302,35 @@ impl LimitFlags {
             })?,
             nano_cpus: parse(self.cpus.as_ref(), limits::nano_cpus)?,
             cpu_shares: self.cpu_shares,
+            cpu_period: self.cpu_period,
+            cpu_quota: self.cpu_quota,
+            cpu_rt_period: self.cpu_rt_period,
+            cpu_rt_runtime: self.cpu_rt_runtime,
+            memory_swappiness: self.swappiness()?,
+            oom_kill_disable: self.oom_kill_disable,
             cpuset_cpus: parse(self.cpuset_cpus.as_ref(), |t| limits::set("--cpuset-cpus", t))?,
             cpuset_mems: parse(self.cpuset_mems.as_ref(), |t| limits::set("--cpuset-mems", t))?,
             pids: self.pids_limit,
-            ulimits: parse_all(&self.ulimit, limits::ulimit)?,
+            // Limits are left as this process has them; podman's word for it changes nothing.
+            ulimits: self
+                .ulimit
+                .iter()
+                .filter(|text| *text != "host")
+                .map(|text| limits::ulimit(text))
+                .collect::<Result<_>>()?,
             oom_score_adj: adjustment,
+            ..Limits::default()
         })
+    }
+
+    /// -1 is how docker's clients write what they do not mean.
+    fn swappiness(&self) -> Result<Option<u64>> {
+        match self.memory_swappiness {
+            None | Some(-1) => Ok(None),
+            Some(percent) => u64::try_from(percent).map(Some).map_err(|_| {
+                refuse("--memory-swappiness", &percent.to_string(), "not in 0 to 100")
+            }),
+        }
     }
 }
 
@@ -267,9 +340,17 @@ impl RightsFlags {
             privileged: self.privileged,
             cap_add: self.cap_add.clone(),
             cap_drop: self.cap_drop.clone(),
-            devices: parse_all(&self.device, device::parse)?,
             ..Rights::default()
         };
+        for text in &self.device {
+            match text.parse() {
+                Ok(name) => rights.cdi.push(name),
+                Err(_) => rights.devices.push(device::parse(text)?),
+            }
+        }
+        if let Some(text) = &self.gpus {
+            rights.cdi.extend(device::gpus(text)?);
+        }
         for text in &self.security_opt {
             security::apply(text, &mut rights, around)?;
         }
@@ -303,14 +384,6 @@ pub(crate) fn platform(text: &str) -> Result<Platform> {
         let hint = error.innermost_hint().unwrap_or("such as linux/amd64").to_owned();
         refuse("--platform", text, "not a platform").hint(hint)
     })
-}
-
-fn parse<T>(text: Option<&String>, parser: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
-    text.map(|text| parser(text)).transpose()
-}
-
-fn parse_all<T>(texts: &[String], parser: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
-    texts.iter().map(|text| parser(text)).collect()
 }
 
 #[cfg(test)]

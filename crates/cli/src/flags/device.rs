@@ -2,7 +2,7 @@
 
 use super::refuse;
 use dhow_base::Result;
-use dhow_engine::options::DeviceOption;
+use dhow_engine::options::{CdiName, DeviceOption};
 use std::path::PathBuf;
 
 /// Parses `/dev/x[:/dev/y][:rwm]`.
@@ -30,6 +30,24 @@ pub(crate) fn parse(text: &str) -> Result<DeviceOption> {
         container: PathBuf::from(container),
         access: access.to_owned(),
     })
+}
+
+/// `--gpus`, by the names that NVIDIA's documents have: podman's meaning of docker's words.
+pub(crate) fn gpus(text: &str) -> Result<Vec<CdiName>> {
+    let refused = |why: &str| {
+        refuse("--gpus", text, why).hint("write all, a number, or device=NAME[,NAME...]")
+    };
+    let bare = text.trim_matches('"');
+    let names: Vec<String> = match bare.strip_prefix("device=") {
+        Some(list) => list.split(',').map(str::to_owned).collect(),
+        None if bare == "all" => vec![bare.to_owned()],
+        None => {
+            let count: u32 = bare.parse().map_err(|_| refused("neither all nor a number"))?;
+            (0..count.min(1024)).map(|number| number.to_string()).collect()
+        }
+    };
+    let named = |name: &String| format!("nvidia.com/gpu={name}").parse();
+    names.iter().map(|name| named(name).map_err(|_| refused("not a name"))).collect()
 }
 
 fn is_access(text: &str) -> bool {
@@ -65,6 +83,26 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text).ok(), expected, "parsing {text:?}");
+        }
+    }
+
+    #[test]
+    fn gpus_have_the_names_of_nvidias_documents() {
+        let names = |text: &str| {
+            let all = gpus(text).ok()?;
+            Some(all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let cases = [
+            ("all", Some("nvidia.com/gpu=all")),
+            ("2", Some("nvidia.com/gpu=0 nvidia.com/gpu=1")),
+            ("\"device=0,GPU-7\"", Some("nvidia.com/gpu=0 nvidia.com/gpu=GPU-7")),
+            ("0", Some("")),
+            ("some", None),
+            ("device=", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(names(text).as_deref(), expected, "parsing {text:?}");
         }
     }
 }

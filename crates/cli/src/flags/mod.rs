@@ -4,12 +4,16 @@
 //! error that names the flag, the text and a way out. The only things it looks at besides the text
 //! are what [`Surroundings`] lends it: the environment and the working directory.
 
+pub(crate) mod block_io;
+pub(crate) mod cgroup;
 pub(crate) mod container;
 pub(crate) mod device;
 pub(crate) mod foreign;
 pub(crate) mod limits;
 pub(crate) mod moment;
 pub(crate) mod mount;
+pub(crate) mod names;
+pub(crate) mod namespaces;
 pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod pairs;
@@ -17,10 +21,11 @@ pub(crate) mod process;
 pub(crate) mod registry;
 pub(crate) mod security;
 pub(crate) mod signal;
+pub(crate) mod surroundings;
 pub(crate) mod variables;
 pub(crate) mod way;
 
-use dhow_base::{Error, Kind};
+use dhow_base::{Error, Kind, Result};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -52,6 +57,16 @@ impl Surroundings<'_> {
 /// The error for a value that makes no sense: it names the flag and shows the value, escaped.
 pub(crate) fn refuse(flag: &str, value: &str, why: impl fmt::Display) -> Error {
     Error::new(Kind::Invalid, format!("{flag} {value:?}: {why}"))
+}
+
+/// What a flag that can be given once says.
+fn parse<T>(text: Option<&String>, parser: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
+    text.map(|text| parser(text)).transpose()
+}
+
+/// What a flag that can be repeated says.
+fn parse_all<T>(texts: &[String], parser: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+    texts.iter().map(|text| parser(text)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `--network` and `--pull`: words out of a closed set.
 
-use super::refuse;
+use super::{
+    namespaces::{self, Named},
+    refuse,
+};
 use dhow_base::Result;
 use dhow_engine::options::{NetworkMode, PullPolicy};
 
@@ -10,10 +13,12 @@ pub(crate) fn mode(text: Option<&str>) -> Result<NetworkMode> {
         None => Ok(NetworkMode::Unsaid),
         Some("none") => Ok(NetworkMode::None),
         Some("host") => Ok(NetworkMode::Host),
-        Some(other) => {
-            Err(refuse("--network", other, "this dhow has the networks none and host only")
-                .hint("bridges, published ports and named networks come with a later version"))
-        }
+        Some(other) => match namespaces::named("--network", other)? {
+            Some(Named::Container(name)) => Ok(NetworkMode::Container(name)),
+            Some(Named::Path(path)) => Ok(NetworkMode::Path(path)),
+            None => Err(refuse("--network", other, "this dhow has no such network")
+                .hint("there are none, host, container:NAME and ns:PATH; bridges, published ports and named networks come with a later version")),
+        },
     }
 }
 
@@ -39,7 +44,9 @@ mod tests {
         assert_eq!(mode(None).unwrap(), NetworkMode::Unsaid);
         assert_eq!(mode(Some("none")).unwrap(), NetworkMode::None);
         assert_eq!(mode(Some("host")).unwrap(), NetworkMode::Host);
-        for other in ["bridge", "", "container:web", "HOST"] {
+        let web = NetworkMode::Container("web".to_owned());
+        assert_eq!(mode(Some("container:web")).unwrap(), web);
+        for other in ["bridge", "", "container:", "ns:x", "HOST"] {
             assert!(mode(Some(other)).is_err(), "{other:?}");
         }
     }

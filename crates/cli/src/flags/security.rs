@@ -22,13 +22,15 @@ pub(crate) fn apply(text: &str, rights: &mut Rights, around: Surroundings<'_>) -
         ("apparmor", Some(value)) => rights.apparmor = Some(value.to_owned()),
         ("label", Some(value)) => rights.labels.push(value.to_owned()),
         ("mask", Some(value)) => rights.mask.extend(paths(text, value)?),
+        ("proc-opts", Some(value)) => rights.proc_options.extend(process_options(text, value)?),
         ("unmask", Some("ALL" | "all")) | ("systempaths", Some("unconfined")) => {
             rights.unmask.push("ALL".to_owned());
         }
         ("unmask", Some(value)) => rights.unmask.extend(paths(text, value)?),
         _ => {
             return Err(refuse(FLAG, text, "no such option").hint(
-                "there are no-new-privileges, seccomp=, apparmor=, label=, mask= and unmask=",
+                "there are no-new-privileges, seccomp=, apparmor=, label=, mask=, unmask=, \
+                 systempaths=unconfined and proc-opts=",
             ));
         }
     }
@@ -52,6 +54,22 @@ fn seccomp(value: &str, around: Surroundings<'_>) -> Result<SeccompChoice> {
                 .doing(|| format!("{FLAG} {:?}", format!("seccomp={path}")))?;
             Ok(SeccompChoice::Profile(bytes))
         }
+    }
+}
+
+/// Options of procfs, which are `hidepid=` and `subset=`.
+fn process_options(text: &str, value: &str) -> Result<Vec<String>> {
+    let options: Vec<String> = value.split(',').map(str::to_owned).collect();
+    let known = |option: &String| {
+        option.split_once('=').is_some_and(|(name, value)| {
+            matches!(name, "hidepid" | "subset" | "gid") && !value.is_empty()
+        })
+    };
+    if options.iter().all(known) {
+        Ok(options)
+    } else {
+        Err(refuse(FLAG, text, "no such option of procfs")
+            .hint("there are hidepid=, subset= and gid="))
     }
 }
 
@@ -89,6 +107,7 @@ mod tests {
             "mask=/proc/a:/proc/b",
             "unmask=/proc/kcore",
             "systempaths=unconfined",
+            "proc-opts=hidepid=2,subset=pid",
         ])
         .unwrap();
 
@@ -98,6 +117,7 @@ mod tests {
         assert_eq!(all.labels, ["type:spc_t", "disable"]);
         assert_eq!(all.mask, ["/proc/a", "/proc/b"]);
         assert_eq!(all.unmask, ["/proc/kcore", "ALL"]);
+        assert_eq!(all.proc_options, ["hidepid=2", "subset=pid"]);
     }
 
     #[test]
@@ -131,7 +151,9 @@ mod tests {
 
     #[test]
     fn unknown_options_and_relative_paths_are_refused() {
-        for bad in ["", "bogus", "bogus=1", "seccomp", "apparmor", "mask=a", "unmask="] {
+        for bad in
+            ["", "bogus", "bogus=1", "seccomp", "apparmor", "mask=a", "unmask=", "proc-opts=ro"]
+        {
             assert_eq!(rights(&[bad]).unwrap_err().kind(), Kind::Invalid, "{bad:?}");
         }
     }

@@ -43,6 +43,8 @@ mod logs;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
+mod options;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod real_sizes;

@@ -1,9 +1,10 @@
 //! What is mounted below the root: the engine's, and over it what the user asked for.
 
-use super::Facts;
+use super::{Facts, surroundings};
 use crate::{
     options::{CreateOptions, IdMap, MountOption, MountWhat},
     plan::{Planned, Shown},
+    record::Record,
 };
 use dhow_base::Result;
 use dhow_spec::runtime::{IdMapping, MountPoint};
@@ -14,6 +15,7 @@ use std::path::Path;
 pub(super) fn mounts(
     mut all: Vec<MountPoint>,
     options: &CreateOptions,
+    record: &Record,
     facts: &Facts<'_>,
 ) -> Result<Vec<MountPoint>> {
     if let Some(bytes) = options.shm_bytes {
@@ -22,9 +24,16 @@ pub(super) fn mounts(
             shm.options.push(format!("size={bytes}"));
         }
     }
+    // The engine's files are root's, who is another where the container has ids of its own.
+    let file_options: &[&str] = if record.namespaces.has_ids() {
+        &["rbind", "rprivate", "idmap"]
+    } else {
+        &["rbind", "rprivate"]
+    };
     for (source, target) in facts.files {
-        all.push(bind(source, Path::new(target), &["rbind", "rprivate"]));
+        all.push(bind(source, Path::new(target), file_options));
     }
+    all.extend(surroundings::mounts(options)?);
     let mut asked = Vec::new();
     for planned in facts.mounts {
         all.retain(|mount| mount.destination != planned.option.target);

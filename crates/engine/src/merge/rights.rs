@@ -5,10 +5,13 @@ use crate::{
     devices,
     options::{CreateOptions, SeccompChoice},
 };
-use dhow_base::{Doing, Error, Kind, Result};
+use dhow_base::{Doing, Error, Kind, Result, pattern::matches};
 use dhow_seccomp::{Arch, default_profile, profile};
 use dhow_spec::runtime::{Capabilities, Linux, MountPoint, Resources};
+use std::path::Path;
 
+/// Docker's meaning of privileged: every capability, every device, no filter, nothing masked, and
+/// the kernel's parameters writable. What is asked for beside it counts as well.
 pub(super) fn set_rights(
     linux: &mut Linux,
     mounts: &mut [MountPoint],
@@ -28,17 +31,23 @@ pub(super) fn set_rights(
         }
     }
     for option in &rights.devices {
-        let (device, rule) = devices::passed_in(option)?;
-        linux.devices.retain(|other| other.path != device.path);
-        linux.devices.push(device);
-        rules.push(rule);
+        for (device, rule) in devices::passed_in(option)? {
+            linux.devices.retain(|other| other.path != device.path);
+            linux.devices.push(device);
+            rules.push(rule);
+        }
+    }
+    rules.extend(options.cgroup.device_rules.iter().cloned());
+    for process in mounts.iter_mut().filter(|mount| mount.destination == Path::new("/proc")) {
+        process.options.extend(rights.proc_options.iter().cloned());
     }
     if rights.unmask.iter().any(|path| path.eq_ignore_ascii_case("all")) {
         linux.masked_paths.clear();
         linux.readonly_paths.clear();
     }
-    linux.masked_paths.retain(|path| !rights.unmask.contains(path));
-    linux.readonly_paths.retain(|path| !rights.unmask.contains(path));
+    let is_unmasked = |path: &String| rights.unmask.iter().any(|glob| matches(glob, path));
+    linux.masked_paths.retain(|path| !is_unmasked(path));
+    linux.readonly_paths.retain(|path| !is_unmasked(path));
     linux.masked_paths.extend(rights.mask.iter().cloned());
     linux.seccomp = match &rights.seccomp {
         SeccompChoice::Unconfined => None,

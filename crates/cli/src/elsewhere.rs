@@ -1,0 +1,225 @@
+//! Flags that docker, podman or nerdctl have and dhow has not: each is refused by its name with the
+//! reason, so that nobody takes a missing flag for a misspelt one.
+//!
+//! They are not declared: what is declared is parsed at every run, and shows up in completions. They
+//! are looked up here when clap has found a flag that it does not know.
+
+/// A flag of another program's.
+#[derive(Clone, Copy, Debug)]
+struct Foreign {
+    /// Its names.
+    names: &'static [&'static str],
+    /// Why it is refused.
+    why: &'static str,
+    /// What can be done instead.
+    instead: Option<&'static str>,
+}
+
+const fn foreign(
+    names: &'static [&'static str],
+    why: &'static str,
+    instead: Option<&'static str>,
+) -> Foreign {
+    Foreign { names, why, instead }
+}
+
+const NO_BRIDGE: &str = "there are no bridges and no published ports yet";
+const WITH_HOST: Option<&str> = Some("--network host gives the container the host's network");
+const OF_WINDOWS: &str = "it is for containers of Windows";
+const NOT_SIGNED: &str = "signatures of images are not looked at yet";
+
+/// Those of `run` and `create`.
+const OF_RUN: &[Foreign] = &[
+    foreign(&["--publish", "-p", "--publish-all", "-P", "--expose"], NO_BRIDGE, WITH_HOST),
+    foreign(&["--ip", "--ip6", "--mac-address", "--link-local-ip"], NO_BRIDGE, WITH_HOST),
+    foreign(&["--network-alias", "--net-alias", "--link"], NO_BRIDGE, WITH_HOST),
+    foreign(&["--isolation", "--cpu-count", "--cpu-percent"], OF_WINDOWS, None),
+    foreign(&["--io-maxbandwidth", "--io-maxiops"], OF_WINDOWS, None),
+    foreign(
+        &["--kernel-memory"],
+        "the kernel counts its own memory as the container's and has no limit for it any more",
+        Some("--memory limits both"),
+    ),
+    foreign(&["--storage-opt"], "roots of containers have no quota yet", None),
+    foreign(&["--volume-driver"], "volumes have the driver local only", None),
+    foreign(&["--use-api-socket"], "there is no API that a container could reach", None),
+    foreign(
+        &["--disable-content-trust"],
+        NOT_SIGNED,
+        Some("there is nothing to disable; leave it out"),
+    ),
+    foreign(
+        &[
+            "--verify",
+            "--cosign-key",
+            "--cosign-certificate-identity",
+            "--cosign-certificate-identity-regexp",
+            "--cosign-certificate-oidc-issuer",
+            "--cosign-certificate-oidc-issuer-regexp",
+        ],
+        NOT_SIGNED,
+        None,
+    ),
+    foreign(&["--decryption-key"], "layers are not decrypted", None),
+    foreign(&["--ipfs-address"], "images are not fetched from IPFS", None),
+    foreign(
+        &["--rootfs"],
+        "the root of a container is always an image's",
+        Some("`dhow import` makes an image of the tar file of a directory"),
+    ),
+    foreign(
+        &["--systemd"],
+        "nothing is prepared for a systemd in a container yet",
+        Some("mount memory on /run with --tmpfs, and stop it with --stop-signal SIGRTMIN+3"),
+    ),
+    foreign(
+        &["--seccomp-policy"],
+        "an image does not choose its own filter",
+        Some("--security-opt seccomp=FILE names one"),
+    ),
+    foreign(&["--selinux-enabled"], "labels of SELinux are not supported yet", None),
+    foreign(&["--permissive"], "labels of SELinux are not supported yet", None),
+    foreign(&["--retry-delay"], "a registry says when to try again, or the pauses double", None),
+    foreign(&["--init-ctr"], "there are no containers that run before a pod's others", None),
+    foreign(&["--init-binary"], "it is nerdctl's", Some("--init-path is the other programs'")),
+    foreign(&["--chrootdirs"], "the engine's files are bound at their usual places only", None),
+    foreign(&["--shm-size-systemd"], "nothing is prepared for a systemd in a container yet", None),
+    foreign(
+        &["--requires"],
+        "containers do not start each other yet",
+        Some("start the others first, or put them into one pod"),
+    ),
+    foreign(&["--conmon-pidfile"], "there is no conmon", None),
+    foreign(
+        &["--pidfile"],
+        "the process's number is not written to a file",
+        Some("`dhow inspect --format '{{.State.Pid}}'` shows it"),
+    ),
+];
+
+/// Those of `exec`.
+const OF_EXEC: &[Foreign] = &[foreign(
+    &["--no-session"],
+    "a session is not kept anywhere where it could be left out",
+    Some("leave it out"),
+)];
+
+/// Those of `update`.
+const OF_UPDATE: &[Foreign] = &[
+    foreign(
+        &["--kernel-memory"],
+        "the kernel counts its own memory as the container's and has no limit for it any more",
+        Some("--memory limits both"),
+    ),
+    foreign(
+        &["--env", "-e", "--unsetenv"],
+        "the environment of a container is what it was created with",
+        Some("create another, or give variables to `dhow exec -e`"),
+    ),
+];
+
+/// Why a command, as it was typed, has not got a flag that others have, and what can be done.
+pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'static str>)> {
+    let table = match words.rsplit(' ').next()? {
+        "run" | "create"
+            if matches!(words, "run" | "create" | "container run" | "container create") =>
+        {
+            OF_RUN
+        }
+        "exec" => OF_EXEC,
+        "update" => OF_UPDATE,
+        _ => return None,
+    };
+    // Clap names a flag with what was behind it: `--ip=1.2.3.4`.
+    let name = flag.split(['=', ' ']).next()?;
+    let found = table.iter().find(|foreign| foreign.names.contains(&name))?;
+    Some((found.why, found.instead))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Switches, command};
+    use std::collections::BTreeSet;
+
+    /// The flags of docker 28, podman 5 and nerdctl 2 together, from their documentation.
+    const RUN: &str = "
+        add-host annotation attach blkio-weight blkio-weight-device cap-add cap-drop cgroup-parent
+        cgroupns cidfile cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus
+        cpuset-cpus cpuset-mems detach detach-keys device device-read-bps device-read-iops
+        device-write-bps device-write-iops dns dns-option dns-search entrypoint env env-file gpus
+        group-add health-cmd health-interval health-retries health-start-period health-timeout
+        hostname init interactive ip ip6 ipc label label-file log-driver log-opt mac-address memory
+        memory-reservation memory-swap memory-swappiness mount name network no-healthcheck
+        oom-kill-disable oom-score-adj pid pids-limit platform privileged publish pull quiet
+        read-only restart rm security-opt shm-size sig-proxy stop-signal stop-timeout sysctl tmpfs
+        tty ulimit user userns uts volume volumes-from workdir device-cgroup-rule expose help
+        link-local-ip network-alias publish-all cpu-count cpu-percent health-start-interval
+        io-maxbandwidth io-maxiops link storage-opt use-api-socket volume-driver domainname
+        isolation runtime arch authfile cert-dir cgroups chrootdirs conmon-pidfile creds
+        decryption-key disable-content-trust env-host env-merge gidmap group-entry
+        health-log-destination health-max-log-count health-max-log-size health-on-failure
+        health-startup-cmd health-startup-interval health-startup-retries health-startup-success
+        health-startup-timeout hosts-file hostuser http-proxy image-volume init-path no-hostname
+        no-hosts os passwd passwd-entry permissive personality pod pod-id-file preserve-fd
+        preserve-fds read-only-tmpfs replace requires retry retry-delay rmi sdnotify
+        seccomp-policy secret shm-size-systemd subgidname subuidname timeout tls-verify tz uidmap
+        unsetenv unsetenv-all variant cosign-certificate-identity
+        cosign-certificate-identity-regexp cosign-certificate-oidc-issuer
+        cosign-certificate-oidc-issuer-regexp cosign-key dns-opt init-binary ipfs-address
+        kernel-memory selinux-enabled verify cgroup-conf net pidfile rdt-class rootfs systemd umask
+        init-ctr";
+    /// `run` only.
+    const RUN_ALONE: [&str; 7] =
+        ["detach", "detach-keys", "sig-proxy", "rmi", "preserve-fd", "preserve-fds", "init-ctr"];
+    const EXEC: &str = "
+        detach env env-file interactive privileged tty user workdir detach-keys cidfile latest
+        no-session preserve-fd preserve-fds";
+    /// Those whose commands are being made.
+    const COMING: &str = "
+        attach health-cmd health-interval health-retries health-start-period health-timeout init
+        log-driver log-opt no-healthcheck restart volumes-from health-start-interval runtime arch
+        authfile cert-dir creds health-log-destination health-max-log-count health-max-log-size
+        health-on-failure health-startup-cmd health-startup-interval health-startup-retries
+        health-startup-success health-startup-timeout image-volume init-path os pod pod-id-file
+        preserve-fd preserve-fds replace retry rmi sdnotify secret timeout tls-verify variant
+        cidfile latest";
+
+    fn declared(name: &str) -> BTreeSet<String> {
+        let mut all = command(Switches::Plain);
+        all.build();
+        let command = all.find_subcommand(name).expect("the command is there");
+        let mut names = BTreeSet::new();
+        for argument in command.get_arguments() {
+            names.extend(argument.get_long().map(str::to_owned));
+            names.extend(argument.get_all_aliases().into_iter().flatten().map(str::to_owned));
+        }
+        names
+    }
+
+    fn assert_all_known(command: &str, flags: &str, but: &[&str]) {
+        let declared = declared(command);
+        let unknown: Vec<&str> = flags
+            .split_whitespace()
+            .filter(|flag| !but.contains(flag) && !declared.contains(*flag))
+            .filter(|flag| !COMING.split_whitespace().any(|coming| coming == *flag))
+            .filter(|flag| reason(command, &format!("--{flag}")).is_none())
+            .collect();
+        assert!(unknown.is_empty(), "{command} neither has nor refuses: {}", unknown.join(" "));
+    }
+
+    #[test]
+    fn every_flag_of_others_is_there_or_refused_by_name() {
+        assert_all_known("run", RUN, &[]);
+        assert_all_known("create", RUN, &RUN_ALONE);
+        assert_all_known("exec", EXEC, &[]);
+    }
+
+    #[test]
+    fn a_flag_is_refused_in_its_own_command_only() {
+        assert!(reason("container run", "--ip=1.2.3.4").is_some());
+        assert!(reason("exec", "--ip").is_none());
+        assert!(reason("manifest create", "--ip").is_none());
+        assert!(reason("run", "--ipx").is_none());
+    }
+}

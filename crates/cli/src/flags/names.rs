@@ -1,0 +1,168 @@
+//! Flags about names of hosts: `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`.
+
+use super::{Surroundings, refuse};
+use dhow_base::{Result, file};
+use dhow_engine::options::{HostsBase, NameOptions};
+use std::net::IpAddr;
+
+/// What names mean in the container.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Names")]
+pub(crate) struct NameFlags {
+    /// Add a name to /etc/hosts
+    #[arg(long, value_name = "NAME[;NAME...]:ADDRESS")]
+    add_host: Vec<String>,
+
+    /// Begin /etc/hosts with this file, the image's (image) or nothing (none)
+    #[arg(long, value_name = "FILE")]
+    hosts_file: Option<String>,
+
+    /// Leave /etc/hosts as the image has it
+    #[arg(long)]
+    no_hosts: bool,
+
+    /// Leave /etc/hostname as the image has it
+    #[arg(long)]
+    no_hostname: bool,
+
+    /// Set the NIS domain name
+    #[arg(long, value_name = "NAME")]
+    domainname: Option<String>,
+
+    /// Ask this server for addresses; none leaves /etc/resolv.conf as the image has it
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<String>,
+
+    /// Look for names without dots in this domain; a dot is for none
+    #[arg(long, value_name = "DOMAIN")]
+    dns_search: Vec<String>,
+
+    /// Set an option of resolving, such as ndots:2
+    #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
+    dns_option: Vec<String>,
+}
+
+impl NameFlags {
+    /// What the flags ask for.
+    pub(crate) fn options(&self, around: Surroundings<'_>) -> Result<NameOptions> {
+        if self.no_hosts {
+            let conflict = self.add_host.first().or(self.hosts_file.as_ref());
+            if let Some(text) = conflict {
+                let flag = if self.add_host.is_empty() { "--hosts-file" } else { "--add-host" };
+                return Err(refuse(flag, text, "it does not go with --no-hosts"));
+            }
+        }
+        let mut hosts = Vec::new();
+        for text in &self.add_host {
+            hosts.extend(host(text)?);
+        }
+        let no_resolv_conf = self.dns.iter().any(|server| server == "none");
+        let says_more =
+            self.dns.len() > 1 || !self.dns_search.is_empty() || !self.dns_option.is_empty();
+        if no_resolv_conf && says_more {
+            return Err(refuse("--dns", "none", "it does not go with others of its kind"));
+        }
+        Ok(NameOptions {
+            hosts,
+            hosts_base: self.hosts_base(around)?,
+            no_hosts: self.no_hosts,
+            no_hostname: self.no_hostname,
+            domain: self.domainname.clone(),
+            servers: if no_resolv_conf { Vec::new() } else { super::parse_all(&self.dns, server)? },
+            no_resolv_conf,
+            searches: super::parse_all(&self.dns_search, |text| word("--dns-search", text))?,
+            resolver_options: super::parse_all(&self.dns_option, |t| word("--dns-option", t))?,
+        })
+    }
+
+    fn hosts_base(&self, around: Surroundings<'_>) -> Result<HostsBase> {
+        match self.hosts_file.as_deref() {
+            None => Ok(HostsBase::Unsaid),
+            Some("none") => Ok(HostsBase::None),
+            Some("image") => Ok(HostsBase::Image),
+            Some(text) => {
+                let path = around.absolute(text);
+                file::read_limited(&path, 1 << 20)
+                    .map_err(|error| refuse("--hosts-file", text, error.one_line()))?;
+                Ok(HostsBase::File(path))
+            }
+        }
+    }
+}
+
+/// `db:10.0.0.1`, `db=10.0.0.1`, podman's `a;b:10.0.0.1`; an address may stand in brackets.
+pub(super) fn host(text: &str) -> Result<Vec<(String, IpAddr)>> {
+    let refused =
+        |why: &str| refuse("--add-host", text, why).hint("write NAME:ADDRESS, such as db:10.0.0.1");
+    let split = text.split_once('=').or_else(|| text.split_once(':'));
+    let (names, address) = split.ok_or_else(|| refused("the address is missing"))?;
+    if address == "host-gateway" {
+        return Err(refuse("--add-host", text, "there is no bridge yet whose gateway it could be")
+            .hint("with --network host the host is localhost"));
+    }
+    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+    let address = bare.unwrap_or(address).parse().map_err(|_| refused("not an address"))?;
+    let names: Vec<&str> = names.split(';').collect();
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#')
+    };
+    if !names.iter().all(is_name) {
+        return Err(refused("not a name"));
+    }
+    Ok(names.into_iter().map(|name| (name.to_owned(), address)).collect())
+}
+
+pub(super) fn server(text: &str) -> Result<IpAddr> {
+    text.parse()
+        .map_err(|_| refuse("--dns", text, "not an address").hint("write 9.9.9.9 or 2620:fe::fe"))
+}
+
+/// A word of resolv.conf, which must not begin a line of its own.
+pub(super) fn word(flag: &str, text: &str) -> Result<String> {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(refuse(flag, text, "not one word"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::tests::world;
+
+    #[test]
+    fn hosts_have_names_and_an_address() {
+        let cases = [
+            ("db:10.0.0.1", Some(1)),
+            ("db=::1", Some(1)),
+            ("db:::1", Some(1)),
+            ("db:[::1]", Some(1)),
+            ("a;b:10.0.0.1", Some(2)),
+            ("db", None),
+            ("db:", None),
+            (":10.0.0.1", None),
+            ("a b:10.0.0.1", None),
+            ("a\nb:10.0.0.1", None),
+            ("db:host-gateway", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(host(text).ok().map(|all| all.len()), expected, "parsing {text:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_contradict_each_other_are_refused() {
+        let options = |change: fn(&mut NameFlags)| {
+            let mut flags = NameFlags::default();
+            change(&mut flags);
+            flags.options(world())
+        };
+
+        assert!(options(|f| (f.no_hosts, f.add_host) = (true, vec!["a:1.1.1.1".into()])).is_err());
+        assert!(options(|f| f.dns = vec!["none".into(), "9.9.9.9".into()]).is_err());
+        assert!(options(|f| f.dns = vec!["none".into()]).unwrap().no_resolv_conf);
+        assert!(options(|f| f.hosts_file = Some("gone".into())).is_err());
+        assert!(options(|f| f.dns_search = vec!["a\nnameserver 1.1.1.1".into()]).is_err());
+    }
+}

@@ -1,0 +1,31 @@
+//! What a process finds of the host beside its environment: clock, masks, accounts, kernel.
+
+/// What is asked for of the process's surroundings.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SurroundingOptions {
+    /// `--sysctl`: parameters of the kernel, in the container's namespaces.
+    pub sysctls: Vec<(String, String)>,
+    /// `--personality`: `LINUX` or `LINUX32`.
+    pub personality: Option<String>,
+    /// `--tz`: the name of a time zone, or `local`.
+    pub zone: Option<String>,
+    /// `--umask`.
+    pub umask: Option<u32>,
+    /// `--read-only-tmpfs`: memory on `/run`, `/tmp` and `/var/tmp` of a read-only root.
+    pub read_only_tmpfs: Option<bool>,
+    /// `--passwd`, `--passwd-entry`, `--group-entry` and `--hostuser`.
+    pub accounts: AccountOptions,
+}
+
+/// Lines for `/etc/passwd` and `/etc/group` of the container.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AccountOptions {
+    /// `--passwd`: whether a user without an account gets one.
+    pub make: Option<bool>,
+    /// `--passwd-entry`: the line, with `$USERNAME`, `$UID`, `$GID`, `$NAME` and `$HOME`.
+    pub user_entry: Option<String>,
+    /// `--group-entry`: the line, with `$GROUPNAME`, `$GID` and `$USERLIST`.
+    pub group_entry: Option<String>,
+    /// `--hostuser`: accounts of the host's, by name or number.
+    pub host_users: Vec<String>,
+}

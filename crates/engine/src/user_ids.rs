@@ -1,0 +1,259 @@
+//! Which ids a container's are outside: from the user's words, from `/etc/subuid` and `/etc/subgid`,
+//! and from what other containers have.
+
+use crate::{
+    options::{CreateOptions, UserNamespace},
+    record::{NamespaceRecord, Record},
+};
+use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_spec::{
+    accounts::{LIMIT_BYTES, accounts},
+    runtime::IdMapping,
+};
+use dhow_state::{Read, containers};
+use std::path::Path;
+
+/// The owner of the ranges for containers, as podman has it.
+const AUTO_OWNER: &str = "containers";
+/// What a container of its own ids has where nothing says otherwise: all that a Debian image uses.
+const AUTO_SIZE: u32 = 65_536;
+
+/// A range of ids outside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Range {
+    first: u32,
+    size: u32,
+}
+
+impl Range {
+    fn end(self) -> u64 {
+        u64::from(self.first) + u64::from(self.size)
+    }
+}
+
+/// Writes the ids that are asked for into the record, but for those of a free range, which are taken
+/// by [`take_free`] when the row is written.
+pub(crate) fn choose(options: &CreateOptions, record: &mut NamespaceRecord) -> Result<()> {
+    let doing = || "choose the ids of the container";
+    let (uids, gids) = match &options.namespaces.user {
+        UserNamespace::Unsaid
+        | UserNamespace::Host
+        | UserNamespace::Container(_)
+        | UserNamespace::Path(_)
+        | UserNamespace::Auto { .. } => return Ok(()),
+        UserNamespace::Mapped { uids, gids } => (uids.clone(), gids.clone()),
+        UserNamespace::Ranges { user, group } => {
+            let uids = in_a_row(&subordinate("/etc/subuid", user).doing(doing)?);
+            let gids = in_a_row(&subordinate("/etc/subgid", group).doing(doing)?);
+            (uids, gids)
+        }
+        UserNamespace::KeepId { .. } | UserNamespace::NoMap => {
+            return Err(of_root(&options.namespaces.user));
+        }
+    };
+    check("user", &uids)?;
+    check("group", &gids)?;
+    (record.uids, record.gids) = (uids, gids);
+    Ok(())
+}
+
+/// podman's rule: these modes are about a user who is not root.
+fn of_root(asked: &UserNamespace) -> Error {
+    let word = if *asked == UserNamespace::NoMap { "nomap" } else { "keep-id" };
+    Error::new(Kind::Invalid, format!("use --userns {word}: it is for users other than root"))
+        .hint("--userns auto gives the container ids of its own")
+}
+
+/// Takes a range that no container has, in the same transaction that writes the row: so two at
+/// once get two.
+pub(crate) fn take_free(
+    read: &Read,
+    options: &CreateOptions,
+    record: &mut NamespaceRecord,
+) -> Result<()> {
+    let UserNamespace::Auto { size, uids, gids } = &options.namespaces.user else { return Ok(()) };
+    let doing = || "find free ids for the container";
+    let size = size.unwrap_or(AUTO_SIZE);
+    let mut taken = Vec::new();
+    for row in containers::list(read)? {
+        let other = Record::parse(&row.settings)?.namespaces;
+        let range = |ids: &IdMapping| Range { first: ids.host_id, size: ids.size };
+        taken.extend(other.uids.iter().chain(&other.gids).map(range));
+    }
+    let users = subordinate("/etc/subuid", AUTO_OWNER).doing(doing)?;
+    let groups = subordinate("/etc/subgid", AUTO_OWNER).doing(doing)?;
+    let first_user = free(&users, &taken, size).doing(doing)?;
+    let first_group = free(&groups, &taken, size).doing(doing)?;
+    record.uids = laid_over(uids, first_user, size);
+    record.gids = laid_over(gids, first_group, size);
+    check("user", &record.uids)?;
+    check("group", &record.gids)?;
+    record.exclusive = true;
+    Ok(())
+}
+
+/// The ranges that a file such as `/etc/subuid` gives to a user.
+fn subordinate(path: &str, owner: &str) -> Result<Vec<Range>> {
+    let text = match file::read_limited(Path::new(path), LIMIT_BYTES) {
+        Err(error) if error.kind() == Kind::NotFound => Vec::new(),
+        result => result?,
+    };
+    let passwd = file::read_limited(Path::new("/etc/passwd"), LIMIT_BYTES).unwrap_or_default();
+    let uid = accounts(&passwd).find(|account| account.name == owner.as_bytes());
+    let ranges = ranges_of(&String::from_utf8_lossy(&text), owner, uid.map(|account| account.uid));
+    if ranges.is_empty() {
+        return Err(Error::new(Kind::NotFound, format!("no range for {owner} in {path}"))
+            .hint(format!("add a line such as {owner}:2147483648:1073741824 to {path}")));
+    }
+    Ok(ranges)
+}
+
+/// `name:first:count` or `uid:first:count`, as subuid(5) has it. Other lines are passed over.
+fn ranges_of(text: &str, owner: &str, uid: Option<u32>) -> Vec<Range> {
+    let uid = uid.map(|uid| uid.to_string());
+    let range = |line: &str| {
+        let mut fields = line.trim().split(':');
+        let (name, first, size) = (fields.next()?, fields.next()?, fields.next()?);
+        if name != owner && Some(name) != uid.as_deref() {
+            return None;
+        }
+        let (first, size) = (first.parse::<u32>().ok()?, size.parse::<u32>().ok()?);
+        // The last id is none.
+        let size = size.min(u32::MAX - first);
+        (size > 0 && first > 0).then_some(Range { first, size })
+    };
+    text.lines().filter_map(range).collect()
+}
+
+/// The ranges one behind the other, from the container's root on.
+fn in_a_row(ranges: &[Range]) -> Vec<IdMapping> {
+    let mut inside = 0_u32;
+    let mut ids = Vec::new();
+    for range in ranges {
+        let size = range.size.min(u32::MAX - inside);
+        if size > 0 {
+            ids.push(IdMapping { container_id: inside, host_id: range.first, size });
+            inside += size;
+        }
+    }
+    ids
+}
+
+/// The first id of a range of this size that lies in one of `ranges` and in none of `taken`.
+fn free(ranges: &[Range], taken: &[Range], size: u32) -> Result<u32> {
+    for range in ranges {
+        let mut first = u64::from(range.first);
+        while first + u64::from(size) <= range.end() {
+            let end = first + u64::from(size);
+            let overlaps = |other: &&Range| u64::from(other.first) < end && first < other.end();
+            match taken.iter().filter(overlaps).map(|other| other.end()).max() {
+                Some(after) => first = after,
+                None => return Ok(u32::try_from(first).unwrap_or(u32::MAX)),
+            }
+        }
+    }
+    Err(Error::new(Kind::Exhausted, format!("no {size} ids in a row are free"))
+        .hint("remove containers, ask for fewer with --userns auto:size=N, or add a range"))
+}
+
+/// The ids from `first` on, with the user's own mappings in their places.
+fn laid_over(own: &[IdMapping], first: u32, size: u32) -> Vec<IdMapping> {
+    let mut ids = own.to_vec();
+    let mut inside = 0_u32;
+    let mut outside = first;
+    while inside < size {
+        let covers = |range: &&IdMapping| {
+            range.container_id <= inside && inside - range.container_id < range.size
+        };
+        if let Some(covering) = own.iter().find(covers) {
+            inside = covering.container_id.saturating_add(covering.size);
+            continue;
+        }
+        let next = own.iter().map(|range| range.container_id).filter(|&id| id > inside).min();
+        let count = next.unwrap_or(size).min(size) - inside;
+        ids.push(IdMapping { container_id: inside, host_id: outside, size: count });
+        inside += count;
+        outside += count;
+    }
+    ids.sort_by_key(|range| range.container_id);
+    ids
+}
+
+/// The kernel takes 340 ranges that do not overlap on either side, and refuses others without a
+/// word.
+fn check(kind: &str, ids: &[IdMapping]) -> Result<()> {
+    let invalid = |why: &str| Err(Error::new(Kind::Invalid, format!("map {kind} ids: {why}")));
+    if ids.len() > 340 {
+        return invalid("there are more than 340 ranges");
+    }
+    let overlap = |first: fn(&IdMapping) -> u32| {
+        let mut sorted: Vec<(u64, u64)> = ids
+            .iter()
+            .map(|range| (first(range).into(), u64::from(first(range)) + u64::from(range.size)))
+            .collect();
+        sorted.sort_unstable();
+        sorted.windows(2).any(|pair| pair[0].1 > pair[1].0)
+    };
+    if overlap(|range| range.container_id) {
+        return invalid("two ranges have the same ids in the container");
+    }
+    if overlap(|range| range.host_id) {
+        return invalid("two ranges have the same ids on the host");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(container_id: u32, host_id: u32, size: u32) -> IdMapping {
+        IdMapping { container_id, host_id, size }
+    }
+
+    #[test]
+    fn ranges_are_by_name_or_number() {
+        let text = "me:100:10\n# no\nother:200:10\n7:300:5\nme:x:1\nme:4294967290:100\n";
+
+        let found = ranges_of(text, "me", Some(7));
+
+        let range = |first, size| Range { first, size };
+        assert_eq!(found, [range(100, 10), range(300, 5), range(4_294_967_290, 5)]);
+        assert_eq!(in_a_row(&found[..2]), [ids(0, 100, 10), ids(10, 300, 5)]);
+    }
+
+    #[test]
+    fn a_free_range_touches_none_that_is_taken() {
+        let range = |first, size| Range { first, size };
+        let all = [range(1000, 100), range(5000, 1000)];
+        let cases: [(&[Range], u32, Option<u32>); 5] = [
+            (&[], 100, Some(1000)),
+            (&[range(1000, 50)], 50, Some(1050)),
+            (&[range(1010, 10)], 100, Some(5000)),
+            (&[range(0, 5500)], 100, Some(5500)),
+            (&[range(0, 10_000)], 1, None),
+        ];
+        for (taken, size, expected) in cases {
+            assert_eq!(free(&all, taken, size).ok(), expected, "{taken:?}");
+        }
+        assert_eq!(free(&all, &[], 1001).unwrap_err().kind(), Kind::Exhausted);
+    }
+
+    #[test]
+    fn mappings_of_the_users_lie_over_the_range() {
+        assert_eq!(laid_over(&[], 100, 10), [ids(0, 100, 10)]);
+        assert_eq!(
+            laid_over(&[ids(3, 7, 2)], 100, 10),
+            [ids(0, 100, 3), ids(3, 7, 2), ids(5, 103, 5)]
+        );
+        assert_eq!(laid_over(&[ids(0, 7, 10)], 100, 10), [ids(0, 7, 10)]);
+        assert_eq!(laid_over(&[ids(50, 7, 1)], 100, 10), [ids(0, 100, 10), ids(50, 7, 1)]);
+    }
+
+    #[test]
+    fn ranges_that_overlap_are_refused() {
+        assert!(check("user", &[ids(0, 100, 10), ids(10, 200, 10)]).is_ok());
+        assert!(check("user", &[ids(0, 100, 10), ids(5, 200, 10)]).is_err());
+        assert!(check("user", &[ids(0, 100, 10), ids(10, 105, 10)]).is_err());
+    }
+}
