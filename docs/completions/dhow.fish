@@ -92,29 +92,81 @@ complete -c dhow -n "__fish_dhow_using_subcommand run" -s v -l volume -d 'Mount 
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l tmpfs -d 'Mount memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l shm-size -d 'Make /dev/shm this large' -r
-complete -c dhow -n "__fish_dhow_using_subcommand run" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s h -l hostname -d 'Name the container\'s host' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpus -d 'Limit processors, such as 1.5' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpu-period -d 'Count --cpu-quota by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpu-quota -d 'Use so many microseconds of processors a period; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpu-rt-period -d 'Count --cpu-rt-runtime by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpu-rt-runtime -d 'Run so many microseconds a period in real time' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-swappiness -d 'Swap memory out more or less willingly, 0 to 100' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l cpuset-mems -d 'Use memory of these nodes only' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l ulimit -d 'Set a resource limit of processes' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l blkio-weight -d 'Weigh the use of block devices against other containers, 10 to 1000' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l blkio-weight-device -d 'Weigh the use of one device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device-read-bps -d 'Limit reading from a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device-read-iops -d 'Limit reading from a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device-write-bps -d 'Limit writing to a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device-write-iops -d 'Limit writing to a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cgroup-parent -d 'Make the control group below this one' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cgroups -d 'Make a control group (enabled, no-conmon) or none (disabled)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cgroup-conf -d 'Write a file of the control group, with version 2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device-cgroup-rule -d 'Allow devices by their numbers, such as \'c 10:200 rwm\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l rdt-class -d 'Use this class of caches and memory bandwidth (Intel RDT)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l cap-add -d 'Add a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l cap-drop -d 'Drop a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
-complete -c dhow -n "__fish_dhow_using_subcommand run" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l device -d 'Let the container use a device, all of a directory, or one by its name (vendor/class=name)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l gpus -d 'Let the container use GPUs: all, a number of them, or device=NAME[,NAME...]' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l pid -d 'See the processes of the host (host), of a container (container:NAME) or none but one\'s own' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l ipc -d 'Share memory and queues with the host, with a container, or with nobody (private, none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l uts -d 'Have the host\'s name (host), a container\'s, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l cgroupns -d 'See the control groups of the host (host), of a container, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l userns -d 'Have ids of one\'s own: auto, keep-id, nomap, container:NAME, ns:PATH, or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l uidmap -d 'Map user ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l gidmap -d 'Map group ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l subuidname -d 'Map the user ids that /etc/subuid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l subgidname -d 'Map the group ids that /etc/subgid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l add-host -d 'Add a name to /etc/hosts' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l hosts-file -d 'Begin /etc/hosts with this file, the image\'s (image) or nothing (none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l domainname -d 'Set the NIS domain name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l dns -d 'Ask this server for addresses; none leaves /etc/resolv.conf as the image has it' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l dns-search -d 'Look for names without dots in this domain; a dot is for none' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l dns-option -l dns-opt -d 'Set an option of resolving, such as ndots:2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l env-merge -d 'Set a variable from what the image says of it, such as PATH=${PATH}:/opt/bin' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l unsetenv -d 'Take a variable of the image\'s away' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l http-proxy -d 'Pass on the variables for proxies' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l tz -d 'Have the clock of this time zone; local is the host\'s' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l umask -d 'Take these rights from files that the process makes, in octal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l sysctl -d 'Set a parameter of the kernel in the container\'s namespaces' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l personality -d 'Run in this execution domain: LINUX or LINUX32' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l read-only-tmpfs -d 'Keep /run, /tmp and /var/tmp of a read-only root writable' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l passwd -d 'Give a user without an account a line in /etc/passwd' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l passwd-entry -d 'Give the user this line in /etc/passwd, such as \'$USERNAME:x:$UID:$GID::$HOME:/bin/sh\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l group-entry -d 'Give the group this line in /etc/group, such as \'$GROUPNAME:x:$GID:$USERLIST\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l hostuser -d 'Add an account of the host\'s to /etc/passwd' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l rm -d 'Remove the container when its program ends'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s q -l quiet -d 'Print no notes and no progress'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s i -l interactive -d 'Keep standard input open'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s t -l tty -d 'Give the process a terminal'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s d -l detach -d 'Run in the background'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l oom-kill-disable -d 'Have processes wait instead of being killed when memory runs out'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l no-hosts -d 'Leave /etc/hosts as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l no-hostname -d 'Leave /etc/hostname as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l env-host -d 'Pass on all environment variables of this command'
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l unsetenv-all -d 'Take all variables of the image\'s away'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand exec" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
 complete -c dhow -n "__fish_dhow_using_subcommand exec" -l env-file -d 'Read environment variables from a file, one a line' -r
@@ -167,29 +219,81 @@ complete -c dhow -n "__fish_dhow_using_subcommand create" -s v -l volume -d 'Mou
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l tmpfs -d 'Mount memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l shm-size -d 'Make /dev/shm this large' -r
-complete -c dhow -n "__fish_dhow_using_subcommand create" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s h -l hostname -d 'Name the container\'s host' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpus -d 'Limit processors, such as 1.5' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpu-period -d 'Count --cpu-quota by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpu-quota -d 'Use so many microseconds of processors a period; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpu-rt-period -d 'Count --cpu-rt-runtime by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpu-rt-runtime -d 'Run so many microseconds a period in real time' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-swappiness -d 'Swap memory out more or less willingly, 0 to 100' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l cpuset-mems -d 'Use memory of these nodes only' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l ulimit -d 'Set a resource limit of processes' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l blkio-weight -d 'Weigh the use of block devices against other containers, 10 to 1000' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l blkio-weight-device -d 'Weigh the use of one device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device-read-bps -d 'Limit reading from a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device-read-iops -d 'Limit reading from a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device-write-bps -d 'Limit writing to a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device-write-iops -d 'Limit writing to a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cgroup-parent -d 'Make the control group below this one' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cgroups -d 'Make a control group (enabled, no-conmon) or none (disabled)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cgroup-conf -d 'Write a file of the control group, with version 2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device-cgroup-rule -d 'Allow devices by their numbers, such as \'c 10:200 rwm\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l rdt-class -d 'Use this class of caches and memory bandwidth (Intel RDT)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l cap-add -d 'Add a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l cap-drop -d 'Drop a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
-complete -c dhow -n "__fish_dhow_using_subcommand create" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l device -d 'Let the container use a device, all of a directory, or one by its name (vendor/class=name)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l gpus -d 'Let the container use GPUs: all, a number of them, or device=NAME[,NAME...]' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l pid -d 'See the processes of the host (host), of a container (container:NAME) or none but one\'s own' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l ipc -d 'Share memory and queues with the host, with a container, or with nobody (private, none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l uts -d 'Have the host\'s name (host), a container\'s, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l cgroupns -d 'See the control groups of the host (host), of a container, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l userns -d 'Have ids of one\'s own: auto, keep-id, nomap, container:NAME, ns:PATH, or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l uidmap -d 'Map user ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l gidmap -d 'Map group ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l subuidname -d 'Map the user ids that /etc/subuid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l subgidname -d 'Map the group ids that /etc/subgid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l add-host -d 'Add a name to /etc/hosts' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l hosts-file -d 'Begin /etc/hosts with this file, the image\'s (image) or nothing (none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l domainname -d 'Set the NIS domain name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l dns -d 'Ask this server for addresses; none leaves /etc/resolv.conf as the image has it' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l dns-search -d 'Look for names without dots in this domain; a dot is for none' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l dns-option -l dns-opt -d 'Set an option of resolving, such as ndots:2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l env-merge -d 'Set a variable from what the image says of it, such as PATH=${PATH}:/opt/bin' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l unsetenv -d 'Take a variable of the image\'s away' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l http-proxy -d 'Pass on the variables for proxies' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l tz -d 'Have the clock of this time zone; local is the host\'s' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l umask -d 'Take these rights from files that the process makes, in octal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l sysctl -d 'Set a parameter of the kernel in the container\'s namespaces' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l personality -d 'Run in this execution domain: LINUX or LINUX32' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l read-only-tmpfs -d 'Keep /run, /tmp and /var/tmp of a read-only root writable' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l passwd -d 'Give a user without an account a line in /etc/passwd' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l passwd-entry -d 'Give the user this line in /etc/passwd, such as \'$USERNAME:x:$UID:$GID::$HOME:/bin/sh\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l group-entry -d 'Give the group this line in /etc/group, such as \'$GROUPNAME:x:$GID:$USERLIST\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l hostuser -d 'Add an account of the host\'s to /etc/passwd' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l rm -d 'Remove the container when its program ends'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s q -l quiet -d 'Print no notes and no progress'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s i -l interactive -d 'Keep standard input open'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s t -l tty -d 'Give the process a terminal'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s d -l detach -d 'Run in the background'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l oom-kill-disable -d 'Have processes wait instead of being killed when memory runs out'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l no-hosts -d 'Leave /etc/hosts as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l no-hostname -d 'Leave /etc/hostname as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l env-host -d 'Pass on all environment variables of this command'
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l unsetenv-all -d 'Take all variables of the image\'s away'
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand start" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
 complete -c dhow -n "__fish_dhow_using_subcommand start" -s a -l attach -d 'Show the output and pass signals on'
@@ -332,29 +436,81 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l tmpfs -d 'Mount memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l shm-size -d 'Make /dev/shm this large' -r
-complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s h -l hostname -d 'Name the container\'s host' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpus -d 'Limit processors, such as 1.5' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-period -d 'Count --cpu-quota by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-quota -d 'Use so many microseconds of processors a period; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-rt-period -d 'Count --cpu-rt-runtime by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpu-rt-runtime -d 'Run so many microseconds a period in real time' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-swappiness -d 'Swap memory out more or less willingly, 0 to 100' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cpuset-mems -d 'Use memory of these nodes only' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l ulimit -d 'Set a resource limit of processes' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l blkio-weight -d 'Weigh the use of block devices against other containers, 10 to 1000' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l blkio-weight-device -d 'Weigh the use of one device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device-read-bps -d 'Limit reading from a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device-read-iops -d 'Limit reading from a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device-write-bps -d 'Limit writing to a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device-write-iops -d 'Limit writing to a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cgroup-parent -d 'Make the control group below this one' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cgroups -d 'Make a control group (enabled, no-conmon) or none (disabled)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cgroup-conf -d 'Write a file of the control group, with version 2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device-cgroup-rule -d 'Allow devices by their numbers, such as \'c 10:200 rwm\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l rdt-class -d 'Use this class of caches and memory bandwidth (Intel RDT)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cap-add -d 'Add a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cap-drop -d 'Drop a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
-complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l device -d 'Let the container use a device, all of a directory, or one by its name (vendor/class=name)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l gpus -d 'Let the container use GPUs: all, a number of them, or device=NAME[,NAME...]' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l pid -d 'See the processes of the host (host), of a container (container:NAME) or none but one\'s own' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l ipc -d 'Share memory and queues with the host, with a container, or with nobody (private, none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l uts -d 'Have the host\'s name (host), a container\'s, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l cgroupns -d 'See the control groups of the host (host), of a container, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l userns -d 'Have ids of one\'s own: auto, keep-id, nomap, container:NAME, ns:PATH, or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l uidmap -d 'Map user ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l gidmap -d 'Map group ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l subuidname -d 'Map the user ids that /etc/subuid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l subgidname -d 'Map the group ids that /etc/subgid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l add-host -d 'Add a name to /etc/hosts' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l hosts-file -d 'Begin /etc/hosts with this file, the image\'s (image) or nothing (none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l domainname -d 'Set the NIS domain name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l dns -d 'Ask this server for addresses; none leaves /etc/resolv.conf as the image has it' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l dns-search -d 'Look for names without dots in this domain; a dot is for none' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l dns-option -l dns-opt -d 'Set an option of resolving, such as ndots:2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l env-merge -d 'Set a variable from what the image says of it, such as PATH=${PATH}:/opt/bin' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l unsetenv -d 'Take a variable of the image\'s away' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l http-proxy -d 'Pass on the variables for proxies' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l tz -d 'Have the clock of this time zone; local is the host\'s' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l umask -d 'Take these rights from files that the process makes, in octal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l sysctl -d 'Set a parameter of the kernel in the container\'s namespaces' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l personality -d 'Run in this execution domain: LINUX or LINUX32' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l read-only-tmpfs -d 'Keep /run, /tmp and /var/tmp of a read-only root writable' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l passwd -d 'Give a user without an account a line in /etc/passwd' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l passwd-entry -d 'Give the user this line in /etc/passwd, such as \'$USERNAME:x:$UID:$GID::$HOME:/bin/sh\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l group-entry -d 'Give the group this line in /etc/group, such as \'$GROUPNAME:x:$GID:$USERLIST\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l hostuser -d 'Add an account of the host\'s to /etc/passwd' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l rm -d 'Remove the container when its program ends'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print no notes and no progress'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s i -l interactive -d 'Keep standard input open'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s t -l tty -d 'Give the process a terminal'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s d -l detach -d 'Run in the background'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l oom-kill-disable -d 'Have processes wait instead of being killed when memory runs out'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l no-hosts -d 'Leave /etc/hosts as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l no-hostname -d 'Leave /etc/hostname as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l env-host -d 'Pass on all environment variables of this command'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l unsetenv-all -d 'Take all variables of the image\'s away'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -s e -l env -d 'Set an environment variable; a name alone takes its value from here' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from exec" -l env-file -d 'Read environment variables from a file, one a line' -r
@@ -407,29 +563,81 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l mount -d 'Mount a path, a volume or a tmpfs, with a name for every field' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l tmpfs -d 'Mount memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l shm-size -d 'Make /dev/shm this large' -r
-complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l network -l net -d 'Use no network (none, which is also the default for now) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Name the container\'s host' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpus -d 'Limit processors, such as 1.5' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s c -l cpu-shares -d 'Weigh processor time against other containers; 1024 is usual' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-period -d 'Count --cpu-quota by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-quota -d 'Use so many microseconds of processors a period; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-rt-period -d 'Count --cpu-rt-runtime by this many microseconds' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpu-rt-runtime -d 'Run so many microseconds a period in real time' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-swappiness -d 'Swap memory out more or less willingly, 0 to 100' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpuset-cpus -d 'Use these processors only, such as 0-3,7' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cpuset-mems -d 'Use memory of these nodes only' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l pids-limit -d 'Limit processes and threads; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l ulimit -d 'Set a resource limit of processes' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l oom-score-adj -d 'Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l blkio-weight -d 'Weigh the use of block devices against other containers, 10 to 1000' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l blkio-weight-device -d 'Weigh the use of one device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device-read-bps -d 'Limit reading from a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device-read-iops -d 'Limit reading from a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device-write-bps -d 'Limit writing to a device, in bytes a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device-write-iops -d 'Limit writing to a device, in operations a second' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cgroup-parent -d 'Make the control group below this one' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cgroups -d 'Make a control group (enabled, no-conmon) or none (disabled)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cgroup-conf -d 'Write a file of the control group, with version 2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device-cgroup-rule -d 'Allow devices by their numbers, such as \'c 10:200 rwm\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l rdt-class -d 'Use this class of caches and memory bandwidth (Intel RDT)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cap-add -d 'Add a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cap-drop -d 'Drop a capability; ALL for all' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l security-opt -d 'Set an option such as no-new-privileges or seccomp=FILE' -r
-complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device -d 'Let the container use a device' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l device -d 'Let the container use a device, all of a directory, or one by its name (vendor/class=name)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l gpus -d 'Let the container use GPUs: all, a number of them, or device=NAME[,NAME...]' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l pid -d 'See the processes of the host (host), of a container (container:NAME) or none but one\'s own' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l ipc -d 'Share memory and queues with the host, with a container, or with nobody (private, none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l uts -d 'Have the host\'s name (host), a container\'s, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l cgroupns -d 'See the control groups of the host (host), of a container, or one\'s own (private)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l userns -d 'Have ids of one\'s own: auto, keep-id, nomap, container:NAME, ns:PATH, or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l uidmap -d 'Map user ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l gidmap -d 'Map group ids of the container to ids of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l subuidname -d 'Map the user ids that /etc/subuid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l subgidname -d 'Map the group ids that /etc/subgid gives to this name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l add-host -d 'Add a name to /etc/hosts' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l hosts-file -d 'Begin /etc/hosts with this file, the image\'s (image) or nothing (none)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l domainname -d 'Set the NIS domain name' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l dns -d 'Ask this server for addresses; none leaves /etc/resolv.conf as the image has it' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l dns-search -d 'Look for names without dots in this domain; a dot is for none' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l dns-option -l dns-opt -d 'Set an option of resolving, such as ndots:2' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l env-merge -d 'Set a variable from what the image says of it, such as PATH=${PATH}:/opt/bin' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l unsetenv -d 'Take a variable of the image\'s away' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l http-proxy -d 'Pass on the variables for proxies' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l tz -d 'Have the clock of this time zone; local is the host\'s' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l umask -d 'Take these rights from files that the process makes, in octal' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l sysctl -d 'Set a parameter of the kernel in the container\'s namespaces' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l personality -d 'Run in this execution domain: LINUX or LINUX32' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l read-only-tmpfs -d 'Keep /run, /tmp and /var/tmp of a read-only root writable' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l passwd -d 'Give a user without an account a line in /etc/passwd' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l passwd-entry -d 'Give the user this line in /etc/passwd, such as \'$USERNAME:x:$UID:$GID::$HOME:/bin/sh\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l group-entry -d 'Give the group this line in /etc/group, such as \'$GROUPNAME:x:$GID:$USERLIST\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l hostuser -d 'Add an account of the host\'s to /etc/passwd' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l rm -d 'Remove the container when its program ends'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s q -l quiet -d 'Print no notes and no progress'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s i -l interactive -d 'Keep standard input open'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s t -l tty -d 'Give the process a terminal'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s d -l detach -d 'Run in the background'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l read-only -d 'Mount the image read-only'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l oom-kill-disable -d 'Have processes wait instead of being killed when memory runs out'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l privileged -d 'Take away all walls that can be taken away'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l no-hosts -d 'Leave /etc/hosts as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l no-hostname -d 'Leave /etc/hostname as the image has it'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l env-host -d 'Pass on all environment variables of this command'
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l unsetenv-all -d 'Take all variables of the image\'s away'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from start" -l detach-keys -d 'Leave the session, but not the process, with these keys' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from start" -s a -l attach -d 'Show the output and pass signals on'

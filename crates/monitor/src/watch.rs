@@ -492,7 +492,7 @@ fn add_problem(record: &mut ExitRecord, error: &Error) {
 mod tests {
     use super::*;
     use crate::{
-        Client, Event, LogSettings, Run, Task,
+        Client, Driver, Event, LogSettings, Run, Task,
         log::{Query, read},
         process,
         serve::{listen, lock},
