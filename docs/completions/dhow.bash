@@ -622,7 +622,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__container__subcmd__create)
-            opts="-q -l -i -t -d -e -u -w -v -h -m -c --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
+            opts="-q -l -i -t -d -e -u -w -v -h -m -c --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --volumes-from --builtin-volume --image-volume --volume-driver --secret --pod --pod-id-file --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -741,6 +741,34 @@ _dhow() {
                     return 0
                     ;;
                 -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --builtin-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod-id-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1168,7 +1196,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__container__subcmd__run)
-            opts="-q -l -i -t -d -e -u -w -v -h -m -c --sig-proxy --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
+            opts="-q -l -i -t -d -e -u -w -v -h -m -c --sig-proxy --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --volumes-from --builtin-volume --image-volume --volume-driver --secret --pod --pod-id-file --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1291,6 +1319,34 @@ _dhow() {
                     return 0
                     ;;
                 -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --builtin-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod-id-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1604,7 +1660,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__create)
-            opts="-q -l -i -t -d -e -u -w -v -h -m -c --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
+            opts="-q -l -i -t -d -e -u -w -v -h -m -c --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --volumes-from --builtin-volume --image-volume --volume-driver --secret --pod --pod-id-file --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1723,6 +1779,34 @@ _dhow() {
                     return 0
                     ;;
                 -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --builtin-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod-id-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3810,7 +3894,7 @@ _dhow() {
             return 0
             ;;
         dhow__subcmd__run)
-            opts="-q -l -i -t -d -e -u -w -v -h -m -c --sig-proxy --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
+            opts="-q -l -i -t -d -e -u -w -v -h -m -c --sig-proxy --name --rm --quiet --pull --platform --cidfile --label --label-file --annotation --stop-signal --stop-timeout --interactive --tty --detach --env --env-file --user --workdir --detach-keys --entrypoint --group-add --volume --mount --tmpfs --read-only --shm-size --net --network --hostname --volumes-from --builtin-volume --image-volume --volume-driver --secret --pod --pod-id-file --memory --memory-swap --memory-reservation --cpus --cpu-shares --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --memory-swappiness --oom-kill-disable --cpuset-cpus --cpuset-mems --pids-limit --ulimit --oom-score-adj --blkio-weight --blkio-weight-device --device-read-bps --device-read-iops --device-write-bps --device-write-iops --cgroup-parent --cgroups --cgroup-conf --device-cgroup-rule --rdt-class --privileged --cap-add --cap-drop --security-opt --device --gpus --pid --ipc --uts --cgroupns --userns --uidmap --gidmap --subuidname --subgidname --add-host --hosts-file --no-hosts --no-hostname --domainname --dns --dns-search --dns-opt --dns-option --env-host --env-merge --unsetenv --unsetenv-all --http-proxy --tz --umask --sysctl --personality --read-only-tmpfs --passwd --passwd-entry --group-entry --hostuser --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3933,6 +4017,34 @@ _dhow() {
                     return 0
                     ;;
                 -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volumes-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --builtin-volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume-driver)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod-id-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -94,6 +94,12 @@ complete -c dhow -n "__fish_dhow_using_subcommand run" -l tmpfs -d 'Mount memory
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l shm-size -d 'Make /dev/shm this large' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l volumes-from -d 'Mount what another container has mounted of volumes and of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l image-volume -l builtin-volume -d 'Make the image\'s volumes anonymous volumes (bind, anonymous), memory (tmpfs) or nothing (ignore)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l volume-driver -d 'Make new volumes by this driver; there is local' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l secret -d 'Give the container a secret, as a file below /run/secrets or as a variable' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l pod -d 'Put the container into a pod, or into a new one (new:NAME)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand run" -l pod-id-file -d 'Put the container into the pod whose id is in this file' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
@@ -221,6 +227,12 @@ complete -c dhow -n "__fish_dhow_using_subcommand create" -l tmpfs -d 'Mount mem
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l shm-size -d 'Make /dev/shm this large' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l volumes-from -d 'Mount what another container has mounted of volumes and of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l image-volume -l builtin-volume -d 'Make the image\'s volumes anonymous volumes (bind, anonymous), memory (tmpfs) or nothing (ignore)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l volume-driver -d 'Make new volumes by this driver; there is local' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l secret -d 'Give the container a secret, as a file below /run/secrets or as a variable' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l pod -d 'Put the container into a pod, or into a new one (new:NAME)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand create" -l pod-id-file -d 'Put the container into the pod whose id is in this file' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand create" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
@@ -438,6 +450,12 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l shm-size -d 'Make /dev/shm this large' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l volumes-from -d 'Mount what another container has mounted of volumes and of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l image-volume -l builtin-volume -d 'Make the image\'s volumes anonymous volumes (bind, anonymous), memory (tmpfs) or nothing (ignore)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l volume-driver -d 'Make new volumes by this driver; there is local' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l secret -d 'Give the container a secret, as a file below /run/secrets or as a variable' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l pod -d 'Put the container into a pod, or into a new one (new:NAME)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l pod-id-file -d 'Put the container into the pod whose id is in this file' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from run" -l memory-reservation -d 'Keep this much memory when memory runs out' -r
@@ -565,6 +583,12 @@ complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_sub
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l shm-size -d 'Make /dev/shm this large' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l network -l net -d 'Use no network (none, also the default for now), the host\'s (host), a container\'s (container:NAME) or the one at a path (ns:PATH)' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Name the container\'s host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l volumes-from -d 'Mount what another container has mounted of volumes and of the host' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l image-volume -l builtin-volume -d 'Make the image\'s volumes anonymous volumes (bind, anonymous), memory (tmpfs) or nothing (ignore)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l volume-driver -d 'Make new volumes by this driver; there is local' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l secret -d 'Give the container a secret, as a file below /run/secrets or as a variable' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l pod -d 'Put the container into a pod, or into a new one (new:NAME)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l pod-id-file -d 'Put the container into the pod whose id is in this file' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -s m -l memory -d 'Limit memory' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
 complete -c dhow -n "__fish_dhow_using_subcommand container; and __fish_seen_subcommand_from create" -l memory-reservation -d 'Keep this much memory when memory runs out' -r

@@ -37,7 +37,13 @@ pub(super) fn mounts(
     let mut asked = Vec::new();
     for planned in facts.mounts {
         all.retain(|mount| mount.destination != planned.option.target);
-        asked.push(asked_mount(planned)?);
+        let mut mount = asked_mount(planned)?;
+        // What an image put into a volume belongs to ids of the container, as the image does.
+        let is_volume = matches!(planned.option.what, MountWhat::Volume(_));
+        if is_volume && record.namespaces.has_ids() && planned.option.details.idmap.is_none() {
+            mount.options.push("idmap".to_owned());
+        }
+        asked.push(mount);
     }
     asked.sort_by_key(|mount| mount.destination.components().count());
     all.extend(asked);
