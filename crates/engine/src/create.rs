@@ -6,9 +6,11 @@ use crate::{
     layout::Layout,
     merge::{self, Facts},
     names,
-    options::{CreateOptions, HostsBase, MountWhat, PullPolicy},
+    options::{CreateOptions, HostsBase, MountWhat, PodChoice, PullPolicy},
     plan::{Planned, Planner, Shown},
+    pods::{Home, PodOptions, Pods},
     record::Record,
+    secrets::Given,
     user_ids,
     volumes::{self, Volumes},
 };
@@ -51,6 +53,8 @@ struct Draft<'a> {
     image: &'a Image,
     plan: Vec<Planned>,
     record: Record,
+    secrets: Given,
+    home: Option<Home>,
 }
 
 impl Engine {
@@ -67,6 +71,15 @@ impl Engine {
         progress: &dyn Progress,
         phase: Phase,
     ) -> Result<Created> {
+        let home = self.home_for(options)?;
+        let settled;
+        let options = match &home {
+            Some(home) => {
+                settled = home.settle(options)?;
+                &settled
+            }
+            None => options,
+        };
         let image = self.image_for(options, progress)?;
         let id = ContainerId::random()?;
         let joined = self.find_joined(options)?;
@@ -78,7 +91,6 @@ impl Engine {
                 None => id.short().to_owned(),
             },
         };
-        refuse_what_is_to_come(options)?;
         let planner =
             Planner { state: &self.state, images: &self.images, layout: &self.layout, id: &id };
         let plan = planner.plan(options, &image)?;
@@ -91,10 +103,26 @@ impl Engine {
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
         }
         check_sources(&plan)?;
-        let mut draft = Draft { id, options, image: &image, plan, record };
+        record.pod = home.as_ref().map(|home| home.id.to_string());
+        record.secrets =
+            options.objects.secrets.iter().map(|secret| secret.secret.clone()).collect();
+        let secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
+        let mut draft = Draft { id, options, image: &image, plan, record, secrets, home };
         let (name, root) = self.insert_rows(&mut draft)?;
         self.make(&draft, root, phase).doing(|| format!("create container {name}"))?;
         Ok(Created { id: draft.id, name })
+    }
+
+    /// The pod that a container is to be in; a new one is made.
+    fn home_for(&mut self, options: &CreateOptions) -> Result<Option<Home>> {
+        let pod = match &options.objects.pod {
+            None => return Ok(None),
+            Some(PodChoice::Existing(pod)) => pod.clone(),
+            Some(PodChoice::New(name)) => {
+                self.create_pod(&PodOptions::usual(name.clone()))?.to_string()
+            }
+        };
+        Home::of(&dhow_state::pods::look_up(self.state.read(), &pod)?).map(Some)
     }
 
     /// The images among which the user is to choose before a container is made; none where nothing
@@ -167,12 +195,15 @@ impl Engine {
             settings: String::new(),
         };
         let images = &self.images;
-        let Draft { id, options, image, record, .. } = draft;
+        let Draft { id, options, image, record, home, .. } = draft;
         let mut insert = |row: &mut Container| {
             self.state.write(|write| {
                 user_ids::take_free(write, options, &mut record.namespaces)?;
                 row.settings = record.to_text()?;
                 containers::insert(write, row)?;
+                if let Some(home) = home {
+                    Pods::note(write, &home.id, id)?;
+                }
                 images.note_root(write, id, image)
             })
         };
@@ -232,7 +263,11 @@ impl Engine {
                 mounts: &draft.plan,
             },
         )?;
-        let spec = hello::tell_of_host(spec, draft.image)?;
+        let mut spec = hello::tell_of_host(spec, draft.image)?;
+        draft.secrets.write(layout, id, &mut spec.mounts)?;
+        if let Some(home) = &draft.home {
+            home.share(&mut spec, layout, id);
+        }
         write_config(&layout.config(id), &spec)?;
         state.borrow_mut().write(|write| {
             if phase == Phase::Created {
@@ -279,15 +314,6 @@ fn own_files(
         }
     }
     Ok(files)
-}
-
-fn refuse_what_is_to_come(options: &CreateOptions) -> Result<()> {
-    let flag = match (&options.objects.secrets[..], &options.objects.pod) {
-        ([_, ..], _) => "--secret",
-        (_, Some(_)) => "--pod",
-        _ => return Ok(()),
-    };
-    Err(Error::new(Kind::Unsupported, format!("use {flag}: it is not there yet")))
 }
 
 /// Makes what the mounts of a container need, and notes what they hold.

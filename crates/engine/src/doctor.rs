@@ -23,10 +23,14 @@ impl Engine {
     pub fn doctor(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
         self.mend_volumes()?;
+        self.mend_secrets()?;
+        self.mend_pods()?;
         self.images.mend(&mut self.state)?;
         let mut findings = self.images.doctor(&self.state, depth)?;
         self.check_containers(&mut findings)?;
         self.check_volumes(&mut findings)?;
+        self.check_secrets(&mut findings)?;
+        self.check_pods(&mut findings)?;
         Ok(findings)
     }
 

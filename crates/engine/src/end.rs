@@ -136,7 +136,7 @@ impl Engine {
         self.let_go(row, &record, &mounted, options)
     }
 
-    /// Lets go of the volumes of a container that is gone.
+    /// Lets go of the volumes, and of what its pod shares, of a container that is gone.
     fn let_go(
         &mut self,
         row: &Container,
@@ -145,6 +145,9 @@ impl Engine {
         options: RemoveOptions,
     ) -> Result<()> {
         self.volumes_mut().detach_for(&row.id, mounted)?;
+        if let Some(pod) = &record.pod {
+            self.pods_mut().sink_for(&pod.parse()?, &row.id)?;
+        }
         if !options.volumes {
             return Ok(());
         }

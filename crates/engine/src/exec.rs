@@ -1,7 +1,8 @@
 //! One more process in a running container.
 
 use crate::{
-    Engine, capabilities, identity, merge, options::ExecOptions, record::Record, start::Watch,
+    Engine, capabilities, identity, merge, options::ExecOptions, record::Record, secrets,
+    start::Watch,
 };
 use dhow_base::{
     Doing, Error, Kind, Result, file,
@@ -69,7 +70,15 @@ impl Engine {
         })?;
         let bytes = file::read_limited(&self.layout.config(&row.id), CONFIG_LIMIT_BYTES)?;
         let spec = Spec::parse(&bytes)?;
-        let process = process(&spec, options, init)?;
+        let mut process = process(&spec, options, init)?;
+        let own = process.env.clone();
+        for entry in secrets::variables(&self.layout, &row.id)? {
+            merge::set_variable(&mut process.env, &entry);
+        }
+        // What the user says of this process wins.
+        own.iter().filter(|entry| options.env.contains(entry)).for_each(|entry| {
+            merge::set_variable(&mut process.env, entry);
+        });
         let directory = self.layout.exec_session(&row.id, &random_hex(8)?);
         rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o700))
             .doing(|| format!("create directory {}", directory.display()))?;

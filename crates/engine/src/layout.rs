@@ -100,4 +100,19 @@ impl Layout {
     pub(crate) fn locks(&self) -> PathBuf {
         self.runroot.join("locks")
     }
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    pub(crate) fn container_secrets(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("secrets")
+    }
+
+    pub(crate) fn pods(&self) -> PathBuf {
+        self.runroot.join("pods")
+    }
+
+    pub(crate) fn pod(&self, id: &ContainerId) -> PathBuf {
+        self.pods().join(id.as_str())
+    }
 }

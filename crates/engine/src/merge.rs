@@ -14,6 +14,7 @@ mod surroundings;
 
 pub(crate) use namespaces::{has_own_hostname, point, wanted};
 pub(crate) use process::set_variable;
+pub(crate) use resources::pod_resources;
 pub(crate) use rights::capability_sets;
 pub use signal::signal_number;
 
@@ -92,6 +93,7 @@ pub(crate) fn record(
         names: options.names.clone(),
         namespaces: NamespaceRecord::default(),
         no_cgroup: options.cgroup.making == CgroupMaking::Disabled,
+        ..Record::default()
     })
 }
 

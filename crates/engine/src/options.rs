@@ -2,11 +2,11 @@
 //!
 //! `None` and empty mean "not said", so that the image's word or the engine's default counts.
 
-mod mount;
 mod block_io;
 mod cdi;
 mod cgroup;
 mod environment;
+mod mount;
 mod names;
 mod namespaces;
 mod process;

@@ -1,7 +1,11 @@
-//! Pruning: what is not in use goes. Volumes stay, since they hold the only copy of what is in them.
+//! Pruning: what is not in use goes. Volumes stay unless they are asked for, since they hold the only
+//! copy of what is in them.
 
-use crate::{Engine, options::RemoveOptions};
-use dhow_base::{Kind, Result, id::ContainerId};
+use crate::{Engine, PruneVolumes, VolumeFilter, options::RemoveOptions};
+use dhow_base::{
+    Kind, Result,
+    id::{ContainerId, Name},
+};
 use dhow_image::{PruneOptions, Removed};
 use dhow_state::containers::{self, Phase};
 
@@ -12,6 +16,8 @@ pub enum Scope {
     Images,
     /// Containers that do not run as well.
     Everything,
+    /// And the volumes that nobody has named and no container uses.
+    EverythingAndVolumes,
 }
 
 /// What a pruning has removed.
@@ -19,6 +25,8 @@ pub enum Scope {
 pub struct Pruned {
     /// The containers.
     pub containers: Vec<ContainerId>,
+    /// The volumes.
+    pub volumes: Vec<Name>,
     /// The images and names.
     pub images: Vec<Removed>,
     /// The bytes on disk that came back.
@@ -30,9 +38,17 @@ impl Engine {
     pub fn prune(&mut self, scope: Scope, options: &PruneOptions) -> Result<Pruned> {
         let before = self.disk_usage()?.total();
         let mut pruned = Pruned::default();
-        if scope == Scope::Everything {
-            // First, since with them go the last reasons to keep their images.
+        if scope != Scope::Images {
+            // First, since with them go the last reasons to keep their images and volumes.
             pruned.containers = self.prune_containers(options)?;
+        }
+        if scope == Scope::EverythingAndVolumes {
+            let wanted = |labels: &[(String, Option<String>)], make: fn(_, _) -> VolumeFilter| {
+                labels.iter().cloned().map(|(key, value)| make(key, value)).collect::<Vec<_>>()
+            };
+            let mut filters = wanted(&options.labels, VolumeFilter::Label);
+            filters.extend(wanted(&options.without_labels, VolumeFilter::NotLabel));
+            pruned.volumes = self.prune_volumes(&PruneVolumes { all: false, filters })?.names;
         }
         pruned.images = self.images.prune(&mut self.state, options)?;
         self.images.forget_interrupted(&mut self.state)?;

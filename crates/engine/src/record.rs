@@ -64,6 +64,12 @@ pub(crate) struct Record {
     /// Whether there is no control group.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) no_cgroup: bool,
+    /// The pod that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pod: Option<String>,
+    /// The names of its secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) secrets: Vec<String>,
 }
 
 /// What nobody asked for is not written: a list of all containers reads every row.

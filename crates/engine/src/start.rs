@@ -13,6 +13,7 @@ use crate::{
     layout::Layout,
     options::{CreateOptions, RemoveOptions},
     record::Record,
+    secrets,
 };
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
@@ -107,6 +108,9 @@ impl Engine {
         if record.has_volumes() {
             self.volumes_mut().attach_for(&row.id)?;
         }
+        if record.pod.is_some() {
+            self.pods_mut().rise_for(&row.id)?;
+        }
         self.point_at_joined(row, &record)?;
         let job = self.job(row, &record, watch, rootfs)?;
         let mut client = dhow_monitor::spawn(&job)?;
@@ -146,6 +150,11 @@ impl Engine {
                 rootfs: Some(rootfs),
                 mountpoint: self.mountpoint(record),
                 driver: record.driver(),
+                variables: if record.secrets.is_empty() {
+                    Vec::new()
+                } else {
+                    secrets::variables(&self.layout, &row.id)?
+                },
             })),
             terminal: record.tty,
             stdin: match (record.interactive, attached) {
@@ -190,7 +199,7 @@ impl Engine {
             let from = [Phase::Creating, Phase::Starting, Phase::Running];
             self.state
                 .write(|write| containers::advance(write, &row.id, &from, Phase::Created, None))
-                .and_then(|_| self.leave_volumes(row))
+                .and_then(|_| self.leave_objects(row))
         };
         if let Err(error) = settled {
             (self.warn)(&format!("after the failed start of {}: {}", row.name, error.one_line()));
@@ -257,17 +266,22 @@ impl Engine {
             )
         })?;
         remove_run_directory(&self.layout, &row.id)?;
-        self.leave_volumes(row)
+        self.leave_objects(row)
     }
 
-    /// Unmounts the volumes that a container that has ended was the last to use.
-    fn leave_volumes(&mut self, row: &Container) -> Result<()> {
-        if !Record::parse(&row.settings)?.has_volumes() {
-            return Ok(());
+    /// Unmounts the volumes, and takes away what the pod shares, that a container that has ended was
+    /// the last to use.
+    fn leave_objects(&mut self, row: &Container) -> Result<()> {
+        let record = Record::parse(&row.settings)?;
+        if record.has_volumes() {
+            let mut volumes = self.volumes_mut();
+            let names = volumes.with_mounts(&row.id)?;
+            volumes.detach_for(&row.id, &names)?;
         }
-        let mut volumes = self.volumes_mut();
-        let names = volumes.with_mounts(&row.id)?;
-        volumes.detach_for(&row.id, &names)
+        match &record.pod {
+            Some(pod) => self.pods_mut().sink_for(&pod.parse()?, &row.id),
+            None => Ok(()),
+        }
     }
 
     /// Waits until the container does not run, and says its exit code.

@@ -62,6 +62,9 @@ pub struct Run {
     /// Who makes its cgroup.
     #[serde(default)]
     pub driver: Driver,
+    /// Variables of the process that no file has, `NAME=value`: they are secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
 }
 
 /// A process to start in a running container.
@@ -161,6 +164,7 @@ mod tests {
                 rootfs: Some(Mount::Bind { source: "/r".into(), read_only: true }),
                 mountpoint: "/m".into(),
                 driver: Driver::Nobody,
+                variables: Vec::new(),
             })),
             terminal: true,
             stdin: Stdin::Once,

@@ -62,7 +62,10 @@ pub(crate) fn start(job: &Job) -> Result<Process> {
 }
 
 fn start_container(job: &Job, run: &Run) -> Result<Process> {
-    let spec = read_config(&run.config)?;
+    let mut spec = read_config(&run.config)?;
+    if let Some(process) = &mut spec.process {
+        process.env.extend(run.variables.iter().cloned());
+    }
     let streams = Streams::new(job)?;
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),

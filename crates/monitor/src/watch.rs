@@ -564,6 +564,7 @@ mod tests {
                 rootfs: None,
                 mountpoint: PathBuf::new(),
                 driver: Driver::Files,
+                variables: Vec::new(),
             })),
             terminal: false,
             stdin,

@@ -63,6 +63,7 @@ impl Lab {
                 rootfs: Some(Mount::Bind { source: self.root.path().to_owned(), read_only: false }),
                 mountpoint: self.path("mountpoint"),
                 driver: Driver::Files,
+                variables: Vec::new(),
             })),
             terminal: false,
             stdin: Stdin::Null,

@@ -32,6 +32,7 @@ mod logs;
 mod look;
 mod manifest;
 mod manifest_digest;
+mod pod;
 mod prune;
 mod ps;
 mod pull;
@@ -41,6 +42,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod secret;
 mod selftest;
 mod session;
 mod several;
@@ -53,6 +55,7 @@ mod system_prune;
 mod tag;
 mod unpack;
 mod untag;
+mod volume;
 mod wait;
 
 use crate::tree::{Entry, Group, Switches};
@@ -243,6 +246,104 @@ pub(crate) const GROUPS: &[Group] = &[
         [
             |command| GROUPS[4].members(command, Switches::Plain),
             |command| GROUPS[4].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "volume",
+        "Work with volumes: directories that outlive containers",
+        &[],
+        &[
+            Entry::new::<volume::create::Create>("create", "Make a volume"),
+            Entry::new::<volume::ls::Ls>("ls", "List volumes"),
+            Entry::new::<volume::inspect::Inspect>("inspect", "Show all that is known of volumes"),
+            Entry::new::<volume::rm::Rm>("rm", "Remove volumes, with all that is in them"),
+            Entry::new::<volume::prune::Prune>(
+                "prune",
+                "Remove the volumes that no container uses and nobody has named",
+            ),
+            Entry::new::<volume::exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is a volume of this name",
+            ),
+            Entry::new::<volume::export::Export>(
+                "export",
+                "Write what is in a volume as a tar file",
+            ),
+            Entry::new::<volume::import::Import>(
+                "import",
+                "Put what is in a tar file into a volume, over what is there",
+            ),
+            Entry::new::<volume::mount::Mount>(
+                "mount",
+                "Print where the data of volumes is on the host, mounted where it is a file system of its own",
+            ),
+            Entry::new::<volume::mount::Unmount>("unmount", "Take back what `volume mount` did"),
+            Entry::new::<volume::reload::Reload>(
+                "reload",
+                "Do nothing: there are no volume plugins whose volumes could have changed",
+            ),
+        ],
+        [
+            |command| GROUPS[5].members(command, Switches::Plain),
+            |command| GROUPS[5].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "secret",
+        "Work with secrets: small contents that containers get and nobody else sees",
+        &[],
+        &[
+            Entry::new::<secret::create::Create>(
+                "create",
+                "Make a secret of a file, of standard input or of a variable",
+            ),
+            Entry::new::<secret::ls::Ls>("ls", "List secrets"),
+            Entry::new::<secret::inspect::Inspect>(
+                "inspect",
+                "Show all that is known of secrets, but what is secret",
+            ),
+            Entry::new::<secret::rm::Rm>(
+                "rm",
+                "Remove secrets; containers keep what they were created with",
+            ),
+            Entry::new::<secret::exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is a secret of this name",
+            ),
+        ],
+        [
+            |command| GROUPS[6].members(command, Switches::Plain),
+            |command| GROUPS[6].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "pod",
+        "Work with pods: containers that share namespaces, limits and a life",
+        &[],
+        &[
+            Entry::new::<pod::create::Create>(
+                "create",
+                "Make a pod: containers that share a network, a host name and shared memory",
+            ),
+            Entry::new::<pod::ps::Ps>("ps", "List pods"),
+            Entry::new::<pod::inspect::Inspect>("inspect", "Show all that is known of pods"),
+            Entry::new::<pod::life::Start>("start", "Start all containers of pods"),
+            Entry::new::<pod::life::Stop>("stop", "Stop all containers of pods"),
+            Entry::new::<pod::life::Restart>("restart", "Stop and start all containers of pods"),
+            Entry::new::<pod::life::Kill>("kill", "Send a signal to all containers of pods"),
+            Entry::new::<pod::rm::Rm>("rm", "Remove pods, with their containers"),
+            Entry::new::<pod::prune::Prune>(
+                "prune",
+                "Remove the pods of which nothing runs, with their containers",
+            ),
+            Entry::new::<pod::exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is a pod of this name",
+            ),
+        ],
+        [
+            |command| GROUPS[7].members(command, Switches::Plain),
+            |command| GROUPS[7].members(command, Switches::WithValues),
         ],
     ),
 ];

@@ -34,6 +34,9 @@ impl PruneFlags {
         let containers = match scope {
             Scope::Images => "",
             Scope::Everything => "all stopped containers and ",
+            Scope::EverythingAndVolumes => {
+                "all stopped containers, all volumes without a name that no container uses, and "
+            }
         };
         if !self.force && !asked(&format!("This removes {containers}all images {images}."))? {
             return Ok(SUCCESS);
@@ -42,6 +45,9 @@ impl PruneFlags {
         let console = invocation.console;
         for id in &pruned.containers {
             console.line(&format!("Deleted: {id}"))?;
+        }
+        for name in &pruned.volumes {
+            console.line(&format!("Deleted: {name}"))?;
         }
         for removed in &pruned.images {
             super::rmi::say(removed, console)?;
@@ -53,7 +59,7 @@ impl PruneFlags {
 
 /// Asks on the terminal; only `y` and `yes` mean yes. Where nobody can answer, the flag that
 /// answers in advance is asked for.
-fn asked(what: &str) -> Result<bool> {
+pub(super) fn asked(what: &str) -> Result<bool> {
     if !io::stdin().is_terminal() {
         return Err(Error::new(
             Kind::Invalid,

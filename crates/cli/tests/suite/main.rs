@@ -18,6 +18,8 @@ mod crash;
 #[cfg(test)]
 mod crash_images;
 #[cfg(test)]
+mod crash_volumes;
+#[cfg(test)]
 mod discard;
 mod exec;
 mod exit_codes;
@@ -43,9 +45,13 @@ mod logs;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
+mod mounts;
+#[cfg(test)]
 mod options;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod pods;
 #[cfg(test)]
 mod real_sizes;
 #[cfg(test)]
@@ -75,9 +81,13 @@ mod runtime_systemd;
 mod runtime_terminal;
 #[cfg(test)]
 mod save_load;
+#[cfg(test)]
+mod secrets;
 mod stop;
 #[cfg(test)]
 mod store;
 mod terminal;
 #[cfg(test)]
 mod transit;
+#[cfg(test)]
+mod volumes;

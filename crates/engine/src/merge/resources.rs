@@ -50,6 +50,11 @@ fn limited(limits: &Limits, processors: usize) -> Result<Resources> {
     })
 }
 
+/// The limits of a pod's cgroup.
+pub(crate) fn pod_resources(limits: &Limits) -> Result<Resources> {
+    limited(limits, std::thread::available_parallelism().map_or(1, usize::from))
+}
+
 /// The kernel refuses less than a few pages anyway; docker's bound is kept, and its sentence.
 const LEAST_MEMORY_BYTES: u64 = 6 << 20;
 

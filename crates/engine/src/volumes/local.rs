@@ -208,7 +208,7 @@ impl Volumes<'_> {
             return Ok(());
         }
         let users = volumes::users(self.state.read(), name)?;
-        let runs = |phase| matches!(phase, Phase::Creating | Phase::Starting | Phase::Running);
+        let runs = |phase| !matches!(phase, Phase::Created | Phase::Exited | Phase::Removing);
         if users.iter().any(|user| Some(&user.id) != but && runs(user.phase)) {
             return Ok(());
         }

@@ -32,7 +32,7 @@ pub(crate) fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
     let owner = Owner { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(top) => owner.tree(top, DEPTH).doing(doing),
+        Ok(top) => owner.tree(&top, DEPTH).doing(doing),
         Err(Errno::NOTDIR) => rustix::fs::chownat(
             rustix::fs::CWD,
             path,
@@ -52,11 +52,11 @@ struct Owner {
 }
 
 impl Owner {
-    fn tree(self, directory: OwnedFd, depth: usize) -> Result<()> {
-        let device = rustix::fs::fstat(&directory).doing(|| "look at a directory")?.st_dev;
-        rustix::fs::fchown(&directory, Some(self.uid), Some(self.gid))
+    fn tree(self, directory: &OwnedFd, depth: usize) -> Result<()> {
+        let device = rustix::fs::fstat(directory).doing(|| "look at a directory")?.st_dev;
+        rustix::fs::fchown(directory, Some(self.uid), Some(self.gid))
             .doing(|| "give a directory away")?;
-        for entry in Dir::read_from(&directory).doing(|| "list a directory")? {
+        for entry in Dir::read_from(directory).doing(|| "list a directory")? {
             let entry = entry.doing(|| "list a directory")?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
@@ -73,7 +73,7 @@ impl Owner {
                         let status = rustix::fs::fstat(&below).doing(doing)?;
                         // Another file system's files are not this volume's.
                         if status.st_dev == device {
-                            self.tree(below, depth - 1).doing(doing)?;
+                            self.tree(&below, depth - 1).doing(doing)?;
                         }
                         continue;
                     }
@@ -83,7 +83,7 @@ impl Owner {
                 }
             }
             let flags = AtFlags::SYMLINK_NOFOLLOW;
-            match rustix::fs::chownat(&directory, name, Some(self.uid), Some(self.gid), flags) {
+            match rustix::fs::chownat(directory, name, Some(self.uid), Some(self.gid), flags) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno).doing(doing),
             }

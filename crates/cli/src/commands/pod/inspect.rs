@@ -1,0 +1,92 @@
+//! `pod inspect`: all that is known of pods.
+
+use super::super::look::pretty;
+use crate::{
+    exit::{FAILURE, SUCCESS},
+    invocation::Invocation,
+    render::template::Format,
+    tree::Act,
+};
+use dhow_base::Result;
+use dhow_engine::pods::Pod;
+use serde_json::{Value, json};
+
+/// Show all that is known of pods
+///
+/// One pod is one JSON object, several are an array, as in podman.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Inspect {
+    /// The pods, by name or id
+    #[arg(required_unless_present = "latest", value_name = "POD")]
+    pods: Vec<String>,
+
+    /// The newest pod
+    #[arg(short, long, conflicts_with = "pods")]
+    latest: bool,
+
+    /// Print as json or by a template such as '{{.State}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+}
+
+impl Act for Inspect {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let format = match self.format.as_deref() {
+            None | Some("" | "json") => None,
+            Some(text) => Some(Format::parse(text)?),
+        };
+        let mut engine = invocation.engine()?;
+        let mut documents = Vec::new();
+        let mut code = SUCCESS;
+        if self.latest {
+            documents.extend(engine.pods()?.first().map(document));
+        }
+        for name in &self.pods {
+            match engine.pod(name) {
+                Ok(pod) => documents.push(document(&pod)),
+                Err(error) => {
+                    invocation.console.error(&error);
+                    code = FAILURE;
+                }
+            }
+        }
+        let text = match (format, &documents[..]) {
+            (Some(format), _) => {
+                let line = |document| Ok(format!("{}\n", format.fill(document)?));
+                documents.iter().map(line).collect::<Result<String>>()?.into_bytes()
+            }
+            (None, []) => Vec::new(),
+            (None, [one]) => pretty(one)?,
+            (None, all) => pretty(&all)?,
+        };
+        invocation.console.print(text)?;
+        Ok(code)
+    }
+}
+
+/// Podman's document.
+fn document(pod: &Pod) -> Value {
+    let shared: Vec<&str> = pod.shared.iter().map(|what| what.word()).collect();
+    let members: Vec<Value> = pod
+        .members
+        .iter()
+        .map(|one| json!({ "Id": one.id.as_str(), "Name": one.name, "State": one.phase.word() }))
+        .collect();
+    json!({
+        "Id": pod.id.as_str(),
+        "Name": pod.name.as_str(),
+        "Created": pod.created.rfc3339(),
+        "ExitPolicy": pod.exit_policy.word(),
+        "State": pod.status(),
+        "Hostname": pod.hostname,
+        "Labels": pod.labels,
+        "CreateCgroup": pod.cgroup.is_some(),
+        "CgroupParent": "/dhow",
+        "CgroupPath": pod.cgroup,
+        "CreateInfra": false,
+        "InfraContainerID": "",
+        "SharedNamespaces": shared,
+        "NumContainers": pod.members.len(),
+        "Containers": members,
+    })
+}

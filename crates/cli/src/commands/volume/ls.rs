@@ -1,0 +1,66 @@
+//! `volume ls`: the list of volumes.
+
+use super::filter;
+use crate::{
+    exit::SUCCESS,
+    invocation::Invocation,
+    render::list::{Column, Row, Shape},
+    tree::Act,
+};
+use dhow_base::Result;
+use dhow_engine::Volume;
+
+const COLUMNS: &[Column] = &[("DRIVER", "Driver"), ("VOLUME NAME", "Name")];
+
+/// List volumes
+#[derive(clap::Args, Debug)]
+pub(crate) struct Ls {
+    /// List only volumes for which this holds: name=, label=, dangling=, driver=, opt=, until= …
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+
+    /// Print as table, as json (one object a line) or by a template
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+
+    /// Print names only
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the table without titles
+    #[arg(short, long)]
+    noheading: bool,
+}
+
+impl Act for Ls {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "Name")?;
+        let filters = filter::all(&self.filter)?;
+        let rows: Vec<Row> =
+            invocation.engine()?.volumes_where(&filters)?.iter().map(row).collect();
+        let text = shape.print(COLUMNS, &rows)?;
+        let has_titles = matches!(shape, Shape::Table | Shape::TableOf(_));
+        let titles =
+            if self.noheading && has_titles { text.find('\n').map_or(0, |at| at + 1) } else { 0 };
+        invocation.console.print(text[titles..].to_owned())?;
+        Ok(SUCCESS)
+    }
+}
+
+fn row(volume: &Volume) -> Row {
+    let labels: Vec<String> =
+        volume.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Row::new([
+        ("Availability", "N/A".to_owned()),
+        ("CreatedAt", volume.created.rfc3339()),
+        ("Driver", volume.driver.clone()),
+        ("Group", "N/A".to_owned()),
+        ("Labels", labels.join(",")),
+        ("Links", volume.users.len().to_string()),
+        ("Mountpoint", volume.mountpoint.display().to_string()),
+        ("Name", volume.name.to_string()),
+        ("Scope", "local".to_owned()),
+        ("Size", "N/A".to_owned()),
+        ("Status", "N/A".to_owned()),
+    ])
+}

@@ -1,0 +1,342 @@
+//! Pods: containers that share namespaces, limits and a life.
+//!
+//! # Life of a pod
+//!
+//! ```text
+//!  row ──first container starts──▶ namespaces, /dev/shm, cgroup in the run directory
+//!      ◀──last container has ended── they go
+//!  row ──rm──▶ gone, after its containers
+//! ```
+//!
+//! No process keeps the namespaces: a file is bound onto each of them, which holds it as well. So a
+//! pod of which nothing runs costs a row. A PID namespace cannot be held so, since it ends with its
+//! first process; it is not shared.
+//!
+//! Whoever starts or ends a container of a pod looks after its namespaces under the pods' lock.
+
+mod change;
+mod namespaces;
+mod survey;
+
+pub use change::{ExitPolicy, Force, PodOptions, Shared};
+
+use crate::{
+    Engine,
+    layout::Layout,
+    options::{CreateOptions, Limits, NetworkMode},
+};
+use dhow_base::{
+    Doing, Error, Kind, Result,
+    clock::Moment,
+    file,
+    id::{ContainerId, Name},
+    lock::{Lock, Sharing},
+};
+use dhow_spec::runtime::{MountPoint, Namespace, NamespaceKind, Spec};
+use dhow_state::{
+    State,
+    containers::{self, Phase},
+    pods::{self, Pod as Row},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+/// A pod, as lists and `inspect` show it.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: Name,
+    /// When it was made.
+    pub created: Moment,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What its containers share.
+    pub shared: BTreeSet<Shared>,
+    /// Its host name.
+    pub hostname: String,
+    /// What happens when the last container ends.
+    pub exit_policy: ExitPolicy,
+    /// Its cgroup, where its containers are in one.
+    pub cgroup: Option<String>,
+    /// Its containers, the oldest first.
+    pub members: Vec<Member>,
+}
+
+/// A container of a pod.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Where in its life it is.
+    pub phase: Phase,
+}
+
+impl Pod {
+    /// One word for what its containers do, as podman has it.
+    pub fn status(&self) -> &'static str {
+        let count = |phase: Phase| self.members.iter().filter(|one| one.phase == phase).count();
+        let (all, running) = (self.members.len(), count(Phase::Running));
+        match () {
+            () if all == 0 => "Created",
+            () if running == all => "Running",
+            () if running > 0 => "Degraded",
+            () if count(Phase::Exited) == all => "Exited",
+            () if count(Phase::Created) == all => "Created",
+            () => "Stopped",
+        }
+    }
+}
+
+/// The `settings` of a pod's row.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    labels: BTreeMap<String, String>,
+    shared: BTreeSet<Shared>,
+    hostname: String,
+    exit_policy: ExitPolicy,
+    host_network: bool,
+    /// Whether its containers are in a cgroup of the pod's.
+    cgroup: bool,
+    memory_bytes: Option<u64>,
+    memory_swap_bytes: Option<i64>,
+    nano_cpus: Option<u64>,
+    cpu_shares: Option<u64>,
+    cpuset_cpus: Option<String>,
+    cpuset_mems: Option<String>,
+    pids: Option<i64>,
+    shm_bytes: Option<u64>,
+}
+
+impl Settings {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
+        serde_json::from_str(&row.settings).map_err(|error| {
+            Error::new(Kind::Corrupt, format!("parse the settings of pod {}", row.name))
+                .because(error)
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory_bytes,
+            memory_swap_bytes: self.memory_swap_bytes,
+            nano_cpus: self.nano_cpus,
+            cpu_shares: self.cpu_shares,
+            cpuset_cpus: self.cpuset_cpus.clone(),
+            cpuset_mems: self.cpuset_mems.clone(),
+            pids: self.pids,
+            ..Limits::default()
+        }
+    }
+
+    fn shares(&self, what: Shared) -> bool {
+        self.shared.contains(&what)
+    }
+}
+
+/// Where the containers of a pod are in the tree of cgroups.
+fn cgroup(id: &ContainerId) -> String {
+    format!("/dhow/pod-{id}")
+}
+
+/// The pod that a container is to be in, and what that means for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    pub(crate) id: ContainerId,
+    settings: Settings,
+}
+
+impl Home {
+    pub(crate) fn of(row: &Row) -> Result<Self> {
+        Ok(Self { id: row.id.clone(), settings: Settings::of(row)? })
+    }
+
+    /// What the user asked of a container, as it is in the pod.
+    pub(crate) fn settle(&self, options: &CreateOptions) -> Result<CreateOptions> {
+        let conflict = |what: &str| {
+            let text = format!("{what} of a container in a pod: it shares the pod's");
+            Err(Error::new(Kind::Invalid, text).hint("give it to `dhow pod create`"))
+        };
+        let mut options = options.clone();
+        if self.settings.shares(Shared::Net) {
+            let wanted =
+                if self.settings.host_network { NetworkMode::Host } else { NetworkMode::None };
+            if options.network != NetworkMode::Unsaid && options.network != wanted {
+                return conflict("choose the network");
+            }
+            options.network = wanted;
+        }
+        if self.settings.shares(Shared::Uts) {
+            if options.hostname.is_some() {
+                return conflict("choose the host name");
+            }
+            options.hostname = Some(self.settings.hostname.clone());
+        }
+        if self.settings.shares(Shared::Ipc) && options.shm_bytes.is_some() {
+            return conflict("choose the size of /dev/shm");
+        }
+        Ok(options)
+    }
+
+    /// Puts the pod's namespaces and cgroup into a container's configuration.
+    pub(crate) fn share(&self, spec: &mut Spec, layout: &Layout, container: &ContainerId) {
+        let directory = layout.pod(&self.id);
+        let linux = spec.linux.get_or_insert_default();
+        for what in &self.settings.shared {
+            let kind = what.kind();
+            if *what == Shared::Net && self.settings.host_network {
+                continue;
+            }
+            linux.namespaces.retain(|namespace| namespace.kind != kind);
+            linux.namespaces.push(Namespace { kind, path: Some(directory.join(kind.proc_name())) });
+        }
+        if self.settings.cgroup {
+            linux.cgroups_path = Some(format!("{}/{container}", cgroup(&self.id)));
+        }
+        if self.settings.shares(Shared::Uts) {
+            // It has been set in the namespace, and is not the container's to change.
+            spec.hostname = None;
+        }
+        if self.settings.shares(Shared::Ipc) {
+            for mount in &mut spec.mounts {
+                if mount.destination == Path::new("/dev/shm")
+                    && mount.kind.as_deref() == Some("tmpfs")
+                {
+                    *mount = shm(&directory.join(SHM));
+                }
+            }
+        }
+    }
+}
+
+const SHM: &str = "shm";
+
+fn shm(source: &Path) -> MountPoint {
+    MountPoint {
+        destination: "/dev/shm".into(),
+        kind: Some("bind".to_owned()),
+        source: Some(source.to_owned()),
+        options: ["bind", "rprivate", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec(),
+        ..MountPoint::default()
+    }
+}
+
+/// Pods for whoever has the state and the layout in hand.
+#[derive(Debug)]
+pub(crate) struct Pods<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) layout: &'a Layout,
+}
+
+impl Engine {
+    pub(crate) fn pods_mut(&mut self) -> Pods<'_> {
+        Pods { state: &mut self.state, layout: &self.layout }
+    }
+
+    /// All pods, the newest first.
+    pub fn pods(&mut self) -> Result<Vec<Pod>> {
+        let rows = pods::list(self.state.read())?;
+        rows.into_iter().map(|row| self.shown_pod(row)).collect()
+    }
+
+    /// The pod that a word of the user's means.
+    pub fn pod(&mut self, text: &str) -> Result<Pod> {
+        let row = pods::look_up(self.state.read(), text)?;
+        self.shown_pod(row)
+    }
+
+    fn shown_pod(&mut self, row: Row) -> Result<Pod> {
+        let settings = Settings::of(&row)?;
+        let mut members = Vec::new();
+        for id in pods::members(self.state.read(), &row.id)? {
+            let Some(container) = containers::find(self.state.read(), &id)? else { continue };
+            let Some(container) = self.refreshed(container)? else { continue };
+            members.push(Member { id, name: container.name, phase: container.phase });
+        }
+        Ok(Pod {
+            cgroup: settings.cgroup.then(|| cgroup(&row.id)),
+            id: row.id,
+            name: row.name,
+            created: row.created,
+            labels: settings.labels,
+            shared: settings.shared,
+            hostname: settings.hostname,
+            exit_policy: settings.exit_policy,
+            members,
+        })
+    }
+}
+
+impl Pods<'_> {
+    fn lock(&self) -> Result<Lock> {
+        file::make_directories(&self.layout.locks(), 0o700)?;
+        Lock::acquire(&self.layout.locks().join("pods"), Sharing::Exclusive)
+    }
+
+    /// Makes what a pod's containers share, where it is not there yet, for one that starts.
+    pub(crate) fn rise_for(&mut self, container: &ContainerId) -> Result<()> {
+        let Some(row) = pods::of_container(self.state.read(), container)? else { return Ok(()) };
+        let settings = Settings::of(&row)?;
+        let _lock = self.lock()?;
+        self.rise(&row.id, &settings).doing(|| format!("make what pod {} shares", row.name))
+    }
+
+    fn rise(&self, id: &ContainerId, settings: &Settings) -> Result<()> {
+        let directory = self.layout.pod(id);
+        file::make_directories(&self.layout.pods(), 0o700)?;
+        file::make_directories(&directory, 0o700)?;
+        let mut missing = Vec::new();
+        for what in &settings.shared {
+            let is_hosts = *what == Shared::Net && settings.host_network;
+            let path = directory.join(what.kind().proc_name());
+            if !is_hosts && !dhow_sys::mount::is_root_at(&path).doing(|| "look at its files")? {
+                missing.push(*what);
+            }
+        }
+        namespaces::make(&missing, &settings.hostname, &directory)?;
+        if settings.shares(Shared::Ipc) {
+            namespaces::make_shm(&directory.join(SHM), settings.shm_bytes)?;
+        }
+        if settings.cgroup {
+            change::make_cgroup(id, &settings.limits())?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what a pod's containers shared, if the one that has ended was the last.
+    pub(crate) fn sink_for(&mut self, pod: &ContainerId, ended: &ContainerId) -> Result<()> {
+        let _lock = self.lock()?;
+        for id in pods::members(self.state.read(), pod)? {
+            let row = containers::find(self.state.read(), &id)?;
+            let runs = |phase| !matches!(phase, Phase::Created | Phase::Exited | Phase::Removing);
+            if id != *ended && row.is_some_and(|row| runs(row.phase)) {
+                return Ok(());
+            }
+        }
+        self.sink(pod)
+    }
+
+    /// Takes away what a pod's containers shared. For who holds the lock.
+    fn sink(&self, pod: &ContainerId) -> Result<()> {
+        let directory = self.layout.pod(pod);
+        namespaces::unmake(&directory)?;
+        change::remove_cgroup(pod)
+    }
+
+    /// The namespace files of a pod.
+    fn files(&self, pod: &ContainerId) -> Vec<PathBuf> {
+        let directory = self.layout.pod(pod);
+        [NamespaceKind::Network, NamespaceKind::Ipc, NamespaceKind::Uts]
+            .map(|kind| directory.join(kind.proc_name()))
+            .into_iter()
+            .chain([directory.join(SHM)])
+            .collect()
+    }
+}
