@@ -266,7 +266,7 @@ impl Engine {
         let mut spec = hello::tell_of_host(spec, draft.image)?;
         draft.secrets.write(layout, id, &mut spec.mounts)?;
         if let Some(home) = &draft.home {
-            home.share(&mut spec, layout, id);
+            home.share(&mut spec, layout);
         }
         write_config(&layout.config(id), &spec)?;
         state.borrow_mut().write(|write| {

@@ -23,14 +23,14 @@ pub use change::{ExitPolicy, Force, PodOptions, Shared};
 use crate::{
     Engine,
     layout::Layout,
-    options::{CreateOptions, Limits, NetworkMode},
+    options::{CreateOptions, Limits, NetworkMode, Sharing, UserNamespace},
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
     clock::Moment,
     file,
     id::{ContainerId, Name},
-    lock::{Lock, Sharing},
+    lock::{self, Lock},
 };
 use dhow_spec::runtime::{MountPoint, Namespace, NamespaceKind, Spec};
 use dhow_state::{
@@ -182,11 +182,25 @@ impl Home {
         if self.settings.shares(Shared::Ipc) && options.shm_bytes.is_some() {
             return conflict("choose the size of /dev/shm");
         }
+        let own = &options.namespaces;
+        if self.settings.shares(Shared::Ipc) && own.ipc != Sharing::Unsaid {
+            return conflict("choose the ipc namespace");
+        }
+        if self.settings.shares(Shared::Uts) && own.uts != Sharing::Unsaid {
+            return conflict("choose the uts namespace");
+        }
+        // What it shares belongs to the host's root, in whose namespaces only that one may mount.
+        if !matches!(own.user, UserNamespace::Unsaid | UserNamespace::Host) {
+            return conflict("choose the user namespace");
+        }
+        if self.settings.cgroup && options.cgroup.parent.is_none() {
+            options.cgroup.parent = Some(cgroup(&self.id));
+        }
         Ok(options)
     }
 
-    /// Puts the pod's namespaces and cgroup into a container's configuration.
-    pub(crate) fn share(&self, spec: &mut Spec, layout: &Layout, container: &ContainerId) {
+    /// Puts the pod's namespaces into a container's configuration.
+    pub(crate) fn share(&self, spec: &mut Spec, layout: &Layout) {
         let directory = layout.pod(&self.id);
         let linux = spec.linux.get_or_insert_default();
         for what in &self.settings.shared {
@@ -196,9 +210,6 @@ impl Home {
             }
             linux.namespaces.retain(|namespace| namespace.kind != kind);
             linux.namespaces.push(Namespace { kind, path: Some(directory.join(kind.proc_name())) });
-        }
-        if self.settings.cgroup {
-            linux.cgroups_path = Some(format!("{}/{container}", cgroup(&self.id)));
         }
         if self.settings.shares(Shared::Uts) {
             // It has been set in the namespace, and is not the container's to change.
@@ -277,7 +288,7 @@ impl Engine {
 impl Pods<'_> {
     fn lock(&self) -> Result<Lock> {
         file::make_directories(&self.layout.locks(), 0o700)?;
-        Lock::acquire(&self.layout.locks().join("pods"), Sharing::Exclusive)
+        Lock::acquire(&self.layout.locks().join("pods"), lock::Sharing::Exclusive)
     }
 
     /// Makes what a pod's containers share, where it is not there yet, for one that starts.

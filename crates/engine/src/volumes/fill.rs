@@ -25,8 +25,7 @@ use std::{
 const INSIDE: &str = ".dhow-filling";
 
 impl Volumes<'_> {
-    /// Fills a volume, if it is empty and never was anything else, from a directory that nobody
-    /// changes. For who holds the lock.
+    /// Fills a volume, if it is empty, from a directory that nobody changes. For who holds the lock.
     pub(super) fn fill(
         &mut self,
         row: &Row,
@@ -44,22 +43,25 @@ impl Volumes<'_> {
     /// Finishes or throws away what a killed command has begun. For who holds the lock.
     pub(super) fn mend_filling(&mut self, row: &Row) -> Result<()> {
         let staging = self.staging(row)?;
-        match row.filling {
+        let mended = self.attach(row).and_then(|()| match row.filling {
             Filling::No => Ok(()),
             Filling::Copying => {
                 dhow_snapshot::remove_tree(&staging)?;
                 self.note(&row.name, Filling::No)
             }
             Filling::Moving => self.move_in(&row.name, &staging),
-        }
-        .doing(|| format!("finish the filling of volume {}", row.name))
+        });
+        mended
+            .and_then(|()| self.detach_unused(&row.name, None))
+            .doing(|| format!("finish the filling of volume {}", row.name))
     }
 
     fn copy(&mut self, name: &Name, from: OwnedFd, data: &Path) -> Result<()> {
         let row = self.present(name)?;
         let staging = self.staging(&row)?;
         self.note(name, Filling::Copying)?;
-        let copied = file::make_directories(&staging, 0o700)
+        let copied = dhow_snapshot::remove_tree(&staging)
+            .and_then(|()| file::make_directories(&staging, 0o700))
             .and_then(|()| dhow_snapshot::copy_tree(from, &staging))
             .and_then(|()| {
                 // A rename that survives a power cut must not outlive what it renames.
