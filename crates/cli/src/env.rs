@@ -15,6 +15,7 @@
 //! | `DBUS_SESSION_BUS_ADDRESS` | where the user's systemd is reached |
 //! | `TMPDIR` | where conversions of images are spooled |
 //! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
+//! | `QUADLET_UNIT_DIRS` | where quadlet files are, with colons |
 //! | `NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID` | what a service manager has for a container |
 //!
 //! `-e NAME` and `--env-file` may name any variable; they ask [`variable`].
@@ -40,6 +41,7 @@ pub(crate) struct Environment {
     pub(crate) auth_file: Option<PathBuf>,
     pub(crate) docker_config: Option<PathBuf>,
     pub(crate) registries_conf: Option<PathBuf>,
+    pub(crate) quadlet_directories: Option<String>,
     pub(crate) certificates: Option<PathBuf>,
     pub(crate) tmpdir: Option<PathBuf>,
     pub(crate) session_bus: Option<String>,
@@ -75,6 +77,7 @@ impl Environment {
             auth_file: path("REGISTRY_AUTH_FILE"),
             docker_config: path("DOCKER_CONFIG"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
+            quadlet_directories: text("QUADLET_UNIT_DIRS"),
             certificates: path("SSL_CERT_FILE"),
             tmpdir: path("TMPDIR"),
             session_bus: text("DBUS_SESSION_BUS_ADDRESS"),

@@ -14,6 +14,7 @@ use dhow_image::{Bounds, Driver, Images, LayerBlobs, Registries};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
+    ffi::OsString,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -65,6 +66,8 @@ pub(crate) struct Invocation {
     pub(crate) globals: Globals,
     pub(crate) environment: Environment,
     pub(crate) console: Console,
+    /// The whole command line.
+    pub(crate) arguments: Vec<OsString>,
     /// Where relative paths start.
     pub(crate) directory: PathBuf,
     /// Where the user wants temporary files.
@@ -96,11 +99,22 @@ impl Invocation {
             globals,
             environment,
             console,
+            arguments: Vec::new(),
             directory,
             tmpdir: None,
             tls_verify: None,
             platform: None,
             manners: Manners::Dhow,
+        }
+    }
+
+    /// The command line, and where it was given, so that it can be given again; nothing where it is
+    /// no text.
+    pub(crate) fn command_line(&self) -> (Vec<String>, String) {
+        let words = self.arguments.iter().map(|word| word.to_str().map(str::to_owned));
+        match (words.collect(), self.directory.to_str()) {
+            (Some(words), Some(directory)) => (words, directory.to_owned()),
+            _ => (Vec::new(), String::new()),
         }
     }
 

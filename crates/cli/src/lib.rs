@@ -26,8 +26,10 @@ mod env;
 mod exit;
 mod flags;
 mod hello;
+mod init;
 mod invocation;
 mod prompt;
+mod quadlet;
 mod render;
 mod role;
 mod runtime;
@@ -56,6 +58,8 @@ pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match Role::of(&arguments) {
         Role::Monitor => dhow_monitor::main(),
+        Role::Init => init::main(&arguments),
+        Role::Pause => dhow_monitor::pause_main(&arguments),
         Role::Runtime(first) => runtime::main(arguments.get(first..).unwrap_or_default()),
         Role::Skopeo => ExitCode::from(skopeo::main(&arguments)),
         Role::Probe => ExitCode::from(probe(&arguments)),
@@ -89,7 +93,8 @@ fn run(arguments: &[OsString]) -> u8 {
         console.error(&Error::new(Kind::Invalid, "the command is missing"));
         return exit::FAILURE;
     };
-    let invocation = Invocation::new(globals, environment, console);
+    let mut invocation = Invocation::new(globals, environment, console);
+    invocation.arguments = arguments.to_vec();
     match entry.act(inner, &invocation) {
         Ok(code) => code,
         // Who closed our standard output has read all that they wanted: `dhow ps | head`.

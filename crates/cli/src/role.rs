@@ -3,6 +3,8 @@
 //! | started as | role |
 //! |---|---|
 //! | `dhow-monitor` | the process that keeps a container |
+//! | `dhow-pause` | the process that waits before a container is started again |
+//! | `dhow-init` | the first process of a container with `--init` |
 //! | `dhow-runtime`, `runc`, or `dhow runtime` | the OCI runtime, with runc's command line |
 //! | `skopeo` | the commands that copy and look at images elsewhere, as skopeo has them |
 //! | `dhow-probe` | the hostile program in the containers of `dhow selftest` |
@@ -17,6 +19,10 @@ use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 pub(crate) enum Role {
     /// Keep a container's process.
     Monitor,
+    /// Wait, then be another command.
+    Pause,
+    /// Be the first process of a container, and keep the program.
+    Init,
     /// Be the OCI runtime, with the arguments from this one on.
     Runtime(usize),
     /// Copy and look at images elsewhere, with skopeo's command line.
@@ -35,6 +41,8 @@ impl Role {
         let name = arguments.first().map_or(&b""[..], |name| name.as_bytes());
         match name.rsplit(|byte| *byte == b'/').next().unwrap_or(name) {
             name if name == dhow_monitor::ROLE.as_bytes() => Self::Monitor,
+            name if name == dhow_monitor::PAUSE_ROLE.as_bytes() => Self::Pause,
+            name if name == dhow_engine::INIT_ROLE.as_bytes() => Self::Init,
             name if runtime::NAMES.iter().any(|own| own.as_bytes() == name) => Self::Runtime(0),
             name if name == skopeo::NAME.as_bytes() => Self::Skopeo,
             name if name == dhow_selftest::probe::NAME.as_bytes() => Self::Probe,
@@ -51,11 +59,13 @@ mod tests {
 
     #[test]
     fn the_name_decides() {
-        let cases: [(&[&str], Role); 12] = [
+        let cases: [(&[&str], Role); 14] = [
             (&["/usr/bin/skopeo", "copy"], Role::Skopeo),
             (&["dhow", "run"], Role::CommandLine),
             (&["/usr/bin/dhow"], Role::CommandLine),
             (&["dhow-monitor"], Role::Monitor),
+            (&["/dev/dhow-init", "--", "sh"], Role::Init),
+            (&["dhow-pause", "100", "x"], Role::Pause),
             (&["/usr/bin/dhow-runtime", "create"], Role::Runtime(0)),
             (&["/usr/sbin/runc", "create"], Role::Runtime(0)),
             (&["dhow", "runtime", "create"], Role::Runtime(1)),

@@ -1,8 +1,11 @@
 //! Creating a container: a row, a snapshot, a configuration; nothing runs yet.
 
 use crate::{
-    Engine, accounts, capabilities, files, hello, identity,
+    Engine, accounts, capabilities,
+    events::{Subject, tell},
+    files, hello, identity,
     identity::Identity,
+    init,
     layout::Layout,
     merge::{self, Facts},
     names,
@@ -25,8 +28,7 @@ use dhow_snapshot::Number as SnapshotNumber;
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_state::{
     Owner, State,
-    containers::{self, Container, Phase},
-    events,
+    containers::{self, Container, Course, Phase},
 };
 use std::{
     cell::RefCell,
@@ -108,9 +110,9 @@ impl Engine {
             options.objects.secrets.iter().map(|secret| secret.secret.clone()).collect();
         let secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
         let mut draft = Draft { id, options, image: &image, plan, record, secrets, home };
-        let (name, root) = self.insert_rows(&mut draft)?;
-        self.make(&draft, root, phase).doing(|| format!("create container {name}"))?;
-        Ok(Created { id: draft.id, name })
+        let (row, root) = self.insert_rows(&mut draft)?;
+        self.make(&draft, &row, root, phase).doing(|| format!("create container {}", row.name))?;
+        Ok(Created { id: draft.id, name: row.name })
     }
 
     /// The pod that a container is to be in; a new one is made.
@@ -175,7 +177,7 @@ impl Engine {
     }
 
     /// Writes the rows of the container, in which it gets its name, and of its snapshot.
-    fn insert_rows(&mut self, draft: &mut Draft<'_>) -> Result<(String, SnapshotNumber)> {
+    fn insert_rows(&mut self, draft: &mut Draft<'_>) -> Result<(Container, SnapshotNumber)> {
         let mut row = Container {
             id: draft.id.clone(),
             name: String::new(),
@@ -193,6 +195,7 @@ impl Engine {
             oom_killed: false,
             auto_remove: draft.options.auto_remove,
             settings: String::new(),
+            course: Course::default(),
         };
         let images = &self.images;
         let Draft { id, options, image, record, home, .. } = draft;
@@ -209,13 +212,13 @@ impl Engine {
         };
         if let Some(name) = &options.name {
             name.as_str().clone_into(&mut row.name);
-            return insert(&mut row).map(|root| (row.name, root));
+            return insert(&mut row).map(|root| (row, root));
         }
         for attempt in 0..NAME_ATTEMPTS {
             row.name = names::random(attempt)?;
             match insert(&mut row) {
                 Err(error) if error.kind() == Kind::AlreadyExists => {}
-                result => return result.map(|root| (row.name, root)),
+                result => return result.map(|root| (row, root)),
             }
         }
         Err(Error::new(Kind::AlreadyExists, "find a free name for the container")
@@ -223,7 +226,13 @@ impl Engine {
     }
 
     /// The snapshot and the files; whatever was made is undone if a step fails.
-    fn make(&mut self, draft: &Draft<'_>, root: SnapshotNumber, phase: Phase) -> Result<()> {
+    fn make(
+        &mut self,
+        draft: &Draft<'_>,
+        row: &Container,
+        root: SnapshotNumber,
+        phase: Phase,
+    ) -> Result<()> {
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let Self { state, images, layout, warn, .. } = self;
         let state = RefCell::new(state);
@@ -263,7 +272,8 @@ impl Engine {
                 mounts: &draft.plan,
             },
         )?;
-        let mut spec = hello::tell_of_host(spec, draft.image)?;
+        let spec = hello::tell_of_host(spec, draft.image)?;
+        let mut spec = init::put_first(spec, &draft.options.life)?;
         draft.secrets.write(layout, id, &mut spec.mounts)?;
         if let Some(home) = &draft.home {
             home.share(&mut spec, layout);
@@ -273,7 +283,7 @@ impl Engine {
             if phase == Phase::Created {
                 containers::advance(write, id, &[Phase::Creating], phase, None)?;
             }
-            events::record(write, "container", "create", id.as_str(), "{}")
+            tell(write, &Subject::of(row, &draft.record), "create", &[])
         })?;
         undo.keep();
         Ok(())

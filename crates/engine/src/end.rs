@@ -1,11 +1,15 @@
 //! Ending a container: signals, stop, removal.
 
-use crate::{Engine, create, options::RemoveOptions, record::Record};
+use crate::{
+    Engine, create,
+    events::{Subject, tell},
+    options::RemoveOptions,
+    record::Record,
+};
 use dhow_base::{Doing, Error, Kind, Result, id::Name};
 use dhow_state::{
     Owner,
     containers::{self, Container, Phase},
-    events,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
@@ -16,56 +20,106 @@ use std::{
     time::{Duration, Instant},
 };
 
-const SIGKILL: i32 = 9;
+pub(crate) const SIGKILL: i32 = 9;
 /// How long a killed container is waited for; only the kernel could hold it up.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How a container is asked to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StopOptions {
+    /// How long it is given; below zero without an end. The container's own unless said.
+    pub timeout_seconds: Option<i64>,
+    /// The signal that asks it; the container's own unless said.
+    pub signal: Option<i32>,
+}
+
+impl StopOptions {
+    /// The container's own signal, and so long.
+    pub fn within(seconds: Option<u32>) -> Self {
+        Self { timeout_seconds: seconds.map(i64::from), signal: None }
+    }
+}
+
+/// How long somebody is waited for; without an end where nothing is said.
+#[derive(Clone, Copy, Debug)]
+struct Patience(Option<Duration>);
+
+impl Patience {
+    /// Docker takes what is below zero for no end.
+    fn of_seconds(seconds: i64) -> Self {
+        Self(u64::try_from(seconds).ok().map(Duration::from_secs))
+    }
+}
+
 impl Engine {
-    /// Sends a signal to a container's first process.
+    /// Sends a signal to a container's first process. One that ends it is the user's word: its
+    /// restart policy does not answer it.
     pub fn kill(&mut self, container: &str, signal: i32) -> Result<()> {
-        let row = self.look_up(container)?;
-        let process =
-            running(&row).doing(|| format!("send signal {signal} to container {}", row.name))?;
-        if !send(process, signal)
-            .doing(|| format!("send signal {signal} to container {}", row.name))?
-        {
+        let row = self.steady(container)?;
+        let doing = || format!("send signal {signal} to container {}", row.name);
+        let record = Record::parse(&row.settings)?;
+        let ends = signal == SIGKILL || signal == record.stop_signal;
+        if ends && row.phase == Phase::Restarting {
+            return self.end_pause(&row);
+        }
+        let process = running(&row).doing(doing)?;
+        if ends {
+            self.state.write(|write| containers::mark_stopped(write, &row.id))?;
+        }
+        if !send(process, signal).doing(doing)? {
             return Err(not_running(&row));
         }
-        self.state.write(|write| {
-            events::record(
-                write,
-                "container",
-                "kill",
-                row.id.as_str(),
-                &format!("{{\"signal\":{signal}}}"),
-            )
-        })
+        if signal == SIGKILL && row.course.paused {
+            dhow_monitor::thaw(&self.layout.config(&row.id), &row.id)?;
+        }
+        let number = signal.to_string();
+        self.state
+            .write(|write| tell(write, &Subject::of(&row, &record), "kill", &[("signal", &number)]))
     }
 
     /// Asks a container to end, and kills it when it has not after a while. One that does not run is
-    /// fine.
-    pub fn stop(&mut self, container: &str, timeout_seconds: Option<u32>) -> Result<()> {
-        let row = self.look_up(container)?;
-        if row.phase != Phase::Running {
-            return Ok(());
+    /// fine, and one that waits for its next life waits no longer.
+    pub fn stop(&mut self, container: &str, options: &StopOptions) -> Result<()> {
+        let row = self.steady(container)?;
+        match row.phase {
+            Phase::Running => {
+                // First: however it ends from now on, it is the user's will.
+                self.state.write(|write| containers::mark_stopped(write, &row.id))?;
+                self.stop_row(&row, options).doing(|| format!("stop container {}", row.name))
+            }
+            Phase::Restarting => self.end_pause(&row),
+            _ => Ok(()),
         }
-        self.stop_row(&row, timeout_seconds).doing(|| format!("stop container {}", row.name))
     }
 
-    fn stop_row(&mut self, row: &Container, timeout_seconds: Option<u32>) -> Result<()> {
+    /// Takes the next life from a container that waits for it.
+    fn end_pause(&mut self, row: &Container) -> Result<()> {
+        let waiting = self.state.write(|write| containers::mark_stopped(write, &row.id))?;
+        if waiting.is_some() {
+            return crate::restart::dismiss(waiting);
+        }
+        // Its pause was over a moment ago.
+        self.stop(row.id.as_str(), &StopOptions::default())
+    }
+
+    fn stop_row(&mut self, row: &Container, options: &StopOptions) -> Result<()> {
         let record = Record::parse(&row.settings)?;
         let process = running(row)?;
-        let seconds = timeout_seconds.unwrap_or(record.stop_timeout_seconds);
+        let patience = match options.timeout_seconds {
+            Some(seconds) => Patience::of_seconds(seconds),
+            None => Patience::of_seconds(i64::from(record.stop_timeout_seconds)),
+        };
         let Some(handle) = open(process)? else { return self.settle(row) };
-        signal(&handle, record.stop_signal)?;
-        let patience = Duration::from_secs(seconds.into());
-        if !ended_within(&handle, patience)? && !self.kill_and_wait(row, &handle)? {
+        signal(&handle, options.signal.unwrap_or(record.stop_signal))?;
+        if row.course.paused {
+            dhow_monitor::thaw(&self.layout.config(&row.id), &row.id)?;
+        }
+        if !ended_within(&handle, patience.0)? && !self.kill_and_wait(row, &handle)? {
             let text = format!("process {} does not end", process.pid);
             return Err(Error::new(Kind::TimedOut, text));
         }
-        self.state
-            .write(|write| events::record(write, "container", "stop", row.id.as_str(), "{}"))?;
-        self.settle(row)
+        self.settle(row)?;
+        self.state.write(|write| tell(write, &Subject::of(row, &record), "stop", &[]))
     }
 
     /// Waits for the monitor's word and takes it over.
@@ -75,16 +129,16 @@ impl Engine {
             &self.layout.run(&row.id),
             &self.layout.exit_record(&row.id),
         );
-        self.cleanup(&row.id)
+        self.finish(&row.id, row.monitor.map_or(0, |monitor| monitor.pid))
     }
 
     /// Removes a container.
     pub fn remove(&mut self, container: &str, options: RemoveOptions) -> Result<()> {
-        let row = self.look_up(container)?;
-        if matches!(row.phase, Phase::Running | Phase::Starting) && !options.force {
+        let row = self.steady(container)?;
+        if matches!(row.phase, Phase::Running | Phase::Restarting) && !options.force {
             return Err(Error::new(
                 Kind::Conflict,
-                format!("remove container {}: it is running", row.name),
+                format!("remove container {}: it is {}", row.name, row.phase.word()),
             )
             .hint("stop it first, or use --force"));
         }
@@ -92,12 +146,28 @@ impl Engine {
     }
 
     pub(crate) fn remove_row(&mut self, row: &Container, options: RemoveOptions) -> Result<()> {
+        self.take_away(row, options, None)
+    }
+
+    /// Removes a container that was to be removed at its end, which came with this exit code.
+    pub(crate) fn remove_ended(&mut self, row: &Container, exit_code: i32) -> Result<()> {
+        let options = RemoveOptions { force: true, volumes: true };
+        self.take_away(row, options, Some(exit_code))
+    }
+
+    fn take_away(
+        &mut self,
+        row: &Container,
+        options: RemoveOptions,
+        died: Option<i32>,
+    ) -> Result<()> {
         let owner = Some(Owner::current()?);
         let from = [
             Phase::Creating,
             Phase::Created,
             Phase::Starting,
             Phase::Running,
+            Phase::Restarting,
             Phase::Exited,
             Phase::Removing,
         ];
@@ -109,17 +179,20 @@ impl Engine {
         {
             return Ok(());
         }
+        if row.phase == Phase::Restarting {
+            crate::restart::dismiss(row.owner)?;
+        }
         if let Some(process) = row.process
             && let Some(handle) = open(process)?
         {
             self.kill_and_wait(row, &handle)?;
         }
-        self.erase(row, options)
+        self.erase(row, options, died)
     }
 
     /// Takes away what a `removing` row names, then the row. Everything is tried; the row stays if
     /// anything stayed.
-    pub(crate) fn erase(&mut self, row: &Container, options: RemoveOptions) -> Result<()> {
+    fn erase(&mut self, row: &Container, options: RemoveOptions, died: Option<i32>) -> Result<()> {
         let record = Record::parse(&row.settings)?;
         self.bury(row)?;
         create::remove_files(&self.layout, &row.id)?;
@@ -131,7 +204,11 @@ impl Engine {
         };
         self.state.write(|write| {
             containers::delete(write, &row.id)?;
-            events::record(write, "container", "destroy", row.id.as_str(), "{}")
+            if let Some(code) = died {
+                let code = code.to_string();
+                tell(write, &Subject::of(row, &record), "die", &[("exitCode", &code)])?;
+            }
+            tell(write, &Subject::of(row, &record), "destroy", &[])
         })?;
         self.let_go(row, &record, &mounted, options)
     }
@@ -161,7 +238,7 @@ impl Engine {
         signal(handle, SIGKILL)?;
         // What cannot be thawed is not frozen, or is found when the cgroup is removed.
         let _thawed = dhow_monitor::thaw(&self.layout.config(&row.id), &row.id);
-        ended_within(handle, KILL_PATIENCE)
+        ended_within(handle, Some(KILL_PATIENCE))
     }
 
     /// Waits until the monitor is gone and has taken the cgroup with it, or does its work.
@@ -197,7 +274,7 @@ fn send(process: Owner, number: i32) -> Result<bool> {
     }
 }
 
-fn signal(handle: &OwnedFd, number: i32) -> Result<()> {
+pub(crate) fn signal(handle: &OwnedFd, number: i32) -> Result<()> {
     let signal = dhow_sys::signal::from_number(number).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("send signal {number}: signals are 1 to 64"))
     })?;
@@ -210,16 +287,18 @@ fn signal(handle: &OwnedFd, number: i32) -> Result<()> {
 }
 
 /// Whether the process has ended after at most `patience`.
-fn ended_within(handle: &OwnedFd, patience: Duration) -> Result<bool> {
-    let deadline = Instant::now() + patience;
+fn ended_within(handle: &OwnedFd, patience: Option<Duration>) -> Result<bool> {
+    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
+        let timeout = deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
+        });
         let mut fds = [PollFd::new(handle, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, Some(&timeout)) {
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
             Err(rustix::io::Errno::INTR) => {}

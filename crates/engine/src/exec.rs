@@ -1,7 +1,12 @@
 //! One more process in a running container.
 
 use crate::{
-    Engine, capabilities, identity, merge, options::ExecOptions, record::Record, secrets,
+    Engine, capabilities,
+    events::{Subject, tell},
+    identity, merge,
+    options::ExecOptions,
+    record::Record,
+    secrets,
     start::Watch,
 };
 use dhow_base::{
@@ -13,7 +18,6 @@ use dhow_spec::runtime::{Process, Spec};
 use dhow_state::{
     Owner,
     containers::{Container, Phase},
-    events,
 };
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -89,9 +93,8 @@ impl Engine {
                 // The error to report is why the process did not start.
                 let _removed = std::fs::remove_dir_all(&directory);
             })?;
-        self.state.write(|write| {
-            events::record(write, "container", "exec_start", row.id.as_str(), "{}")
-        })?;
+        let record = Record::parse(&row.settings)?;
+        self.state.write(|write| tell(write, &Subject::of(row, &record), "exec_start", &[]))?;
         Ok(session)
     }
 
@@ -128,6 +131,8 @@ impl Engine {
             directory: directory.clone(),
             cleanup: None,
             attached,
+            time_limit_ms: None,
+            health: None,
         };
         let mut client = dhow_monitor::spawn(&job)?;
         client.started()?;

@@ -19,7 +19,11 @@ impl Engine {
             row.image.as_ref().map_or(&row.image_name, |digest| digest.as_str()),
         );
         let image_id = image.ok().flatten().map(|image| image.id.to_string());
-        Ok(document(self, &row, &record, &spec, image_id.as_deref()))
+        let mut document = document(self, &row, &record, &spec, image_id.as_deref());
+        if let Some(report) = self.health_report(&row, &record)? {
+            document["State"]["Health"] = serde_json::to_value(report).unwrap_or_default();
+        }
+        Ok(document)
     }
 }
 
@@ -47,10 +51,10 @@ fn document(
         "ResolvConfPath": engine.layout.run(&row.id).join("resolv.conf"),
         "HostnamePath": engine.layout.run(&row.id).join("hostname"),
         "HostsPath": engine.layout.run(&row.id).join("hosts"),
-        "LogPath": engine.layout.log(&row.id),
+        "LogPath": log_path(engine, row, record),
         "OCIConfigPath": engine.layout.config(&row.id),
         "Name": format!("/{}", row.name),
-        "RestartCount": 0,
+        "RestartCount": row.course.restarts,
         "Driver": "overlay2",
         "Platform": "linux",
         "AppArmorProfile": spec.process.as_ref().and_then(|process| process.apparmor_profile.as_deref()).unwrap_or(""),
@@ -69,12 +73,13 @@ fn document(
 
 fn state(row: &Container) -> Value {
     let time = |moment: Option<Moment>| moment.map_or_else(|| NEVER.to_owned(), Moment::rfc3339);
-    let running = row.phase == Phase::Running;
+    let restarting = row.phase == Phase::Restarting;
     json!({
-        "Status": row.phase.word(),
-        "Running": running,
-        "Paused": false,
-        "Restarting": false,
+        "Status": row.status(),
+        // Docker's word for it: who waits for the next life counts as running.
+        "Running": restarting || row.phase == Phase::Running,
+        "Paused": row.course.paused,
+        "Restarting": restarting,
         "OOMKilled": row.oom_killed,
         "Dead": false,
         "Pid": row.process.map_or(0, |process| process.pid),
@@ -83,6 +88,41 @@ fn state(row: &Container) -> Value {
         "StartedAt": time(row.started),
         "FinishedAt": time(row.finished),
     })
+}
+
+/// Docker says nothing where there is no file.
+fn log_path(engine: &Engine, row: &Container, record: &Record) -> Value {
+    let log = &record.life.log;
+    match log.driver.keeps_files() {
+        true => json!(log.path(engine.layout.log(&row.id))),
+        false => json!(""),
+    }
+}
+
+fn log_config(record: &Record) -> Value {
+    let log = &record.life.log;
+    let mut config = serde_json::Map::new();
+    let number = |number: &dyn std::fmt::Display| Value::String(number.to_string());
+    config.extend(log.limit_bytes.map(|bytes| ("max-size".to_owned(), number(&bytes))));
+    config.extend(log.files.map(|files| ("max-file".to_owned(), number(&files))));
+    config.extend(log.tag.as_ref().map(|tag| ("tag".to_owned(), number(tag))));
+    config.extend(log.path.as_ref().map(|path| ("path".to_owned(), number(&path.display()))));
+    json!({ "Type": log.driver.name(), "Config": config })
+}
+
+fn healthcheck(record: &Record) -> Value {
+    let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
+    match &record.life.health {
+        Some(health) => json!({
+            "Test": health.test,
+            "Interval": nanos(health.interval_ms),
+            "Timeout": nanos(health.timeout_ms),
+            "StartPeriod": nanos(health.start_period_ms),
+            "StartInterval": nanos(health.start_interval_ms),
+            "Retries": health.retries,
+        }),
+        None => Value::Null,
+    }
 }
 
 fn host_config(row: &Container, record: &Record, spec: &Spec) -> Value {
@@ -96,6 +136,8 @@ fn host_config(row: &Container, record: &Record, spec: &Spec) -> Value {
         "Binds": binds.collect::<Vec<_>>(),
         "NetworkMode": record.network,
         "AutoRemove": row.auto_remove,
+        "Init": record.life.init,
+        "Runtime": record.life.runtime.as_ref().map_or("dhow".into(), |path| path.to_string_lossy()),
         "CapAdd": record.cap_add,
         "CapDrop": record.cap_drop,
         "Privileged": record.privileged,
@@ -106,8 +148,11 @@ fn host_config(row: &Container, record: &Record, spec: &Spec) -> Value {
         "CgroupParent": "/dhow",
         "MaskedPaths": linux.masked_paths,
         "ReadonlyPaths": linux.readonly_paths,
-        "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
-        "LogConfig": { "Type": "k8s-file", "Config": {} },
+        "RestartPolicy": {
+            "Name": record.life.restart.name(),
+            "MaximumRetryCount": record.life.restart.most(),
+        },
+        "LogConfig": log_config(record),
     })
 }
 
@@ -124,6 +169,8 @@ fn config(row: &Container, record: &Record, spec: &Spec) -> Value {
         "Image": row.image_name,
         "WorkingDir": record.workdir,
         "Labels": record.labels,
+        "Healthcheck": healthcheck(record),
+        "CreateCommand": record.life.command_line,
         "StopSignal": record.stop_signal.to_string(),
         "StopTimeout": record.stop_timeout_seconds,
     })

@@ -17,6 +17,7 @@
 //! environment.
 
 mod accounts;
+mod boot;
 mod bundle;
 mod capabilities;
 mod cdi;
@@ -24,16 +25,23 @@ mod create;
 mod devices;
 mod doctor;
 mod end;
+mod events;
 mod exec;
 mod files;
+mod freeze;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod health;
 mod hello;
+mod history;
 mod identity;
+mod init;
 mod inspect;
 mod joining;
 mod layout;
+mod life;
 mod list;
+mod logging;
 mod mend;
 mod merge;
 mod names;
@@ -42,25 +50,34 @@ mod plan;
 pub mod pods;
 mod prune;
 mod record;
+mod replace;
+mod restart;
 mod secrets;
 mod start;
 mod usage;
 mod user_ids;
 mod volumes;
+mod wait;
 
+pub use boot::Booted;
 pub use bundle::unpack_bundle;
 pub use create::Created;
 pub use dhow_image::{Depth, Finding};
+pub use end::StopOptions;
 pub use exec::{Session, Traces};
 pub use hello::HOST_NAMESPACES;
+pub use history::History;
+pub use init::INIT_ROLE;
 pub use list::{Summary, Which};
 pub use merge::signal_number;
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
 pub use prune::{Pruned, Scope};
+pub use replace::{ReplaceOptions, Replaced, Updatable, UpdateSource};
 pub use secrets::{Secret, SecretOptions};
-pub use start::{Running, Watch};
+pub use start::{LogPlace, Running, Watch};
 pub use usage::{ContainerUsage, DiskUsage, KindUsage, VolumeUsage};
 pub use volumes::{PruneVolumes, PrunedVolumes, RemoveVolume, Volume, VolumeFilter, VolumeOptions};
+pub use wait::{Condition, State as WaitState};
 
 use dhow_base::{Doing, Result};
 use dhow_image::Images;

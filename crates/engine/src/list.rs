@@ -1,13 +1,13 @@
 //! Containers as lists show them.
 
-use crate::{Engine, record::Record};
+use crate::{Engine, record::Record, restart::RestartPolicy};
 use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
-use dhow_state::containers::{self, Container, Phase};
+use dhow_state::containers::{self, Container, Course, Phase};
 
 /// Which containers a list has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Which {
-    /// Those that run.
+    /// Those that run, or will again after a pause.
     Running,
     /// All.
     All,
@@ -44,6 +44,21 @@ pub struct Summary {
     pub network: String,
     /// Its mounts, by target.
     pub mounts: Vec<String>,
+    /// What has become of it beyond start and end.
+    pub course: Course,
+    /// Whether it is started again by itself.
+    pub restart: RestartPolicy,
+}
+
+impl Summary {
+    /// Where in its life it is, in docker's words.
+    pub fn status(&self) -> &'static str {
+        if self.phase == Phase::Running && self.course.paused {
+            "paused"
+        } else {
+            self.phase.word()
+        }
+    }
 }
 
 impl Engine {
@@ -51,12 +66,12 @@ impl Engine {
     pub fn list(&mut self, which: Which) -> Result<Vec<Summary>> {
         let rows = match which {
             Which::All => containers::list(self.state.read())?,
-            Which::Running => containers::list_in(self.state.read(), Phase::Running)?,
+            Which::Running => containers::list_alive(self.state.read())?,
         };
         let mut summaries = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(row) = self.refreshed(row)? else { continue };
-            if which == Which::All || row.phase == Phase::Running {
+            if which == Which::All || matches!(row.phase, Phase::Running | Phase::Restarting) {
                 summaries.push(summary(row)?);
             }
         }
@@ -72,6 +87,8 @@ fn summary(row: Container) -> Result<Summary> {
         network: record.network,
         mounts: record.mounts.into_iter().map(|mount| mount.target).collect(),
         pid: row.process.map(|process| process.pid),
+        restart: record.life.restart,
+        course: row.course,
         id: row.id,
         name: row.name,
         image_name: row.image_name,

@@ -2,7 +2,7 @@
 //!
 //! Rows in `creating`, `starting` and `removing` have an owner. If that process is gone, nobody will
 //! go on, so we do: a creation is undone, a start is taken over if its monitor lives and is put down
-//! if not, a removal is finished. A `running` row is believed only as long as its monitor holds its
+//! if not, a restart is made, a removal is finished. A `running` row is believed only as long as its monitor holds its
 //! lock.
 //!
 //! Each command mends a few rows before its own work, so the price does not grow with the number of
@@ -50,6 +50,9 @@ impl Engine {
                 self.remove_row(row, RemoveOptions { force: true, volumes })?;
             }
             Phase::Starting => self.put_down(row)?,
+            // Who was to wait was killed, or the machine was stopped.
+            Phase::Restarting if self.same_boot(row)? => self.start_again(row)?,
+            Phase::Restarting => self.end_lost_pause(row)?,
             Phase::Created | Phase::Running | Phase::Exited => return Ok(false),
         }
         Ok(true)
@@ -72,6 +75,7 @@ impl Engine {
                     process: Owner { pid: started.pid, start_time: started.start_time },
                     monitor: Owner { pid: started.monitor_pid, start_time: started.start_time },
                     boot: &boot,
+                    starter: row.owner.map(|owner| owner.pid),
                 },
             )
         })?;
@@ -94,8 +98,17 @@ impl Engine {
         }
     }
 
-    fn same_boot(&self, row: &Container) -> Result<bool> {
-        Ok(row.boot.as_deref() == Some(crate::start::boot_id()?.as_str()))
+    /// A boot has ended the wait for the next life; who lives again is for `system boot` to say.
+    fn end_lost_pause(&mut self, row: &Container) -> Result<()> {
+        let from = [Phase::Restarting];
+        self.state
+            .write(|write| containers::advance(write, &row.id, &from, Phase::Exited, None))
+            .map(|_| ())
+    }
+
+    /// Whether a row tells of this boot; one that tells of none has only just begun.
+    pub(crate) fn same_boot(&self, row: &Container) -> Result<bool> {
+        Ok(row.boot.is_none() || row.boot.as_deref() == Some(crate::start::boot_id()?.as_str()))
     }
 
     /// The row as it is now: one that says `running` is checked, and mended if it does not.

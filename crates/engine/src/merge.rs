@@ -21,6 +21,7 @@ pub use signal::signal_number;
 use crate::{
     capabilities, cdi,
     identity::Identity,
+    life,
     options::{CgroupMaking, CreateOptions, NetworkMode},
     plan::Planned,
     record::{NamespaceRecord, Record},
@@ -70,6 +71,7 @@ pub(crate) fn record(
     };
     let mut labels = image.labels.clone();
     labels.extend(options.labels.iter().cloned());
+    let life = life::record(&options.life, image, &labels, &options.env, options.auto_remove)?;
     Ok(Record {
         entrypoint,
         command,
@@ -93,6 +95,7 @@ pub(crate) fn record(
         names: options.names.clone(),
         namespaces: NamespaceRecord::default(),
         no_cgroup: options.cgroup.making == CgroupMaking::Disabled,
+        life,
         ..Record::default()
     })
 }

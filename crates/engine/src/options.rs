@@ -19,6 +19,12 @@ pub use names::{HostsBase, NameOptions};
 pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
 pub use process::{AccountOptions, SurroundingOptions};
 
+pub use crate::{
+    health::{HealthAction, HealthOptions, NEVER, StartupOptions},
+    life::LifeOptions,
+    logging::{LogDriver, LogOptions},
+    restart::RestartPolicy,
+};
 use dhow_base::id::Name;
 /// When an image is fetched.
 pub use dhow_image::Policy as PullPolicy;
@@ -92,6 +98,8 @@ pub struct CreateOptions {
     pub namespaces: NamespaceOptions,
     /// What else the process finds.
     pub surroundings: SurroundingOptions,
+    /// How it lives: restarts, health checks, logs.
+    pub life: LifeOptions,
 }
 
 impl CreateOptions {
@@ -128,6 +136,7 @@ impl CreateOptions {
             names: NameOptions::default(),
             namespaces: NamespaceOptions::default(),
             surroundings: SurroundingOptions::default(),
+            life: LifeOptions::default(),
         }
     }
 }

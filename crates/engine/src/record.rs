@@ -7,7 +7,7 @@ mod namespaces;
 
 pub(crate) use namespaces::{Joined, NamespaceRecord};
 
-use crate::options::NameOptions;
+use crate::{life::LifeRecord, options::NameOptions};
 use dhow_base::{Error, Kind, Result};
 use dhow_monitor::Driver;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,8 @@ pub(crate) struct Record {
     /// The names of its secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) secrets: Vec<String>,
+    /// How it lives: restarts, health checks, logs.
+    pub(crate) life: LifeRecord,
 }
 
 /// What nobody asked for is not written: a list of all containers reads every row.

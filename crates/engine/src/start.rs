@@ -2,29 +2,30 @@
 //!
 //! ```text
 //! start:  row starting ─▶ run directory, files ─▶ monitor ─▶ it says "started" ─▶ row running
-//! finish: exit record ─▶ row exited ─▶ (--rm) removed
+//! finish: exit record ─▶ row exited, or restarting by its policy ─▶ (--rm) removed
 //! ```
 //!
 //! Whoever sees the end first finishes: the command in the foreground, or the command that the
-//! monitor becomes when nobody watches ([`Engine::cleanup`]).
+//! monitor becomes when nobody watches ([`Engine::finish`]).
 
 use crate::{
-    Engine, create, files,
+    Engine, create,
+    events::{Subject, tell},
+    files,
     layout::Layout,
-    options::{CreateOptions, RemoveOptions},
+    options::{CreateOptions, LogDriver, RemoveOptions},
     record::Record,
     secrets,
 };
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
-use dhow_monitor::{Client, ExitRecord, Job, LogSettings, Run, Stdin, Task};
+use dhow_monitor::{Client, ExitRecord, Job, Run, Started as MonitorStarted, Stdin, Task};
 use dhow_spec::Mount;
 use dhow_state::{
     Owner,
-    containers::{self, Container, Phase, Started},
-    events,
+    containers::{self, Container, Ended, Phase, Started},
 };
-use std::{ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// How the command that starts a container goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +34,20 @@ pub enum Watch {
     Attached,
     /// It goes.
     Detached,
+}
+
+/// Where a container's log is.
+#[derive(Clone, Debug)]
+pub enum LogPlace {
+    /// In this file, and in those beside it that were set aside.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What goes along with each line.
+        attributes: BTreeMap<String, String>,
+    },
+    /// In systemd's journal, under this id.
+    Journal(ContainerId),
 }
 
 /// A container that runs, and the connection to its monitor.
@@ -44,6 +59,8 @@ pub struct Running {
     pub name: String,
     /// The connection; the program has started.
     pub client: Client,
+    /// The monitor, which stands for this life of the container and no other.
+    pub monitor: i32,
 }
 
 impl Engine {
@@ -57,7 +74,9 @@ impl Engine {
         let created = self.create_in(options, progress, Phase::Creating)?;
         let row = create::look_up(&self.state, created.id.as_str())?;
         match self.launch(&row, watch) {
-            Ok(client) => Ok(Running { id: created.id, name: created.name, client }),
+            Ok((client, monitor)) => {
+                Ok(Running { id: created.id, name: created.name, client, monitor })
+            }
             Err(error) => {
                 self.settle_failed_start(&row);
                 Err(error).doing(|| format!("start container {}", row.name))
@@ -65,28 +84,32 @@ impl Engine {
         }
     }
 
-    /// Starts a container that is not running.
+    /// Starts a container. One that runs is fine: then the connection is to what runs.
     pub fn start(&mut self, container: &str, watch: Watch) -> Result<Running> {
-        let row = self.look_up(container)?;
+        let row = self.steady(container)?;
         if row.phase == Phase::Running {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("start container {}: it is running", row.name),
-            ));
+            return match watch {
+                Watch::Attached => self.attach(row.id.as_str()),
+                Watch::Detached => self.connect(&row),
+            };
         }
         let owner = Some(Owner::current()?);
-        let from = [Phase::Created, Phase::Exited];
-        if !self
-            .state
-            .write(|write| containers::advance(write, &row.id, &from, Phase::Starting, owner))?
-        {
+        let from = [Phase::Created, Phase::Exited, Phase::Restarting];
+        let is_ours = self.state.write(|write| {
+            containers::begin_anew(write, &row.id)?;
+            containers::advance(write, &row.id, &from, Phase::Starting, owner)
+        })?;
+        if !is_ours {
             return Err(Error::new(
                 Kind::Conflict,
                 format!("start container {}: another command is at work on it", row.name),
             ));
         }
+        if row.phase == Phase::Restarting {
+            crate::restart::dismiss(row.owner)?;
+        }
         match self.launch(&row, watch) {
-            Ok(client) => Ok(Running { id: row.id, name: row.name, client }),
+            Ok((client, monitor)) => Ok(Running { id: row.id, name: row.name, client, monitor }),
             Err(error) => {
                 self.settle_failed_start(&row);
                 Err(error).doing(|| format!("start container {}", row.name))
@@ -94,7 +117,7 @@ impl Engine {
         }
     }
 
-    fn launch(&mut self, row: &Container, watch: Watch) -> Result<Client> {
+    pub(crate) fn launch(&mut self, row: &Container, watch: Watch) -> Result<(Client, i32)> {
         let record = Record::parse(&row.settings)?;
         let mut rootfs = self.images.container_mount(&self.state, &row.id)?;
         // Unmounting a union syncs the whole file system below it, which takes seconds on a busy
@@ -115,7 +138,7 @@ impl Engine {
         let job = self.job(row, &record, watch, rootfs)?;
         let mut client = dhow_monitor::spawn(&job)?;
         let started = client.started()?;
-        let boot = boot_id()?;
+        let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {
             containers::mark_started(
                 write,
@@ -125,11 +148,16 @@ impl Engine {
                     process: Owner { pid: started.pid, start_time: started.start_time },
                     monitor: Owner { pid: started.monitor_pid, start_time: started.start_time },
                     boot: &boot,
+                    starter: Some(me.as_raw_pid()),
                 },
             )?;
-            events::record(write, "container", "start", row.id.as_str(), "{}")
+            let health = record.life.health.as_ref().map(|_| "starting");
+            if row.course.health.as_deref() != health {
+                containers::mark_health(write, &row.id, health)?;
+            }
+            tell(write, &Subject::of(row, &record), "start", &[])
         })?;
-        Ok(client)
+        Ok((client, started.monitor_pid))
     }
 
     fn prepare_run_directory(&self, row: &Container, record: &Record) -> Result<()> {
@@ -155,6 +183,7 @@ impl Engine {
                 } else {
                     secrets::variables(&self.layout, &row.id)?
                 },
+                runtime: record.life.runtime.clone(),
             })),
             terminal: record.tty,
             stdin: match (record.interactive, attached) {
@@ -162,11 +191,13 @@ impl Engine {
                 (true, true) => Stdin::Once,
                 (true, false) => Stdin::Open,
             },
-            log: Some(LogSettings { path: self.layout.log(&row.id), limit_bytes: None, files: 1 }),
+            log: record.life.log.settings(row, self.layout.log(&row.id))?,
             directory: self.layout.run(&row.id),
             exit_record: self.layout.exit_record(&row.id),
             cleanup: Some(self.cleanup_command(&row.id)),
             attached,
+            time_limit_ms: record.life.timeout_seconds.map(|seconds| u64::from(seconds) * 1000),
+            health: self.health_plan(row, record),
         })
     }
 
@@ -179,14 +210,19 @@ impl Engine {
 
     /// What the monitor becomes after the exit: this binary, on the same state.
     fn cleanup_command(&self, id: &ContainerId) -> Vec<OsString> {
+        let mut command = self.own_command();
+        command.extend(["cleanup".into(), id.as_str().into()]);
+        command
+    }
+
+    /// This binary on the same state, to be given a command.
+    pub(crate) fn own_command(&self) -> Vec<OsString> {
         vec![
             "/proc/self/exe".into(),
             "--root".into(),
             self.layout.root().into(),
             "--runroot".into(),
             self.layout.runroot().into(),
-            "cleanup".into(),
-            id.as_str().into(),
         ]
     }
 
@@ -219,53 +255,92 @@ impl Engine {
         if row.phase != Phase::Running {
             return Err(missing());
         }
-        let mut client = Client::connect(&self.layout.run(&row.id))?.ok_or_else(missing)?;
-        client.attach()?;
-        client.started()?;
-        Ok(Running { id: row.id.clone(), name: row.name.clone(), client })
+        let mut running = self.connect(&row).map_err(|_| missing())?;
+        running.client.attach()?;
+        running.monitor = running.client.started()?.monitor_pid;
+        Ok(running)
     }
 
-    /// Writes down how a container ended and, where `--rm` was given, removes it. For the command
-    /// that watched to the end.
-    pub fn finish(&mut self, id: &ContainerId) -> Result<()> {
-        self.cleanup(id)
+    /// Connects to the monitor of a container that runs.
+    fn connect(&self, row: &Container) -> Result<Running> {
+        let client = Client::connect(&self.layout.run(&row.id))?.ok_or_else(|| {
+            Error::new(Kind::Conflict, format!("container {} has just ended", row.name))
+        })?;
+        let monitor = row.monitor.map_or(0, |monitor| monitor.pid);
+        Ok(Running { id: row.id.clone(), name: row.name.clone(), client, monitor })
     }
 
-    /// As [`Engine::finish`], for the command that the monitor becomes. Done twice it does no harm.
-    pub fn cleanup(&mut self, id: &ContainerId) -> Result<()> {
+    /// Writes down how a container ended and, where `--rm` was given, removes it; for the command
+    /// that watched to the end, and for the one that the monitor becomes. Done twice it does no harm,
+    /// nor does it when the next life has begun meanwhile: `monitor` says which one is meant.
+    pub fn finish(&mut self, id: &ContainerId, monitor: i32) -> Result<()> {
         let Some(row) = containers::find(self.state.read(), id)? else { return Ok(()) };
+        if !self.is_life_of(&row, monitor)? {
+            return Ok(());
+        }
         if !matches!(row.phase, Phase::Running | Phase::Starting | Phase::Exited | Phase::Creating)
         {
             return Ok(());
         }
         if row.auto_remove {
-            return self.remove_row(&row, RemoveOptions { force: true, volumes: true });
+            let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
+            let died = exit.map_or(LOST_EXIT_CODE, |exit| exit.exit.code.into());
+            return self.remove_ended(&row, died);
         }
         self.write_exit(&row)
     }
 
-    /// Takes what the exit record says over into the row.
-    pub(crate) fn write_exit(&mut self, row: &Container) -> Result<()> {
-        let record = ExitRecord::read(&self.layout.exit_record(&row.id))?;
-        let (code, oom_killed, finished) = match &record {
-            Some(record) => {
-                (i32::from(record.exit.code), record.exit.oom_killed, record.finished_at)
+    /// Whether what a row tells of is the life that this monitor has kept.
+    fn is_life_of(&self, row: &Container, monitor: i32) -> Result<bool> {
+        match (row.phase, row.monitor) {
+            (_, Some(other)) => Ok(other.pid == monitor),
+            // The command that starts it has not written that it has.
+            (Phase::Starting | Phase::Creating, None) => {
+                let started = MonitorStarted::read(&self.layout.run(&row.id))?;
+                Ok(started.is_some_and(|started| started.monitor_pid == monitor))
             }
+            (_, None) => Ok(true),
+        }
+    }
+
+    /// Takes what the exit record says over into the row. Where the policy wants another life, it is
+    /// prepared: the row waits for it, and so does a process.
+    pub(crate) fn write_exit(&mut self, row: &Container) -> Result<()> {
+        // Somebody else may have been as far as the next life, whose files are not ours to remove.
+        let Some(now) = containers::find(self.state.read(), &row.id)? else { return Ok(()) };
+        if now.phase == Phase::Exited {
+            return remove_run_directory(&self.layout, &row.id);
+        }
+        let may_end = matches!(now.phase, Phase::Creating | Phase::Starting | Phase::Running);
+        if !may_end || (row.process.is_some() && now.process != row.process) {
+            return Ok(());
+        }
+        let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
+        let ended = match &exit {
+            Some(exit) => Ended {
+                exit_code: exit.exit.code.into(),
+                oom_killed: exit.exit.oom_killed,
+                at: exit.finished_at.unwrap_or_else(Moment::now),
+            },
             // The monitor was killed, or the machine stopped, before it could write.
-            None => (LOST_EXIT_CODE, false, None),
+            None => Ended { exit_code: LOST_EXIT_CODE, oom_killed: false, at: Moment::now() },
         };
-        self.state.write(|write| {
-            let finished = finished.unwrap_or_else(Moment::now);
-            containers::mark_exited(write, &row.id, code, oom_killed, finished)?;
-            events::record(
-                write,
-                "container",
-                "die",
-                row.id.as_str(),
-                &format!("{{\"exitCode\":{code}}}"),
-            )
-        })?;
+        let has_lived = match &exit {
+            Some(exit) => exit.started_at.is_some(),
+            None => now.phase == Phase::Running,
+        };
+        let record = Record::parse(&now.settings)?;
         remove_run_directory(&self.layout, &row.id)?;
+        if has_lived && self.restarts_by_policy(&now, &record, &ended)? {
+            return Ok(());
+        }
+        self.state.write(|write| {
+            if containers::mark_exited(write, &row.id, &ended, now.process)? {
+                let code = ended.exit_code.to_string();
+                tell(write, &Subject::of(&now, &record), "die", &[("exitCode", &code)])?;
+            }
+            Ok(())
+        })?;
         self.leave_objects(row)
     }
 
@@ -284,31 +359,26 @@ impl Engine {
         }
     }
 
-    /// Waits until the container does not run, and says its exit code.
-    pub fn wait(&mut self, container: &str) -> Result<i32> {
+    /// Where a container's log is.
+    pub fn log(&mut self, container: &str) -> Result<LogPlace> {
         let row = self.look_up(container)?;
-        match row.phase {
-            Phase::Running | Phase::Starting => {
-                let exit_record = self.layout.exit_record(&row.id);
-                match dhow_monitor::wait_for_exit(&self.layout.run(&row.id), &exit_record) {
-                    Ok(record) => Ok(record.exit.code.into()),
-                    // With --rm the record may be gone before we look; the row is, too.
-                    Err(error) => match containers::find(self.state.read(), &row.id)? {
-                        Some(row) if row.exit_code.is_some() => {
-                            Ok(row.exit_code.unwrap_or(LOST_EXIT_CODE))
-                        }
-                        _ => Err(error).doing(|| format!("wait for container {}", row.name)),
-                    },
-                }
+        let record = Record::parse(&row.settings)?;
+        let log = &record.life.log;
+        match log.driver {
+            driver if driver.keeps_files() => {
+                let attributes = log.attributes.clone();
+                Ok(LogPlace::File { path: log.path(self.layout.log(&row.id)), attributes })
             }
-            _ => Ok(row.exit_code.unwrap_or(0)),
+            LogDriver::Journald => Ok(LogPlace::Journal(row.id)),
+            driver => Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "read the log of container {}: driver {} keeps none",
+                    row.name,
+                    driver.name()
+                ),
+            )),
         }
-    }
-
-    /// Where a container's log lies.
-    pub fn log_path(&mut self, container: &str) -> Result<PathBuf> {
-        let row = self.look_up(container)?;
-        Ok(self.layout.log(&row.id))
     }
 
     /// The run directory of a container, which knows whether it still runs.

@@ -2,7 +2,7 @@
 
 use crate::client::{LOCK, SOCKET};
 use dhow_base::{
-    Doing, Kind, Result, file,
+    Doing, Error, Kind, Result, file,
     id::ContainerId,
     lock::{Lock, Sharing},
 };
@@ -53,6 +53,15 @@ pub fn thaw(config: &Path, id: &ContainerId) -> Result<()> {
         Err(error) if error.kind() != Kind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Lets no process of a container go on until it is thawed.
+pub fn freeze(config: &Path, id: &ContainerId) -> Result<()> {
+    let spec = read_spec(config)?.ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("find the configuration {}", config.display()))
+    })?;
+    dhow_runtime::cgroup(&Whereabouts::new(id.as_str(), &spec, &Driver::Files))
+        .and_then(|cgroup| cgroup.freeze())
 }
 
 fn read_spec(config: &Path) -> Result<Option<Spec>> {

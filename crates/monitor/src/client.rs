@@ -8,6 +8,7 @@
 use crate::{
     exit::{Exit, ExitRecord},
     frame::{Channel, Frame, LIMIT_BYTES, Size, Started, append_data},
+    health::Checked,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -48,6 +49,8 @@ pub enum Event {
     StdinTaken(u32),
     /// The process ended; nothing follows.
     Exited(Exit),
+    /// What a health check found.
+    Checked(Checked),
 }
 
 /// A connection to a monitor.
@@ -109,6 +112,18 @@ impl Client {
     /// Sends a signal to the process.
     pub fn signal(&mut self, number: i32) -> Result<()> {
         self.send(&Frame::Signal(number))
+    }
+
+    /// Has the container's health checked now, and says what was found.
+    pub fn check_health(mut self) -> Result<Checked> {
+        self.send(&Frame::CheckHealth)?;
+        loop {
+            match self.next()? {
+                Event::Checked(checked) => return Ok(checked),
+                Event::Exited(_) => return Err(gone()),
+                _ => {}
+            }
+        }
     }
 
     /// Tells the terminal its size.
@@ -285,6 +300,7 @@ impl Inbox {
                 Frame::Stderr(bytes) => return Ok(Some(Event::Stderr(bytes))),
                 Frame::StdinTaken(count) => return Ok(Some(Event::StdinTaken(count))),
                 Frame::Exited(exit) => return Ok(Some(Event::Exited(exit))),
+                Frame::Checked(checked) => return Ok(Some(Event::Checked(checked))),
                 // A newer monitor may say what an older client need not know; our own kinds of
                 // frame, which a monitor never sends, are no worse.
                 _ => {}

@@ -12,6 +12,8 @@
 //!      │  Stdin, StdinClosed ────────────────▶│  at most `STDIN_WINDOW` bytes ahead
 //!      │◀──────────────────── StdinTaken      │  so many bytes may follow
 //!      │  Resize, Signal ────────────────────▶│
+//!      │  CheckHealth ───────────────────────▶│
+//!      │◀──────────────────── Checked, Failed │  when the check has ended
 //!      │  Detach ────────────────────────────▶│  the client goes and the process stays
 //!      │◀──────────────────── Exited          │  last, after all output
 //! ```
@@ -23,7 +25,7 @@
 //! outlive an upgrade: kinds and payloads are only ever added. The decoder trusts nothing; a bad
 //! frame costs the sender its connection and the container nothing.
 
-use crate::exit::Exit;
+use crate::{exit::Exit, health::Checked};
 use dhow_base::{Error, Kind, Result, clock::Moment};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +61,8 @@ pub(crate) enum Frame {
     Signal(i32),
     /// The client goes and the process stays.
     Detach,
+    /// The client wants a health check now.
+    CheckHealth,
     /// The process runs.
     Started(Started),
     /// The process could not be started.
@@ -71,6 +75,8 @@ pub(crate) enum Frame {
     StdinTaken(u32),
     /// The process ended; nothing follows.
     Exited(Exit),
+    /// What the health check found.
+    Checked(Checked),
 }
 
 /// A terminal's size in characters.
@@ -180,17 +186,19 @@ enum Tag {
     Resize = 5,
     Signal = 6,
     Detach = 7,
+    CheckHealth = 8,
     Started = 64,
     Failed = 65,
     Stdout = 66,
     Stderr = 67,
     StdinTaken = 68,
     Exited = 69,
+    Checked = 70,
 }
 
 impl Tag {
     fn parse(byte: u8) -> Option<Self> {
-        const ALL: [Tag; 13] = [
+        const ALL: [Tag; 15] = [
             Tag::Job,
             Tag::Attach,
             Tag::Stdin,
@@ -198,12 +206,14 @@ impl Tag {
             Tag::Resize,
             Tag::Signal,
             Tag::Detach,
+            Tag::CheckHealth,
             Tag::Started,
             Tag::Failed,
             Tag::Stdout,
             Tag::Stderr,
             Tag::StdinTaken,
             Tag::Exited,
+            Tag::Checked,
         ];
         ALL.into_iter().find(|tag| *tag as u8 == byte)
     }
@@ -224,12 +234,14 @@ impl Frame {
             }
             Self::Signal(number) => append(bytes, Tag::Signal, &number.to_le_bytes()),
             Self::Detach => append(bytes, Tag::Detach, b""),
+            Self::CheckHealth => append(bytes, Tag::CheckHealth, b""),
             Self::Started(started) => append(bytes, Tag::Started, &json(started)),
             Self::Failed(failure) => append(bytes, Tag::Failed, &json(failure)),
             Self::Stdout(data) => append_data(bytes, Channel::Stdout, data),
             Self::Stderr(data) => append_data(bytes, Channel::Stderr, data),
             Self::StdinTaken(count) => append(bytes, Tag::StdinTaken, &count.to_le_bytes()),
             Self::Exited(exit) => append(bytes, Tag::Exited, &json(exit)),
+            Self::Checked(checked) => append(bytes, Tag::Checked, &json(checked)),
         }
     }
 
@@ -276,12 +288,14 @@ impl Frame {
             }
             Tag::Signal => Self::Signal(i32::from_le_bytes(exactly(tag, payload)?)),
             Tag::Detach => Self::Detach,
+            Tag::CheckHealth => Self::CheckHealth,
             Tag::Started => Self::Started(from_json(tag, payload)?),
             Tag::Failed => Self::Failed(from_json(tag, payload)?),
             Tag::Stdout => Self::Stdout(payload.to_vec()),
             Tag::Stderr => Self::Stderr(payload.to_vec()),
             Tag::StdinTaken => Self::StdinTaken(u32::from_le_bytes(exactly(tag, payload)?)),
             Tag::Exited => Self::Exited(from_json(tag, payload)?),
+            Tag::Checked => Self::Checked(from_json(tag, payload)?),
         })
     }
 }
@@ -362,6 +376,8 @@ mod tests {
             Frame::Stderr(Vec::from(b"\xff\n")),
             Frame::StdinTaken(u32::MAX),
             Frame::Exited(Exit { code: 255, signal: None, oom_killed: false }),
+            Frame::CheckHealth,
+            Frame::Checked(Checked { exit_code: -1, status: "unhealthy".into() }),
         ]
     }
 

@@ -3,11 +3,12 @@
 //! It travels over the monitor's first connection and never in arguments or files, because the
 //! process of an exec session carries environment variables that other users must not read.
 
+use crate::HealthPlan;
 use dhow_base::{Error, Kind, Result, id::ContainerId};
 use dhow_runtime::Driver;
 use dhow_spec::{Mount, runtime::Process};
 use serde::{Deserialize, Serialize};
-use std::{ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// Everything a monitor needs to know.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -32,6 +33,12 @@ pub struct Job {
     /// Whether the client that sent the job stays: it gets the output from the first byte, holds
     /// the process back when it does not keep up, and cleans up afterwards.
     pub attached: bool,
+    /// The process is killed when it has lived so long.
+    #[serde(default)]
+    pub time_limit_ms: Option<u64>,
+    /// How its health is checked.
+    #[serde(default)]
+    pub health: Option<Box<HealthPlan>>,
 }
 
 /// The process to start and to watch.
@@ -65,6 +72,9 @@ pub struct Run {
     /// Variables of the process that no file has, `NAME=value`: they are secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
+    /// The OCI runtime that makes it; our own where missing.
+    #[serde(default)]
+    pub runtime: Option<PathBuf>,
 }
 
 /// A process to start in a running container.
@@ -102,14 +112,33 @@ pub enum Stdin {
 }
 
 /// Where output is kept.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct LogSettings {
-    /// The log; older ones lie beside it as `<path>.1`, `<path>.2`…
+    /// In which form.
+    #[serde(default)]
+    pub format: LogFormat,
+    /// What goes along with each line, where the form has room for it.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// The log; older ones lie beside it as `<path>.1`, `<path>.2`… The journal has none.
     pub path: PathBuf,
     /// The size at which a log is set aside and a new one begun; never where missing.
     pub limit_bytes: Option<u64>,
     /// How many logs there may be at once, the current one included.
     pub files: u32,
+}
+
+/// In which form output is kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// CRI's.
+    #[default]
+    K8s,
+    /// Docker's.
+    Json,
+    /// systemd's journal.
+    Journal,
 }
 
 impl Job {
@@ -165,14 +194,22 @@ mod tests {
                 mountpoint: "/m".into(),
                 driver: Driver::Nobody,
                 variables: Vec::new(),
+                runtime: None,
             })),
             terminal: true,
             stdin: Stdin::Once,
-            log: Some(LogSettings { path: "/c/log".into(), limit_bytes: Some(1), files: 2 }),
+            log: Some(LogSettings {
+                path: "/c/log".into(),
+                limit_bytes: Some(1),
+                files: 2,
+                ..LogSettings::default()
+            }),
             directory: "/run/c".into(),
             exit_record: "/c/exit.json".into(),
             cleanup: Some(vec!["dhow".into(), "rm".into()]),
             attached: true,
+            time_limit_ms: Some(1),
+            health: None,
         };
 
         assert_eq!(Job::parse(&job.to_bytes().unwrap()).unwrap(), job);

@@ -22,10 +22,13 @@ mod client;
 mod connection;
 mod detach;
 mod exit;
+mod foreign;
 mod frame;
+mod health;
 mod input;
 mod job;
 pub mod log;
+mod pause;
 mod process;
 mod raw;
 mod serve;
@@ -34,13 +37,17 @@ mod sink;
 mod spawn;
 mod watch;
 
-pub use bury::{bury, thaw};
+pub use bury::{bury, freeze, thaw};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
 pub use dhow_runtime::Driver;
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
-pub use job::{Exec, Job, LogSettings, Run, Stdin, Task};
+pub use health::{
+    Check, Checked, HealthPlan, HealthReport, HealthResult, StartupCheck, UnhealthyAction,
+};
+pub use job::{Exec, Job, LogFormat, LogSettings, Run, Stdin, Task};
+pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};
 pub use raw::RawMode;
 pub use serve::main;
 pub use session::{Outcome, Session, Signals};

@@ -1,6 +1,10 @@
 //! The process that a monitor keeps: started through the runtime, with our ends of its streams.
 
-use crate::{Exec, Exit, Job, Run, Stdin, Task, log::Stream};
+use crate::{
+    Exec, Exit, Job, Run, Stdin, Task,
+    foreign::{self, Foreign},
+    log::Stream,
+};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{
     Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio, Whereabouts,
@@ -34,6 +38,8 @@ pub(crate) struct Process {
     part: Part,
     container: Container,
     oom_kills_before: u64,
+    // The runtime that made it, where that was not ours.
+    foreign: Option<Foreign>,
 }
 
 /// What a process is to its container.
@@ -66,6 +72,9 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
     if let Some(process) = &mut spec.process {
         process.env.extend(run.variables.iter().cloned());
     }
+    if let Some(program) = &run.runtime {
+        return start_foreign(job, run, program, spec);
+    }
     let streams = Streams::new(job)?;
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
@@ -89,6 +98,25 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         part: Part::First,
         container: Container::new(run.id.as_str(), &run.bundle, spec),
         oom_kills_before: 0,
+        foreign: None,
+    }
+    .with_ends(job, streams, created.terminal)
+}
+
+fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Process> {
+    let mut streams = Streams::new(job)?;
+    let created = foreign::start(job, run, program, &spec, streams.theirs.take())?;
+    Process {
+        pid: created.pid,
+        start_time: Init::of_pid(created.pid)?.started,
+        pidfd: created.pidfd,
+        input: None,
+        outputs: Vec::new(),
+        terminal: None,
+        part: Part::First,
+        container: Container::new(run.id.as_str(), &run.bundle, spec),
+        oom_kills_before: 0,
+        foreign: Some(created.foreign),
     }
     .with_ends(job, streams, created.terminal)
 }
@@ -119,8 +147,42 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         part: Part::Another,
         oom_kills_before: container.oom_kills(),
         container,
+        foreign: None,
     }
     .with_ends(job, streams, executed.terminal)
+}
+
+/// Starts one more process in the job's container: its own, with other words, without input.
+pub(crate) fn start_check(job: &Job, init: (i32, u64), words: Vec<String>) -> Result<Process> {
+    let Task::Run(run) = &job.task else {
+        return Err(Error::new(Kind::Internal, "check a process that is no container"));
+    };
+    let spec = read_config(&run.config)?;
+    let mut process = dhow_spec::runtime::Process {
+        args: words,
+        terminal: false,
+        ..spec.process.unwrap_or_default()
+    };
+    process.env.extend(run.variables.iter().cloned());
+    let exec = Exec {
+        id: run.id.clone(),
+        pid: init.0,
+        start_time: init.1,
+        driver: run.driver.clone(),
+        config: run.config.clone(),
+        bundle: run.bundle.clone(),
+        process,
+    };
+    let quiet = Job {
+        task: Task::Exec(Box::new(exec)),
+        terminal: false,
+        stdin: Stdin::Null,
+        log: None,
+        cleanup: None,
+        health: None,
+        ..job.clone()
+    };
+    start(&quiet)
 }
 
 fn read_config(path: &Path) -> Result<Spec> {
@@ -216,6 +278,9 @@ impl Process {
         if self.part == Part::Another {
             return Ok(());
         }
+        if let Some(foreign) = &self.foreign {
+            foreign.delete()?;
+        }
         let warnings = dhow_runtime::delete(&Leftovers {
             id: &self.container.id,
             spec: &self.container.spec,
@@ -308,6 +373,7 @@ pub(crate) mod tests {
             part: Part::Another,
             container: Container::new("shell", Path::new("/"), Spec::default()),
             oom_kills_before: 0,
+            foreign: None,
         };
         for fd in process.outputs.iter().map(|(_, fd)| fd).chain(&process.input) {
             set_nonblocking(fd.as_fd()).unwrap();

@@ -135,7 +135,7 @@ fn serve(job: Job, socket: OwnedFd) -> Result<()> {
     };
     // The lock is free by now, as proof for the cleanup that nobody lives here any more.
     match job.cleanup {
-        Some(command) if !has_heard => Err(become_cleanup(&command)),
+        Some(command) if !has_heard => Err(become_command(&command)),
         _ => Ok(()),
     }
 }
@@ -231,10 +231,10 @@ fn has_heard_of_failure(job: &Job, mut starter: Connection, error: &Error) -> bo
     !starter.gone && !starter.has_unsent()
 }
 
-/// Becomes the command that cleans up; returns only if that failed.
-fn become_cleanup(command: &[OsString]) -> Error {
+/// Becomes another command of ours; returns only if that failed.
+pub(crate) fn become_command(command: &[OsString]) -> Error {
     let Some((program, arguments)) = command.split_first() else {
-        return Error::new(Kind::Invalid, "clean up: there is no command");
+        return Error::new(Kind::Invalid, "go on as a command: there is none");
     };
     let error = Command::new(program)
         .args(arguments)
@@ -242,5 +242,5 @@ fn become_cleanup(command: &[OsString]) -> Error {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .exec();
-    Error::new(Kind::Internal, format!("clean up with {}", program.display())).because(error)
+    Error::new(Kind::Internal, format!("go on as {}", program.display())).because(error)
 }

@@ -56,7 +56,7 @@ pub fn spawn(job: &Job) -> Result<Client> {
 }
 
 /// A path of our own binary that a container cannot write through, and what keeps it alive.
-fn own_program() -> Result<(PathBuf, Option<OwnedFd>)> {
+pub(crate) fn own_program() -> Result<(PathBuf, Option<OwnedFd>)> {
     if seal::is_sealed().doing(|| "look at our own binary")? {
         return Ok(("/proc/self/exe".into(), None));
     }

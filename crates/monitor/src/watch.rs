@@ -17,21 +17,24 @@
 use crate::{
     Exit, ExitRecord, Job, Started, Stdin,
     connection::{Connection, Role},
-    frame::Frame,
+    frame::{Failure, Frame},
+    health::{self, Health},
     input::{Input, Kind as InputKind, Taken},
     log::{Stream, Writer},
     process::Process,
 };
-use dhow_base::{Error, clock::Moment, lock::Lock};
+use dhow_base::{Error, Kind, clock::Moment, lock::Lock};
 use dhow_sys::signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     net::SocketFlags,
-    process::Signal,
+    process::{Pid, PidfdFlags, Signal},
     termios::Winsize,
 };
 use std::{
+    ffi::OsString,
     os::fd::{AsFd, OwnedFd},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -43,6 +46,9 @@ const DRAIN_LIMIT_BYTES: usize = 16 << 20;
 
 /// After so long without anything to do, memory is given back.
 const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// A wait for which it is worth to give memory back.
+const LONG_WAIT: Duration = Duration::from_millis(500);
 
 /// How long a terminal that nobody has open is left alone. Its process may open it again, as an
 /// init system does with its console.
@@ -68,6 +74,17 @@ pub(crate) struct Watch<'a> {
     outputs: Vec<Output>,
     buffer: Vec<u8>,
     rested: bool,
+    // When the process has lived long enough.
+    time_limit: Option<Instant>,
+    health: Option<Health<'a>>,
+    helpers: Vec<Helper>,
+}
+
+/// A command of ours that does something for the monitor, which has no state database.
+#[derive(Debug)]
+struct Helper {
+    process: Child,
+    pidfd: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -87,6 +104,9 @@ enum Source {
     Input,
     Output(usize),
     Connection(usize),
+    Check,
+    CheckOutput,
+    Helper,
 }
 
 /// What a read of output brought.
@@ -120,7 +140,14 @@ impl<'a> Watch<'a> {
             .into_iter()
             .map(|(stream, fd)| Output { stream, fd, paused_until: None, ended: false })
             .collect();
+        let now = Instant::now();
+        let time_limit =
+            job.time_limit_ms.and_then(|limit| now.checked_add(Duration::from_millis(limit)));
+        let health = job.health.as_deref().map(|plan| Health::new(job, plan, &started));
         Self {
+            time_limit,
+            health,
+            helpers: Vec::new(),
             job,
             process,
             started,
@@ -153,11 +180,15 @@ impl<'a> Watch<'a> {
                     Source::Input => self.feed(flags),
                     Source::Output(index) => self.read_output(index),
                     Source::Connection(index) => self.serve(index, flags),
+                    Source::Check => self.end_check(),
+                    Source::CheckOutput => self.read_check(),
+                    Source::Helper => self.reap_helpers(),
                 }
             }
             if ended {
                 return self.end();
             }
+            self.do_what_is_due();
             self.part_with_the_gone();
         }
     }
@@ -169,7 +200,7 @@ impl<'a> Watch<'a> {
             Timespec::try_from(timeout).expect("timeouts are seconds, not centuries")
         });
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.interests().into_iter().unzip();
-        if timeout.is_none() {
+        if self.rested && timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
             dhow_sys::memory::give_back();
         }
         let count = poll(&mut fds, spec.as_ref());
@@ -198,7 +229,10 @@ impl<'a> Watch<'a> {
         let full = self.connections.iter().filter(|connection| connection.is_full());
         let deadlines = full.filter_map(Connection::deadline);
         let pauses = self.outputs.iter().filter_map(|output| output.paused_until);
-        let waits = deadlines.chain(pauses).map(|moment| moment.saturating_duration_since(now));
+        let due =
+            self.health.as_ref().and_then(Health::deadline).into_iter().chain(self.time_limit);
+        let waits =
+            deadlines.chain(pauses).chain(due).map(|moment| moment.saturating_duration_since(now));
         waits.chain(resting).min()
     }
 
@@ -214,6 +248,14 @@ impl<'a> Watch<'a> {
         if let Some((fd, has_pending)) = self.input.interest() {
             let flags = if has_pending { PollFlags::OUT } else { PollFlags::empty() };
             interests.push((Source::Input, PollFd::from_borrowed_fd(fd, flags)));
+        }
+        if let Some(health) = &self.health {
+            let (check, outputs) = health.interests();
+            interests.extend(check.map(|fd| (Source::Check, reading(fd))));
+            interests.extend(outputs.into_iter().map(|fd| (Source::CheckOutput, reading(fd))));
+        }
+        for helper in &self.helpers {
+            interests.push((Source::Helper, reading(helper.pidfd.as_fd())));
         }
         let now = Instant::now();
         if !self.connections.iter().any(Connection::is_full) {
@@ -300,6 +342,7 @@ impl<'a> Watch<'a> {
                     ws_ypixel: 0,
                 }),
                 Frame::Signal(number) => self.process.signal(number),
+                Frame::CheckHealth => self.check_now(index),
                 Frame::Detach => {
                     self.connections[index].detached = true;
                     self.connections[index].gone = true;
@@ -308,6 +351,85 @@ impl<'a> Watch<'a> {
                 _ => self.connections[index].gone = true,
             }
         }
+    }
+
+    fn check_now(&mut self, index: usize) {
+        match &mut self.health {
+            Some(health) => {
+                let outcome = health.ask(self.connections[index].number, Instant::now());
+                self.follow(outcome);
+            }
+            None => {
+                let error = Error::new(Kind::Conflict, "the container has no health check");
+                self.connections[index].say(&Frame::Failed(Failure::from(&error)));
+            }
+        }
+    }
+
+    fn end_check(&mut self) {
+        if let Some(outcome) = self.health.as_mut().map(Health::end) {
+            self.follow(outcome);
+        }
+        // A check has touched most of the runtime; until the next one nothing of that is needed.
+        self.rest();
+    }
+
+    fn read_check(&mut self) {
+        if let Some(health) = &mut self.health {
+            health.read_output();
+        }
+    }
+
+    /// What no file tells of: time has come.
+    fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.time_limit.is_some_and(|limit| limit <= now) {
+            self.time_limit = None;
+            self.process.signal(Signal::KILL.as_raw());
+        }
+        if let Some(health) = &mut self.health
+            && health.deadline().is_some_and(|deadline| deadline <= now)
+        {
+            self.rested = false;
+            let outcome = health.tick(now);
+            self.follow(outcome);
+        }
+    }
+
+    /// Does what a health check has led to.
+    fn follow(&mut self, outcome: health::Outcome) {
+        for command in &outcome.commands {
+            self.help(command);
+        }
+        for (number, checked) in outcome.answers {
+            let connection = self.connections.iter_mut().find(|other| other.number == number);
+            if let Some(connection) = connection {
+                connection.say(&Frame::Checked(checked));
+            }
+        }
+        if outcome.kills {
+            self.process.signal(Signal::KILL.as_raw());
+        }
+    }
+
+    /// Runs a command of ours. One that cannot be started is missed, and the container goes on.
+    fn help(&mut self, command: &[OsString]) {
+        let Some((program, arguments)) = command.split_first() else { return };
+        let spawned = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(process) = spawned else { return };
+        let pid = Pid::from_child(&process);
+        if let Ok(pidfd) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            self.helpers.push(Helper { process, pidfd });
+        }
+    }
+
+    fn reap_helpers(&mut self) {
+        self.helpers.retain_mut(|helper| matches!(helper.process.try_wait(), Ok(None)));
     }
 
     fn close_input(&mut self) {
@@ -373,6 +495,9 @@ impl<'a> Watch<'a> {
     fn end(mut self) -> bool {
         let reaped = self.process.reap();
         let finished_at = Moment::now();
+        if let Some(health) = &mut self.health {
+            health.abandon();
+        }
         self.drain();
         let mut record = self.record(reaped, finished_at);
         // A record that cannot be written is missed by those who come later. Who is here hears.
@@ -382,6 +507,9 @@ impl<'a> Watch<'a> {
         }
         // Processes that outlived the first one, outside a PID namespace, may have written more.
         self.drain();
+        if let Some(log) = &mut self.log {
+            log.finish();
+        }
         record.log_lost_bytes = self.log.as_ref().map_or(0, Writer::lost_bytes);
         if record.problem.is_some() || record.log_lost_bytes > 0 {
             let _written = record.write(&self.job.exit_record);
@@ -565,14 +693,21 @@ mod tests {
                 mountpoint: PathBuf::new(),
                 driver: Driver::Files,
                 variables: Vec::new(),
+                runtime: None,
             })),
             terminal: false,
             stdin,
-            log: Some(LogSettings { path: directory.join("log"), limit_bytes: None, files: 1 }),
+            log: Some(LogSettings {
+                path: directory.join("log"),
+                files: 1,
+                ..LogSettings::default()
+            }),
             exit_record: directory.join("exit.json"),
             directory,
             cleanup: None,
             attached,
+            time_limit_ms: None,
+            health: None,
         }
     }
 
@@ -584,7 +719,7 @@ mod tests {
                 Event::Stdout(bytes) => stdout.extend(bytes),
                 Event::Stderr(bytes) => stderr.extend(bytes),
                 Event::Exited(exit) => return (stdout, stderr, exit),
-                Event::Started(_) | Event::StdinTaken(_) => {}
+                Event::Started(_) | Event::StdinTaken(_) | Event::Checked(_) => {}
             }
         }
     }

@@ -64,14 +64,17 @@ impl Lab {
                 mountpoint: self.path("mountpoint"),
                 driver: Driver::Files,
                 variables: Vec::new(),
+                runtime: None,
             })),
             terminal: false,
             stdin: Stdin::Null,
-            log: Some(LogSettings { path: self.path("log"), limit_bytes: None, files: 1 }),
+            log: Some(LogSettings { path: self.path("log"), files: 1, ..LogSettings::default() }),
             directory,
             exit_record: self.path("exit.json"),
             cleanup: None,
             attached: true,
+            time_limit_ms: None,
+            health: None,
         }
     }
 
@@ -96,6 +99,8 @@ impl Lab {
             directory,
             cleanup: None,
             attached: true,
+            time_limit_ms: None,
+            health: None,
         }
     }
 

@@ -501,6 +501,33 @@ pub struct ExecutionConfig {
     /// The signal that asks the program to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
+    /// How to find out whether the program works; an extension of Docker's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// How to find out whether a program works. Times are nanoseconds; 0 is not said.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `NONE`, `CMD` and words, or `CMD-SHELL` and a line.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_is_default")]
+    pub test: Vec<String>,
+    /// Between two checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<i64>,
+    /// How long a check may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// How long after the start a failure does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_period: Option<i64>,
+    /// Between two checks until the first success, in the start period.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<i64>,
+    /// How many failures in a row make a program unhealthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i64>,
 }
 
 /// The layers of an image.

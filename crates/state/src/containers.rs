@@ -5,15 +5,16 @@
 //! ```text
 //!  insert          created         starting         started            exited
 //! ───────▶ creating ─────▶ created ─────▶ starting ─────▶ running ─────────────▶ exited
-//!             │                │              ▲                                   │  │
-//!             │                │              └───────────────────────────────────┘  │
+//!             │                │            ▲  ▲            │                     │  │
+//!             │                │            │  └────────────┼─────────────────────┘  │
+//!             │                │            └─ restarting ◀─┘ by its policy          │
 //!             └────────────────┴────────────────▶ removing ◀─────────────────────────┘
 //! ```
 //!
 //! A run goes from `creating` to `running` in one go, with one owner.
 //!
-//! `creating`, `starting` and `removing` have an owner: the process at work. If it is dead, the next
-//! command finishes or undoes the work (see the engine's `mend`).
+//! `creating`, `starting`, `restarting` and `removing` have an owner: the process at work. If it is
+//! dead, the next command finishes or undoes the work (see the engine's `mend`).
 
 use crate::{Owner, Read, Sql, Write};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
@@ -30,6 +31,8 @@ pub enum Phase {
     Starting,
     /// Its program runs.
     Running,
+    /// Its program has ended, and will be started again after a pause.
+    Restarting,
     /// Its program has ended.
     Exited,
     /// Its files are being removed.
@@ -44,16 +47,25 @@ impl Phase {
             Self::Created => "created",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Restarting => "restarting",
             Self::Exited => "exited",
             Self::Removing => "removing",
         }
     }
 
     pub(crate) fn from_word(word: &str) -> Result<Self> {
-        [Self::Creating, Self::Created, Self::Starting, Self::Running, Self::Exited, Self::Removing]
-            .into_iter()
-            .find(|phase| phase.word() == word)
-            .ok_or_else(|| Error::new(Kind::Corrupt, format!("read container state {word:?}")))
+        [
+            Self::Creating,
+            Self::Created,
+            Self::Starting,
+            Self::Running,
+            Self::Restarting,
+            Self::Exited,
+            Self::Removing,
+        ]
+        .into_iter()
+        .find(|phase| phase.word() == word)
+        .ok_or_else(|| Error::new(Kind::Corrupt, format!("read container state {word:?}")))
     }
 }
 
@@ -92,10 +104,39 @@ pub struct Container {
     pub auto_remove: bool,
     /// The engine's settings, JSON.
     pub settings: String,
+    /// What has become of it beyond start and end.
+    pub course: Course,
+}
+
+impl Container {
+    /// Where in its life it is, in docker's words.
+    pub fn status(&self) -> &'static str {
+        if self.phase == Phase::Running && self.course.paused {
+            "paused"
+        } else {
+            self.phase.word()
+        }
+    }
+}
+
+/// What has become of a container beyond start and end.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Course {
+    /// How often its policy has started it again since the user did.
+    pub restarts: u32,
+    /// How long the last pause before a new life was, in milliseconds.
+    pub pause_ms: u64,
+    /// Whether the user ended its last life.
+    pub stopped: bool,
+    /// Whether its processes are frozen.
+    pub paused: bool,
+    /// What its last health check found, in docker's words; nothing where none is made.
+    pub health: Option<String>,
 }
 
 const COLUMNS: &str = "id, name, state, owner_pid, owner_start, image, image_name, created, started, \
-     finished, pid, pid_start, monitor_pid, monitor_start, boot, exit_code, oom_killed, auto_remove, settings";
+     finished, pid, pid_start, monitor_pid, monitor_start, boot, exit_code, oom_killed, auto_remove, settings, \
+     restarts, pause_ms, stopped, paused, health, waiting";
 
 /// Writes the row of a container that is about to be made.
 pub fn insert(write: &Write<'_>, container: &Container) -> Result<()> {
@@ -176,12 +217,15 @@ pub fn list(read: &Read) -> Result<Vec<Container>> {
     many(read, &format!("SELECT {COLUMNS} FROM containers ORDER BY created DESC"), [])
 }
 
-/// The containers in one phase.
-pub fn list_in(read: &Read, phase: Phase) -> Result<Vec<Container>> {
+/// The containers that run, or will again after a pause; the newest first.
+pub fn list_alive(read: &Read) -> Result<Vec<Container>> {
     many(
         read,
-        &format!("SELECT {COLUMNS} FROM containers WHERE state = ?1 ORDER BY created DESC"),
-        [phase.word()],
+        &format!(
+            "SELECT {COLUMNS} FROM containers WHERE state = 'running' OR (state = 'starting' AND waiting) \
+             ORDER BY created DESC"
+        ),
+        [],
     )
 }
 
@@ -190,8 +234,8 @@ pub fn list_unfinished(read: &Read, limit: usize) -> Result<Vec<Container>> {
     many(
         read,
         &format!(
-            "SELECT {COLUMNS} FROM containers WHERE state IN ('creating', 'starting', 'removing') \
-             ORDER BY created LIMIT {limit}"
+            "SELECT {COLUMNS} FROM containers \
+             WHERE state IN ('creating', 'starting', 'removing') ORDER BY created LIMIT {limit}"
         ),
         [],
     )
@@ -235,7 +279,7 @@ pub fn advance(
     let owner = OwnerColumns::of(owner);
     write
         .prepare_cached(
-            "UPDATE containers SET state = ?2, owner_pid = ?3, owner_start = ?4 WHERE id = ?1",
+            "UPDATE containers SET state = ?2, owner_pid = ?3, owner_start = ?4, waiting = 0 WHERE id = ?1",
         )
         .and_then(|mut statement| {
             statement.execute(params![id.as_str(), to.word(), owner.pid, owner.start])
@@ -255,15 +299,19 @@ pub struct Started<'a> {
     pub monitor: Owner,
     /// The present boot.
     pub boot: &'a str,
+    /// The pid of who has started it, as the row's owner has it.
+    pub starter: Option<i32>,
 }
 
-/// Writes that the program runs. A row that has meanwhile gone on to `exited` stays there.
+/// Writes that the program runs. A row that has meanwhile gone on to `exited`, or that somebody else
+/// is at work on, stays as it is.
 pub fn mark_started(write: &Write<'_>, id: &ContainerId, started: &Started<'_>) -> Result<()> {
     write
         .prepare_cached(
             "UPDATE containers SET state = 'running', owner_pid = NULL, owner_start = NULL, started = ?2, \
-             finished = NULL, exit_code = NULL, oom_killed = 0, pid = ?3, pid_start = ?4, monitor_pid = ?5, \
-             monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state IN ('creating', 'starting')",
+             finished = NULL, exit_code = NULL, oom_killed = 0, paused = 0, pid = ?3, pid_start = ?4, monitor_pid = ?5, \
+             monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state IN ('creating', 'starting') \
+             AND NOT waiting AND owner_pid IS ?8",
         )
         .and_then(|mut statement| {
             statement.execute(params![
@@ -274,30 +322,148 @@ pub fn mark_started(write: &Write<'_>, id: &ContainerId, started: &Started<'_>) 
                 started.monitor.pid,
                 started.monitor.start_time.cast_signed(),
                 started.boot,
+                started.starter,
             ])
         })
         .sql(|| format!("mark container {} as running", id.short()))?;
     Ok(())
 }
 
-/// Writes how the program ended.
+/// Writes how the program ended. `life` is the process whose end it was, where that is known: a row
+/// that tells of another one by now stays as it is, and the answer is `false`.
 pub fn mark_exited(
     write: &Write<'_>,
     id: &ContainerId,
-    exit_code: i32,
-    oom_killed: bool,
-    finished: Moment,
-) -> Result<()> {
+    ended: &Ended,
+    life: Option<Owner>,
+) -> Result<bool> {
     write
         .prepare_cached(
             "UPDATE containers SET state = 'exited', owner_pid = NULL, owner_start = NULL, pid = NULL, \
              pid_start = NULL, monitor_pid = NULL, monitor_start = NULL, exit_code = ?2, oom_killed = ?3, \
-             finished = ?4 WHERE id = ?1 AND state IN ('creating', 'starting', 'running')",
+             finished = ?4, paused = 0 WHERE id = ?1 AND state IN ('creating', 'starting', 'running') \
+             AND NOT waiting \
+             AND (?5 IS NULL OR pid IS NULL OR pid = ?5)",
         )
         .and_then(|mut statement| {
-            statement.execute(params![id.as_str(), exit_code, oom_killed, finished.unix_nanoseconds()])
+            statement.execute(params![
+                id.as_str(),
+                ended.exit_code,
+                ended.oom_killed,
+                ended.at.unix_nanoseconds(),
+                life.map(|life| life.pid),
+            ])
         })
-        .sql(|| format!("mark container {} as exited", id.short()))?;
+        .map(|count| count == 1)
+        .sql(|| format!("mark container {} as exited", id.short()))
+}
+
+/// As [`mark_exited`], and that `pause.owner` will start it again after a pause. `false` says that the
+/// row was not at a place from which it can go on so, or that the user has stopped it.
+pub fn mark_restarting(
+    write: &Write<'_>,
+    id: &ContainerId,
+    ended: &Ended,
+    life: Option<Owner>,
+    pause: Pause,
+) -> Result<bool> {
+    write
+        .prepare_cached(
+            "UPDATE containers SET state = 'starting', waiting = 1, owner_pid = ?2, owner_start = ?3, pid = NULL, \
+             pid_start = NULL, monitor_pid = NULL, monitor_start = NULL, exit_code = ?4, oom_killed = ?5, \
+             finished = ?6, pause_ms = ?7, paused = 0, restarts = restarts + 1 \
+             WHERE id = ?1 AND state IN ('creating', 'starting', 'running') AND NOT stopped AND NOT waiting \
+             AND (?8 IS NULL OR pid IS NULL OR pid = ?8)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                id.as_str(),
+                pause.owner.pid,
+                pause.owner.start_time.cast_signed(),
+                ended.exit_code,
+                ended.oom_killed,
+                ended.at.unix_nanoseconds(),
+                pause.milliseconds.cast_signed(),
+                life.map(|life| life.pid),
+            ])
+        })
+        .map(|count| count == 1)
+        .sql(|| format!("mark container {} as restarting", id.short()))
+}
+
+/// The time before the next life.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause {
+    /// How long it is.
+    pub milliseconds: u64,
+    /// Who waits.
+    pub owner: Owner,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// The exit code.
+    pub exit_code: i32,
+    /// Whether the kernel killed it for want of memory.
+    pub oom_killed: bool,
+    /// When.
+    pub at: Moment,
+}
+
+/// Writes that the user wants a container to be ended. A pause before its next life is over with
+/// that; the answer says who was waiting.
+pub fn mark_stopped(write: &Write<'_>, id: &ContainerId) -> Result<Option<Owner>> {
+    let waiting = find(write, id)?.filter(|row| row.phase == Phase::Restarting);
+    let query = "UPDATE containers SET stopped = 1, \
+                 owner_pid = iif(waiting, NULL, owner_pid), \
+                 owner_start = iif(waiting, NULL, owner_start), \
+                 state = iif(waiting, 'exited', state), waiting = 0 WHERE id = ?1";
+    set(write, query, id, [id.as_str()])?;
+    Ok(waiting.and_then(|row| row.owner))
+}
+
+/// Writes that the user starts a container: restarts are counted from here, and an earlier stop is
+/// forgotten.
+pub fn begin_anew(write: &Write<'_>, id: &ContainerId) -> Result<()> {
+    let query =
+        "UPDATE containers SET restarts = 0, pause_ms = 0, stopped = 0, boot = NULL WHERE id = ?1";
+    set(write, query, id, [id.as_str()])
+}
+
+/// Writes whether the processes of a running container are frozen.
+pub fn mark_paused(write: &Write<'_>, id: &ContainerId, paused: bool) -> Result<()> {
+    let query = "UPDATE containers SET paused = ?2 WHERE id = ?1 AND state = 'running'";
+    set(write, query, id, params![id.as_str(), paused])
+}
+
+/// Writes what a health check found; nothing where none is made.
+pub fn mark_health(write: &Write<'_>, id: &ContainerId, health: Option<&str>) -> Result<()> {
+    set(write, "UPDATE containers SET health = ?2 WHERE id = ?1", id, params![id.as_str(), health])
+}
+
+/// Gives a container another name; one that is in use is refused.
+pub fn rename(write: &Write<'_>, id: &ContainerId, name: &str) -> Result<()> {
+    let query = "UPDATE containers SET name = ?2 WHERE id = ?1";
+    set(write, query, id, params![id.as_str(), name])
+}
+
+/// Replaces the engine's settings.
+pub fn set_settings(write: &Write<'_>, id: &ContainerId, settings: &str) -> Result<()> {
+    let query = "UPDATE containers SET settings = ?2 WHERE id = ?1";
+    set(write, query, id, params![id.as_str(), settings])
+}
+
+fn set(
+    write: &Write<'_>,
+    query: &str,
+    id: &ContainerId,
+    values: impl rusqlite::Params,
+) -> Result<()> {
+    write
+        .prepare_cached(query)
+        .and_then(|mut statement| statement.execute(values))
+        .sql(|| format!("change the row of container {}", id.short()))?;
     Ok(())
 }
 
@@ -337,6 +503,14 @@ fn many(read: &Read, query: &str, values: impl rusqlite::Params) -> Result<Vec<C
     rows.map(|row| row.sql(|| "list containers")?).collect()
 }
 
+/// A row that waits for its next life is one that is being started, by somebody who takes his time.
+fn phase_of(word: &str, waiting: bool) -> Result<Phase> {
+    match Phase::from_word(word)? {
+        Phase::Starting if waiting => Ok(Phase::Restarting),
+        phase => Ok(phase),
+    }
+}
+
 fn from_row(row: &Row<'_>) -> Result<Container> {
     let text = |column: usize| row.get::<_, String>(column).sql(|| "read a container's row");
     let moment = |column: usize| {
@@ -353,7 +527,7 @@ fn from_row(row: &Row<'_>) -> Result<Container> {
     Ok(Container {
         id: text(0)?.parse()?,
         name: text(1)?,
-        phase: Phase::from_word(&text(2)?)?,
+        phase: phase_of(&text(2)?, row.get(24).sql(|| "read a container's row")?)?,
         owner: owner(3)?,
         image: image.map(|digest| digest.parse()).transpose()?,
         image_name: text(6)?,
@@ -367,6 +541,13 @@ fn from_row(row: &Row<'_>) -> Result<Container> {
         oom_killed: row.get(16).sql(|| "read a container's row")?,
         auto_remove: row.get(17).sql(|| "read a container's row")?,
         settings: text(18)?,
+        course: Course {
+            restarts: row.get(19).sql(|| "read a container's row")?,
+            pause_ms: row.get::<_, i64>(20).sql(|| "read a container's row")?.cast_unsigned(),
+            stopped: row.get(21).sql(|| "read a container's row")?,
+            paused: row.get(22).sql(|| "read a container's row")?,
+            health: row.get(23).sql(|| "read a container's row")?,
+        },
     })
 }
 
@@ -393,6 +574,7 @@ mod tests {
             oom_killed: false,
             auto_remove: true,
             settings: "{}".into(),
+            course: Course::default(),
         }
     }
 
@@ -457,16 +639,73 @@ mod tests {
         let (_directory, mut state) = state();
         let web = container("web", None);
         let me = Owner::current().unwrap();
-        let started = Started { at: Moment::now(), process: me, monitor: me, boot: "b" };
+        let started = Started {
+            at: Moment::now(),
+            process: me,
+            monitor: me,
+            boot: "b",
+            starter: Some(me.pid),
+        };
+        let ended = Ended { exit_code: 7, oom_killed: false, at: Moment::now() };
         state.write(|write| insert(write, &web)).unwrap();
         state
             .write(|write| advance(write, &web.id, &[Phase::Creating], Phase::Starting, Some(me)))
             .unwrap();
 
-        state.write(|write| mark_exited(write, &web.id, 7, false, Moment::now())).unwrap();
+        state.write(|write| mark_exited(write, &web.id, &ended, None)).unwrap();
         state.write(|write| mark_started(write, &web.id, &started)).unwrap();
 
         let row = find(state.read(), &web.id).unwrap().unwrap();
         assert_eq!((row.phase, row.exit_code), (Phase::Exited, Some(7)));
+    }
+
+    #[test]
+    fn a_pause_before_the_next_life_ends_with_the_users_word() {
+        let (_directory, mut state) = state();
+        let web = container("web", None);
+        let me = Owner::current().unwrap();
+        let started =
+            Started { at: Moment::now(), process: me, monitor: me, boot: "b", starter: None };
+        let ended = Ended { exit_code: 3, oom_killed: false, at: Moment::now() };
+        let pause = Pause { milliseconds: 100, owner: me };
+        state
+            .write(|write| {
+                insert(write, &web)?;
+                mark_started(write, &web.id, &started)
+            })
+            .unwrap();
+
+        let waits =
+            state.write(|write| mark_restarting(write, &web.id, &ended, None, pause)).unwrap();
+        let row = find(state.read(), &web.id).unwrap().unwrap();
+        let waiting = state.write(|write| mark_stopped(write, &web.id)).unwrap();
+        let after = find(state.read(), &web.id).unwrap().unwrap();
+
+        assert!(waits);
+        assert_eq!((row.phase, row.owner, row.course.restarts), (Phase::Restarting, Some(me), 1));
+        assert_eq!((waiting, after.phase, after.exit_code), (Some(me), Phase::Exited, Some(3)));
+        assert!(after.course.stopped);
+    }
+
+    #[test]
+    fn who_was_stopped_does_not_restart() {
+        let (_directory, mut state) = state();
+        let web = container("web", None);
+        let me = Owner::current().unwrap();
+        let started =
+            Started { at: Moment::now(), process: me, monitor: me, boot: "b", starter: None };
+        let ended = Ended { exit_code: 3, oom_killed: false, at: Moment::now() };
+        let pause = Pause { milliseconds: 100, owner: me };
+        state
+            .write(|write| {
+                insert(write, &web)?;
+                mark_started(write, &web.id, &started)?;
+                mark_stopped(write, &web.id)
+            })
+            .unwrap();
+
+        assert!(
+            !state.write(|write| mark_restarting(write, &web.id, &ended, None, pause)).unwrap()
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `attach`: connect to a running container.
 
-use super::{run, session::Link};
+use super::{picked, run, session::Link};
 use crate::{invocation::Invocation, tree::Act};
 use dhow_base::Result;
 
@@ -11,7 +11,11 @@ use dhow_base::Result;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Attach {
     /// The container, by name or id
-    container: String,
+    container: Option<String>,
+
+    /// Connect to the newest container
+    #[arg(short, long)]
+    latest: bool,
 
     /// Do not connect standard input
     #[arg(long)]
@@ -39,9 +43,10 @@ pub(crate) struct Attach {
 impl Act for Attach {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine()?;
-        let terminal = invocation.has_terminal(&mut engine, &self.container)?;
+        let container = picked::one(&mut engine, self.container.as_ref(), self.latest)?;
+        let terminal = invocation.has_terminal(&mut engine, &container)?;
         let link = Link::new(!self.no_stdin, terminal, &self.detach_keys, self.sig_proxy)?;
-        let running = engine.attach(&self.container)?;
+        let running = engine.attach(&container)?;
         run::stay(&mut engine, running, link)
     }
 }

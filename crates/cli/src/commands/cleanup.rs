@@ -1,5 +1,5 @@
-//! `cleanup`: what a monitor becomes when its container has ended and nobody watched. Not for
-//! people, and not in the help.
+//! `cleanup`: what a monitor becomes when its container has ended and nobody watched, and what the
+//! wait before a restart becomes. Not for people, and not in the help.
 
 use crate::{exit::SUCCESS, invocation::Invocation, tree::Act};
 use dhow_base::{Result, id::ContainerId};
@@ -9,12 +9,28 @@ use dhow_base::{Result, id::ContainerId};
 pub(crate) struct Cleanup {
     /// The container's whole id
     id: String,
+
+    /// Start it again: the pause before its next life is over
+    #[arg(long)]
+    again: bool,
+
+    /// Write down what its last health check has found
+    #[arg(long)]
+    health: bool,
 }
 
 impl Act for Cleanup {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let id: ContainerId = self.id.parse()?;
-        invocation.engine()?.cleanup(&id)?;
+        let mut engine = invocation.engine()?;
+        if self.again {
+            engine.start_after_pause(&id)?;
+        } else if self.health {
+            engine.note_health(&id)?;
+        } else {
+            // The monitor has become this command, so its pid is ours.
+            engine.finish(&id, rustix::process::getpid().as_raw_pid())?;
+        }
         Ok(SUCCESS)
     }
 }

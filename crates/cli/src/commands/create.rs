@@ -29,6 +29,7 @@ pub(crate) struct Create {
 impl Act for Create {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut options = self.container.options(invocation.surroundings())?;
+        (options.life.command_line, options.life.directory) = invocation.command_line();
         let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
         note_network(&self.container, invocation);
         let progress = invocation.progress(self.container.quiet);

@@ -4,13 +4,17 @@
 
 mod artifact;
 mod attach;
+mod auto_update;
 mod cleanup;
 mod completion;
 mod copy;
 mod create;
 mod delete;
 mod doctor;
+mod events;
 mod exec;
+mod generate;
+mod healthcheck;
 mod history;
 mod image_diff;
 mod image_discard;
@@ -23,6 +27,7 @@ mod image_unmount;
 mod images;
 mod import;
 mod inspect;
+mod journal;
 mod kill;
 mod list_tags;
 mod load;
@@ -32,12 +37,15 @@ mod logs;
 mod look;
 mod manifest;
 mod manifest_digest;
+mod pause;
+mod picked;
 mod pod;
 mod prune;
 mod ps;
 mod pull;
 mod push;
 mod repack;
+mod restart;
 mod rm;
 mod rmi;
 mod run;
@@ -49,11 +57,14 @@ mod several;
 mod start;
 mod stop;
 mod sync;
+mod system_boot;
 mod system_check;
 mod system_df;
 mod system_prune;
+mod system_quadlet;
 mod tag;
 mod unpack;
+mod unpause;
 mod untag;
 mod volume;
 mod wait;
@@ -70,9 +81,17 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<rm::Rm>("rm", "Remove containers"),
     Entry::new::<create::Create>("create", "Create a container without starting it").of_a_program(),
     Entry::new::<start::Start>("start", "Start containers that do not run").of_a_program(),
+    Entry::new::<restart::Restart>("restart", "Stop containers and start them again"),
+    Entry::new::<pause::Pause>("pause", "Freeze the processes of containers"),
+    Entry::new::<unpause::Unpause>("unpause", "Let the processes of paused containers go on"),
     Entry::new::<attach::Attach>("attach", "Connect to a running container"),
     Entry::new::<kill::Kill>("kill", "Send a signal to containers"),
     Entry::new::<wait::Wait>("wait", "Wait until containers end and print their exit codes"),
+    Entry::new::<events::Events>("events", "Show what happens to containers, images and the rest"),
+    Entry::new::<auto_update::AutoUpdate>(
+        "auto-update",
+        "Replace containers whose image has a successor",
+    ),
     Entry::new::<inspect::Inspect>("inspect", "Show all that is known of containers and images"),
     Entry::new::<pull::Pull>("pull", "Fetch images"),
     Entry::new::<push::Push>("push", "Send an image to a registry"),
@@ -106,6 +125,9 @@ pub(crate) const GROUPS: &[Group] = &[
             ("rm", "rm"),
             ("create", "create"),
             ("start", "start"),
+            ("restart", "restart"),
+            ("pause", "pause"),
+            ("unpause", "unpause"),
             ("attach", "attach"),
             ("kill", "kill"),
             ("wait", "wait"),
@@ -216,7 +238,19 @@ pub(crate) const GROUPS: &[Group] = &[
                 "df",
                 "Show what images, containers and volumes cost on disk",
             ),
+            Entry::new::<events::Events>(
+                "events",
+                "Show what happens to containers, images and the rest",
+            ),
+            Entry::new::<system_boot::Boot>(
+                "boot",
+                "Start the containers that should run after a boot",
+            ),
             Entry::new::<system_check::Check>("check", "Prove that everything stored is whole"),
+            Entry::new::<system_quadlet::Quadlet>(
+                "quadlet",
+                "Make services of quadlet files, as a generator of systemd",
+            ),
             Entry::new::<system_prune::Prune>(
                 "prune",
                 "Remove what is not in use: stopped containers, images, interrupted pulls",
@@ -344,6 +378,26 @@ pub(crate) const GROUPS: &[Group] = &[
         [
             |command| GROUPS[7].members(command, Switches::Plain),
             |command| GROUPS[7].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "healthcheck",
+        "Work with the health checks of containers",
+        &[],
+        &[Entry::new::<healthcheck::run::Run>("run", "Check the health of a container now")],
+        [
+            |command| GROUPS[8].members(command, Switches::Plain),
+            |command| GROUPS[8].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "generate",
+        "Make files for other programs",
+        &[],
+        &[Entry::new::<generate::systemd::Systemd>("systemd", "Print units for systemd")],
+        [
+            |command| GROUPS[9].members(command, Switches::Plain),
+            |command| GROUPS[9].members(command, Switches::WithValues),
         ],
     ),
 ];

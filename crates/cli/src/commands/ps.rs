@@ -14,7 +14,7 @@ use dhow_base::{
     Result,
     clock::{Moment, humanly},
 };
-use dhow_engine::{Summary, Which};
+use dhow_engine::{Engine, Summary, Which};
 use dhow_state::containers::Phase;
 
 const COLUMNS: &[Column] = &[
@@ -108,7 +108,7 @@ fn row(container: &Summary, now: Moment, whole: bool) -> Row {
         ("Networks", container.network.clone()),
         ("Ports", String::new()),
         ("RunningFor", format!("{} ago", humanly(now.since(container.created)))),
-        ("State", container.phase.word().to_owned()),
+        ("State", container.status().to_owned()),
         ("Status", status(container, now)),
     ])
 }
@@ -119,7 +119,17 @@ fn status(container: &Summary, now: Moment) -> String {
         Phase::Creating | Phase::Created | Phase::Starting => "Created".to_owned(),
         Phase::Running => {
             let time = ago(container.started).unwrap_or_else(|| "an unknown time".to_owned());
-            format!("Up {time}")
+            match (container.course.paused, container.course.health.as_deref()) {
+                (true, _) => format!("Up {time} (Paused)"),
+                (false, Some("starting")) => format!("Up {time} (health: starting)"),
+                (false, Some(health)) => format!("Up {time} ({health})"),
+                (false, None) => format!("Up {time}"),
+            }
+        }
+        Phase::Restarting => {
+            let code = container.exit_code.unwrap_or_default();
+            let time = ago(container.finished).unwrap_or_else(|| "an unknown time".to_owned());
+            format!("Restarting ({code}) {time} ago")
         }
         Phase::Exited => {
             let code = container.exit_code.unwrap_or_default();
@@ -132,6 +142,18 @@ fn status(container: &Summary, now: Moment) -> String {
     }
 }
 
+/// The containers for which all `--filter`s hold.
+pub(super) fn matching(
+    engine: &mut Engine,
+    which: Which,
+    filters: &[String],
+) -> Result<Vec<Summary>> {
+    let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
+    let mut containers = engine.list(which)?;
+    containers.retain(|container| passes(container, &filters));
+    Ok(containers)
+}
+
 /// One `--filter`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Filter {
@@ -139,6 +161,8 @@ enum Filter {
     Name(String),
     Label(String, Option<String>),
     Status(String),
+    Health(String),
+    Restart(String),
     Ancestor(String),
     Exited(i32),
 }
@@ -147,7 +171,7 @@ impl Filter {
     fn parse(text: &str) -> Result<Self> {
         let refused = |why: &str| {
             refuse("--filter", text, why)
-                .hint("there are id=, name=, label=, status=, ancestor= and exited=")
+                .hint("there are id=, name=, label=, status=, health=, restart-policy=, ancestor= and exited=")
         };
         let (key, value) = text.split_once('=').ok_or_else(|| refused("the value is missing"))?;
         let value = value.to_owned();
@@ -166,6 +190,13 @@ impl Filter {
                 }
                 Self::Status(value)
             }
+            "health" => {
+                if !["starting", "healthy", "unhealthy", "none"].contains(&value.as_str()) {
+                    return Err(refused("no such health"));
+                }
+                Self::Health(value)
+            }
+            "restart-policy" => Self::Restart(value),
             "ancestor" => Self::Ancestor(value),
             "exited" => Self::Exited(value.parse().map_err(|_| refused("not an exit code"))?),
             _ => return Err(refused("no such filter")),
@@ -179,7 +210,11 @@ impl Filter {
             Self::Label(key, value) => container.labels.iter().any(|(other, found)| {
                 other == key && value.as_ref().is_none_or(|value| value == found)
             }),
-            Self::Status(word) => container.phase.word() == word,
+            Self::Status(word) => container.status() == word,
+            Self::Health(word) => container.course.health.as_deref().unwrap_or("none") == word,
+            Self::Restart(policy) => {
+                container.restart.name() == policy || container.restart.to_string() == *policy
+            }
             Self::Ancestor(image) => {
                 let named = &container.image_name;
                 named == image
@@ -210,6 +245,8 @@ fn passes(container: &Summary, filters: &[Filter]) -> bool {
 mod tests {
     use super::*;
     use dhow_base::id::ContainerId;
+    use dhow_engine::options::RestartPolicy;
+    use dhow_state::containers::Course;
 
     fn container(name: &str, phase: Phase) -> Summary {
         let at = Moment::parse("2026-11-22T03:00:00Z").unwrap();
@@ -228,6 +265,8 @@ mod tests {
             labels: vec![("tier".into(), "web".into())],
             network: "none".to_owned(),
             mounts: Vec::new(),
+            course: Course::default(),
+            restart: RestartPolicy::No,
         }
     }
 

@@ -1,20 +1,18 @@
 //! `rm`: remove containers.
 
-use super::several;
+use super::{
+    picked::{Picked, is_ignored, note_no_links},
+    several,
+};
 use crate::{invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
-use dhow_engine::{RemoveOptions, Which};
+use dhow_engine::{Engine, RemoveOptions, StopOptions, Which};
 
 /// Remove containers
 #[derive(clap::Args, Debug)]
 pub(crate) struct Rm {
-    /// The containers, by name or id
-    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
-    containers: Vec<String>,
-
-    /// Remove all containers
-    #[arg(short, long, conflicts_with = "containers")]
-    all: bool,
+    #[command(flatten)]
+    picked: Picked,
 
     /// Kill containers that run; a container that is not there is no error
     #[arg(short, long)]
@@ -23,22 +21,50 @@ pub(crate) struct Rm {
     /// Remove their volumes that have no name
     #[arg(short, long)]
     volumes: bool,
+
+    /// Let containers that are not there be no error
+    #[arg(short, long)]
+    ignore: bool,
+
+    /// With --force, wait so many seconds for the program to end before it is killed
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true, requires = "force")]
+    time: Option<i64>,
+
+    /// Remove what depends on the containers too; nothing does
+    #[arg(long)]
+    depend: bool,
 }
 
 impl Act for Rm {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let options = RemoveOptions { force: self.force, volumes: self.volumes };
+        if self.depend {
+            note_no_links(invocation.console, "--depend");
+        }
         let mut engine = invocation.engine()?;
-        let containers = several::chosen(&mut engine, self.containers, self.all, Which::All)?;
+        let containers = self.picked.names(&mut engine, Which::All, invocation)?;
+        let gone_is_fine = self.force || self.picked.all || self.ignore;
         several::each(invocation.console, &containers, |container| {
-            match engine.remove(container, options) {
+            match self.remove(&mut engine, container) {
                 Ok(()) => Ok(Some(container.to_owned())),
                 // What is wanted gone is gone, whoever did it.
-                Err(error) if error.kind() == Kind::NotFound && (self.force || self.all) => {
-                    Ok(None)
-                }
+                Err(error) if is_ignored(gone_is_fine, &error) => Ok(None),
                 Err(error) => Err(error),
             }
         })
+    }
+}
+
+impl Rm {
+    fn remove(&self, engine: &mut Engine, container: &str) -> Result<()> {
+        if let Some(seconds) = self.time {
+            let options = StopOptions { timeout_seconds: Some(seconds), signal: None };
+            match engine.stop(container, &options) {
+                // With --rm it is gone by now.
+                Err(error) if error.kind() == Kind::NotFound => return Err(error),
+                stopped => stopped?,
+            }
+        }
+        let options = RemoveOptions { force: self.force, volumes: self.volumes };
+        engine.remove(container, options)
     }
 }

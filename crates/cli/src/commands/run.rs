@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{exit::SUCCESS, flags::container::ContainerFlags, invocation::Invocation, tree::Act};
 use dhow_base::Result;
-use dhow_engine::{Engine, Running, Watch};
+use dhow_engine::{Engine, Running, StopOptions, Watch};
 
 /// A program whose output nobody reads gets so long to end before it is killed.
-const UNREAD_GRACE_SECONDS: u32 = 1;
+const UNREAD_GRACE_SECONDS: i64 = 1;
 
 /// Run a program in a new container
 ///
@@ -40,6 +40,7 @@ impl Act for Run {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let flags = &self.container;
         let mut options = flags.options(invocation.surroundings())?;
+        (options.life.command_line, options.life.directory) = invocation.command_line();
         let process = &flags.process;
         let link = Link::new(
             process.interactive,
@@ -67,10 +68,10 @@ impl Act for Run {
 
 /// Stays with a container until it ends or the user leaves, and writes down how it ended.
 pub(super) fn stay(engine: &mut Engine, running: Running, link: Link) -> Result<u8> {
-    let Running { id, client, .. } = running;
+    let Running { id, client, monitor, .. } = running;
     match link.run(client)? {
         End::Exited(code) => {
-            engine.finish(&id)?;
+            engine.finish(&id, monitor)?;
             Ok(code)
         }
         End::Left(code) => Ok(code),
@@ -78,7 +79,8 @@ pub(super) fn stay(engine: &mut Engine, running: Running, link: Link) -> Result<
             // A plain program would die of SIGPIPE now. The first process of a container ignores
             // that signal unless it has a handler, so it is asked to end, and then made to.
             drop(client);
-            engine.stop(id.as_str(), Some(UNREAD_GRACE_SECONDS))?;
+            let grace = StopOptions { timeout_seconds: Some(UNREAD_GRACE_SECONDS), signal: None };
+            engine.stop(id.as_str(), &grace)?;
             Ok(PIPE_CODE)
         }
     }

@@ -5,7 +5,6 @@ use crate::{
     exit::{FAILURE, SUCCESS},
 };
 use dhow_base::Result;
-use dhow_engine::{Engine, Which};
 
 /// Does `one` to each object and prints what it returns. The exit code says whether all went well.
 pub(super) fn each(
@@ -25,17 +24,4 @@ pub(super) fn each(
         }
     }
     Ok(code)
-}
-
-/// The containers that were named, or the ids of all.
-pub(super) fn chosen(
-    engine: &mut Engine,
-    named: Vec<String>,
-    all: bool,
-    which: Which,
-) -> Result<Vec<String>> {
-    if !all {
-        return Ok(named);
-    }
-    Ok(engine.list(which)?.into_iter().map(|container| container.id.to_string()).collect())
 }

@@ -1,22 +1,35 @@
 //! `start`: start containers that were created or have ended.
 
-use super::{run, session::Link, several};
+use super::{picked::Picked, run, session::Link, several};
 use crate::{exit::SUCCESS, invocation::Invocation, tree::Act};
 use dhow_base::{Error, Kind, Result};
-use dhow_engine::Watch;
+use dhow_engine::{Watch, Which};
 
 /// Start containers that do not run
 ///
-/// With `--attach` or `--interactive`, which take one container, dhow stays with it as in `run`.
+/// With `--attach` or `--interactive`, which take one container, dhow stays with it as in `run`. A
+/// container that runs is fine.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Start {
     /// The containers, by name or id
-    #[arg(required = true, value_name = "CONTAINER")]
+    #[arg(value_name = "CONTAINER")]
     containers: Vec<String>,
 
     /// Show the output and pass signals on
     #[arg(short, long)]
     attach: bool,
+
+    /// Start all containers
+    #[arg(long, conflicts_with = "containers")]
+    all: bool,
+
+    /// Start containers for which this holds, as in `dhow ps`
+    #[arg(short, long, value_name = "KEY=VALUE", conflicts_with = "containers")]
+    filter: Vec<String>,
+
+    /// Start the newest container
+    #[arg(short, long, conflicts_with_all = ["containers", "all", "filter"])]
+    latest: bool,
 
     /// Connect standard input too
     #[arg(short, long)]
@@ -25,24 +38,39 @@ pub(crate) struct Start {
     /// Leave the session, but not the process, with these keys
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
     detach_keys: String,
+
+    /// Pass signals on to the program
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        hide_default_value = true,
+        hide_possible_values = true,
+        action = clap::ArgAction::Set
+    )]
+    sig_proxy: bool,
 }
 
 impl Act for Start {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        let mut engine = invocation.engine()?;
+        let picked = Picked::of(self.containers, self.all, self.filter, self.latest);
+        let containers = picked.names(&mut engine, Which::All, invocation)?;
         if !self.attach && !self.interactive {
-            let mut engine = invocation.engine()?;
-            let code = several::each(invocation.console, &self.containers, |container| {
+            let code = several::each(invocation.console, &containers, |container| {
                 engine.start(container, Watch::Detached)?.client.detach()?;
                 Ok(Some(container.to_owned()))
             })?;
             return Ok(if code == SUCCESS { code } else { crate::exit::OWN_FAILURE });
         }
-        let [container] = &self.containers[..] else {
+        let [container] = &containers[..] else {
             return Err(Error::new(Kind::Invalid, "--attach takes one container"));
         };
-        let mut engine = invocation.engine()?;
         let terminal = invocation.has_terminal(&mut engine, container)?;
-        let link = Link::new(self.interactive, terminal, &self.detach_keys, true)?;
+        let link = Link::new(self.interactive, terminal, &self.detach_keys, self.sig_proxy)?;
         let running = engine.start(container, Watch::Attached)?;
         run::stay(&mut engine, running, link)
     }

@@ -1,9 +1,10 @@
 //! The flags of `run` and `create`, and what they ask the engine for.
 
 use super::{
-    Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, device, limits, mount,
-    names::NameFlags, namespaces::NamespaceFlags, network, objects::ObjectFlags, pairs, parse,
-    parse_all, process::ProcessFlags, refuse, security, signal, surroundings::SurroundingFlags,
+    Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, device, life::LifeFlags, limits,
+    mount, names::NameFlags, namespaces::NamespaceFlags, network, objects::ObjectFlags, pairs,
+    parse, parse_all, process::ProcessFlags, refuse, security, signal,
+    surroundings::SurroundingFlags,
 };
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::options::{CreateOptions, Limits, Rights};
@@ -93,6 +94,9 @@ pub(crate) struct ContainerFlags {
 
     #[command(flatten)]
     surroundings: SurroundingFlags,
+
+    #[command(flatten)]
+    pub(crate) life: LifeFlags,
 
     /// The image, and what to run in it; all that follows the image belongs to the program
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE")]
@@ -272,6 +276,7 @@ impl ContainerFlags {
             names: self.names.options(around)?,
             namespaces: self.namespaces.options()?,
             surroundings: self.surroundings.options()?,
+            life: self.life.options(around)?,
             ..CreateOptions::of(image)
         })
     }

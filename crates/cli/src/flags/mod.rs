@@ -9,6 +9,8 @@ pub(crate) mod cgroup;
 pub(crate) mod container;
 pub(crate) mod device;
 pub(crate) mod foreign;
+pub(crate) mod health;
+pub(crate) mod life;
 pub(crate) mod limits;
 pub(crate) mod moment;
 pub(crate) mod mount;

@@ -31,6 +31,14 @@ fn seconds(text: &str) -> Option<i128> {
 
 const NANOS: i128 = 1_000_000_000;
 
+/// A duration in Go's words, in milliseconds.
+pub(crate) fn milliseconds(flag: &str, text: &str) -> Result<u64> {
+    let nanos = if text == "0" { Some(0) } else { duration(text) };
+    nanos.and_then(|nanos| u64::try_from(nanos / (NANOS / 1000)).ok()).ok_or_else(|| {
+        refuse(flag, text, "not a duration").hint("write such as 500ms, 10s or 1m30s")
+    })
+}
+
 /// `1h30m`, `1.5h`, `90s`, `100ms`, in nanoseconds.
 fn duration(text: &str) -> Option<i128> {
     let mut rest = text;

@@ -98,3 +98,62 @@ fn a_run_killed_at_any_moment_leaves_nothing_that_is_not_mended() {
     dhow.assert_clean();
     assert_eq!(dhow.run(&["run", "--rm", "-q", "box", "echo", "hi"]).ok().stdout, "hi\n");
 }
+
+#[test]
+fn a_stop_a_start_or_a_restart_killed_at_any_moment_can_be_done_again() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "--restart", "on-failure:2", "box", "sleep", "1000"]);
+    let commands: [&[&str]; 4] = [
+        &["stop", "-t", "0", "web"],
+        &["start", "web"],
+        &["restart", "-t", "0", "web"],
+        &["pause", "web"],
+    ];
+    for delay_us in (0..15_000).step_by(1_000) {
+        for arguments in commands {
+            let mut child = dhow.command(arguments).stdout(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(std::time::Duration::from_micros(delay_us));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        // Whatever was left half done, the next command goes on from.
+        drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+        wait_for_state(&dhow, "web", "exited");
+        drop(dhow.run(&["start", "web"]).ok());
+        wait_for_state(&dhow, "web", "running");
+    }
+
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    dhow.assert_clean();
+}
+
+#[test]
+fn a_pause_before_a_restart_that_is_killed_costs_no_life() {
+    needs_root!();
+    let dhow = with_box();
+    let script =
+        "test -e /twice && exec sleep 1000; test -e /once && touch /twice; touch /once; exit 1";
+    start(&dhow, &["--name", "web", "--restart", "always", "box", "sh", "-c", script]);
+    let gone = need::eventually(SOON, || {
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = process.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line);
+            // The sleeper of this very dhow, whose roots no other has.
+            if line.starts_with("dhow-pause") && line.contains(&*dhow.root().to_string_lossy()) {
+                let _gone = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+                return Some(());
+            }
+        }
+        None
+    });
+    assert!(gone.is_some(), "no sleeper was seen");
+
+    // The next command does what the sleeper was to do.
+    wait_for_state(&dhow, "web", "running");
+
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+    dhow.assert_clean();
+}

@@ -7,7 +7,11 @@
 mod artifact;
 #[cfg(test)]
 mod at_rest;
+#[cfg(test)]
+mod auto_update;
 mod bad_input;
+#[cfg(test)]
+mod boot;
 #[cfg(test)]
 mod bundle;
 #[cfg(test)]
@@ -21,6 +25,8 @@ mod crash_images;
 mod crash_volumes;
 #[cfg(test)]
 mod discard;
+#[cfg(test)]
+mod events;
 mod exec;
 mod exit_codes;
 #[cfg(test)]
@@ -28,6 +34,8 @@ mod fixture;
 #[cfg(test)]
 mod frozen;
 mod guide;
+#[cfg(test)]
+mod health;
 mod hello;
 mod help;
 #[cfg(test)]
@@ -35,6 +43,8 @@ mod host_paths;
 #[cfg(test)]
 mod identity;
 mod images;
+#[cfg(test)]
+mod init;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
@@ -49,15 +59,21 @@ mod mounts;
 #[cfg(test)]
 mod options;
 #[cfg(test)]
+mod other_runtimes;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod pods;
+#[cfg(test)]
+mod quadlet;
 #[cfg(test)]
 mod real_sizes;
 #[cfg(test)]
 mod registries;
 #[cfg(test)]
 mod repack;
+#[cfg(test)]
+mod restart;
 mod run;
 #[cfg(test)]
 mod runtime_budgets;

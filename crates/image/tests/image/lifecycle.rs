@@ -7,7 +7,7 @@ use dhow_snapshot::Driver;
 use dhow_spec::Mount;
 use dhow_state::{
     State,
-    containers::{self, Container, Phase},
+    containers::{self, Container, Course, Phase},
     mounts,
 };
 use dhow_testkit::{
@@ -196,6 +196,7 @@ fn container(
         oom_killed: false,
         auto_remove: false,
         settings: "{}".into(),
+        course: Course::default(),
     };
     state.write(|write| containers::insert(write, &row)).unwrap();
     let mount = images.container_root(state, &id, image).unwrap();

@@ -1,4 +1,6 @@
-//! A container's output on disk: CRI's log format, so that every tool of that world reads it too.
+//! A container's output as it is kept: in a file of CRI's form or of docker's, or in systemd's journal.
+//!
+//! CRI's form is the usual one, so that every tool of that world reads it too.
 //!
 //! ```text
 //!   2026-11-22T03:19:00.123456789Z stdout F a whole line
@@ -13,11 +15,13 @@
 //!
 //! A log that reached its limit is set aside: `log` becomes `log.1`, `log.1` becomes `log.2`.
 
+mod journal;
+mod json;
 mod reader;
 mod record;
 mod writer;
 
-pub use reader::{Query, Reader, read};
+pub use reader::{Dress, Query, Reader, Shown, read};
 pub use record::{Entry, Stream};
 pub(crate) use writer::Writer;
 

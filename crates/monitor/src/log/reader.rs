@@ -4,7 +4,7 @@
 
 use super::{
     aged,
-    record::{Entry, Record},
+    record::{Entry, Record, Stream},
 };
 use crate::Client;
 use dhow_base::{Doing, Error, Result, clock::Moment};
@@ -18,6 +18,7 @@ use rustix::{
 use std::{
     collections::VecDeque,
     fs::File,
+    io::BufRead,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileExt, MetadataExt},
@@ -28,8 +29,11 @@ use std::{
 /// How much is read at once.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// What has no newline for so long is no record of ours.
-const RECORD_LIMIT_BYTES: usize = 64 << 10;
+/// How much is shown at once.
+const SHOWN_BYTES: usize = 256 << 10;
+
+/// What has no newline for so long is no record of ours: in docker's form a letter may take six.
+const RECORD_LIMIT_BYTES: usize = 192 << 10;
 
 /// More logs than that are never set aside.
 const MOST_LOGS: u32 = 1000;
@@ -92,6 +96,93 @@ pub struct Reader {
     follower: Option<Follower>,
 }
 
+/// How lines are shown.
+#[derive(Clone, Debug, Default)]
+pub struct Dress {
+    /// Whether each line begins with its time.
+    pub times: bool,
+    /// What each line begins with, before the time.
+    pub prefix: String,
+    /// What stands between the time and the line.
+    pub details: String,
+}
+
+/// Lines to be shown: bytes, and how many of them in turn belong to which stream.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The bytes of all lines.
+    pub bytes: Vec<u8>,
+    /// The streams in turn.
+    pub runs: Vec<(Stream, usize)>,
+}
+
+impl Shown {
+    /// Forgets the lines and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.runs.clear();
+    }
+
+    fn push(&mut self, record: &Record<'_>, begins_line: bool, dress: &Dress) {
+        let before = self.bytes.len();
+        if begins_line {
+            self.bytes.extend_from_slice(dress.prefix.as_bytes());
+            if dress.times {
+                self.bytes.extend_from_slice(record.time.as_bytes());
+                self.bytes.push(b' ');
+            }
+            self.bytes.extend_from_slice(dress.details.as_bytes());
+        }
+        self.bytes.extend_from_slice(&record.text);
+        if record.ends_line {
+            self.bytes.push(b'\n');
+        }
+        let count = self.bytes.len() - before;
+        match self.runs.last_mut() {
+            Some((stream, bytes)) if *stream == record.stream => *bytes += count,
+            _ => self.runs.push((record.stream, count)),
+        }
+    }
+}
+
+impl Reader {
+    /// Takes as much as is there, up to some hundred kilobytes, in the form in which it is shown; or
+    /// waits for more, where the log is followed. `false` says that the log has come to its end.
+    ///
+    /// A log of gigabytes is shown at the speed of the disk: a line costs no memory of its own, and
+    /// its time is read only if that decides something.
+    pub fn show(&mut self, dress: &Dress, shown: &mut Shown) -> Result<bool> {
+        let since_text = self.since.map(Moment::rfc3339).unwrap_or_default();
+        let until_text = self.until.map(Moment::rfc3339).unwrap_or_default();
+        loop {
+            if let Some(log) = self.logs.front() {
+                while let Some(line) = self.records.next(log).doing(|| "read the log")? {
+                    let Some(record) = Record::parse(line) else { continue };
+                    match (&self.since, &self.until) {
+                        (Some(since), _) if is_before(record.time, *since, &since_text) => continue,
+                        (_, Some(until)) if is_after(record.time, *until, &until_text) => {
+                            return Ok(!shown.bytes.is_empty());
+                        }
+                        _ => {}
+                    }
+                    let within = &mut self.within_line[record.stream.index()];
+                    let was_within = std::mem::replace(within, !record.ends_line);
+                    shown.push(&record, !was_within, dress);
+                    if shown.bytes.len() >= SHOWN_BYTES {
+                        return Ok(true);
+                    }
+                }
+            }
+            if !shown.bytes.is_empty() {
+                return Ok(true);
+            }
+            if !self.go_on()? {
+                return Ok(false);
+            }
+        }
+    }
+}
+
 impl Iterator for Reader {
     type Item = Result<Entry>;
 
@@ -147,11 +238,32 @@ impl Reader {
     }
 }
 
+/// Times as we and docker write them sort as texts do, which is a tenth of the work of reading them;
+/// others are read. What is no time is neither before nor after.
+fn is_before(time: &str, moment: Moment, text: &str) -> bool {
+    match sorts_as_text(time) {
+        true => time < text,
+        false => Moment::parse(time).is_ok_and(|time| time < moment),
+    }
+}
+
+fn is_after(time: &str, moment: Moment, text: &str) -> bool {
+    match sorts_as_text(time) {
+        true => time > text,
+        false => Moment::parse(time).is_ok_and(|time| time > moment),
+    }
+}
+
+fn sorts_as_text(time: &str) -> bool {
+    const LENGTH: usize = "2026-11-22T03:19:00.123456789Z".len();
+    time.len() == LENGTH && time.ends_with('Z')
+}
+
 fn entry_of(line: &[u8], within_line: &mut [bool; 2]) -> Option<Entry> {
     let record = Record::parse(line)?;
     let time = Moment::parse(record.time).ok()?;
     let mut bytes = Vec::with_capacity(record.text.len() + 1);
-    bytes.extend_from_slice(record.text);
+    bytes.extend_from_slice(&record.text);
     if record.ends_line {
         bytes.push(b'\n');
     }
@@ -173,7 +285,7 @@ impl Records {
     fn next(&mut self, log: &File) -> std::io::Result<Option<&[u8]>> {
         let (start, end) = loop {
             let rest = &self.buffer[self.taken..];
-            if let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
+            if let Some(length) = newline(rest) {
                 let line = (self.taken, self.taken + length);
                 self.taken += length + 1;
                 if std::mem::take(&mut self.skipping) {
@@ -208,6 +320,14 @@ impl Records {
         self.offset_bytes += count as u64;
         read.map(|count| count > 0)
     }
+}
+
+/// Where the first newline is. The standard library looks for it many bytes at a time, behind this
+/// door.
+fn newline(mut bytes: &[u8]) -> Option<usize> {
+    let whole = bytes;
+    let count = bytes.skip_until(b'\n').unwrap_or(0);
+    count.checked_sub(1).filter(|last| whole[*last] == b'\n')
 }
 
 /// The current log and those set aside, oldest first.
@@ -395,7 +515,8 @@ mod tests {
     use crate::LogSettings;
 
     fn write(path: &Path, limit_bytes: Option<u64>, bursts: &[(Stream, i64, &[u8])]) {
-        let settings = LogSettings { path: path.to_owned(), limit_bytes, files: 5 };
+        let settings =
+            LogSettings { path: path.to_owned(), limit_bytes, files: 5, ..LogSettings::default() };
         let mut writer = Writer::open(settings).unwrap();
         for (stream, seconds, bytes) in bursts {
             writer.append(*stream, at(*seconds), bytes);
@@ -466,6 +587,37 @@ mod tests {
         for (query, expected) in cases {
             assert_eq!(texts(&path, &query).concat(), expected, "{query:?}");
         }
+    }
+
+    #[test]
+    fn lines_are_shown_as_they_are_dressed_and_streams_stay_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let text = "1970-01-01T00:00:01Z stdout F one\n1970-01-01T00:00:02Z stdout P tw\n\
+                    1970-01-01T00:00:03Z stderr F err\n1970-01-01T00:00:04Z stdout F o\n";
+        let json = r#"{"log":"three\n","stream":"stdout","time":"1970-01-01T00:00:05Z"}"#;
+        std::fs::write(&path, format!("{text}{json}\n")).unwrap();
+        let show = |query: &Query, dress: &Dress| {
+            let (mut reader, mut shown) = (read(&path, query).unwrap(), Shown::default());
+            assert!(reader.show(dress, &mut shown).unwrap());
+            (String::from_utf8(shown.bytes).unwrap(), shown.runs)
+        };
+
+        let (text, runs) = show(&Query::default(), &Dress::default());
+        assert_eq!(text, "one\ntwerr\no\nthree\n");
+        assert_eq!(runs, [(Stream::Stdout, 6), (Stream::Stderr, 4), (Stream::Stdout, 8)]);
+
+        let dress = Dress { times: true, prefix: "web ".into(), details: "tag=x ".into() };
+        let since = Query {
+            since: Some(Moment::parse("1970-01-01T00:00:05Z").unwrap()),
+            ..Query::default()
+        };
+        assert_eq!(show(&since, &dress).0, "web 1970-01-01T00:00:05Z tag=x three\n");
+        let until = Query {
+            until: Some(Moment::parse("1970-01-01T00:00:01Z").unwrap()),
+            ..Query::default()
+        };
+        assert_eq!(show(&until, &Dress::default()).0, "one\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One record of a log: a line of text that holds a line of output, or a part of one.
 
 use dhow_base::clock::Moment;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// The longest part of a line that one record holds, as the kubelet and containerd have it.
 pub(super) const LIMIT_BYTES: usize = 16 << 10;
@@ -52,17 +52,21 @@ pub struct Entry {
 }
 
 /// A record as it lies in the log, without its newline.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Record<'a> {
     pub(super) stream: Stream,
     pub(super) time: &'a str,
     pub(super) ends_line: bool,
-    pub(super) text: &'a [u8],
+    pub(super) text: Cow<'a, [u8]>,
 }
 
 impl<'a> Record<'a> {
     /// Takes a record apart; `None` where it is none, as after a crash in the middle of a write.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+        // A time never begins so.
+        if line.first() == Some(&b'{') {
+            return super::json::parse(line);
+        }
         let mut fields = line.splitn(4, |byte| *byte == b' ');
         let time = std::str::from_utf8(fields.next()?).ok()?;
         let stream = match fields.next()? {
@@ -76,7 +80,7 @@ impl<'a> Record<'a> {
             b"P" => false,
             _ => return None,
         };
-        Some(Self { stream, time, ends_line, text: fields.next()? })
+        Some(Self { stream, time, ends_line, text: fields.next()?.into() })
     }
 
     /// Appends the bytes that [`Record::parse`] takes apart, and the newline.
@@ -85,7 +89,7 @@ impl<'a> Record<'a> {
         bytes.push(b' ');
         bytes.extend_from_slice(self.stream.name().as_bytes());
         bytes.extend_from_slice(if self.ends_line { b" F " } else { b" P " });
-        bytes.extend_from_slice(self.text);
+        bytes.extend_from_slice(&self.text);
         bytes.push(b'\n');
     }
 }
@@ -101,7 +105,7 @@ mod tests {
                 stream: Stream::Stderr,
                 time: "2026-11-22T03:19:00Z",
                 ends_line: true,
-                text,
+                text: text.into(),
             };
             let mut bytes = Vec::new();
 

@@ -5,9 +5,11 @@
 
 use super::{
     aged,
+    journal::Journal,
+    json,
     record::{LIMIT_BYTES, Record, Stream},
 };
-use crate::LogSettings;
+use crate::{LogFormat, LogSettings};
 use dhow_base::{Doing, Result, clock::Moment};
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -22,25 +24,76 @@ const BURST_BYTES: usize = 64 << 10;
 
 /// An open log.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) enum Writer {
+    /// Files.
+    File(FileWriter),
+    /// systemd's journal.
+    Journal(Journal),
+}
+
+impl Writer {
+    /// Opens a log at its end, creating it where it is missing.
+    pub(crate) fn open(settings: LogSettings) -> Result<Self> {
+        match settings.format {
+            LogFormat::Journal => Journal::open(&settings).map(Self::Journal),
+            LogFormat::K8s | LogFormat::Json => FileWriter::open(settings).map(Self::File),
+        }
+    }
+
+    /// Writes what was read from one stream at one moment.
+    pub(crate) fn append(&mut self, stream: Stream, now: Moment, output: &[u8]) {
+        match self {
+            Self::File(file) => file.append(stream, now, output),
+            Self::Journal(journal) => journal.append(stream, output),
+        }
+    }
+
+    /// Nothing more will be written.
+    pub(crate) fn finish(&mut self) {
+        if let Self::Journal(journal) = self {
+            journal.finish();
+        }
+    }
+
+    /// Bytes of output that could not be written.
+    pub(crate) fn lost_bytes(&self) -> u64 {
+        match self {
+            Self::File(file) => file.lost_bytes,
+            Self::Journal(journal) => journal.lost_bytes,
+        }
+    }
+
+    /// Gives memory back while nothing is written.
+    pub(crate) fn rest(&mut self) {
+        if let Self::File(file) = self {
+            file.records = Vec::new();
+        }
+    }
+}
+
+/// A log in files.
+#[derive(Debug)]
+pub(crate) struct FileWriter {
     settings: LogSettings,
+    // What goes along with each record of docker's form.
+    attributes: String,
     file: File,
     length_bytes: u64,
     records: Vec<u8>,
     lost_bytes: u64,
 }
 
-impl Writer {
-    /// Opens a log at its end, creating it where it is missing.
-    pub(crate) fn open(settings: LogSettings) -> Result<Self> {
+impl FileWriter {
+    fn open(settings: LogSettings) -> Result<Self> {
         let (file, length_bytes) = open(&settings.path)
             .and_then(end_cleanly)
             .doing(|| format!("open log {}", settings.path.display()))?;
-        Ok(Self { settings, file, length_bytes, records: Vec::new(), lost_bytes: 0 })
+        let attributes = json::attributes(&settings.attributes);
+        let records = Vec::new();
+        Ok(Self { settings, attributes, file, length_bytes, records, lost_bytes: 0 })
     }
 
-    /// Writes what was read from one stream at one moment.
-    pub(crate) fn append(&mut self, stream: Stream, now: Moment, mut output: &[u8]) {
+    fn append(&mut self, stream: Stream, now: Moment, mut output: &[u8]) {
         let time = now.rfc3339();
         let mut gathered_bytes = 0;
         while !output.is_empty() {
@@ -48,8 +101,12 @@ impl Writer {
             let newline = head.iter().position(|byte| *byte == b'\n');
             let text = &head[..newline.unwrap_or(head.len())];
             let used = text.len() + usize::from(newline.is_some());
-            Record { stream, time: &time, ends_line: newline.is_some(), text }
-                .append_to(&mut self.records);
+            let record =
+                Record { stream, time: &time, ends_line: newline.is_some(), text: text.into() };
+            match self.settings.format {
+                LogFormat::Json => json::append(&record, &self.attributes, &mut self.records),
+                _ => record.append_to(&mut self.records),
+            }
             output = &output[used..];
             gathered_bytes += used;
             if self.records.len() >= BURST_BYTES || output.is_empty() {
@@ -57,16 +114,6 @@ impl Writer {
                 gathered_bytes = 0;
             }
         }
-    }
-
-    /// Bytes of output that could not be written.
-    pub(crate) fn lost_bytes(&self) -> u64 {
-        self.lost_bytes
-    }
-
-    /// Gives memory back while nothing is written.
-    pub(crate) fn rest(&mut self) {
-        self.records = Vec::new();
     }
 
     fn write_records(&mut self, output_bytes: usize) {
@@ -129,7 +176,7 @@ mod tests {
     use super::*;
 
     fn settings(directory: &tempfile::TempDir) -> LogSettings {
-        LogSettings { path: directory.path().join("log"), limit_bytes: None, files: 1 }
+        LogSettings { path: directory.path().join("log"), files: 1, ..LogSettings::default() }
     }
 
     #[test]
@@ -199,7 +246,7 @@ mod tests {
     #[test]
     fn what_a_full_disk_refuses_is_counted_and_not_torn() {
         let directory = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(settings(&directory)).unwrap();
+        let mut writer = FileWriter::open(settings(&directory)).unwrap();
         writer.append(Stream::Stdout, Moment::now(), b"before\n");
         let good = std::mem::replace(
             &mut writer.file,
@@ -210,7 +257,7 @@ mod tests {
         writer.file = good;
         writer.append(Stream::Stdout, Moment::now(), b"after\n");
 
-        assert_eq!(writer.lost_bytes(), 5);
+        assert_eq!(writer.lost_bytes, 5);
         let written = std::fs::read_to_string(directory.path().join("log")).unwrap();
         assert!(written.contains("before") && written.contains("after"));
         assert!(!written.contains("lost"));

@@ -3,7 +3,7 @@
 use super::{super::several::each, ChosenPods};
 use crate::{flags::signal, invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result, id::ContainerId};
-use dhow_engine::{Engine, Watch};
+use dhow_engine::{Engine, StopOptions, Watch};
 use dhow_state::containers::Phase;
 
 /// Start all containers of pods
@@ -62,7 +62,9 @@ impl Act for Stop {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let missing = if self.ignore { Missing::Ignored } else { Missing::Fails };
         for_each(&self.chosen, invocation, missing, |engine, pod| {
-            engine.each_of_pod(pod, runs, |engine, id| engine.stop(id.as_str(), self.time))
+            engine.each_of_pod(pod, runs, |engine, id| {
+                engine.stop(id.as_str(), &StopOptions::within(self.time))
+            })
         })
     }
 }
@@ -70,7 +72,9 @@ impl Act for Stop {
 impl Act for Restart {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         for_each(&self.chosen, invocation, Missing::Fails, |engine, pod| {
-            engine.each_of_pod(pod, runs, |engine, id| engine.stop(id.as_str(), self.time))?;
+            engine.each_of_pod(pod, runs, |engine, id| {
+                engine.stop(id.as_str(), &StopOptions::within(self.time))
+            })?;
             engine.each_of_pod(pod, rests, start)
         })
     }

@@ -3,7 +3,7 @@
 use super::{super::several::each, ChosenPods};
 use crate::{invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
-use dhow_engine::pods::Force;
+use dhow_engine::{StopOptions, pods::Force};
 
 /// Remove pods, with their containers
 #[derive(clap::Args, Debug)]
@@ -35,7 +35,7 @@ impl Act for Rm {
                     engine.each_of_pod(
                         pod,
                         |_| true,
-                        |engine, id| engine.stop(id.as_str(), Some(seconds)),
+                        |engine, id| engine.stop(id.as_str(), &StopOptions::within(Some(seconds))),
                     )?;
                 }
                 engine.remove_pod(pod, force)

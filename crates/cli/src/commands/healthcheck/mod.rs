@@ -1,0 +1,3 @@
+//! `healthcheck`: work with the health checks of containers.
+
+pub(super) mod run;

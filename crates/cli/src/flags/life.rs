@@ -1,0 +1,172 @@
+//! The flags that say how a container lives: restarts, its init, its time, its log.
+
+use super::{Surroundings, health::HealthFlags, limits, refuse};
+use dhow_base::{Error, Kind, Result};
+use dhow_engine::options::{LifeOptions, LogDriver, LogOptions, RestartPolicy};
+
+/// How the container lives.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Life")]
+pub(crate) struct LifeFlags {
+    /// Start it again when it ends: no, on-failure[:NUMBER], always or unless-stopped
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) restart: Option<String>,
+
+    /// Run an init before the program that forwards signals and reaps processes
+    #[arg(long)]
+    init: bool,
+
+    /// Use this program of the host as the init
+    #[arg(long, value_name = "PATH")]
+    init_path: Option<String>,
+
+    /// Kill the program after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
+
+    /// Keep output by this driver: k8s-file, json-file, journald, none or passthrough
+    #[arg(long, value_name = "DRIVER")]
+    log_driver: Option<String>,
+
+    /// Set an option of the log: max-size, max-file, path, tag, labels or env
+    #[arg(long, value_name = "NAME=VALUE")]
+    log_opt: Vec<String>,
+
+    /// Make the container with another OCI runtime, by name or path
+    #[arg(long, value_name = "RUNTIME")]
+    runtime: Option<String>,
+
+    #[command(flatten)]
+    health: HealthFlags,
+}
+
+impl LifeFlags {
+    /// What the flags ask for.
+    pub(crate) fn options(&self, around: Surroundings<'_>) -> Result<LifeOptions> {
+        Ok(LifeOptions {
+            restart: self.restart.as_deref().map(restart).transpose()?.unwrap_or_default(),
+            init: self.init,
+            init_path: self.init_path.as_deref().map(|path| around.absolute(path)),
+            timeout_seconds: self.timeout,
+            health: self.health.options()?,
+            log: self.log(around)?,
+            runtime: self.runtime.as_deref().map(|name| runtime(name, around)).transpose()?,
+            ..LifeOptions::default()
+        })
+    }
+
+    fn log(&self, around: Surroundings<'_>) -> Result<LogOptions> {
+        let driver = self.log_driver.as_deref().map(LogDriver::parse).transpose()?;
+        let mut options =
+            LogOptions { driver: driver.unwrap_or_default(), ..LogOptions::default() };
+        for text in &self.log_opt {
+            log_option(text, &mut options, around)?;
+        }
+        Ok(options)
+    }
+}
+
+/// `--restart`.
+pub(crate) fn restart(text: &str) -> Result<RestartPolicy> {
+    RestartPolicy::parse(text)
+}
+
+fn log_option(text: &str, options: &mut LogOptions, around: Surroundings<'_>) -> Result<()> {
+    let refused = |why: &str| refuse("--log-opt", text, why);
+    let (name, value) = text.split_once('=').ok_or_else(|| {
+        refused("the value is missing").hint("write NAME=VALUE, such as max-size=10m")
+    })?;
+    let names = || value.split(',').map(str::to_owned).collect();
+    match name {
+        "max-size" => options.limit_bytes = log_limit(value)?,
+        "max-file" => {
+            let files = value.parse().ok().filter(|files| (1..=1000).contains(files));
+            options.files = Some(files.ok_or_else(|| refused("not a number from 1 to 1000"))?);
+        }
+        "path" => options.path = Some(around.absolute(value)),
+        "tag" => options.tag = Some(value.to_owned()),
+        "labels" => options.labels = names(),
+        "env" => options.env = names(),
+        // Docker's words for how it buffers and packs; nothing of a log is lost or packed here.
+        "mode" | "max-buffer-size" | "compress" | "labels-regex" | "env-regex" => {
+            let why = match name {
+                "mode" if value == "blocking" => return Ok(()),
+                "compress" if value == "false" => return Ok(()),
+                "mode" | "max-buffer-size" => {
+                    "a log is written as output comes; nothing waits in between"
+                }
+                "compress" => "logs that were set aside are not packed",
+                _ => "labels and variables go along by name only",
+            };
+            return Err(Error::new(Kind::Unsupported, format!("--log-opt {text:?}: {why}")));
+        }
+        _ => {
+            return Err(refused("there is no such option")
+                .hint("there are max-size, max-file, path, tag, labels and env"));
+        }
+    }
+    Ok(())
+}
+
+/// Docker takes -1 for no limit.
+fn log_limit(value: &str) -> Result<Option<u64>> {
+    if value == "-1" { Ok(None) } else { limits::bytes("--log-opt max-size", value).map(Some) }
+}
+
+/// A path, or a name to be looked for where programs are.
+fn runtime(text: &str, around: Surroundings<'_>) -> Result<std::path::PathBuf> {
+    if text.is_empty() {
+        return Err(refuse("--runtime", text, "the runtime has no name"));
+    }
+    if text.contains('/') {
+        return Ok(around.absolute(text));
+    }
+    let path = (around.variable)("PATH").unwrap_or_default();
+    let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+    path.split(':')
+        .filter(|directory| directory.starts_with('/'))
+        .chain(usual)
+        .map(|directory| std::path::Path::new(directory).join(text))
+        .find(|program| program.is_file())
+        .ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("--runtime {text:?}: no program has this name"))
+                .hint("install it, or give its path")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::tests::world;
+
+    fn log(texts: &[&str]) -> Result<LogOptions> {
+        let flags = LifeFlags {
+            log_driver: Some("json-file".into()),
+            log_opt: texts.iter().map(ToString::to_string).collect(),
+            ..LifeFlags::default()
+        };
+        flags.log(world())
+    }
+
+    #[test]
+    fn options_of_the_log_are_dockers() {
+        let options = log(&["max-size=10k", "max-file=3", "tag={{.Name}}", "labels=a,b"]).unwrap();
+
+        assert_eq!(options.driver, LogDriver::JsonFile);
+        assert_eq!((options.limit_bytes, options.files), (Some(10 << 10), Some(3)));
+        assert_eq!(options.labels, ["a", "b"]);
+        assert_eq!(log(&["max-size=-1"]).unwrap().limit_bytes, None);
+        assert_eq!(log(&["path=log"]).unwrap().path.unwrap(), std::path::Path::new("/here/log"));
+        for bad in ["max-size", "max-size=x", "max-file=0", "bogus=1", "mode=non-blocking"] {
+            assert!(log(&[bad]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_is_a_name_or_a_path() {
+        assert_eq!(runtime("/x/runc", world()).unwrap(), std::path::Path::new("/x/runc"));
+        assert!(runtime("", world()).is_err());
+        assert_eq!(runtime("no-such-runtime", world()).unwrap_err().kind(), Kind::NotFound);
+        assert!(runtime("sh", world()).unwrap().is_absolute());
+    }
+}

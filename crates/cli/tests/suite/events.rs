@@ -1,0 +1,74 @@
+//! `events`: what happened, and what happens.
+
+use crate::fixture::{SOON, start, with_box};
+use dhow_testkit::{need, needs_root};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    sync::mpsc,
+};
+
+#[test]
+fn a_life_is_told_in_order() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "--label", "tier=front", "box", "sleep", "100"]);
+    drop(dhow.run(&["pause", "web"]).ok());
+    drop(dhow.run(&["unpause", "web"]).ok());
+    drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+    drop(dhow.run(&["rm", "web"]).ok());
+
+    let all = ["events", "--since", "1h", "--stream=false", "--format", "{{.Action}}"];
+    let of = |filter: &str| dhow.run(&[&all[..], &["--filter", filter]].concat()).ok().stdout;
+
+    let life = "create\nstart\npause\nunpause\ndie\nstop\ndestroy\n";
+    assert_eq!(of("container=web"), life);
+    assert_eq!(of("label=tier=front"), life);
+    assert_eq!(of("event=died"), "die\n");
+    assert!(of("type=image").contains("pull"));
+    assert_eq!(of("container=gone"), "");
+    let json =
+        dhow.run(&["events", "--since=1h", "--until=0s", "--format=json", "-f", "event=die"]);
+    let event: Value = serde_json::from_str(json.ok().stdout.trim()).unwrap();
+    assert_eq!(event["Actor"]["Attributes"]["exitCode"], "137");
+    assert_eq!(event["Actor"]["Attributes"]["name"], "web");
+}
+
+#[test]
+fn what_happens_is_told_at_once() {
+    needs_root!();
+    let dhow = with_box();
+    let mut command = dhow.command(&["events", "--filter", "event=start", "--format", "{{.Name}}"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let (sender, heard) = mpsc::channel();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let reader = std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let _sent = sender.send(line);
+        }
+    });
+
+    // Until it listens, nobody is told.
+    let first = need::eventually(SOON, || {
+        drop(dhow.run(&["run", "--rm", "-q", "--name", "early", "box", "true"]).ok());
+        heard.try_recv().ok()
+    });
+    assert_eq!(first.as_deref(), Some("early"));
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    let second = need::eventually(SOON, || heard.try_iter().find(|name| name == "web"));
+
+    assert!(second.is_some());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    reader.join().unwrap();
+}
+
+#[test]
+fn nonsense_is_refused() {
+    needs_root!();
+    let dhow = with_box();
+
+    drop(dhow.run(&["events", "--filter", "bogus=1"]).exits(1).says("no such filter"));
+    drop(dhow.run(&["events", "--since", "whenever"]).exits(1).says("not a time"));
+}

@@ -1,0 +1,82 @@
+//! How a container lives: what `run` and `create` say of it beyond its configuration, and what the
+//! row keeps of that.
+
+use crate::{
+    health::{self, HealthOptions, HealthRecord},
+    logging::{self, LogOptions, LogRecord},
+    restart::RestartPolicy,
+};
+use dhow_base::{Error, Kind, Result};
+use dhow_spec::image::ExecutionConfig;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// What the flags say of a container's life.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LifeOptions {
+    /// `--restart`.
+    pub restart: RestartPolicy,
+    /// `--init`.
+    pub init: bool,
+    /// `--init-path`, absolute; our own binary where missing.
+    pub init_path: Option<PathBuf>,
+    /// `--timeout`: the program is killed after so many seconds.
+    pub timeout_seconds: Option<u32>,
+    /// `--health-…`.
+    pub health: HealthOptions,
+    /// `--log-…`.
+    pub log: LogOptions,
+    /// `--runtime`: a program that makes the container in our runtime's place.
+    pub runtime: Option<PathBuf>,
+    /// The command line that asks for it, so that another container can be made in the same way.
+    pub command_line: Vec<String>,
+    /// Where that was: relative paths start there.
+    pub directory: String,
+}
+
+/// The same, as the row keeps it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub(crate) struct LifeRecord {
+    pub(crate) restart: RestartPolicy,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) init: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) health: Option<HealthRecord>,
+    pub(crate) log: LogRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runtime: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) command_line: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) directory: String,
+}
+
+/// What the row keeps of the options.
+pub(crate) fn record(
+    options: &LifeOptions,
+    image: &ExecutionConfig,
+    labels: &BTreeMap<String, String>,
+    env: &[String],
+    auto_remove: bool,
+) -> Result<LifeRecord> {
+    if auto_remove && options.restart != RestartPolicy::No {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("--rm and --restart {}: one removes what the other keeps", options.restart),
+        )
+        .hint("leave one of them out"));
+    }
+    Ok(LifeRecord {
+        restart: options.restart,
+        init: options.init || options.init_path.is_some(),
+        timeout_seconds: options.timeout_seconds.filter(|seconds| *seconds > 0),
+        health: health::record(&options.health, image)?,
+        log: logging::record(&options.log, labels, env)?,
+        runtime: options.runtime.clone(),
+        command_line: options.command_line.clone(),
+        directory: options.directory.clone(),
+    })
+}

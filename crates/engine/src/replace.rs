@@ -1,0 +1,199 @@
+//! A container replaced by one of a newer image, with a way back.
+//!
+//! ```text
+//!   create the new one ─▶ stop the old one ─▶ names swapped, in one transaction ─▶ start ─▶ watch
+//!        it lives, and is not unhealthy ─▶ the old one is removed
+//!        it does not ─▶ the new one is removed, the old one has its name again and is started
+//! ```
+//!
+//! Until the new one has proved itself the old one is whole: its files, its name in the row beside
+//! the word of what happened to it.
+
+use crate::{
+    CreateOptions, Engine, RemoveOptions, Watch,
+    end::StopOptions,
+    events::{Subject, tell},
+    record::Record,
+};
+use dhow_base::{
+    Digest, Doing, Error, Kind, Result,
+    id::{ContainerId, Name, random_hex},
+};
+use dhow_image::{Policy, Progress, PullOptions};
+use dhow_state::containers::{self, Container, Phase};
+use std::time::{Duration, Instant};
+
+/// How often the new container is looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What became of a replacement.
+#[derive(Debug)]
+pub enum Replaced {
+    /// The new container runs.
+    By(ContainerId),
+    /// The new one did not come up, and the old one runs again. The error says why.
+    RolledBack(Error),
+    /// The new one did not come up, and is left as it is for somebody to look at.
+    Failed(Error),
+}
+
+/// How a container is replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplaceOptions {
+    /// How long the new container must live, and may take to become healthy.
+    pub patience: Duration,
+    /// Whether the old one comes back where the new one does not come up.
+    pub rollback: bool,
+}
+
+/// Where a newer image is looked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum UpdateSource {
+    /// The registry that the image's name says.
+    Registry,
+    /// Here.
+    Local,
+}
+
+/// A container whose image may have a successor.
+#[derive(Clone, Debug)]
+pub struct Updatable {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// The image's name.
+    pub image_name: String,
+    /// The image that it stands on.
+    pub image: Option<Digest>,
+    /// The label's word: `registry`, `image`, `local`, `disabled`…
+    pub policy: String,
+    /// The command line that made it, and the directory where that was.
+    pub made_by: (Vec<String>, String),
+}
+
+impl Engine {
+    /// The containers that run and whose label asks for updates.
+    pub fn updatable(&mut self) -> Result<Vec<Updatable>> {
+        let mut found = Vec::new();
+        for row in containers::list_alive(self.state.read())? {
+            let record = Record::parse(&row.settings)?;
+            let label = ["io.containers.autoupdate", "io.containers.auto-update"]
+                .into_iter()
+                .find_map(|label| record.labels.get(label));
+            if let Some(policy) = label.filter(|policy| !matches!(policy.as_str(), "" | "disabled"))
+            {
+                found.push(Updatable {
+                    policy: policy.clone(),
+                    id: row.id,
+                    name: row.name,
+                    image_name: row.image_name,
+                    image: row.image,
+                    made_by: (record.life.command_line, record.life.directory),
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// The image that a name means now; one at a registry is fetched.
+    pub fn successor(
+        &mut self,
+        image_name: &str,
+        source: UpdateSource,
+        progress: &dyn Progress,
+    ) -> Result<Digest> {
+        let image = match source {
+            UpdateSource::Registry => {
+                let pull = PullOptions { platform: None, policy: Policy::Newer };
+                self.images.pull(&mut self.state, image_name, &pull, progress)?
+            }
+            UpdateSource::Local => self.images.look_up(&self.state, image_name)?,
+        };
+        Ok(image.manifest)
+    }
+
+    /// Replaces a container that runs by one that `options` describe, under its name.
+    pub fn replace(
+        &mut self,
+        container: &str,
+        options: &CreateOptions,
+        how: ReplaceOptions,
+        progress: &dyn Progress,
+    ) -> Result<Replaced> {
+        let old = self.steady(container)?;
+        let beside = |word: &str| -> Result<String> {
+            Ok(format!("{}-{word}-{}", old.name, random_hex(3)?))
+        };
+        let next: Name = beside("next")?.parse()?;
+        let options = CreateOptions { name: Some(next), auto_remove: false, ..options.clone() };
+        let new = self.create(&options, progress)?.id;
+        let swapped = self
+            .stop(old.id.as_str(), &StopOptions::default())
+            .and_then(|()| self.swap_names(&old, &new, &beside("before")?));
+        if let Err(error) = swapped {
+            self.discard(&new);
+            self.start_detached(&old.id)?;
+            return Err(error);
+        }
+        match self.start_detached(&new).and_then(|()| self.prove(&new, how.patience)) {
+            Ok(()) => {
+                self.remove(old.id.as_str(), RemoveOptions { force: true, volumes: false })?;
+                Ok(Replaced::By(new))
+            }
+            Err(error) if how.rollback => {
+                self.discard(&new);
+                self.state.write(|write| containers::rename(write, &old.id, &old.name))?;
+                self.start_detached(&old.id).doing(|| {
+                    format!("start container {} again after a failed update", old.name)
+                })?;
+                Ok(Replaced::RolledBack(error))
+            }
+            Err(error) => Ok(Replaced::Failed(error)),
+        }
+    }
+
+    fn swap_names(&mut self, old: &Container, new: &ContainerId, before: &str) -> Result<()> {
+        let record = Record::parse(&old.settings)?;
+        self.state.write(|write| {
+            containers::rename(write, &old.id, before)?;
+            containers::rename(write, new, &old.name)?;
+            tell(write, &Subject::of(old, &record), "rename", &[("oldName", &old.name)])
+        })
+    }
+
+    fn start_detached(&mut self, id: &ContainerId) -> Result<()> {
+        self.start(id.as_str(), Watch::Detached)?.client.detach()
+    }
+
+    /// Takes a container away that is not to be; that this fails too is a warning.
+    fn discard(&mut self, id: &ContainerId) {
+        let removed = self.remove(id.as_str(), RemoveOptions { force: true, volumes: true });
+        if let Err(error) = removed {
+            (self.warn)(&format!("remove container {}: {}", id.short(), error.one_line()));
+        }
+    }
+
+    /// Waits until a container has lived long enough, and where its health is checked, is healthy.
+    fn prove(&mut self, id: &ContainerId, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let row = self.look_up(id.as_str())?;
+            let failed = |why: String| Err(Error::new(Kind::Unavailable, why));
+            if row.phase != Phase::Running || row.course.restarts > 0 {
+                let code = row.exit_code.unwrap_or_default();
+                return failed(format!("the new container ended with {code}"));
+            }
+            let is_late = Instant::now() >= deadline;
+            match row.course.health.as_deref() {
+                Some("healthy") => return Ok(()),
+                Some("unhealthy") => return failed("the new container is unhealthy".to_owned()),
+                Some(_) if is_late => {
+                    return failed(format!("the new container is not healthy after {patience:?}"));
+                }
+                None if is_late => return Ok(()),
+                _ => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Waiting for what becomes of a container.
+
+use crate::{Engine, start::LOST_EXIT_CODE};
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_state::containers::{self, Container, Phase};
+use std::time::Duration;
+
+/// How often a row is looked at where nothing tells of its change.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a command that starts a container is waited for.
+const STARTING_PATIENCE_TRIES: u32 = 1500;
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Condition {
+    /// That it does not run.
+    #[default]
+    NotRunning,
+    /// Its next end: one that does not run must first be started.
+    NextExit,
+    /// That it is gone.
+    Removed,
+    /// That it is in this state, in docker's and podman's words.
+    State(State),
+}
+
+/// A state that can be waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State {
+    /// It was made and never started.
+    Created,
+    /// Its program runs.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// Its program ended.
+    Exited,
+    /// Its last health check succeeded.
+    Healthy,
+    /// It is taken for unhealthy.
+    Unhealthy,
+}
+
+impl Engine {
+    /// Waits until the container does not run, and says its exit code.
+    pub fn wait(&mut self, container: &str) -> Result<i32> {
+        let row = self.look_up(container)?;
+        self.wait_for_end(&row)
+    }
+
+    /// Waits for a condition and says the exit code that belongs to it; -1 where none does, as
+    /// podman has it.
+    pub fn wait_for(
+        &mut self,
+        container: &str,
+        conditions: &[Condition],
+        interval: Duration,
+    ) -> Result<i32> {
+        if let [] | [Condition::NotRunning] = conditions {
+            return self.wait(container);
+        }
+        let begun = self.look_up(container)?;
+        let mut last_exit = begun.exit_code;
+        loop {
+            let Some(row) = containers::find(self.state.read(), &begun.id)? else {
+                // Gone is the end of every wait.
+                return Ok(last_exit.unwrap_or(0));
+            };
+            let Some(row) = self.refreshed(row)? else { return Ok(last_exit.unwrap_or(0)) };
+            last_exit = row.exit_code.or(last_exit);
+            if let Some(met) = conditions.iter().find(|condition| is_met(**condition, &row, &begun))
+            {
+                return Ok(match met {
+                    Condition::State(state) if *state != State::Exited => -1,
+                    _ => row.exit_code.unwrap_or(0),
+                });
+            }
+            std::thread::sleep(interval.max(PAUSE));
+        }
+    }
+
+    fn wait_for_end(&mut self, row: &Container) -> Result<i32> {
+        match row.phase {
+            Phase::Running | Phase::Starting => {
+                let exit_record = self.layout.exit_record(&row.id);
+                match dhow_monitor::wait_for_exit(&self.layout.run(&row.id), &exit_record) {
+                    Ok(record) => Ok(record.exit.code.into()),
+                    // With --rm the record may be gone before we look; the row is, too. A restart
+                    // takes it away as well, and the row has the code.
+                    Err(error) => match containers::find(self.state.read(), &row.id)? {
+                        Some(row) if row.exit_code.is_some() => {
+                            Ok(row.exit_code.unwrap_or(LOST_EXIT_CODE))
+                        }
+                        _ => Err(error).doing(|| format!("wait for container {}", row.name)),
+                    },
+                }
+            }
+            _ => Ok(row.exit_code.unwrap_or(0)),
+        }
+    }
+
+    /// The container that a word of the user's means, once nobody is in the middle of starting it:
+    /// what a stop or a removal decides must not be overtaken by a start that is almost done.
+    pub(crate) fn steady(&mut self, text: &str) -> Result<Container> {
+        let mut row = self.look_up(text)?;
+        for _ in 0..STARTING_PATIENCE_TRIES {
+            let is_being_started = matches!(row.phase, Phase::Starting | Phase::Creating)
+                && row.owner.is_some_and(|owner| owner.is_alive().unwrap_or(false));
+            if !is_being_started {
+                return Ok(row);
+            }
+            std::thread::sleep(PAUSE);
+            self.mend()?;
+            row = self.look_up(row.id.as_str())?;
+        }
+        Err(Error::new(
+            Kind::TimedOut,
+            format!("wait for container {}: another command is still starting it", row.name),
+        ))
+    }
+}
+
+fn is_met(condition: Condition, row: &Container, begun: &Container) -> bool {
+    let runs = row.phase == Phase::Running;
+    let has_ended = row.phase == Phase::Exited;
+    match condition {
+        Condition::NotRunning => !runs && row.phase != Phase::Starting,
+        Condition::NextExit => {
+            let ended_since = row.finished != begun.finished && row.exit_code.is_some();
+            !runs && ended_since
+        }
+        Condition::Removed => false,
+        Condition::State(State::Created) => row.phase == Phase::Created,
+        Condition::State(State::Running) => runs && !row.course.paused,
+        Condition::State(State::Paused) => runs && row.course.paused,
+        Condition::State(State::Exited) => has_ended,
+        Condition::State(State::Healthy) => runs && row.course.health.as_deref() == Some("healthy"),
+        Condition::State(State::Unhealthy) => {
+            runs && row.course.health.as_deref() == Some("unhealthy")
+        }
+    }
+}
