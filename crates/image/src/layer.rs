@@ -11,7 +11,7 @@
 use crate::{
     Bounds,
     origin::Origin,
-    pipe::{self, BUFFER_BYTES, Blame, Sink, Stream},
+    pipe::{self, BUFFER_BYTES, Sink, Stream},
     plan::Layer,
     progress::{Event, Phase, Progress},
 };
@@ -210,13 +210,12 @@ fn pass(
 /// What fetching feeds: the inflating stage, until that has failed.
 struct Feed {
     sink: Option<Sink>,
-    blame: Blame,
     spare: Vec<u8>,
 }
 
 impl Feed {
     fn new(sink: Sink) -> Self {
-        Self { blame: sink.blame(), sink: Some(sink), spare: Vec::new() }
+        Self { sink: Some(sink), spare: Vec::new() }
     }
 
     fn buffer(&mut self) -> Result<Vec<u8>> {
@@ -257,21 +256,22 @@ impl Feed {
 
     /// Gives up where nobody reads any more and finding out why would take too long.
     fn check(&self, left: u64) -> Result<(), Fault> {
-        if self.sink.is_none() && left > POST_MORTEM_BYTES { Err(self.deserted()) } else { Ok(()) }
+        if self.sink.is_none() && left > POST_MORTEM_BYTES { Err(deserted()) } else { Ok(()) }
     }
 
     fn finish(self) -> Result<(), Fault> {
-        let deserted = self.deserted();
         match self.sink.map(Sink::finish) {
             Some(Ok(())) => Ok(()),
-            _ => Err(deserted),
+            _ => Err(deserted()),
         }
     }
+}
 
-    fn deserted(&self) -> Fault {
-        let error = Error::new(Kind::Corrupt, "bytes follow the end of the compressed layer");
-        Fault { error, is_the_others: self.blame.is_the_others() || self.sink.is_none() }
-    }
+/// Nobody reads any more: why is for the reader to say. Only where that is content, having seen the
+/// end of the layer, is this the reason.
+fn deserted() -> Fault {
+    let error = Error::new(Kind::Corrupt, "bytes follow the end of the compressed layer");
+    Fault { error, is_the_others: true }
 }
 
 /// Reads until the buffer is full or the stream ends; the buffer is then as long as what was read,
