@@ -27,6 +27,11 @@ fn layout_of_two(dhow: &Dhow) -> Layout {
         symlink("kept", root.join("etc/soft")).unwrap();
         xattr(&root.join("etc/kept"), "user.note", "a b");
     }
+    // Else the clock decides which directories of the upper tree are in the upper layer.
+    for directory in ["etc/conf d", "etc", "data"] {
+        let directory = fs::File::open(lower.join(directory)).unwrap();
+        directory.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
     fs::create_dir(lower.join("gone")).unwrap();
     fs::write(lower.join("gone/file"), "gone").unwrap();
     fs::write(upper.join("new"), "new").unwrap();
