@@ -27,7 +27,7 @@ use std::{
 const DEPTH_LIMIT: usize = 200;
 const FILE_LIMIT_BYTES: usize = 4 << 20;
 
-const DIRECTORY: OFlags =
+pub(crate) const DIRECTORY: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// One cgroup in one hierarchy.
@@ -538,7 +538,12 @@ pub(crate) fn open_below<P: rustix::path::Arg + Copy>(
     }
 }
 
-fn collect(directory: &OwnedFd, depth: usize, found: &mut Vec<Pid>) -> rustix::io::Result<()> {
+/// Adds the processes of a cgroup and of those below it.
+pub(crate) fn collect(
+    directory: &OwnedFd,
+    depth: usize,
+    found: &mut Vec<Pid>,
+) -> rustix::io::Result<()> {
     match read_at(directory, "cgroup.procs") {
         Ok(text) => {
             found.extend(text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)));

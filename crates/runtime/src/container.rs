@@ -26,6 +26,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The cgroup's parent where the configuration names no cgroup.
@@ -333,15 +335,38 @@ impl Newborn {
     }
 }
 
-/// A process whose line is closed: exec closed it, or death did. The process table still tells
-/// which, since the process is our child and not reaped.
+/// How long a process may take from the closing of its line to its program or its end.
+const EXEC_LIMIT: Duration = Duration::from_secs(10);
+
+/// A process whose line is closed: exec closed it, or death did. The process table tells which: the
+/// process has run a program, or has ended and is not reaped. For a moment it may do neither, since
+/// the line can be seen closed a little earlier (by a busy Linux 6.1).
 pub(crate) fn running(pid: i32) -> Result<Init> {
-    let status = dhow_sys::process::status(pid).doing(|| format!("look at process {pid}"))?;
-    if status.is_copy {
-        return Err(Error::new(Kind::Internal, "run the program: the process died before it")
-            .hint("the kernel may have killed it: too little memory, or a filter against exec"));
+    let deadline = Instant::now() + EXEC_LIMIT;
+    loop {
+        let status = dhow_sys::process::status(pid).doing(|| format!("look at process {pid}"))?;
+        if !status.is_copy {
+            return Ok(Init { pid, started: status.started });
+        }
+        if status.has_ended() || Instant::now() > deadline {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
     }
-    Ok(Init { pid, started: status.started })
+    let how = end_of_child(pid).map_or_else(String::new, |how| format!(" ({how})"));
+    let text = format!("run the program: the process died before it{how}");
+    Err(Error::new(Kind::Internal, text)
+        .hint("the kernel may have killed it: too little memory, or a filter against exec"))
+}
+
+/// How a child of ours has ended; nothing for the child of another.
+fn end_of_child(pid: i32) -> Option<String> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let end = rustix::process::waitid(WaitId::Pid(Pid::from_raw(pid)?), look).ok()??;
+    match (end.terminating_signal(), end.exit_status()) {
+        (Some(signal), _) => Some(format!("signal {signal} ended it")),
+        (None, code) => code.map(|code| format!("it ended with code {code}")),
+    }
 }
 
 /// Answers what the child asks, until it waits or runs.
@@ -522,6 +547,15 @@ fn delete_cgroup(leftovers: &Leftovers<'_>) -> Result<()> {
 /// The container's cgroup, which exists as long as the container does.
 pub fn cgroup(of: &Whereabouts<'_>) -> Result<Cgroup> {
     Cgroup::open(&Hierarchies::detect()?, &of.location()?)
+}
+
+/// The processes of the container.
+pub(crate) fn processes(of: &Whereabouts<'_>) -> Result<Vec<Pid>> {
+    let location = of.location()?;
+    match dhow_cgroup::plain_processes(&location) {
+        Some(found) => Ok(found),
+        None => Cgroup::open(&Hierarchies::detect()?, &location)?.processes(),
+    }
 }
 
 /// The container's cgroup, where its processes stand still or may do so; nothing where it is plain

@@ -90,8 +90,7 @@ impl Init {
 
     /// Whether it still runs: the number is not another's by now, and it has not ended.
     pub fn is_alive(&self) -> bool {
-        dhow_sys::process::status(self.pid).is_ok_and(|status| {
-            status.started == self.started && !matches!(status.state, b'Z' | b'X')
-        })
+        dhow_sys::process::status(self.pid)
+            .is_ok_and(|status| status.started == self.started && !status.has_ended())
     }
 }

@@ -297,8 +297,8 @@ impl Shelf {
     /// The numbers of all processes of a container.
     pub fn processes(&self, id: &str) -> Result<Vec<i32>> {
         let doing = || format!("find the processes of container {id}");
-        let mut pids = match self.outline(id).doing(doing)?.cgroup() {
-            Ok(cgroup) => cgroup.processes().doing(doing)?,
+        let mut pids = match self.outline(id).doing(doing)?.processes() {
+            Ok(pids) => pids,
             // It has ended, and its cgroup with it.
             Err(error) if error.kind() == Kind::NotFound => Vec::new(),
             Err(error) => return Err(error).doing(doing),

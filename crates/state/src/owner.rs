@@ -34,7 +34,7 @@ impl Owner {
             }
             Err(error) => return Err(error).doing(|| format!("look at process {pid}")),
         };
-        let has_ended = matches!(status.state, b'Z' | b'X');
+        let has_ended = status.has_ended();
         Ok((!has_ended).then_some(Self { pid, start_time: status.started }))
     }
 

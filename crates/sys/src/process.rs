@@ -43,6 +43,13 @@ pub struct Status {
     pub is_copy: bool,
 }
 
+impl Status {
+    /// Whether it has ended, and its parent may not have asked yet how.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
 /// What a process has used by its end, with the children that it waited for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Usage {

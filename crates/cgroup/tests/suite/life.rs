@@ -2,7 +2,7 @@
 
 use crate::ground::{Ground, Shell};
 use dhow_base::Kind;
-use dhow_cgroup::{Cgroup, Hierarchies};
+use dhow_cgroup::{Cgroup, Hierarchies, plain_processes};
 use dhow_spec::runtime::{HugepageLimit, Pids, Resources};
 use dhow_testkit::{needs, needs_root};
 use std::{
@@ -27,6 +27,7 @@ fn a_cgroup_is_made_entered_killed_and_removed_in_every_hierarchy() {
     let inside = lines.lines().filter(|line| line.ends_with(&own)).count();
     assert_eq!(inside, ground.directories().len(), "{lines}");
     assert_eq!(cgroup.processes().unwrap(), [shell.pid()]);
+    assert_eq!(plain_processes(cgroup.location()), Some(vec![shell.pid()]));
     assert_eq!(
         Cgroup::open(&ground.hierarchies, cgroup.location()).unwrap().processes().unwrap().len(),
         1
@@ -100,7 +101,11 @@ fn trees_below_are_killed_and_removed_whatever_their_names_and_depth() {
         }
         shells.push(shell);
     }
-    assert_eq!(cgroup.processes().unwrap().len(), shells.len());
+    let mut found = cgroup.processes().unwrap();
+    let mut plain = plain_processes(cgroup.location()).unwrap();
+    found.sort_by_key(|pid| pid.as_raw_pid());
+    plain.sort_by_key(|pid| pid.as_raw_pid());
+    assert_eq!((found.len(), &found), (shells.len(), &plain));
 
     cgroup.kill_all().unwrap();
     cgroup.delete().unwrap();

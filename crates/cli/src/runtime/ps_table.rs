@@ -19,7 +19,8 @@ pub(super) fn of(pids: &[i32]) -> Option<String> {
     let accounts = text("/etc/passwd")?;
     let width = text("/proc/sys/kernel/pid_max")?.trim().parse::<u32>().ok()?;
     let width = (width - 1).to_string().len().max(5);
-    let uptime = text("/proc/uptime")?.split(['.', ' ']).next()?.parse().ok()?;
+    let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
+    let uptime = u64::try_from(uptime).ok()?;
     let row = |cells: [&str; 8]| {
         let [user, pid, parent, share, start, terminal, time, command] = cells;
         format!(

@@ -7,6 +7,7 @@ use crate::container::{self, Whereabouts};
 use dhow_base::Result;
 use dhow_cgroup::Cgroup;
 use dhow_spec::runtime::{Namespace, NamespaceKind, Root, Spec, Status};
+use rustix::process::Pid;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -57,6 +58,11 @@ impl Outline {
     /// Its cgroup, which exists as long as it does.
     pub(super) fn cgroup(&self) -> Result<Cgroup> {
         container::cgroup(&self.whereabouts())
+    }
+
+    /// The processes in its cgroup.
+    pub(super) fn processes(&self) -> Result<Vec<Pid>> {
+        container::processes(&self.whereabouts())
     }
 
     /// Its cgroup, where its processes stand still.

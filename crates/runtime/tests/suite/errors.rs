@@ -132,7 +132,7 @@ fn a_filter_against_exec_is_told_from_a_program_that_ran() {
         "a compiler of seccomp filters"
     );
 
-    drop(bundle.run(&["true"]).exits(125).says("the process died before it"));
+    drop(bundle.run(&["true"]).exits(125).says("the process died before it (signal 31 ended it)"));
 }
 
 /// config-linux.md, "IntelRdt": "If resctrl is not mounted, the runtime MUST generate an error."
