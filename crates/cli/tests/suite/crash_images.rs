@@ -1,46 +1,13 @@
 //! `kill -9` at random points of everything that is done to images: the doctor finds nothing, the
 //! retry succeeds, and in the end no byte is left over.
 
+use crate::torment::{Dice, Operation, torment, words};
 use dhow_testkit::{
     Access, Dhow, Registry, Transport,
     image::{Compression, Image, Layout},
-    need, needs_root, needs_tool, outcome,
+    needs_root, needs_tool, outcome,
 };
-use std::{
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
-
-/// Kills of each operation, unless this variable says how many: 200 of each is what was asked of dhow.
-const KILLS: u32 = 12;
-const KILLS_VARIABLE: &str = "DHOW_TEST_KILLS";
-
-/// Random numbers that are the same every time.
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
-    }
-
-    /// A moment within a time and a bit beyond.
-    fn moment(&mut self, whole: Duration) -> Duration {
-        let micros = u64::try_from(whole.as_micros()).unwrap() * 11 / 10 + 1;
-        Duration::from_micros(self.throw() % micros)
-    }
-}
-
-/// An operation, what comes before each attempt, and what shows that an attempt has succeeded.
-struct Operation<'a> {
-    name: &'a str,
-    before: &'a dyn Fn(),
-    arguments: Vec<String>,
-    after: &'a dyn Fn(),
-}
+use std::{fs, path::Path, process::Command};
 
 /// An image whose layers take a moment: files that hardly compress, and many small ones.
 fn image(directory: &Path) -> Layout {
@@ -62,50 +29,6 @@ fn image(directory: &Path) -> Layout {
     layout
 }
 
-fn spawn(dhow: &Dhow, arguments: &[String]) -> Child {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let mut command = dhow.command(&arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-}
-
-fn run(dhow: &Dhow, arguments: &[String]) {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    drop(dhow.run(&arguments).ok());
-}
-
-/// Kills the operation again and again; returns how often that came before its end.
-fn torment(dhow: &Dhow, dice: &mut Dice, kills: u32, operation: &Operation<'_>) -> u32 {
-    let Operation { name, before, arguments, after } = operation;
-    before();
-    let start = Instant::now();
-    run(dhow, arguments);
-    let mut pace = start.elapsed();
-    after();
-    let mut interrupted = 0;
-    for kill in 0..kills {
-        before();
-        let mut child = spawn(dhow, arguments);
-        std::thread::sleep(dice.moment(pace));
-        child.kill().unwrap();
-        if child.wait().unwrap().success() {
-            // What resumes has less to do than the first attempt had.
-            pace = pace * 9 / 10;
-        } else {
-            interrupted += 1;
-        }
-
-        let doctor = dhow.run(&["doctor"]);
-        assert_eq!(doctor.stdout, "all is well\n", "{name}, kill {kill}: {}", doctor.stderr);
-        // Every other time the retry finds what the killed one left; else it is given up.
-        if kill % 2 == 0 {
-            before();
-            run(dhow, arguments);
-            after();
-        }
-    }
-    interrupted
-}
-
 #[test]
 fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
     needs_root!();
@@ -123,7 +46,6 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
     let id = || dhow.run(&["images", "-q", "--no-trunc"]).ok().stdout;
     let gone = || drop(dhow.run(&["rmi", "-af"]).ok());
     let here = || drop(dhow.run(&["pull", "-q", "--tls-verify=false", &name]).ok());
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let is_here = || assert_eq!(id().lines().count(), 1);
     let is_gone = || assert_eq!(id(), "");
     let copies = dhow.directory().join("copies");
@@ -237,15 +159,7 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
         },
     ];
 
-    let mut dice = Dice(20);
-    let kills = need::variable(KILLS_VARIABLE).map_or(KILLS, |count| count.parse().unwrap());
-    for operation in &operations {
-        // What the last kill of the one before has left is not this one's.
-        gone();
-        let interrupted = torment(&dhow, &mut dice, kills, operation);
-        println!("{}: {interrupted} of {kills} kills came before its end", operation.name);
-        assert!(interrupted > 0, "{} was interrupted {interrupted} times", operation.name);
-    }
+    torment(&dhow, &gone, &operations);
 
     gone();
     no_copy();

@@ -24,6 +24,8 @@ mod crash_images;
 #[cfg(test)]
 mod crash_volumes;
 #[cfg(test)]
+mod crowd;
+#[cfg(test)]
 mod discard;
 #[cfg(test)]
 mod events;
@@ -103,6 +105,8 @@ mod stop;
 #[cfg(test)]
 mod store;
 mod terminal;
+#[cfg(test)]
+mod torment;
 #[cfg(test)]
 mod transit;
 #[cfg(test)]
