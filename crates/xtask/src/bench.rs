@@ -66,6 +66,16 @@ pub(crate) enum RowName {
     Exec,
     /// `ps` with one running container
     Ps,
+    /// `create --network none` on busybox
+    Create,
+    /// `run --rm --network none` of `true`, a hundred at once
+    Crowd,
+    /// `ps -a` with 150 containers
+    PsMany,
+    /// `ps -a` with 5,000 containers, without peers
+    PsCrowd,
+    /// `logs` of a container that has printed half a gigabyte
+    Logs,
     /// `pull` of an image of more than 400 MB from a registry on loopback
     Pull,
     /// `pull` of that image from a layout in a directory, without a registry
@@ -99,7 +109,8 @@ pub(crate) enum RowName {
 impl RowName {
     fn rounds(self) -> usize {
         match self {
-            Self::Run | Self::Exec | Self::Ps => 20,
+            Self::Run | Self::Exec | Self::Ps | Self::Create | Self::PsMany | Self::PsCrowd => 20,
+            Self::Crowd | Self::Logs => 3,
             Self::Pull | Self::Unpack | Self::Push | Self::Rmi | Self::Copy | Self::Storm => 3,
             Self::PushFull => 3,
             Self::Images => 10,
@@ -112,17 +123,30 @@ impl RowName {
             Self::Pull | Self::Unpack | Self::Push | Self::PushFull => 1,
             Self::Rmi | Self::Images | Self::Copy => 1,
             Self::Storm => 0,
+            Self::Crowd | Self::Logs => 1,
             _ => 3,
         }
     }
 
+    /// Whether its containers are still there when it is measured.
+    pub(crate) fn leaves_containers(self) -> bool {
+        matches!(self, Self::Exec | Self::Ps | Self::Create)
+            || matches!(self, Self::PsMany | Self::PsCrowd | Self::Logs)
+    }
+
     /// Whether engines take part, and not only runtimes.
     pub(crate) fn is_of_engines(self) -> bool {
-        let alone = matches!(
+        !matches!(
             self,
-            Self::Version | Self::Run | Self::Exec | Self::Ps | Self::Pull | Self::Rmi
-        );
-        alone || matches!(self, Self::Unpack | Self::Push | Self::PushFull | Self::Images)
+            Self::Copy
+                | Self::Runtime
+                | Self::RuntimeExec
+                | Self::RuntimeState
+                | Self::RuntimeKill
+                | Self::RuntimePs
+                | Self::RuntimeList
+                | Self::Storm
+        )
     }
 
     /// As it is written on the command line.

@@ -3,6 +3,7 @@
 //! Everything lives in one temporary directory: dhow's roots, podman's storage, bundles, and the
 //! registry from which all pull the same images. It is gone when the field is dropped.
 
+mod containers;
 mod images;
 
 use super::{
@@ -157,6 +158,12 @@ impl Field {
             RowName::Run => self.runs()?,
             RowName::Exec => self.with_resident(&["exec", RESIDENT, "true"])?,
             RowName::Ps => self.with_resident(&["ps"])?,
+            RowName::Create => self.creates()?,
+            RowName::Crowd => self.crowds()?,
+            RowName::PsMany => self.crowded(150, &self.engines.clone())?,
+            // Peers take minutes to make so many.
+            RowName::PsCrowd => self.crowded(5000, &self.engines[..1].to_vec())?,
+            RowName::Logs => self.chatters()?,
             RowName::Pull => self.pulls()?,
             RowName::Unpack => self.unpacks()?,
             RowName::Push => self.pushes("{name}-{round}:1", images::FORGETFUL)?,
@@ -196,10 +203,8 @@ impl Field {
 
     /// Takes away what the row left.
     pub(crate) fn close_row(&mut self, row: &Row) {
-        if matches!(row.name, RowName::Exec | RowName::Ps) {
-            for engine in self.engines.clone() {
-                self.quietly(engine.place, &engine.words(&["rm", "-f", RESIDENT]));
-            }
+        if row.name.leaves_containers() {
+            self.dismiss();
         }
     }
 
@@ -327,7 +332,7 @@ fn peers_of(row: RowName) -> &'static [&'static str] {
         RowName::Copy => &["skopeo"],
         RowName::Unpack => &["umoci"],
         RowName::Rmi => &["containerd"],
-        RowName::Exec | RowName::Ps | RowName::Push | RowName::PushFull | RowName::Images => &[],
+        _ if row.is_of_engines() => &[],
         _ => &["crun", "runc"],
     }
 }
