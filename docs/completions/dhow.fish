@@ -70,6 +70,9 @@ complete -c dhow -n "__fish_dhow_needs_command" -f -a "image" -d 'Work with imag
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "manifest" -d 'Work with lists of images for several platforms'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "system" -d 'Work with everything at once'
 complete -c dhow -n "__fish_dhow_needs_command" -f -a "artifact" -d 'Work with artifacts: files that registries keep'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "volume" -d 'Work with volumes: directories that outlive containers'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "secret" -d 'Work with secrets: small contents that containers get and nobody else sees'
+complete -c dhow -n "__fish_dhow_needs_command" -f -a "pod" -d 'Work with pods: containers that share namespaces, limits and a life'
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l sig-proxy -d 'Pass signals on to the program' -r -f -a "true\t''
 false\t''"
 complete -c dhow -n "__fish_dhow_using_subcommand run" -l name -d 'Name the container' -r
@@ -1055,6 +1058,7 @@ complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcom
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only what this holds for: until=, for images also label= or label!=' -r
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove all images that no container is made of'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -l volumes -d 'Remove the volumes that nobody has named and no container uses'
 complete -c dhow -n "__fish_dhow_using_subcommand system; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -s h -l help -d 'Print help'
 complete -c dhow -n "__fish_dhow_using_subcommand artifact; and not __fish_seen_subcommand_from add extract inspect ls pull push rm" -f -a "add" -d 'Make an artifact of files'
@@ -1106,3 +1110,157 @@ complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subc
 complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all artifacts'
 complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from rm" -s i -l ignore -d 'An artifact that is not there is no error'
 complete -c dhow -n "__fish_dhow_using_subcommand artifact; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "create" -d 'Make a volume'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "ls" -d 'List volumes'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "inspect" -d 'Show all that is known of volumes'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "rm" -d 'Remove volumes, with all that is in them'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "prune" -d 'Remove the volumes that no container uses and nobody has named'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "exists" -d 'Say by the exit code whether there is a volume of this name'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "export" -d 'Write what is in a volume as a tar file'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "import" -d 'Put what is in a tar file into a volume, over what is there'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "mount" -d 'Print where the data of volumes is on the host, mounted where it is a file system of its own'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "unmount" -d 'Take back what `volume mount` did'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and not __fish_seen_subcommand_from create ls inspect rm prune exists export import mount unmount reload" -f -a "reload" -d 'Do nothing: there are no volume plugins whose volumes could have changed'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -l name -d 'Name the volume' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -s d -l driver -d 'Use this driver; there is local' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -s o -l opt -d 'Set an option of the driver\'s: type, device, o, size' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -l uid -d 'Give its directory to this user' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -l gid -d 'Give its directory to this group' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -l ignore -d 'One of this name, made in whatever way, is as good'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only volumes for which this holds: name=, label=, dangling=, driver=, opt=, until= …' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print names only'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from ls" -s n -l noheading -d 'Print the table without titles'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.Mountpoint}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from inspect" -s a -l all -d 'Show all volumes'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from rm" -s t -l time -d 'Not kept: no container is stopped' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all volumes'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from rm" -s f -l force -d 'One that is not there is no error, one that is mounted on the host is unmounted'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from prune" -l filter -d 'Remove only volumes for which this holds: label=, label!=, until=, name= …' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from prune" -s a -l all -d 'Remove volumes with names too'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from exists" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from export" -s o -l output -d 'Write to this file instead of standard output' -r
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from mount" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from unmount" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand volume; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and not __fish_seen_subcommand_from create ls inspect rm exists" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and not __fish_seen_subcommand_from create ls inspect rm exists" -f -a "create" -d 'Make a secret of a file, of standard input or of a variable'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and not __fish_seen_subcommand_from create ls inspect rm exists" -f -a "ls" -d 'List secrets'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and not __fish_seen_subcommand_from create ls inspect rm exists" -f -a "inspect" -d 'Show all that is known of secrets, but what is secret'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and not __fish_seen_subcommand_from create ls inspect rm exists" -f -a "rm" -d 'Remove secrets; containers keep what they were created with'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and not __fish_seen_subcommand_from create ls inspect rm exists" -f -a "exists" -d 'Say by the exit code whether there is a secret of this name'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from create" -s d -l driver -d 'Keep it by this driver; there is file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from create" -l driver-opts -d 'Refused: the file driver has no options' -r
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from create" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from create" -l env -d 'Take the value of a variable of ours'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from create" -l replace -d 'Take the place of a secret of this name'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from ls" -s f -l filter -d 'List only secrets for which this holds: id= or name=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from ls" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from ls" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from ls" -s n -l noheading -d 'Print the table without titles'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.Spec.Name}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from inspect" -l pretty -d 'Print for people'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from inspect" -l showsecret -d 'Show what is secret too'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from rm" -s a -l all -d 'Remove all secrets'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from rm" -s i -l ignore -d 'One that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand secret; and __fish_seen_subcommand_from exists" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "create" -d 'Make a pod: containers that share a network, a host name and shared memory'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "ps" -d 'List pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "inspect" -d 'Show all that is known of pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "start" -d 'Start all containers of pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "stop" -d 'Stop all containers of pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "restart" -d 'Stop and start all containers of pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "kill" -d 'Send a signal to all containers of pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "rm" -d 'Remove pods, with their containers'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "prune" -d 'Remove the pods of which nothing runs, with their containers'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and not __fish_seen_subcommand_from create ps inspect start stop restart kill rm prune exists" -f -a "exists" -d 'Say by the exit code whether there is a pod of this name'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s n -l name -d 'Name the pod' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l share -d 'Share these: ipc, net, uts, comma between; none for nothing' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s h -l hostname -d 'Name the host of all its containers' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s l -l label -d 'Add a label' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l label-file -d 'Read labels from a file, one a line' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l network -l net -d 'Use no network (none) or the host\'s (host)' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l pod-id-file -d 'Write the pod\'s id to a file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l exit-policy -d 'Do this when the last container has ended: continue or stop' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s m -l memory -d 'Limit memory' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l memory-swap -d 'Limit memory and swap together; -1 is no limit' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l cpus -d 'Limit processors, such as 1.5' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s c -l cpu-shares -d 'Weigh processor time against others' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l cpuset-cpus -d 'Use these processors only' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l cpuset-mems -d 'Use memory of these nodes only' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l pids-limit -d 'Limit processes and threads' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l shm-size -d 'Make the shared /dev/shm this large' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l share-parent -d 'Put its containers into a cgroup of the pod\'s' -r -f -a "true\t''
+false\t''"
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l infra -d 'Refused: no process is needed to keep a pod\'s namespaces' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l infra-name -d 'Refused with --infra' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l infra-image -d 'Refused with --infra' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l infra-command -d 'Refused with --infra' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l infra-conmon-pidfile -d 'Refused with --infra' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l userns -d 'Refused: a pod has no user namespace of its own yet' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l pid -d 'Refused: a PID namespace ends with its first process' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s p -l publish -d 'Refused: ports come with bridges' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -s v -l volume -d 'Refused: give volumes to its containers' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l volumes-from -d 'Refused: give volumes to its containers' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l replace -d 'Take the place of a pod of this name, whose containers are removed'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from create" -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -s f -l filter -d 'List only pods for which this holds: id=, name=, label=, status=, ctr-names=, ctr-ids= or ctr-status=' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l format -d 'Print as table, as json (one object a line) or by a template' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l sort -d 'Sort by this: created, id, name, status or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -s l -l latest -d 'List the newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l no-trunc -d 'Do not shorten ids'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -s q -l quiet -d 'Print ids only'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -s n -l noheading -d 'Print the table without titles'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l ctr-ids -d 'Add a column with the ids of the containers'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l ctr-names -d 'Add a column with the names of the containers'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l ctr-status -d 'Add a column with what the containers do'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -l ns -d 'Add a column with what is shared'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from ps" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from inspect" -s f -l format -d 'Print as json or by a template such as \'{{.State}}\'' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from inspect" -s l -l latest -d 'The newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from start" -l pod-id-file -d 'The pod whose id is in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from start" -s a -l all -d 'All pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from start" -s l -l latest -d 'The newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from stop" -l pod-id-file -d 'The pod whose id is in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from stop" -s t -l time -d 'Give each so many seconds before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from stop" -s a -l all -d 'All pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from stop" -s l -l latest -d 'The newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from stop" -s i -l ignore -d 'One that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from stop" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from restart" -l pod-id-file -d 'The pod whose id is in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from restart" -s t -l time -d 'Give each so many seconds before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from restart" -s a -l all -d 'All pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from restart" -s l -l latest -d 'The newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from restart" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from kill" -l pod-id-file -d 'The pod whose id is in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from kill" -s s -l signal -d 'The signal, by name or number' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from kill" -s a -l all -d 'All pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from kill" -s l -l latest -d 'The newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from kill" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -l pod-id-file -d 'The pod whose id is in this file' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -s t -l time -d 'With --force, give each container so many seconds before it is killed' -r
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -s a -l all -d 'All pods'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -s l -l latest -d 'The newest pod'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -s f -l force -d 'Kill what runs in them'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -s i -l ignore -d 'One that is not there is no error'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from prune" -s f -l force -d 'Do not ask'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
+complete -c dhow -n "__fish_dhow_using_subcommand pod; and __fish_seen_subcommand_from exists" -s h -l help -d 'Print help'

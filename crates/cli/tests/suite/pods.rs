@@ -15,7 +15,7 @@ fn containers_of_a_pod_share_network_memory_and_host_name() {
     needs_root!();
     let dhow = with_box();
     drop(dhow.run(&["pod", "create", "--name", "web", "-h", "harbour"]).ok());
-    let serve = "echo hi > /dev/shm/note; echo up; while :; do echo served | nc -l -p 8080 -s 127.0.0.1; done";
+    let serve = "echo hi > /dev/shm/note; echo up; while :; do echo served | nc -l -p 8080; done";
 
     drop(start(&dhow, &["--pod", "web", "--name", "a", "box", "sh", "-c", serve]));
     wait_for_output(&dhow, "a", "up");
