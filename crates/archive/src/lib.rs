@@ -50,5 +50,5 @@ pub use limits::{Limits, exceeded};
 pub use pack::{Pack, Packed, Presence};
 pub use path::ArchivePath;
 pub use reader::Reader;
-pub use unpack::{Summary, Unpack};
+pub use unpack::{RootEntry, Standing, Summary, Unpack};
 pub use whiteout::Whiteouts;

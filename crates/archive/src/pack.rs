@@ -47,6 +47,8 @@ pub struct Pack {
 enum Form {
     Tree,
     OverlayUpper,
+    /// No layer: a name that looks like a whiteout is a name like any other.
+    Copy,
 }
 
 /// Is something at a path that differs from the layers below, or nothing any more?
@@ -80,6 +82,11 @@ impl Pack {
         Self { form: Form::OverlayUpper, latest: None, sparse: true }
     }
 
+    /// Packs files to be copied somewhere, which are no layer: no name has a meaning of its own.
+    pub fn copy() -> Self {
+        Self { form: Form::Copy, latest: None, sparse: true }
+    }
+
     /// Writes later times as this one (`SOURCE_DATE_EPOCH`), so that what was made in a build has
     /// no time of its own.
     #[must_use]
@@ -97,7 +104,31 @@ impl Pack {
 
     /// Writes `root` and everything in it to `sink`, which gets many writes of all sizes.
     pub fn write(self, root: BorrowedFd<'_>, sink: impl Write) -> Result<Packed> {
-        self.pack(root, sink, |packer| packer.walk())
+        self.pack(root, b"", sink, |packer| packer.walk())
+    }
+
+    /// Writes what `name` in `directory` is, a file or a whole tree, and calls it `shown`. Where
+    /// that is empty, the tree is the archive's root.
+    pub fn write_named(
+        self,
+        directory: BorrowedFd<'_>,
+        name: &Path,
+        shown: &Path,
+        sink: impl Write,
+    ) -> Result<Packed> {
+        let (name, shown) = (name.as_os_str().as_bytes(), shown.as_os_str().as_bytes());
+        let doing = || format!("pack {}", Shown(name));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(directory, name, flags, Mode::empty()) {
+            Ok(tree) => self.pack(tree.as_fd(), shown, sink, |packer| packer.walk()),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let place = directory.try_clone_to_owned().doing(doing)?;
+                self.pack(directory, b"", sink, |packer| {
+                    packer.name(&place, name, shown).map(drop).doing(doing)
+                })
+            }
+            Err(errno) => Err(errno).doing(doing),
+        }
     }
 
     /// Writes what differs from the layers below: of what is here the entry alone, of a directory
@@ -108,7 +139,7 @@ impl Pack {
         changes: impl IntoIterator<Item = (&'c Path, Presence)>,
         sink: impl Write,
     ) -> Result<Packed> {
-        Self { form: Form::Tree, ..self }.pack(root, sink, |packer| {
+        Self { form: Form::Tree, ..self }.pack(root, b"", sink, |packer| {
             let mut parent = None;
             changes.into_iter().try_for_each(|(path, presence)| {
                 packer
@@ -121,6 +152,7 @@ impl Pack {
     fn pack(
         self,
         root: BorrowedFd<'_>,
+        prefix: &[u8],
         sink: impl Write,
         fill: impl FnOnce(&mut Packer<'_>) -> Result<()>,
     ) -> Result<Packed> {
@@ -130,6 +162,7 @@ impl Pack {
             latest: self.latest,
             sparse: self.sparse,
             root,
+            prefix: prefix.to_vec(),
             builder: Builder::new(&mut sink),
             links: HashMap::new(),
             packed: Packed::default(),
@@ -146,6 +179,8 @@ struct Packer<'p> {
     latest: Option<Mtime>,
     sparse: bool,
     root: BorrowedFd<'p>,
+    /// What the root is called in the archive.
+    prefix: Vec<u8>,
     builder: Builder<&'p mut dyn Write>,
     /// Files with several names, by device and inode, and the name that has their content.
     links: HashMap<(u64, u64), ArchivePath>,
@@ -240,7 +275,7 @@ impl Packer<'_> {
 
     /// Writes one name, unless it is a directory, which it opens instead.
     fn name(&mut self, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Option<OwnedFd>> {
-        if name.starts_with(PREFIX) {
+        if name.starts_with(PREFIX) && self.form != Form::Copy {
             return Err(reserved());
         }
         let stat = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -270,7 +305,7 @@ impl Packer<'_> {
             return Ok(None);
         }
         if stat.st_nlink > 1 {
-            self.links.insert((stat.st_dev, stat.st_ino), archive_path(path)?);
+            self.links.insert((stat.st_dev, stat.st_ino), self.archived(path)?);
         }
         match file_type {
             FileType::RegularFile => self.file(directory, name, path)?,
@@ -396,6 +431,11 @@ impl Packer<'_> {
         Ok(())
     }
 
+    /// A path as the archive has it.
+    fn archived(&self, path: &[u8]) -> Result<ArchivePath> {
+        archive_path(&join(&self.prefix, path))
+    }
+
     fn entry(
         &self,
         path: &[u8],
@@ -408,7 +448,7 @@ impl Packer<'_> {
             nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
         };
         Ok(Entry {
-            path: archive_path(path)?,
+            path: self.archived(path)?,
             kind,
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
@@ -467,6 +507,35 @@ fn vanished(error: Error) -> Error {
 mod tests {
     use super::*;
     use crate::{Reader, Unpack, Whiteouts};
+
+    #[test]
+    fn a_named_file_or_tree_has_the_name_that_was_chosen() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(directory.path().join("tree/inner")).unwrap();
+        std::fs::write(directory.path().join("tree/inner/.wh.x"), b"x").unwrap();
+        std::fs::hard_link(
+            directory.path().join("tree/inner/.wh.x"),
+            directory.path().join("tree/y"),
+        )
+        .unwrap();
+        let root = std::fs::File::open(directory.path()).unwrap();
+        let names = |name: &str, shown: &str| -> Vec<String> {
+            let mut bytes = Vec::new();
+            Pack::copy()
+                .write_named(root.as_fd(), Path::new(name), Path::new(shown), &mut bytes)
+                .unwrap();
+            let mut reader = Reader::new(&bytes[..], Limits::default()).unwrap();
+            let mut names = Vec::new();
+            while let Some(entry) = reader.next_entry().unwrap() {
+                names.push(entry.path.to_string());
+            }
+            names
+        };
+
+        assert_eq!(names("tree", "new"), ["new", "new/inner", "new/inner/.wh.x", "new/y"]);
+        assert_eq!(names("tree/y", "z"), ["z"]);
+        assert_eq!(names("tree", "").len(), 4);
+    }
     use std::{
         fs,
         os::unix::{

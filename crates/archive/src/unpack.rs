@@ -94,11 +94,32 @@ struct Parent {
     fd: OwnedFd,
 }
 
+/// What becomes of the archive's entry for its root.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RootEntry {
+    /// The directory that is unpacked into gets its owner, mode and time.
+    Applied,
+    /// That directory stays as it is.
+    PassedOver,
+}
+
+/// What becomes of a directory where a file is to be, and of a file where a directory is to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It gives way, as the layers of an image have it.
+    GivesWay,
+    /// It stays, and the archive is refused.
+    Stays,
+}
+
 /// Applies a layer to a directory.
 #[derive(Debug)]
 pub struct Unpack<'d> {
     root: BorrowedFd<'d>,
     whiteouts: Whiteouts,
+    owner: Option<(u32, u32)>,
+    root_entry: RootEntry,
+    standing: Standing,
     limits: Limits,
     summary: Summary,
     parents: Vec<Rc<Parent>>,
@@ -112,6 +133,9 @@ impl<'d> Unpack<'d> {
         Self {
             root,
             whiteouts,
+            owner: None,
+            root_entry: RootEntry::Applied,
+            standing: Standing::GivesWay,
             limits,
             summary: Summary::default(),
             parents: Vec::new(),
@@ -120,12 +144,41 @@ impl<'d> Unpack<'d> {
         }
     }
 
+    /// Gives everything to one user and group. What would run as its owner then runs as another
+    /// one than was meant, so it loses that.
+    #[must_use]
+    pub fn owned_by(mut self, uid: u32, gid: u32) -> Self {
+        self.owner = Some((uid, gid));
+        self
+    }
+
+    /// Says what becomes of the root's own entry.
+    #[must_use]
+    pub fn with_root_entry(mut self, root_entry: RootEntry) -> Self {
+        self.root_entry = root_entry;
+        self
+    }
+
+    /// Says what becomes of a directory in a file's place, and the other way round.
+    #[must_use]
+    pub fn with_standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
+        self
+    }
+
     /// Applies the stream, up to the end of the archive in it.
     pub fn apply(mut self, stream: &mut dyn Read) -> Result<Summary> {
         let mut reader = Reader::new(stream, self.limits.clone())?;
         while let Some(mut entry) = reader.next_entry()? {
             self.summary.entries += 1;
             entry.xattrs.retain(|xattr| self.whiteouts.may_have(&xattr.name));
+            if let Some((uid, gid)) = self.owner {
+                let is_foreign = (entry.uid, entry.gid) != (uid, gid);
+                (entry.uid, entry.gid) = (uid, gid);
+                if is_foreign && entry.kind != EntryKind::Directory {
+                    entry.mode &= 0o1777;
+                }
+            }
             self.place(&entry, &mut reader)
                 .doing(|| format!("unpack archive entry {}", entry.path))?;
         }
@@ -136,18 +189,29 @@ impl<'d> Unpack<'d> {
     }
 
     fn place<R: Read>(&mut self, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
-        match Whiteout::of(&entry.path)? {
+        let whiteout = match self.whiteouts {
+            Whiteouts::Literal => Whiteout::None,
+            _ => Whiteout::of(&entry.path)?,
+        };
+        match whiteout {
             Whiteout::Skip => return Ok(()),
             Whiteout::Opaque { directory } => return self.hide_all(directory),
             Whiteout::Remove { directory, name } => return self.hide(directory, name),
             Whiteout::None => {}
         }
         if entry.path.is_root() {
-            return self.dress_root(entry);
+            return match self.root_entry {
+                RootEntry::Applied => self.dress_root(entry),
+                RootEntry::PassedOver => Ok(()),
+            };
         }
         let (directory, name) = entry.path.split();
         let parent = self.parent(directory)?;
         self.pass(&parent.path)?;
+        if self.standing == Standing::Stays {
+            let there = look(&parent.fd, name).doing(|| "look at its place")?;
+            stays(there, entry.kind == EntryKind::Directory)?;
+        }
         let mut placed = Placed::Listed;
         match &entry.kind {
             EntryKind::File { .. } => self.file(entry, &parent, name, reader)?,
@@ -247,7 +311,7 @@ impl<'d> Unpack<'d> {
     /// Takes from a directory of the layers below the attributes that the entry has not, as it would
     /// show none of them if it lay above them.
     fn undress(&self, directory: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
-        if self.whiteouts.is_apart() {
+        if self.whiteouts != Whiteouts::Apply {
             return Ok(());
         }
         let mut names = vec![0; 64 << 10];
@@ -310,7 +374,7 @@ impl<'d> Unpack<'d> {
 
     fn hard_link(&mut self, target: &ArchivePath, parent: &Parent, name: &[u8]) -> Result<()> {
         let (directory, last) = target.split();
-        if is_reserved(target.as_bytes()) {
+        if self.whiteouts != Whiteouts::Literal && is_reserved(target.as_bytes()) {
             return Err(Error::new(Kind::Corrupt, format!("a hard link to the whiteout {target}")));
         }
         let missing = || {
@@ -543,7 +607,7 @@ impl<'d> Unpack<'d> {
 
     fn remember(&mut self, path: Vec<u8>, placed: Placed) -> Result<()> {
         // Only a tree of several layers has something that a whiteout must tell from this layer's.
-        if self.whiteouts.is_apart() && placed == Placed::Listed {
+        if self.whiteouts != Whiteouts::Apply && placed == Placed::Listed {
             self.forget_one(&path);
             return Ok(());
         }
@@ -612,6 +676,16 @@ fn look(directory: &OwnedFd, name: &[u8]) -> rustix::io::Result<Option<Stat>> {
         Ok(status) => Ok(Some(status)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
+    }
+}
+
+/// Refuses a directory in the place of something else, and the other way round.
+fn stays(there: Option<Stat>, wants_directory: bool) -> Result<()> {
+    let refused = |what: &str| Err(Error::new(Kind::Conflict, what.to_owned()));
+    match there.map(is_directory) {
+        Some(true) if !wants_directory => refused("a directory is in its place"),
+        Some(false) if wants_directory => refused("something is in its place that is no directory"),
+        _ => Ok(()),
     }
 }
 

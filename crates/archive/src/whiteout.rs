@@ -30,12 +30,14 @@ pub enum Whiteouts {
     UserOverlay,
     /// The directory is the whole tree up to here: what a whiteout names is deleted.
     Apply,
+    /// The archive is no layer: such a name is a name like any other.
+    Literal,
 }
 
 impl Whiteouts {
     /// Is the directory one layer, and not the whole tree?
     pub(crate) fn is_apart(self) -> bool {
-        self != Self::Apply
+        !matches!(self, Self::Apply | Self::Literal)
     }
 
     /// The attribute that makes a directory opaque to overlayfs.

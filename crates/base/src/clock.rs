@@ -37,6 +37,12 @@ impl Moment {
         format!("{:.9}", self.0)
     }
 
+    /// In the machine's time zone, as Go prints a time: `2026-11-22 03:19:00 +0000 UTC`. It is what
+    /// docker's lists have.
+    pub fn as_go_prints(self) -> String {
+        self.0.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
+    }
+
     /// In the machine's time zone and as short as `ps` writes it: `14:03` today, `Nov28` this year,
     /// ` 2025` before.
     pub fn briefly(self, now: Self) -> String {

@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod digest;
+pub mod duration;
 mod error;
 pub mod file;
 pub mod id;

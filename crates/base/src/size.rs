@@ -42,26 +42,37 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
 
 /// A size in docker's decimal words: `0B`, `1.23kB`, `204MB`, `1.5GB`.
 pub fn humanly(bytes: u64) -> String {
-    const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
+    shown(bytes, 1000.0, ["B", "kB", "MB", "GB", "TB", "PB", "EB"], 3)
+}
+
+/// A size in docker's binary words, as memory is told: `0B`, `1.234MiB`, `1.5GiB`.
+pub fn binary(bytes: u64) -> String {
+    shown(bytes, 1024.0, ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 4)
+}
+
+/// A number with as many digits that count, and no zeros after the last of them.
+fn shown(bytes: u64, base: f64, units: [&str; 7], digits: usize) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a few digits are shown")]
+    let mut value = bytes as f64;
+    if value < base {
         return format!("{bytes}B");
     }
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = bytes as f64;
     let mut unit = 0;
-    while value >= 999.5 && unit < UNITS.len() - 1 {
-        value /= 1000.0;
+    while value >= base - 0.5 && unit < units.len() - 1 {
+        value /= base;
         unit += 1;
     }
-    let decimals = match value {
-        value if value < 9.995 => 2,
-        value if value < 99.95 => 1,
-        _ => 0,
+    let whole = match value {
+        value if value < 9.995 => 1,
+        value if value < 99.95 => 2,
+        value if value < 999.5 => 3,
+        _ => 4,
     };
+    let decimals = digits.saturating_sub(whole);
     let text = format!("{value:.decimals$}");
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{}", UNITS[unit])
+    format!("{text}{}", units[unit])
 }
 
 #[cfg(test)]
@@ -103,6 +114,21 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(humanly(bytes), text, "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn memory_is_told_as_docker_does() {
+        let cases = [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (1_294_000, "1.234MiB"),
+            (3 << 29, "1.5GiB"),
+            (128 << 20, "128MiB"),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(binary(bytes), expected);
         }
     }
 }

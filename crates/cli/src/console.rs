@@ -8,7 +8,11 @@
 use crate::render::text::escaped;
 use anstyle::{AnsiColor, Style};
 use dhow_base::{Doing, Error, Result};
-use std::io::{self, IsTerminal, Write};
+use serde_json::{Value, json};
+use std::{
+    error::Error as _,
+    io::{self, IsTerminal, Write},
+};
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
@@ -36,9 +40,20 @@ pub(crate) enum Level {
     Info,
 }
 
+/// How what is said beside the data is written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum ErrorFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
 /// Standard output and standard error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Console {
+    format: ErrorFormat,
     colour: Colour,
     level: Level,
     wants_colour: bool,
@@ -49,7 +64,18 @@ impl Console {
     /// The console, by what the user and the environment want.
     pub(crate) fn new(colour: Colour, level: Level, no_color: bool, term: Option<&str>) -> Self {
         let is_known = term.is_some_and(|term| term != "dumb");
-        Self { colour, level, wants_colour: !no_color && is_known, can_move: term != Some("dumb") }
+        Self {
+            format: ErrorFormat::Text,
+            colour,
+            level,
+            wants_colour: !no_color && is_known,
+            can_move: term != Some("dumb"),
+        }
+    }
+
+    /// The same, saying what it says in this form.
+    pub(crate) fn saying_in(self, format: ErrorFormat) -> Self {
+        Self { format, ..self }
     }
 
     /// Asked only when something is said there: most commands say nothing.
@@ -63,7 +89,7 @@ impl Console {
 
     /// Whether somebody watches standard error on a terminal that can move its cursor.
     pub(crate) fn is_watched(self) -> bool {
-        self.can_move && io::stderr().is_terminal()
+        self.can_move && self.format == ErrorFormat::Text && io::stderr().is_terminal()
     }
 
     /// Writes data to standard output, whole.
@@ -79,6 +105,10 @@ impl Console {
 
     /// Says what went wrong and what can be done.
     pub(crate) fn error(self, error: &Error) {
+        if self.format == ErrorFormat::Json {
+            say_line(&described(error));
+            return;
+        }
         self.say("error", AnsiColor::Red, &error.one_line());
         if let Some(hint) = error.innermost_hint() {
             self.say("hint", AnsiColor::Cyan, hint);
@@ -100,6 +130,10 @@ impl Console {
     }
 
     fn say(self, word: &str, colour: AnsiColor, text: &str) {
+        if self.format == ErrorFormat::Json {
+            say_line(&json!({ "level": word, "message": text }));
+            return;
+        }
         let text = escaped(text);
         let line = if self.is_coloured() {
             let style = Style::new().bold().fg_color(Some(colour.into()));
@@ -109,5 +143,53 @@ impl Console {
         };
         // Where nobody listens on standard error there is nobody to tell of it.
         let _written = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+fn say_line(line: &Value) {
+    // Where nobody listens on standard error there is nobody to tell of it.
+    let _written = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+}
+
+/// An error for programs: its code, what was being done and to what, why it failed, link by link, and
+/// what to try next.
+fn described(error: &Error) -> Value {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    json!({
+        "level": "error",
+        "code": crate::exit::word_of(error.kind()),
+        "message": error.one_line(),
+        "doing": error.to_string(),
+        "because": causes,
+        "hint": error.innermost_hint(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dhow_base::Kind;
+
+    #[test]
+    fn an_error_for_programs_has_all_its_links() {
+        let inner = Error::new(Kind::NotFound, "open /x").hint("look");
+        let error: Error = Err::<(), _>(inner).doing(|| "start web").unwrap_err();
+
+        assert_eq!(
+            described(&error),
+            json!({
+                "level": "error",
+                "code": "not-found",
+                "message": "start web: open /x",
+                "doing": "start web",
+                "because": ["open /x"],
+                "hint": "look",
+            })
+        );
     }
 }

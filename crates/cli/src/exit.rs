@@ -37,6 +37,25 @@ pub(crate) fn code_of(error: &Error, own: u8) -> u8 {
     }
 }
 
+/// The word for an error's kind, for programs that read errors.
+pub(crate) fn word_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NotFound => "not-found",
+        Kind::AlreadyExists => "already-exists",
+        Kind::Invalid => "invalid",
+        Kind::Conflict => "conflict",
+        Kind::Denied => "denied",
+        Kind::Corrupt => "corrupt",
+        Kind::Exhausted => "exhausted",
+        Kind::Unavailable => "unavailable",
+        Kind::Unsupported => "unsupported",
+        Kind::TimedOut => "timed-out",
+        Kind::CommandNotFound => "command-not-found",
+        Kind::CommandNotRunnable => "command-not-runnable",
+        Kind::Internal => "internal",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

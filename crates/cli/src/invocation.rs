@@ -2,7 +2,7 @@
 //! engine.
 
 use crate::{
-    console::{Colour, Console, Level},
+    console::{Colour, Console, ErrorFormat, Level},
     env::{self, Environment},
     flags::{self, Surroundings, refuse},
     render::progress::Reporter,
@@ -47,6 +47,10 @@ pub(crate) struct Globals {
     /// Say errors only, also warnings, or also notes
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
     pub(crate) log_level: Level,
+
+    /// Say errors, warnings and notes as text, or as json (one object a line)
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub(crate) error_format: ErrorFormat,
 
     /// Use colour for messages
     #[arg(long, value_name = "WHEN", value_enum, default_value = "auto")]
@@ -134,6 +138,10 @@ impl Invocation {
         let storage_driver = self.storage_driver()?;
         let bounds = self.bounds()?;
         let layer_blobs = self.layer_blobs()?;
+        let warn: fn(&str) = match self.globals.error_format {
+            ErrorFormat::Text => warn,
+            ErrorFormat::Json => warn_in_json,
+        };
         let settings =
             Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, warn };
         Engine::open(settings)
@@ -210,6 +218,11 @@ impl Invocation {
         work(&images.with_scratch(self.scratch()), None)
     }
 
+    /// The database, to look into it; none where there is none that can be read.
+    pub(crate) fn state_to_read(&self) -> Result<State> {
+        State::open_to_read(&self.roots()?.0)
+    }
+
     /// Where files without names may lie that are worth more than memory.
     pub(crate) fn scratch(&self) -> PathBuf {
         let usual = || self.environment.tmpdir.clone().unwrap_or_else(|| "/var/tmp".into());
@@ -219,6 +232,11 @@ impl Invocation {
     /// Whether a container has a terminal.
     pub(crate) fn has_terminal(&self, engine: &mut Engine, container: &str) -> Result<bool> {
         Ok(engine.inspect(container)?["Config"]["Tty"].as_bool().unwrap_or(false))
+    }
+
+    /// What survives a reboot, and what need not: for another run of this program.
+    pub(crate) fn places(&self) -> Result<(PathBuf, PathBuf)> {
+        self.roots()
     }
 
     fn roots(&self) -> Result<(PathBuf, PathBuf)> {
@@ -317,6 +335,13 @@ impl Invocation {
         let own = self.configuration().map(|directory| directory.join("containers/auth.json"));
         std::iter::once(runtime).chain(own).chain(docker).collect()
     }
+}
+
+/// The same for programs.
+fn warn_in_json(text: &str) {
+    let line = format!("{}\n", serde_json::json!({ "level": "warning", "message": text }));
+    // Where nobody listens on standard error there is nobody to tell of it.
+    let _written = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// The engine's troubles, which do not stop it.

@@ -20,11 +20,14 @@
 
 mod choice;
 mod commands;
+mod completion;
 mod console;
 mod elsewhere;
 mod env;
 mod exit;
 mod flags;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod hello;
 mod init;
 mod invocation;
@@ -38,7 +41,8 @@ mod tree;
 mod usage;
 
 use clap::error::ErrorKind;
-use console::{Colour, Console, Level};
+pub use completion::completion;
+use console::{Colour, Console, ErrorFormat, Level};
 use dhow_base::{Error, Kind};
 use env::Environment;
 use invocation::{Globals, Invocation};
@@ -80,7 +84,10 @@ fn run(arguments: &[OsString]) -> u8 {
     };
     let matches = match parse(arguments) {
         Ok(matches) => matches,
-        Err(error) => return report_usage(&error, arguments, plain(Colour::Auto)),
+        Err(error) => {
+            let console = plain(Colour::Auto).saying_in(error_format(arguments));
+            return report_usage(&error, arguments, console);
+        }
     };
     let globals = Globals::of(&matches);
     let console = Console::new(
@@ -88,7 +95,8 @@ fn run(arguments: &[OsString]) -> u8 {
         globals.log_level,
         environment.no_color,
         environment.term.as_deref(),
-    );
+    )
+    .saying_in(globals.error_format);
     let Some((entry, inner, _)) = tree::chosen(&matches) else {
         console.error(&Error::new(Kind::Invalid, "the command is missing"));
         return exit::FAILURE;
@@ -117,6 +125,13 @@ fn parse(arguments: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
             Err(error)
         }
     })
+}
+
+/// How errors are to be said, where the command line as a whole makes no sense.
+fn error_format(arguments: &[OsString]) -> ErrorFormat {
+    let is_json = arguments.windows(2).any(|pair| pair[0] == "--error-format" && pair[1] == "json")
+        || arguments.iter().any(|word| word == "--error-format=json");
+    if is_json { ErrorFormat::Json } else { ErrorFormat::Text }
 }
 
 fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -> u8 {

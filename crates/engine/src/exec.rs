@@ -179,7 +179,7 @@ fn process(spec: &Spec, options: &ExecOptions, init: Owner) -> Result<Process> {
 }
 
 /// The root of a process, as a place to resolve paths below.
-fn root_of(process: Owner) -> Result<OwnedFd> {
+pub(crate) fn root_of(process: Owner) -> Result<OwnedFd> {
     let path = format!("/proc/{}/root", process.pid);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(&path, flags, Mode::empty()).doing(|| format!("open {path}"))?;

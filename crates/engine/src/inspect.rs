@@ -1,6 +1,9 @@
 //! A container as `inspect` shows it: docker's document, made of the row, what the user asked for
 //! and the configuration that runs.
 
+mod host_config;
+mod network;
+
 use crate::{Engine, record::Record};
 use dhow_base::{Digest, Result, clock::Moment, file};
 use dhow_spec::runtime::Spec;
@@ -8,6 +11,37 @@ use dhow_state::containers::{Container, Phase};
 use serde_json::{Value, json};
 
 impl Engine {
+    /// As [`Engine::inspect`], with what the container takes on disk.
+    pub fn inspect_with_size(&mut self, container: &str) -> Result<Value> {
+        let mut document = self.inspect(container)?;
+        let row = self.look_up(container)?;
+        let size = self.size_of(&row.id, row.image.as_ref())?;
+        document["SizeRw"] = json!(size.written);
+        document["SizeRootFs"] = json!(size.written.saturating_add(size.image));
+        Ok(document)
+    }
+
+    /// Where the root lies, in docker's words. It is mounted in the container alone.
+    fn graph_driver(&self, row: &Container) -> Value {
+        use dhow_spec::Mount;
+        let name = self.images.driver().map_or("", |driver| driver.word());
+        let data = match self.images.container_mount(&self.state, &row.id) {
+            Ok(Mount::Overlay { lower, upper: Some(upper), .. }) => {
+                let lower: Vec<String> =
+                    lower.iter().map(|layer| layer.display().to_string()).collect();
+                json!({
+                    "LowerDir": lower.join(":"),
+                    "UpperDir": upper.upper,
+                    "WorkDir": upper.work,
+                })
+            }
+            Ok(Mount::Bind { source, .. }) => json!({ "Dir": source }),
+            // A root that is damaged is the doctor's to tell of.
+            Ok(Mount::Overlay { .. }) | Err(_) => json!({}),
+        };
+        json!({ "Name": name, "Data": data })
+    }
+
     /// Everything that is known of a container, as docker's `inspect` has it.
     pub fn inspect(&mut self, container: &str) -> Result<Value> {
         let row = self.look_up(container)?;
@@ -55,19 +89,26 @@ fn document(
         "OCIConfigPath": engine.layout.config(&row.id),
         "Name": format!("/{}", row.name),
         "RestartCount": row.course.restarts,
-        "Driver": "overlay2",
+        "Driver": engine.images.driver().map_or("", |driver| driver.word()),
         "Platform": "linux",
         "AppArmorProfile": spec.process.as_ref().and_then(|process| process.apparmor_profile.as_deref()).unwrap_or(""),
-        "HostConfig": host_config(row, record, spec),
+        "MountLabel": spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref()).unwrap_or(""),
+        "ProcessLabel": spec.process.as_ref().and_then(|process| process.selinux_label.as_deref()).unwrap_or(""),
+        "ExecIDs": null,
+        "HostConfig": host_config::document(row, record, spec),
+        "GraphDriver": engine.graph_driver(row),
         "Mounts": record.mounts.iter().map(|mount| json!({
             "Type": mount.kind,
             "Name": mount.name,
             "Source": mount.source,
             "Destination": mount.target,
+            "Driver": if mount.kind == "volume" { "local" } else { "" },
+            "Mode": if mount.read_only { "ro" } else { "" },
             "RW": !mount.read_only,
+            "Propagation": if mount.kind == "bind" { "rprivate" } else { "" },
         })).collect::<Vec<_>>(),
         "Config": config(row, record, spec),
-        "NetworkSettings": { "Networks": { record.network.clone(): {} }, "Ports": {} },
+        "NetworkSettings": network::document(record),
     })
 }
 
@@ -99,7 +140,7 @@ fn log_path(engine: &Engine, row: &Container, record: &Record) -> Value {
     }
 }
 
-fn log_config(record: &Record) -> Value {
+pub(super) fn log_config(record: &Record) -> Value {
     let log = &record.life.log;
     let mut config = serde_json::Map::new();
     let number = |number: &dyn std::fmt::Display| Value::String(number.to_string());
@@ -125,49 +166,25 @@ fn healthcheck(record: &Record) -> Value {
     }
 }
 
-fn host_config(row: &Container, record: &Record, spec: &Spec) -> Value {
-    let linux = spec.linux.clone().unwrap_or_default();
-    let binds = record.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| {
-        let source = if mount.name.is_empty() { &mount.source } else { &mount.name };
-        let mode = if mount.read_only { "ro" } else { "rw" };
-        format!("{source}:{}:{mode}", mount.target)
-    });
-    json!({
-        "Binds": binds.collect::<Vec<_>>(),
-        "NetworkMode": record.network,
-        "AutoRemove": row.auto_remove,
-        "Init": record.life.init,
-        "Runtime": record.life.runtime.as_ref().map_or("dhow".into(), |path| path.to_string_lossy()),
-        "CapAdd": record.cap_add,
-        "CapDrop": record.cap_drop,
-        "Privileged": record.privileged,
-        "ReadonlyRootfs": record.read_only,
-        "Memory": record.memory_bytes,
-        "NanoCpus": record.nano_cpus,
-        "PidsLimit": record.pids,
-        "CgroupParent": "/dhow",
-        "MaskedPaths": linux.masked_paths,
-        "ReadonlyPaths": linux.readonly_paths,
-        "RestartPolicy": {
-            "Name": record.life.restart.name(),
-            "MaximumRetryCount": record.life.restart.most(),
-        },
-        "LogConfig": log_config(record),
-    })
-}
-
 fn config(row: &Container, record: &Record, spec: &Spec) -> Value {
     let process = spec.process.clone().unwrap_or_default();
     json!({
         "Hostname": record.hostname,
+        "Domainname": spec.domainname.as_deref().unwrap_or(""),
         "User": record.user,
+        "AttachStdin": false,
+        "AttachStdout": false,
+        "AttachStderr": false,
         "Tty": record.tty,
         "OpenStdin": record.interactive,
+        "StdinOnce": false,
         "Env": process.env,
         "Cmd": record.command,
-        "Entrypoint": record.entrypoint,
         "Image": row.image_name,
+        "Volumes": null,
         "WorkingDir": record.workdir,
+        "Entrypoint": record.entrypoint,
+        "OnBuild": null,
         "Labels": record.labels,
         "Healthcheck": healthcheck(record),
         "CreateCommand": record.life.command_line,

@@ -1,7 +1,7 @@
 //! Where the engine's files lie.
 //!
 //! ```text
-//! <root>/containers/<id>/       config.json  log  exit.json          survives a reboot
+//! <root>/containers/<id>/       config.json  log  exit.json  lock    survives a reboot
 //!                               overlays/<hex>/{upper,work}          changes of image and `:O` mounts
 //!                               secrets/<name>                       as they were at the creation
 //! <root>/volumes/<name>/data                                         survives everything
@@ -59,6 +59,11 @@ impl Layout {
 
     pub(crate) fn exit_record(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join("exit.json")
+    }
+
+    /// Held by who starts a container, or writes into the root of one that does not run.
+    pub(crate) fn root_lock(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("lock")
     }
 
     pub(crate) fn run(&self, id: &ContainerId) -> PathBuf {

@@ -1,8 +1,10 @@
 //! Containers as lists show them.
 
-use crate::{Engine, record::Record, restart::RestartPolicy};
-use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
+use crate::{Engine, restart::RestartPolicy};
+use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_state::containers::{self, Container, Course, Phase};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Which containers a list has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +46,8 @@ pub struct Summary {
     pub network: String,
     /// Its mounts, by target.
     pub mounts: Vec<String>,
+    /// The names of its volumes.
+    pub volumes: Vec<String>,
     /// What has become of it beyond start and end.
     pub course: Course,
     /// Whether it is started again by itself.
@@ -59,35 +63,149 @@ impl Summary {
             self.phase.word()
         }
     }
+
+    /// Docker's word for its health.
+    pub fn health(&self) -> &str {
+        self.course.health.as_deref().unwrap_or("none")
+    }
+
+    /// The id and the name of the pod that it is in; empty where it is in none.
+    pub fn pod(&self) -> (&str, &str) {
+        ("", "")
+    }
+
+    /// Whether it is in the pod that a word means.
+    pub fn pod_is(&self, word: &str) -> bool {
+        let (id, name) = self.pod();
+        !id.is_empty() && (name == word || id.starts_with(word))
+    }
+
+    /// A container for tests of lists.
+    #[doc(hidden)]
+    pub fn example(id: ContainerId, name: &str, phase: Phase, at: Moment) -> Self {
+        Self {
+            id,
+            name: name.to_owned(),
+            image_name: "box:1".to_owned(),
+            image: None,
+            words: vec!["sh".into(), "-c".into(), "sleep 1000; echo".into()],
+            phase,
+            exit_code: (phase == Phase::Exited).then_some(3),
+            created: at,
+            started: Some(at),
+            finished: Some(at),
+            pid: None,
+            labels: vec![("tier".into(), "web".into())],
+            network: "none".to_owned(),
+            mounts: Vec::new(),
+            volumes: Vec::new(),
+            course: Course::default(),
+            restart: RestartPolicy::No,
+        }
+    }
 }
 
 impl Engine {
+    /// The id and the name of the container that a word means.
+    pub fn name_of(&mut self, container: &str) -> Result<(ContainerId, String)> {
+        let row = self.look_up(container)?;
+        Ok((row.id, row.name))
+    }
+
     /// Lists containers, the newest first.
     pub fn list(&mut self, which: Which) -> Result<Vec<Summary>> {
+        self.state.read_by_mapping()?;
         let rows = match which {
             Which::All => containers::list(self.state.read())?,
             Which::Running => containers::list_alive(self.state.read())?,
         };
+        let alive = self.alive(&rows);
         let mut summaries = Vec::with_capacity(rows.len());
         for row in rows {
-            let Some(row) = self.refreshed(row)? else { continue };
+            let row = match alive.contains(&row.id) {
+                true => Some(row),
+                false => self.refreshed(row)?,
+            };
+            let Some(row) = row else { continue };
             if which == Which::All || matches!(row.phase, Phase::Running | Phase::Restarting) {
                 summaries.push(summary(row)?);
             }
         }
         Ok(summaries)
     }
+
+    /// Those of many rows whose monitors surely live; of the others each is asked for.
+    fn alive(&self, rows: &[Container]) -> HashSet<ContainerId> {
+        let mut monitors: HashMap<i32, Vec<&ContainerId>> = HashMap::new();
+        for row in rows.iter().filter(|row| row.phase == Phase::Running) {
+            if let Some(monitor) = row.monitor {
+                monitors.entry(monitor.pid).or_default().push(&row.id);
+            }
+        }
+        if monitors.len() < MANY {
+            return HashSet::new();
+        }
+        let Ok(living) = dhow_monitor::Living::look(self.layout.runroot()) else {
+            return HashSet::new();
+        };
+        // A number that two rows have was given twice, and is of the newer one.
+        let only = |(pid, ids): (i32, Vec<&ContainerId>)| match ids.as_slice() {
+            [id] if living.holds_one(pid) => Some((*id).clone()),
+            _ => None,
+        };
+        monitors.into_iter().filter_map(only).collect()
+    }
+}
+
+/// From so many containers on, the list of all locks is shorter than each one's own.
+const MANY: usize = 4;
+
+/// What a list shows of a record: the rest is not taken apart.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Shown {
+    entrypoint: Vec<String>,
+    command: Vec<String>,
+    labels: BTreeMap<String, String>,
+    network: String,
+    mounts: Vec<ShownMount>,
+    life: ShownLife,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ShownLife {
+    restart: RestartPolicy,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ShownMount {
+    name: String,
+    target: String,
 }
 
 fn summary(row: Container) -> Result<Summary> {
-    let record = Record::parse(&row.settings)?;
+    let shown: Shown = serde_json::from_str(&row.settings).map_err(|error| {
+        Error::new(Kind::Corrupt, "parse a container's settings").because(error)
+    })?;
+    let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+    for mount in shown.mounts {
+        mounts.push(mount.target);
+        if !mount.name.is_empty() {
+            volumes.push(mount.name);
+        }
+    }
+    let mut words = shown.entrypoint;
+    words.extend(shown.command);
     Ok(Summary {
-        words: record.words(),
-        labels: record.labels.into_iter().collect(),
-        network: record.network,
-        mounts: record.mounts.into_iter().map(|mount| mount.target).collect(),
+        words,
+        labels: shown.labels.into_iter().collect(),
+        network: shown.network,
+        volumes,
+        mounts,
         pid: row.process.map(|process| process.pid),
-        restart: record.life.restart,
+        restart: shown.life.restart,
         course: row.course,
         id: row.id,
         name: row.name,

@@ -1,20 +1,22 @@
 //! Pruning: what is not in use goes. Volumes stay unless they are asked for, since they hold the only
 //! copy of what is in them.
 
-use crate::{Engine, PruneVolumes, VolumeFilter, options::RemoveOptions};
+use crate::{Engine, PruneVolumes, VolumeFilter, options::RemoveOptions, record::Record};
 use dhow_base::{
     Kind, Result,
     id::{ContainerId, Name},
 };
 use dhow_image::{PruneOptions, Removed};
-use dhow_state::containers::{self, Phase};
+use dhow_state::containers::{self, Container, Phase};
 
 /// What a pruning reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
     /// Images, and what interrupted pulls have fetched.
     Images,
-    /// Containers that do not run as well.
+    /// Containers that do not run.
+    Containers,
+    /// Both.
     Everything,
     /// And the volumes that nobody has named and no container uses.
     EverythingAndVolumes,
@@ -34,7 +36,7 @@ pub struct Pruned {
 }
 
 impl Engine {
-    /// Removes what is not in use and is meant by `options`; of a container only its age counts.
+    /// Removes what is not in use and is meant by `options`: of a container its age and its labels count.
     pub fn prune(&mut self, scope: Scope, options: &PruneOptions) -> Result<Pruned> {
         let before = self.disk_usage()?.total();
         let mut pruned = Pruned::default();
@@ -50,8 +52,10 @@ impl Engine {
             filters.extend(wanted(&options.without_labels, VolumeFilter::NotLabel));
             pruned.volumes = self.prune_volumes(&PruneVolumes { all: false, filters })?.names;
         }
-        pruned.images = self.images.prune(&mut self.state, options)?;
-        self.images.forget_interrupted(&mut self.state)?;
+        if scope != Scope::Containers {
+            pruned.images = self.images.prune(&mut self.state, options)?;
+            self.images.forget_interrupted(&mut self.state)?;
+        }
         pruned.bytes = before.saturating_sub(self.disk_usage()?.total());
         Ok(pruned)
     }
@@ -61,7 +65,10 @@ impl Engine {
         for row in containers::list(self.state.read())? {
             let Some(row) = self.refreshed(row)? else { continue };
             let idle = matches!(row.phase, Phase::Created | Phase::Exited);
-            if !idle || options.until.is_some_and(|until| row.created >= until) {
+            if !idle
+                || !meant(&row, options)?
+                || options.until.is_some_and(|until| row.created >= until)
+            {
                 continue;
             }
             match self.remove(row.id.as_str(), RemoveOptions::default()) {
@@ -73,4 +80,16 @@ impl Engine {
         }
         Ok(removed)
     }
+}
+
+/// Whether a container has the labels that are asked for, and none of the others.
+fn meant(row: &Container, options: &PruneOptions) -> Result<bool> {
+    if options.labels.is_empty() && options.without_labels.is_empty() {
+        return Ok(true);
+    }
+    let labels = Record::parse(&row.settings)?.labels;
+    let has = |(key, value): &(String, Option<String>)| {
+        labels.get(key).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+    };
+    Ok(options.labels.iter().all(has) && !options.without_labels.iter().any(has))
 }

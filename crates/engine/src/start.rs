@@ -93,6 +93,7 @@ impl Engine {
                 Watch::Detached => self.connect(&row),
             };
         }
+        let _lock = self.lock_root(&row.id)?;
         let owner = Some(Owner::current()?);
         let from = [Phase::Created, Phase::Exited, Phase::Restarting];
         let is_ours = self.state.write(|write| {

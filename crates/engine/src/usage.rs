@@ -1,7 +1,7 @@
 //! What everything costs on disk. The sum is what `du` says of the root, to the block.
 
-use crate::Engine;
-use dhow_base::{Result, clock::Moment, id::ContainerId};
+use crate::{Engine, list::Summary};
+use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
 use dhow_image::{ImageUsage, ImagesUsage, Meter};
 use dhow_state::{
     containers::{self, Phase},
@@ -25,6 +25,15 @@ pub struct ContainerUsage {
     pub volumes: usize,
     /// Bytes of its changes, its log and its records.
     pub size: u64,
+}
+
+/// What a container has written, and what its image holds, in bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ContainerSize {
+    /// Its changes.
+    pub written: u64,
+    /// Its image.
+    pub image: u64,
 }
 
 /// What a volume costs.
@@ -127,6 +136,24 @@ impl Engine {
             // Last: the meter has counted all the rest.
             state: meter.measure(self.layout.root())?,
         })
+    }
+
+    /// What one container takes.
+    pub fn container_size(&mut self, container: &Summary) -> Result<ContainerSize> {
+        self.size_of(&container.id, container.image.as_ref())
+    }
+
+    pub(crate) fn size_of(
+        &self,
+        id: &ContainerId,
+        image: Option<&Digest>,
+    ) -> Result<ContainerSize> {
+        let written = self.images.container_usage(&self.state, id, &mut Meter::new())?;
+        let image = match image {
+            Some(digest) => self.images.find(&self.state, digest.as_str())?,
+            None => None,
+        };
+        Ok(ContainerSize { written, image: image.map_or(0, |image| image.size) })
     }
 
     fn containers_usage(&self, meter: &mut Meter) -> Result<Vec<ContainerUsage>> {

@@ -353,6 +353,14 @@ fn layer_type(now: &str, dialect: Dialect, compression: Compression) -> Result<S
     })
 }
 
+/// A layer as the other's documents have it, with the same bytes.
+pub(crate) fn retyped(layer: &Descriptor, dialect: Dialect) -> Result<Descriptor> {
+    let compression =
+        Compression::of_media_type(&layer.media_type).ok_or_else(|| unknown_layer(layer))?;
+    let media_type = layer_type(&layer.media_type, dialect, compression)?;
+    Ok(Descriptor { media_type, ..layer.clone() })
+}
+
 fn check_translatable(manifest: &Manifest, to: Dialect, spools: &mut Spools) -> Result<()> {
     let config = manifest.config.media_type.as_str();
     let is_image = matches!(config, media_type::OCI_CONFIG | media_type::DOCKER_CONFIG);

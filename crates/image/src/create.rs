@@ -41,7 +41,7 @@ impl Images {
         let shown = local.name.as_deref().unwrap_or("without a name");
         let doing = || format!("create image {shown}");
         let name = local.name.as_deref().map(names::local).transpose()?;
-        let (file, size, diff_id) = self.write_layer(layer).doing(doing)?;
+        let Written { file, size, diff_id } = self.write_layer(layer).doing(doing)?;
         let config = ImageConfig {
             rootfs: dhow_spec::image::RootFs {
                 kind: "layers".to_owned(),
@@ -56,20 +56,27 @@ impl Images {
     }
 
     /// Writes the layer into a file without a name.
-    fn write_layer(
+    pub(crate) fn write_layer(
         &self,
         layer: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
-    ) -> Result<(File, u64, Digest)> {
+    ) -> Result<Written> {
         let file = nameless(&self.store.root().join("ingest"))?;
         let mut measured = Measured::new(BufWriter::new(file), Algorithm::Sha256);
         layer(&mut measured)?;
-        let (buffered, size, digest) = measured.finish();
+        let (buffered, size, diff_id) = measured.finish();
         let file = buffered
             .into_inner()
             .map_err(io::IntoInnerError::into_error)
             .doing(|| "write the layer")?;
-        Ok((file, size, digest))
+        Ok(Written { file, size, diff_id })
     }
+}
+
+/// A layer that was written, uncompressed.
+pub(crate) struct Written {
+    pub(crate) file: File,
+    pub(crate) size: u64,
+    pub(crate) diff_id: Digest,
 }
 
 fn made(config: &ImageConfig, layer: Descriptor, file: File, names: Vec<String>) -> Result<Found> {
@@ -112,7 +119,7 @@ struct Made {
 impl Origin for Made {
     fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>> {
         if descriptor.digest == self.layer_digest {
-            return Ok(Box::new(From { file: Arc::clone(&self.layer), at: offset }));
+            return Ok(from(&self.layer, offset));
         }
         if descriptor.digest == self.config_digest {
             let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.config.len());
@@ -120,6 +127,11 @@ impl Origin for Made {
         }
         Err(Error::new(Kind::NotFound, format!("find blob {}", descriptor.digest)))
     }
+}
+
+/// What is in a shared file from some place on.
+pub(crate) fn from(file: &Arc<File>, offset: u64) -> Box<dyn Read + Send> {
+    Box::new(From { file: Arc::clone(file), at: offset })
 }
 
 /// A shared file from some place on.

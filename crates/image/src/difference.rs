@@ -56,7 +56,7 @@ impl Images {
 
 /// Adds the directories in which something has changed, as docker and podman list them, and leaves
 /// the root out.
-fn with_directories(changes: Vec<Change>) -> Vec<Change> {
+pub fn with_directories(changes: Vec<Change>) -> Vec<Change> {
     let mut all = BTreeMap::new();
     for change in changes {
         for directory in change.path.ancestors().skip(1) {

@@ -9,6 +9,7 @@ use crate::{
 };
 use dhow_archive::{Builder, Pack};
 use dhow_base::{Doing, Result};
+use dhow_spec::Mount;
 use dhow_state::State;
 use std::{
     io::{self, BufWriter, Write},
@@ -21,28 +22,37 @@ impl Images {
     /// Writes the root of an image. On failure there is no file.
     pub fn export(&self, state: &State, text: &str, to: SaveTo) -> Result<()> {
         let image = self.look_up(state, text)?;
-        let doing = || format!("export image {text}");
-        match to {
-            SaveTo::Stream(sink) => write(&image, sink).doing(doing),
-            SaveTo::Path(path) => {
-                let landing = Landing::begin(&path).doing(doing)?;
-                write(&image, landing.file()).doing(doing)?;
-                landing.land(Taken::Replace).doing(doing)
-            }
+        land(to, |sink| write(&image, sink)).doing(|| format!("export image {text}"))
+    }
+}
+
+/// Writes a root that is mounted. On failure there is no file.
+pub fn export_root(root: &Mount, to: SaveTo) -> Result<()> {
+    land(to, |sink| write_root(root, sink))
+}
+
+fn land(to: SaveTo, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    match to {
+        SaveTo::Stream(mut sink) => fill(&mut sink),
+        SaveTo::Path(path) => {
+            let landing = Landing::begin(&path)?;
+            fill(&mut landing.file())?;
+            landing.land(Taken::Replace)
         }
     }
 }
 
-fn write(image: &Image, sink: impl Write) -> Result<()> {
-    let mut sink = BufWriter::with_capacity(BUFFER_BYTES, sink);
+fn write(image: &Image, sink: &mut dyn Write) -> Result<()> {
     if image.chain.is_empty() {
         // No layer says what even the root is like.
-        Builder::new(&mut sink).finish()?;
-    } else {
-        let root = dhow_sys::union::open(&image.view()?)
-            .map_err(io::Error::from)
-            .doing(|| "mount it unseen")?;
-        Pack::tree().write(root.as_fd(), &mut sink)?;
+        return Builder::new(sink).finish().map(drop);
     }
+    write_root(&image.view()?, sink)
+}
+
+fn write_root(root: &Mount, sink: &mut dyn Write) -> Result<()> {
+    let mut sink = BufWriter::with_capacity(BUFFER_BYTES, sink);
+    let root = dhow_sys::union::open(root).map_err(io::Error::from).doing(|| "mount it unseen")?;
+    Pack::tree().write(root.as_fd(), &mut sink)?;
     sink.flush().doing(|| "write the end")
 }

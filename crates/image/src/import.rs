@@ -2,11 +2,11 @@
 
 use crate::{Image, Images, LocalImage, place::target::pour};
 use dhow_archive::Decoder;
-use dhow_base::{Doing, Error, Kind, Result, clock::Moment};
+use dhow_base::{Doing, Error, Kind, Result, clock::Moment, duration};
 use dhow_distribution::Address;
 use dhow_spec::image::{ExecutionConfig, History, ImageConfig, Platform, RootFs};
 use dhow_state::State;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::io::Read;
 
 /// What the image is to be.
@@ -138,6 +138,79 @@ pub(crate) fn apply(config: &mut ExecutionConfig, change: &str) -> Result<()> {
     Ok(())
 }
 
+/// As [`apply`], for a configuration of which more is known than how to run it: `rest` has the fields
+/// by their names in the document.
+pub(crate) fn apply_all(
+    config: &mut ExecutionConfig,
+    rest: &mut Map<String, Value>,
+    change: &str,
+) -> Result<()> {
+    let change = change.trim();
+    let (word, text) = change.split_once([' ', '\t', '=']).unwrap_or((change, ""));
+    let text = text.trim();
+    match word.to_ascii_uppercase().as_str() {
+        "ONBUILD" if !text.is_empty() => {
+            match rest.entry("OnBuild").or_insert_with(|| json!([])).as_array_mut() {
+                Some(triggers) => triggers.push(json!(text)),
+                None => drop(rest.insert("OnBuild".to_owned(), json!([text]))),
+            }
+        }
+        "SHELL" if text.starts_with('[') => {
+            rest.insert("Shell".to_owned(), json!(command(text)?));
+        }
+        "HEALTHCHECK" if !text.is_empty() => {
+            rest.insert("Healthcheck".to_owned(), health_check(text)?);
+        }
+        _ => return apply(config, change),
+    }
+    Ok(())
+}
+
+/// `NONE`, or `[--interval=1s …] CMD …`, as docker's document has it.
+fn health_check(text: &str) -> Result<Value> {
+    let invalid = |why: &str| Error::new(Kind::Invalid, why.to_owned());
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(json!({ "Test": ["NONE"] }));
+    }
+    let mut check = Map::new();
+    let mut rest = text;
+    while let Some(flag) = rest.strip_prefix("--") {
+        let (flag, after) = flag.split_once(char::is_whitespace).unwrap_or((flag, ""));
+        let (name, value) = flag.split_once('=').ok_or_else(|| invalid("a flag has no value"))?;
+        let field = match name {
+            "interval" => "Interval",
+            "timeout" => "Timeout",
+            "start-period" => "StartPeriod",
+            "start-interval" => "StartInterval",
+            "retries" => "Retries",
+            _ => return Err(invalid("there is no such flag of HEALTHCHECK")),
+        };
+        let value = match field {
+            "Retries" => value.parse().ok().map(|number: u32| json!(number)),
+            _ => duration::parse(value)
+                .and_then(|time| u64::try_from(time.as_nanos()).ok())
+                .map(|time| json!(time)),
+        };
+        check.insert(field.to_owned(), value.ok_or_else(|| invalid("a flag makes no sense"))?);
+        rest = after.trim_start();
+    }
+    let (word, words) = rest.split_once([' ', '\t', '[']).unwrap_or((rest, ""));
+    if !word.eq_ignore_ascii_case("cmd") || words.is_empty() {
+        return Err(invalid("HEALTHCHECK is NONE, or CMD and a command"));
+    }
+    let words = rest[word.len()..].trim();
+    let mut test = if words.starts_with('[') {
+        let mut test = vec!["CMD".to_owned()];
+        test.extend(command(words)?);
+        test
+    } else {
+        vec!["CMD-SHELL".to_owned(), words.to_owned()]
+    };
+    test.retain(|word| !word.is_empty());
+    check.insert("Test".to_owned(), json!(test));
+    Ok(Value::Object(check))
+}
+
 /// A command in JSON, or for a shell.
 fn command(text: &str) -> Result<Vec<String>> {
     if text.starts_with('[') {
@@ -167,7 +240,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>> {
 }
 
 /// Words as a shell splits them: quotes keep blanks, a backslash keeps the next letter.
-fn words(text: &str) -> Result<Vec<String>> {
+pub fn words(text: &str) -> Result<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut letters = text.chars();
     while let Some(letter) = letters.next() {
@@ -192,6 +265,36 @@ fn words(text: &str) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_may_change_more() {
+        let (mut config, mut rest) = (ExecutionConfig::default(), Map::new());
+        for change in [
+            "HEALTHCHECK --interval=5s --retries=2 CMD test -f /ok",
+            "ONBUILD RUN x",
+            "SHELL [\"/bin/ash\", \"-c\"]",
+            "USER me",
+        ] {
+            apply_all(&mut config, &mut rest, change).unwrap();
+        }
+
+        assert_eq!(
+            Value::Object(rest),
+            json!({
+                "Healthcheck": {
+                    "Interval": 5_000_000_000_u64,
+                    "Retries": 2,
+                    "Test": ["CMD-SHELL", "test -f /ok"],
+                },
+                "OnBuild": ["RUN x"],
+                "Shell": ["/bin/ash", "-c"],
+            })
+        );
+        assert_eq!(config.user, "me");
+        for wrong in ["HEALTHCHECK", "HEALTHCHECK CMD", "HEALTHCHECK --x=1 CMD a", "ONBUILD"] {
+            assert!(apply_all(&mut config, &mut Map::new(), wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn changes_are_read_as_dockerfiles_have_them() {

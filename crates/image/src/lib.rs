@@ -21,6 +21,7 @@
 mod artifact;
 mod bounds;
 mod bundle;
+mod commit;
 mod convert;
 mod copy;
 mod create;
@@ -69,6 +70,7 @@ mod workers;
 pub use artifact::{AddOptions, Artifact, ArtifactFile, Existing};
 pub use bounds::Bounds;
 pub use bundle::{Repack, Repacked, Unpacked, repack, unpack};
+pub use commit::{Commit, Layers};
 pub use convert::{Dialect, Packing};
 pub use copy::{Copied, CopyOptions, MultiArch};
 pub use create::LocalImage;
@@ -78,10 +80,12 @@ pub use dhow_distribution::{
     Address, Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
 };
 pub use dhow_snapshot::{Change, ChangeKind, Driver};
+pub use difference::with_directories;
 pub use discard::{Discarded, LayerBlobs, Proof};
 pub use doctor::{Depth, Finding};
+pub use export::export_root;
 pub use image::{Image, Outline};
-pub use import::ImportOptions;
+pub use import::{ImportOptions, words};
 pub use inspect::HistoryEntry;
 pub use list::{Annotation, Which};
 pub use load::{LoadFrom, Loaded};
@@ -170,6 +174,11 @@ impl Images {
     /// The content store, for those who push and save.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// How snapshots are kept.
+    pub fn driver(&self) -> Result<Driver> {
+        Ok(self.snapshots()?.driver())
     }
 
     /// What the registry client wants the user to know, each thing once; to be asked after a pull.

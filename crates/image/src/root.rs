@@ -5,7 +5,7 @@
 
 use crate::{Image, Images, image::missing};
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
-use dhow_snapshot::Number;
+use dhow_snapshot::{Change, Number};
 use dhow_spec::Mount;
 use dhow_state::{
     State, Write, containers,
@@ -45,6 +45,17 @@ impl Images {
 
     /// How to mount the root of a container that was created earlier.
     pub fn container_mount(&self, state: &State, id: &ContainerId) -> Result<Mount> {
+        let (number, chain) = self.container_snapshot(state, id)?;
+        self.snapshots()?.active(number, &chain)
+    }
+
+    /// What was changed in the root of a container, whatever it is doing now.
+    pub fn container_changes(&self, state: &State, id: &ContainerId) -> Result<Vec<Change>> {
+        let (number, chain) = self.container_snapshot(state, id)?;
+        self.snapshots()?.changes(number, &chain)
+    }
+
+    fn container_snapshot(&self, state: &State, id: &ContainerId) -> Result<(Number, Vec<Number>)> {
         let read = state.read();
         let snapshot =
             snapshots::find_by_key(read, &snapshots::container_key(id))?.ok_or_else(|| gone(id))?;
@@ -56,7 +67,7 @@ impl Images {
         if snapshot.parent != chain.first().map(|number| number.0) {
             return Err(gone(id));
         }
-        self.snapshots()?.active(Number(snapshot.number), &chain)
+        Ok((Number(snapshot.number), chain))
     }
 
     /// Removes the container's snapshot with all its changes; one that is not there is fine.

@@ -6,7 +6,7 @@ use dhow_base::{
     id::ContainerId,
     lock::{Lock, Sharing},
 };
-use dhow_runtime::{Driver, Leftovers, Whereabouts};
+use dhow_runtime::{Driver, Leftovers};
 use dhow_spec::runtime::Spec;
 use std::path::Path;
 
@@ -46,25 +46,24 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
 /// Lets the processes of a container go on that somebody has frozen, who may be gone since. By
 /// version 1 of cgroups a frozen process does not even die. A container without a cgroup is fine.
 pub fn thaw(config: &Path, id: &ContainerId) -> Result<()> {
-    let Some(spec) = read_spec(config)? else { return Ok(()) };
-    let thawed = dhow_runtime::cgroup(&Whereabouts::new(id.as_str(), &spec, &Driver::Files))
-        .and_then(|cgroup| cgroup.thaw());
-    match thawed {
-        Err(error) if error.kind() != Kind::NotFound => Err(error),
-        _ => Ok(()),
+    match crate::group::cgroup(config, id)? {
+        Some(cgroup) => cgroup.thaw(),
+        None => Ok(()),
     }
 }
 
 /// Lets no process of a container go on until it is thawed.
 pub fn freeze(config: &Path, id: &ContainerId) -> Result<()> {
-    let spec = read_spec(config)?.ok_or_else(|| {
-        Error::new(Kind::NotFound, format!("find the configuration {}", config.display()))
-    })?;
-    dhow_runtime::cgroup(&Whereabouts::new(id.as_str(), &spec, &Driver::Files))
-        .and_then(|cgroup| cgroup.freeze())
+    match crate::group::cgroup(config, id)? {
+        Some(cgroup) => cgroup.freeze(),
+        None => {
+            let what = format!("find the cgroup of container {}", id.short());
+            Err(Error::new(Kind::NotFound, what))
+        }
+    }
 }
 
-fn read_spec(config: &Path) -> Result<Option<Spec>> {
+pub(crate) fn read_spec(config: &Path) -> Result<Option<Spec>> {
     match file::read_limited(config, CONFIG_LIMIT_BYTES) {
         Ok(bytes) => Spec::parse(&bytes).map(Some),
         Err(error) if error.kind() == Kind::NotFound => Ok(None),

@@ -24,9 +24,11 @@ mod detach;
 mod exit;
 mod foreign;
 mod frame;
+mod group;
 mod health;
 mod input;
 mod job;
+mod living;
 pub mod log;
 mod pause;
 mod process;
@@ -43,10 +45,12 @@ pub use detach::DetachKeys;
 pub use dhow_runtime::Driver;
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
+pub use group::cgroup;
 pub use health::{
     Check, Checked, HealthPlan, HealthReport, HealthResult, StartupCheck, UnhealthyAction,
 };
 pub use job::{Exec, Job, LogFormat, LogSettings, Run, Stdin, Task};
+pub use living::Living;
 pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};
 pub use raw::RawMode;
 pub use serve::main;

@@ -51,7 +51,7 @@ mod sysctl;
 mod task;
 
 pub use capabilities::{names as capability_names, ungrantable};
-pub use dhow_cgroup::{Bus, Driver};
+pub use dhow_cgroup::{Bus, Cgroup, Driver};
 
 pub use container::{Container, Leftovers, Whereabouts, cgroup, create, delete, start_dialled};
 pub use dhow_cgroup::Subgroup;

@@ -30,6 +30,22 @@ pub enum Mount {
     },
 }
 
+impl Mount {
+    /// The same to be looked into only. What an overlay has collected becomes its uppermost layer,
+    /// so that it may be looked into while it is also mounted for writing.
+    #[must_use]
+    pub fn for_reading(self) -> Self {
+        match self {
+            Self::Overlay { mut lower, upper: Some(upper), userxattr } => {
+                lower.insert(0, upper.upper);
+                Self::Overlay { lower, upper: None, userxattr }
+            }
+            Self::Overlay { .. } => self,
+            Self::Bind { source, .. } => Self::Bind { source, read_only: true },
+        }
+    }
+}
+
 /// The writable half of an overlay. Both lie on one filesystem, as the kernel demands.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct OverlayUpper {

@@ -158,16 +158,28 @@ pub fn insert(write: &Write<'_>, container: &Container) -> Result<()> {
     ]));
     match result.sql(|| format!("insert container {}", container.name)) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == Kind::AlreadyExists => {
-            let holder = find_by_name(write, &container.name)?;
-            let holder = holder
-                .map_or_else(String::new, |other| format!(" by container {}", other.id.short()));
-            Err(Error::new(
-                Kind::AlreadyExists,
-                format!("the name {} is in use{holder}", container.name),
-            )
-            .hint("remove or rename that container, or choose another --name"))
-        }
+        Err(error) if error.kind() == Kind::AlreadyExists => Err(taken(write, &container.name)?),
+        Err(error) => Err(error),
+    }
+}
+
+/// The refusal of a name that another container has.
+fn taken(write: &Write<'_>, name: &str) -> Result<Error> {
+    let holder = find_by_name(write, name)?;
+    let holder =
+        holder.map_or_else(String::new, |other| format!(" by container {}", other.id.short()));
+    Ok(Error::new(Kind::AlreadyExists, format!("the name {name} is in use{holder}"))
+        .hint("remove or rename that container, or choose another name"))
+}
+
+/// Gives a container another name.
+pub fn rename(write: &Write<'_>, id: &ContainerId, name: &str) -> Result<()> {
+    let renamed = write
+        .prepare_cached("UPDATE containers SET name = ?2 WHERE id = ?1")
+        .and_then(|mut statement| statement.execute(params![id.as_str(), name]));
+    match renamed.sql(|| format!("rename container {}", id.short())) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Kind::AlreadyExists => Err(taken(write, name)?),
         Err(error) => Err(error),
     }
 }
@@ -214,7 +226,13 @@ pub fn look_up(read: &Read, text: &str) -> Result<Container> {
 
 /// All containers, the newest first.
 pub fn list(read: &Read) -> Result<Vec<Container>> {
-    many(read, &format!("SELECT {COLUMNS} FROM containers ORDER BY created DESC"), [])
+    many(read, &format!("SELECT {COLUMNS} FROM containers"), []).map(newest_first)
+}
+
+/// SQLite would sort whole rows, and in a file once they are many.
+fn newest_first(mut containers: Vec<Container>) -> Vec<Container> {
+    containers.sort_by_key(|container| std::cmp::Reverse(container.created));
+    containers
 }
 
 /// The containers that run, or will again after a pause; the newest first.
@@ -222,11 +240,11 @@ pub fn list_alive(read: &Read) -> Result<Vec<Container>> {
     many(
         read,
         &format!(
-            "SELECT {COLUMNS} FROM containers WHERE state = 'running' OR (state = 'starting' AND waiting) \
-             ORDER BY created DESC"
+            "SELECT {COLUMNS} FROM containers WHERE state = 'running' OR (state = 'starting' AND waiting)"
         ),
         [],
     )
+    .map(newest_first)
 }
 
 /// Up to `limit` containers that some command is at work on, or was; the oldest first.
@@ -440,12 +458,6 @@ pub fn mark_paused(write: &Write<'_>, id: &ContainerId, paused: bool) -> Result<
 /// Writes what a health check found; nothing where none is made.
 pub fn mark_health(write: &Write<'_>, id: &ContainerId, health: Option<&str>) -> Result<()> {
     set(write, "UPDATE containers SET health = ?2 WHERE id = ?1", id, params![id.as_str(), health])
-}
-
-/// Gives a container another name; one that is in use is refused.
-pub fn rename(write: &Write<'_>, id: &ContainerId, name: &str) -> Result<()> {
-    let query = "UPDATE containers SET name = ?2 WHERE id = ?1";
-    set(write, query, id, params![id.as_str(), name])
 }
 
 /// Replaces the engine's settings.

@@ -100,6 +100,20 @@ impl State {
         Ok(state)
     }
 
+    /// Opens it to look into it alone, where it is there and of this binary's version.
+    pub fn open_to_read(directory: &Path) -> Result<Self> {
+        let path = directory.join("state.db");
+        let doing = || format!("read the state database {}", path.display());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).sql(doing)?;
+        let lock_path = directory.join("state.lock");
+        let state = Self { connection, lock_path, path: path.clone() };
+        if state.version()? != MIGRATIONS.len() {
+            return Err(Error::new(Kind::Unsupported, "it has another version")).doing(doing);
+        }
+        Ok(state)
+    }
+
     fn configure(&self) -> Result<()> {
         let connection = &self.connection;
         connection
@@ -173,6 +187,15 @@ impl State {
     /// The connection, for queries. A query sees one consistent moment and never waits for writers.
     pub fn read(&self) -> &Read {
         &self.connection
+    }
+
+    /// Lets later queries see the file through a mapping: one that goes through all rows would
+    /// otherwise read page by page, with a system call each.
+    pub fn read_by_mapping(&self) -> Result<()> {
+        const MOST_BYTES: i64 = 256 << 20;
+        self.connection
+            .pragma_update(None, "mmap_size", MOST_BYTES)
+            .sql(|| "map the state database")
     }
 
     /// Runs `change` as one transaction: all of it is kept, or none when it returns an error.

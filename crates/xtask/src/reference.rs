@@ -73,9 +73,7 @@ fn files(command: &Command) -> Result<Files> {
     let mut files = Files::new();
     manual_pages(&command, &mut files)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command.clone(), "dhow", &mut script);
-        files.insert(Path::new(COMPLETIONS).join(file_of(shell)), script);
+        files.insert(Path::new(COMPLETIONS).join(file_of(shell)), dhow_cli::completion(shell));
     }
     files.insert(REFERENCE.into(), reference(&command).into_bytes());
     files.insert(CONFORMANCE.into(), dhow_conformance::page::text().into_bytes());

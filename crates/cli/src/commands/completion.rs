@@ -15,9 +15,7 @@ pub(crate) struct Completion {
 
 impl Act for Completion {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::command(), "dhow", &mut script);
-        invocation.console.print(script)?;
+        invocation.console.print(crate::completion(self.shell))?;
         Ok(SUCCESS)
     }
 }

@@ -77,7 +77,7 @@ fn row(entry: &HistoryEntry, now: Moment, whole: bool) -> Row {
     };
     Row::new([
         ("Comment", entry.comment.clone()),
-        ("CreatedAt", created.map(Moment::rfc3339).unwrap_or_default()),
+        ("CreatedAt", created.map(Moment::as_go_prints).unwrap_or_default()),
         ("CreatedBy", step),
         ("CreatedSince", since),
         ("ID", id.to_owned()),

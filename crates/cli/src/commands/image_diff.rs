@@ -31,10 +31,14 @@ impl Act for Diff {
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let changes = images.differences(state, &self.image, self.other.as_deref())?;
-        let text = if self.format == "json" { as_json(&changes)? } else { as_text(&changes) };
-        invocation.console.print(text)?;
+        invocation.console.print(text(&changes, &self.format)?)?;
         Ok(SUCCESS)
     }
+}
+
+/// Changes in one of the two forms.
+pub(super) fn text(changes: &[Change], format: &str) -> Result<Vec<u8>> {
+    if format == "json" { as_json(changes) } else { Ok(as_text(changes)) }
 }
 
 fn as_text(changes: &[Change]) -> Vec<u8> {

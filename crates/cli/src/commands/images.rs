@@ -2,7 +2,7 @@
 
 use crate::{
     exit::SUCCESS,
-    flags::refuse,
+    flags::filter::Filters,
     invocation::Invocation,
     render::list::{Column, Row, Shape},
     tree::Act,
@@ -13,7 +13,7 @@ use dhow_base::{
     clock::{Moment, humanly},
     size,
 };
-use dhow_image::{Image, Images, Outline, Reference};
+use dhow_image::{Images, Outline, Reference};
 use dhow_state::State;
 use std::collections::HashSet;
 
@@ -49,7 +49,8 @@ pub(crate) struct List {
     #[arg(short, long)]
     all: bool,
 
-    /// List only images for which this holds: reference=, label= or dangling=
+    /// List only images for which this holds: reference=, label=, label!=, dangling=, before=,
+    /// since=, until= or id=
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
 
@@ -73,12 +74,12 @@ pub(crate) struct List {
 impl Act for List {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
-        let mut filters =
-            self.filter.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
-        filters.extend(self.name.clone().map(Filter::Reference));
+        // What is wrong in a filter is told before a database is made for it.
+        Filters::parse(&self.filter, &KEYS)?.switch("dangling")?;
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
-        let labelled = labelled(images, state, &filters)?;
+        let chosen = Chosen::parse(&self, images, state)?;
+        let labelled = chosen.labelled(images, state)?;
         let now = Moment::now();
         let mut rows = Vec::new();
         for image in images.outlines(state)? {
@@ -86,7 +87,7 @@ impl Act for List {
                 continue;
             }
             for name in Shown::of(&image) {
-                if filters.iter().all(|filter| filter.may_show(&name)) {
+                if chosen.may_show(&image, &name) {
                     rows.push(row(&image, &name, now, self.no_trunc));
                 }
             }
@@ -98,17 +99,6 @@ impl Act for List {
         invocation.console.print(shape.print(columns, &rows)?)?;
         Ok(SUCCESS)
     }
-}
-
-/// The images that have the labels which filters ask for; `None` where none does. Only for this are
-/// configurations read.
-fn labelled(images: &Images, state: &State, filters: &[Filter]) -> Result<Option<HashSet<Digest>>> {
-    if !filters.iter().any(|filter| matches!(filter, Filter::Label(..))) {
-        return Ok(None);
-    }
-    let all = images.list(state)?.into_iter();
-    let having = all.filter(|image| filters.iter().all(|filter| filter.may_have(image)));
-    Ok(Some(having.map(|image| image.manifest).collect()))
 }
 
 /// A name of an image, as a list shows it.
@@ -146,7 +136,7 @@ fn row(image: &Outline, name: &Shown, now: Moment, whole: bool) -> Row {
         created.map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))));
     let id = if whole { image.id.as_str() } else { image.id.short() };
     Row::new([
-        ("CreatedAt", created.map(Moment::rfc3339).unwrap_or_default()),
+        ("CreatedAt", created.map(Moment::as_go_prints).unwrap_or_default()),
         ("CreatedSince", since),
         ("Digest", image.manifest.to_string()),
         ("ID", id.to_owned()),
@@ -156,48 +146,73 @@ fn row(image: &Outline, name: &Shown, now: Moment, whole: bool) -> Row {
     ])
 }
 
-/// One `--filter`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Filter {
-    Reference(String),
-    Label(String, Option<String>),
-    Dangling(bool),
+/// Which images a list has.
+struct Chosen {
+    patterns: Vec<String>,
+    dangling: Option<bool>,
+    filters: Filters,
+    /// Those made before this, and those made after it.
+    before: Option<Moment>,
+    since: Option<Moment>,
+    id: Vec<String>,
 }
 
-impl Filter {
-    fn parse(text: &str) -> Result<Self> {
-        let refused = |why: &str| {
-            refuse("--filter", text, why).hint("there are reference=, label= and dangling=")
+const KEYS: [&str; 8] =
+    ["reference", "label", "dangling", "before", "since", "after", "until", "id"];
+
+impl Chosen {
+    fn parse(list: &List, images: &Images, state: &State) -> Result<Self> {
+        let filters = Filters::parse(&list.filter, &KEYS)?;
+        let made = |text: &str| -> Result<Moment> {
+            let image = images.look_up(state, text)?;
+            Ok(image.created().unwrap_or(image.pulled))
         };
-        let (key, value) = text.split_once('=').ok_or_else(|| refused("the value is missing"))?;
-        let value = value.to_owned();
-        Ok(match key {
-            "reference" => Self::Reference(value),
-            "label" => match value.split_once('=') {
-                Some((key, value)) => Self::Label(key.to_owned(), Some(value.to_owned())),
-                None => Self::Label(value, None),
-            },
-            "dangling" => {
-                Self::Dangling(value.parse().map_err(|_| refused("neither true nor false"))?)
-            }
-            _ => return Err(refused("no such filter")),
+        let mut before = filters.moment("until")?;
+        for text in filters.values("before") {
+            let made = made(text)?;
+            before = Some(before.map_or(made, |before| before.min(made)));
+        }
+        let mut since = None;
+        for text in filters.values("since").chain(filters.values("after")) {
+            since = since.max(Some(made(text)?));
+        }
+        let mut patterns: Vec<String> = filters.values("reference").map(str::to_owned).collect();
+        patterns.extend(list.name.clone());
+        Ok(Self {
+            patterns,
+            dangling: filters.switch("dangling")?,
+            id: filters.values("id").map(str::to_owned).collect(),
+            filters,
+            before,
+            since,
         })
     }
 
-    /// Does it hold for an image under this name? What is about labels is asked of the image.
-    fn may_show(&self, name: &Shown) -> bool {
-        match self {
-            Self::Reference(pattern) => is_named(name, pattern),
-            Self::Label(..) => true,
-            Self::Dangling(dangling) => (name.tag == NONE) == *dangling,
-        }
+    /// Does it mean an image under this name? What is about labels is asked of the image.
+    fn may_show(&self, image: &Outline, name: &Shown) -> bool {
+        let created = image.created();
+        let hex = image.id.hex();
+        (self.patterns.is_empty() || self.patterns.iter().any(|pattern| is_named(name, pattern)))
+            && self.dangling.is_none_or(|dangling| (name.tag == NONE) == dangling)
+            && self.before.is_none_or(|before| created.is_some_and(|at| at < before))
+            && self.since.is_none_or(|since| created.is_some_and(|at| at > since))
+            && (self.id.is_empty()
+                || self
+                    .id
+                    .iter()
+                    .any(|id| hex.starts_with(id.strip_prefix("sha256:").unwrap_or(id))))
     }
 
-    /// Does it hold for an image with its configuration?
-    fn may_have(&self, image: &Image) -> bool {
-        let Self::Label(key, value) = self else { return true };
-        let found = image.config.config.labels.get(key);
-        found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
+    /// The images that have the labels which are asked for; `None` where none is. Only for this are
+    /// configurations read.
+    fn labelled(&self, images: &Images, state: &State) -> Result<Option<HashSet<Digest>>> {
+        if !self.filters.has(&["label"]) {
+            return Ok(None);
+        }
+        let having = images.list(state)?.into_iter().filter(|image| {
+            self.filters.mean_labels(|name| image.config.config.labels.get(name).cloned())
+        });
+        Ok(Some(having.map(|image| image.manifest).collect()))
     }
 }
 

@@ -19,12 +19,20 @@ use serde_json::Value;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Inspect {
     /// The objects, by name or id
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required_unless_present = "latest", value_name = "NAME")]
     names: Vec<String>,
 
     /// Look for objects of this type only
     #[arg(long, value_enum, value_name = "TYPE")]
     r#type: Option<Type>,
+
+    /// The newest container
+    #[arg(short, long, conflicts_with = "names")]
+    latest: bool,
+
+    /// Tell of a container what it takes on disk too
+    #[arg(short, long)]
+    size: bool,
 
     /// Print as json or by a template such as '{{.State.Status}}'
     #[arg(short, long, value_name = "FORMAT")]
@@ -49,7 +57,11 @@ impl Act for Inspect {
         let mut engine = invocation.engine()?;
         let mut documents = Vec::new();
         let mut code = SUCCESS;
-        for name in &self.names {
+        let names = match self.latest {
+            true => vec![super::several::one(&mut engine, None)?],
+            false => self.names.clone(),
+        };
+        for name in &names {
             match self.find(&mut engine, name) {
                 Ok(document) => documents.push(document),
                 Err(error) => {
@@ -73,7 +85,7 @@ impl Act for Inspect {
 impl Inspect {
     /// The command for images alone.
     pub(super) fn of_images(names: Vec<String>, format: Option<String>) -> Self {
-        Self { names, r#type: Some(Type::Image), format }
+        Self { names, r#type: Some(Type::Image), latest: false, size: false, format }
     }
 
     fn find(&self, engine: &mut Engine, name: &str) -> Result<Value> {
@@ -81,10 +93,14 @@ impl Inspect {
             let (images, state) = engine.images();
             images.look_up(state, name).map(|image| image.inspect())
         };
+        let container = |engine: &mut Engine| match self.size {
+            true => engine.inspect_with_size(name),
+            false => engine.inspect(name),
+        };
         match self.r#type {
-            Some(Type::Container) => engine.inspect(name),
+            Some(Type::Container) => container(engine),
             Some(Type::Image) => image(engine),
-            None => match engine.inspect(name) {
+            None => match container(engine) {
                 Err(error) if error.kind() == Kind::NotFound => {
                     image(engine).map_err(|error| neither(name, error))
                 }

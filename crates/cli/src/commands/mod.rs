@@ -6,13 +6,20 @@ mod artifact;
 mod attach;
 mod auto_update;
 mod cleanup;
+mod commit;
+mod complete;
 mod completion;
+mod container_prune;
 mod copy;
+mod cp;
 mod create;
 mod delete;
+mod diff;
 mod doctor;
 mod events;
 mod exec;
+mod exists;
+mod export;
 mod generate;
 mod healthcheck;
 mod history;
@@ -26,6 +33,7 @@ mod image_tree;
 mod image_unmount;
 mod images;
 mod import;
+mod info;
 mod inspect;
 mod journal;
 mod kill;
@@ -40,21 +48,25 @@ mod manifest_digest;
 mod pause;
 mod picked;
 mod pod;
+mod port;
 mod prune;
 mod ps;
 mod pull;
 mod push;
+mod rename;
 mod repack;
 mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod runlabel;
 mod save;
 mod secret;
 mod selftest;
 mod session;
 mod several;
 mod start;
+mod stats;
 mod stop;
 mod sync;
 mod system_boot;
@@ -63,9 +75,12 @@ mod system_df;
 mod system_prune;
 mod system_quadlet;
 mod tag;
+mod thaw;
+mod top;
 mod unpack;
 mod unpause;
 mod untag;
+mod version;
 mod volume;
 mod wait;
 
@@ -93,6 +108,17 @@ pub(crate) const ALL: &[Entry] = &[
         "Replace containers whose image has a successor",
     ),
     Entry::new::<inspect::Inspect>("inspect", "Show all that is known of containers and images"),
+    Entry::new::<top::Top>("top", "Show the processes of a container"),
+    Entry::new::<stats::Stats>("stats", "Show what containers use"),
+    Entry::new::<cp::Cp>(
+        "cp",
+        "Copy files between a container and the host, or between containers",
+    ),
+    Entry::new::<diff::Diff>("diff", "Show what files a container has otherwise than its image"),
+    Entry::new::<commit::Commit>("commit", "Make an image of a container"),
+    Entry::new::<export::Export>("export", "Write the root of a container as a tar file"),
+    Entry::new::<rename::Rename>("rename", "Give a container another name"),
+    Entry::new::<port::Port>("port", "List the ports of a container that the host passes on"),
     Entry::new::<pull::Pull>("pull", "Fetch images"),
     Entry::new::<push::Push>("push", "Send an image to a registry"),
     Entry::new::<login::Login>("login", LOGIN),
@@ -107,8 +133,13 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<history::History>("history", "Show how an image was made"),
     Entry::new::<doctor::Doctor>("doctor", "Prove that nothing is broken or left behind"),
     Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here"),
+    Entry::new::<info::Info>("info", "Show what is known of the machine and of what is kept here"),
+    Entry::new::<version::Version>("version", "Show the version"),
     Entry::new::<completion::Completion>("completion", "Print the completion script of a shell"),
     Entry::new::<cleanup::Cleanup>("cleanup", "Write down how a container ended").hidden(),
+    Entry::new::<complete::Complete>("__complete", "Say what could stand where the cursor is")
+        .hidden(),
+    Entry::new::<thaw::Thaw>("thaw", "Let a container go on when standard input ends").hidden(),
 ];
 
 /// The same commands under the names that docker gave them later, and those that only groups have.
@@ -132,8 +163,29 @@ pub(crate) const GROUPS: &[Group] = &[
             ("kill", "kill"),
             ("wait", "wait"),
             ("inspect", "inspect"),
+            ("list", "ps"),
+            ("ps", "ps"),
+            ("top", "top"),
+            ("stats", "stats"),
+            ("cp", "cp"),
+            ("diff", "diff"),
+            ("commit", "commit"),
+            ("export", "export"),
+            ("rename", "rename"),
+            ("port", "port"),
+            ("cleanup", "cleanup"),
         ],
-        &[],
+        &[
+            Entry::new::<exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is a container of this name",
+            ),
+            Entry::new::<container_prune::Prune>("prune", "Remove containers that do not run"),
+            Entry::new::<runlabel::Runlabel>(
+                "runlabel",
+                "Run the command that a label of an image holds",
+            ),
+        ],
         [
             |command| GROUPS[0].members(command, Switches::Plain),
             |command| GROUPS[0].members(command, Switches::WithValues),
@@ -232,7 +284,7 @@ pub(crate) const GROUPS: &[Group] = &[
     Group::new(
         "system",
         "Work with everything at once",
-        &[],
+        &[("info", "info")],
         &[
             Entry::new::<system_df::Df>(
                 "df",

@@ -1,11 +1,7 @@
 //! What `image prune` and `system prune` have in common: their flags, the question before, and what
 //! is printed after.
 
-use crate::{
-    exit::SUCCESS,
-    flags::{moment, refuse},
-    invocation::Invocation,
-};
+use crate::{exit::SUCCESS, flags::filter::Filters, invocation::Invocation};
 use dhow_base::{Doing, Error, Kind, Result, size};
 use dhow_engine::Scope;
 use dhow_image::PruneOptions;
@@ -22,23 +18,30 @@ pub(crate) struct PruneFlags {
     #[arg(short, long)]
     force: bool,
 
-    /// Remove only what this holds for: until=, for images also label= or label!=
+    /// Remove only what this holds for: until=, label= or label!=
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
 }
 
 impl PruneFlags {
+    /// The flags of a command that has not all of them.
+    pub(super) fn of_containers(force: bool, filter: Vec<String>) -> Self {
+        Self { all: false, force, filter }
+    }
+
     pub(super) fn prune(&self, scope: Scope, invocation: &Invocation) -> Result<u8> {
         let options = options(&self.filter, self.all)?;
         let images = if self.all { "without a container" } else { "without a name" };
-        let containers = match scope {
-            Scope::Images => "",
-            Scope::Everything => "all stopped containers and ",
-            Scope::EverythingAndVolumes => {
-                "all stopped containers, all volumes without a name that no container uses, and "
-            }
+        let what = match scope {
+            Scope::Images => format!("all images {images}"),
+            Scope::Containers => "all stopped containers".to_owned(),
+            Scope::Everything => format!("all stopped containers and all images {images}"),
+            Scope::EverythingAndVolumes => format!(
+                "all stopped containers, all volumes without a name that no container uses, and \
+                 all images {images}"
+            ),
         };
-        if !self.force && !asked(&format!("This removes {containers}all images {images}."))? {
+        if !self.force && !asked(&format!("This removes {what}."))? {
             return Ok(SUCCESS);
         }
         let pruned = invocation.engine()?.prune(scope, &options)?;
@@ -78,34 +81,18 @@ pub(super) fn asked(what: &str) -> Result<bool> {
 
 /// The filters as docker and podman write them.
 fn options(filters: &[String], all: bool) -> Result<PruneOptions> {
-    let mut options = PruneOptions { all, ..PruneOptions::default() };
-    for text in filters {
-        let refused =
-            |why: &str| refuse("--filter", text, why).hint("there are until=, label= and label!=");
-        let (key, value) = text.split_once('=').ok_or_else(|| refused("the value is missing"))?;
-        let label = || match value.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-            None => (value.to_owned(), None),
-        };
-        match key {
-            "until" => options.until = Some(moment::parse("--filter", value)?),
-            "label" => options.labels.push(label()),
-            "label!" => options.without_labels.push(label()),
-            _ => return Err(refused("no such filter")),
-        }
-    }
-    Ok(options)
+    let filters = Filters::parse(filters, &["until", "label"])?;
+    let (labels, without_labels) = filters.labels();
+    Ok(PruneOptions { all, until: filters.moment("until")?, labels, without_labels })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn filters_are_read_as_docker_writes_them() {
         let texts = ["label=a=1", "label=b", "label!=c=d=e"].map(str::to_owned);
 
-        let options = options(&texts, true).unwrap();
+        let options = super::options(&texts, true).unwrap();
 
         assert!(options.all);
         assert_eq!(options.labels, [("a".into(), Some("1".into())), ("b".into(), None)]);

@@ -69,7 +69,7 @@ pub(super) fn in_layout(text: &str) -> Result<(PathBuf, Option<String>)> {
 }
 
 /// The time of what is made, by the agreement of reproducible-builds.org.
-fn epoch() -> Result<Option<i64>> {
+pub(super) fn epoch() -> Result<Option<i64>> {
     let Some(text) = variable("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) else {
         return Ok(None);
     };

@@ -4,7 +4,8 @@ use crate::{
     console::Console,
     exit::{FAILURE, SUCCESS},
 };
-use dhow_base::Result;
+use dhow_base::{Error, Kind, Result};
+use dhow_engine::{Engine, Which};
 
 /// Does `one` to each object and prints what it returns. The exit code says whether all went well.
 pub(super) fn each(
@@ -24,4 +25,15 @@ pub(super) fn each(
         }
     }
     Ok(code)
+}
+
+/// The container that was named, or the newest one.
+pub(super) fn one(engine: &mut Engine, named: Option<String>) -> Result<String> {
+    match named {
+        Some(container) => Ok(container),
+        None => match engine.list(Which::All)?.first() {
+            Some(newest) => Ok(newest.id.to_string()),
+            None => Err(Error::new(Kind::NotFound, "there is no container")),
+        },
+    }
 }

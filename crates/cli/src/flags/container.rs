@@ -379,7 +379,8 @@ fn workdir(text: &str) -> Result<String> {
     if text.starts_with('/') {
         Ok(text.to_owned())
     } else {
-        Err(refuse("--workdir", text, "not an absolute path"))
+        Err(refuse("--workdir", text, "not an absolute path")
+            .hint("the working directory is an absolute path in the container"))
     }
 }
 

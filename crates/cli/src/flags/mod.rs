@@ -8,6 +8,7 @@ pub(crate) mod block_io;
 pub(crate) mod cgroup;
 pub(crate) mod container;
 pub(crate) mod device;
+pub(crate) mod filter;
 pub(crate) mod foreign;
 pub(crate) mod health;
 pub(crate) mod life;

@@ -66,6 +66,21 @@ impl Shape {
         })
     }
 
+    /// Whether a field is shown, or may be: of long lists only such are worth making.
+    pub(crate) fn shows(&self, columns: &[Column], field: &str) -> bool {
+        match self {
+            Self::Table => columns.iter().any(|(_, shown)| *shown == field),
+            Self::Only(shown) => *shown == field,
+            Self::Json => true,
+            Self::Lines(format) | Self::TableOf(format) => format.may_use(field),
+        }
+    }
+
+    /// Whether the first line is one of titles.
+    pub(crate) fn has_titles(&self) -> bool {
+        matches!(self, Self::Table | Self::TableOf(_))
+    }
+
     /// The whole list as text.
     pub(crate) fn print(&self, columns: &[Column], rows: &[Row]) -> Result<String> {
         match self {

@@ -24,7 +24,7 @@ impl Format {
     /// Parses a template.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         // Shells pass `\t` and `\n` on as two letters; docker takes them for one.
-        let unescaped = text.replace("\\t", "\t").replace("\\n", "\n");
+        let unescaped = called(&text.replace("\\t", "\t").replace("\\n", "\n"));
         let template = Template::new("format")
             .missing_key(MissingKey::Error)
             .max_range_iters(ITERATION_LIMIT)
@@ -34,14 +34,41 @@ impl Format {
             .func("join", |values| Ok(string(joined(values))))
             .func("title", |values| Ok(string(titled(&words(values)))))
             .func("split", |values| Ok(split(values)))
+            .func("pad", |values| Ok(string(padded(values))))
+            .func("truncate", |values| Ok(string(truncated(values))))
+            .func("label", |values| Ok(string(label(values))))
             .parse(&unescaped)
             .map_err(|error| bad(text, error))?;
+        // What is no function is found out only when it is called, which on an empty list it is not.
+        if let Err(error @ gotmpl::TemplateError::UndefinedFunction(_)) =
+            template.execute_to_string(&Datum::Nil)
+        {
+            return Err(bad(text, error));
+        }
         Ok(Self { template, text: text.to_owned() })
+    }
+
+    /// Whether a field of a document may be used: it is named, or the document is used as a whole.
+    pub(crate) fn may_use(&self, field: &str) -> bool {
+        let whole = self.text.match_indices('.').any(|(at, _)| {
+            !self.text[at + 1..].starts_with(|letter: char| letter.is_ascii_uppercase())
+        });
+        // A label is found in the field that has them all.
+        whole || self.text.contains(field) || (field == "Labels" && self.text.contains("Label"))
     }
 
     /// What the template makes of a document.
     pub(crate) fn fill(&self, document: &Value) -> Result<String> {
-        self.template.execute_to_string(&datum(document)).map_err(|error| bad(&self.text, error))
+        self.template.execute_to_string(&datum(document)).map_err(|error| {
+            let place = place_of(&self.text, &error);
+            let bad = bad(&self.text, error);
+            match place {
+                Some((line, column)) => {
+                    Error::new(Kind::Invalid, format!("at {line}:{column}")).because(bad)
+                }
+                None => bad,
+            }
+        })
     }
 }
 
@@ -49,6 +76,46 @@ fn bad(text: &str, error: gotmpl::TemplateError) -> Error {
     Error::new(Kind::Invalid, format!("--format {text:?}"))
         .because(error)
         .hint("write a template such as '{{.ID}}'; `--format json` shows the fields")
+}
+
+/// Docker's rows have a method that looks a label up, `{{.Label "name"}}`; fields have no methods here.
+fn called(text: &str) -> String {
+    const METHOD: &str = ".Label ";
+    let mut made = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(METHOD) {
+        let (before, after) = (&rest[..at], rest[at + METHOD.len()..].trim_start());
+        let quote = after.chars().next().filter(|letter| matches!(letter, '"' | '`'));
+        let end = quote.and_then(|quote| after[1..].find(quote));
+        let Some(end) = end else {
+            made.push_str(&rest[..at + METHOD.len()]);
+            rest = &rest[at + METHOD.len()..];
+            continue;
+        };
+        let (name, next) = after.split_at(end + 2);
+        let (before, dollar) = match before.strip_suffix('$') {
+            Some(before) => (before, "$"),
+            None => (before, ""),
+        };
+        made.push_str(&format!("{before}(label {dollar}.Labels {name})"));
+        rest = next;
+    }
+    made.push_str(rest);
+    made
+}
+
+/// Where in a template the field stands that is not there, by line and column.
+fn place_of(text: &str, error: &gotmpl::TemplateError) -> Option<(usize, usize)> {
+    let gotmpl::TemplateError::MissingKey { key } = error else { return None };
+    let field = format!(".{key}");
+    let ends = |at: &usize| {
+        let next = text[at + field.len()..].chars().next();
+        !next.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    let at = text.match_indices(&field).map(|(at, _)| at).find(ends)?;
+    let before = &text[..at];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Some((before.matches('\n').count() + 1, before[line_start..].chars().count() + 1))
 }
 
 fn datum(value: &Value) -> Datum {
@@ -111,6 +178,42 @@ fn split(values: &[Datum]) -> Datum {
     Datum::List(text.split(separator.as_str()).map(|part| string(part.to_owned())).collect())
 }
 
+fn number(values: &[Datum], place: usize) -> usize {
+    match values.get(place) {
+        Some(Datum::Int(number)) => usize::try_from(*number).unwrap_or(0).min(1 << 16),
+        _ => 0,
+    }
+}
+
+/// `pad TEXT BEFORE AFTER`: blanks around a text that is not empty.
+fn padded(values: &[Datum]) -> String {
+    let text = words(values);
+    if text.is_empty() {
+        return text;
+    }
+    format!("{}{text}{}", " ".repeat(number(values, 1)), " ".repeat(number(values, 2)))
+}
+
+/// `truncate TEXT LENGTH`.
+fn truncated(values: &[Datum]) -> String {
+    words(values).chars().take(number(values, 1)).collect()
+}
+
+/// `label LABELS NAME`, of labels as a list shows them or as a document has them.
+fn label(values: &[Datum]) -> String {
+    let name = values.get(1).map(ToString::to_string).unwrap_or_default();
+    match values.first() {
+        Some(Datum::Map(labels)) => {
+            labels.get(name.as_str()).map(ToString::to_string).unwrap_or_default()
+        }
+        Some(Datum::String(labels)) => {
+            let pairs = labels.split(',').filter_map(|pair| pair.split_once('='));
+            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).collect()
+        }
+        _ => String::new(),
+    }
+}
+
 fn titled(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -139,6 +242,21 @@ mod tests {
             ("{{if .State.Running}}up{{else}}down{{end}}", Some("up")),
             ("{{index .Labels \"x\"}}", Some("1")),
             ("{{upper .ID}} {{title .ID}} {{len .Names}}", Some("ABC Abc 2")),
+            ("{{.Label \"x\"}}|{{$.Label `x`}}|{{.Label}}", None),
+            ("{{.Label \"x\"}}|{{$.Label `x`}}|{{.Label \"y\"}}", Some("1|1|")),
+            ("{{pad .ID 1 2}}|{{pad \"\" 1 2}}|{{truncate .ID 2}}", Some(" abc  ||ab")),
+            ("{{with .State}}{{.Pid}}{{end}}", Some("7")),
+            ("{{$n := .ID}}{{$n | upper | printf \"%5s\"}}", Some("  ABC")),
+            ("{{range $i, $n := .Names}}{{$i}}{{$n}} {{end}}", Some("0a 1b ")),
+            ("{{if and (eq .ID \"abc\") (not (lt .State.Pid 3))}}y{{end}}", Some("y")),
+            ("{{slice .ID 1 2}} {{println .ID}}", Some("b abc\n")),
+            ("{{join (split \"a,b\" \",\") \"-\"}}", Some("a-b")),
+            (
+                "{{json .}}",
+                Some(
+                    "{\"ID\":\"abc\",\"Labels\":{\"x\":\"1\"},\"Names\":[\"a\",\"b\"],\"State\":{\"Error\":null,\"Pid\":7,\"Running\":true}}",
+                ),
+            ),
             ("{{.Bogus}}", None),
             ("{{", None),
             ("{{bogus}}", None),
@@ -146,6 +264,21 @@ mod tests {
         for (text, expected) in cases {
             let filled = Format::parse(text).and_then(|format| format.fill(&document)).ok();
             assert_eq!(filled.as_deref(), expected, "filling {text:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_where() {
+        let document = json!({"ID": "abc", "Names": ["a"]});
+        let cases = [
+            ("{{.ID}} {{.Bogus}}", "1:11"),
+            ("{{.ID}}\n{{.Nam}}", "2:3"),
+            ("{{.ID}} {{", "1:"),
+            ("{{nofunction .ID}}", "nofunction"),
+        ];
+        for (text, expected) in cases {
+            let error = Format::parse(text).and_then(|format| format.fill(&document)).unwrap_err();
+            assert!(error.one_line().contains(expected), "{text:?}: {}", error.one_line());
         }
     }
 }

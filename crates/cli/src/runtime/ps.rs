@@ -31,15 +31,20 @@ fn act(call: &Call<'_>) -> Result<u8> {
         Some("json") => format!("{}\n", serde_json::json!(pids)),
         None | Some("table") => {
             let options = call.words.arguments.get(1..).unwrap_or_default();
-            match options.is_empty().then(|| ps_table::of(&pids)).flatten() {
-                Some(table) => table,
-                None => choose(&shown(options)?, &pids)?,
-            }
+            table(&pids, options)?
         }
         Some(_) => return Err(misused("invalid format option")),
     };
     call.console.print(text)?;
     Ok(SUCCESS)
+}
+
+/// The table of some processes, with the columns that options of `ps` ask for.
+pub(crate) fn table(pids: &[i32], options: &[String]) -> Result<String> {
+    match options.is_empty().then(|| ps_table::of(pids)).flatten() {
+        Some(table) => Ok(table),
+        None => choose(&shown(options)?, pids),
+    }
 }
 
 /// What the machine's `ps` says of all processes.

@@ -12,7 +12,7 @@ use std::fs;
 /// The longest account file that is read, and the longest command.
 const LIMIT_BYTES: u64 = 1 << 20;
 /// Ticks of the clock in a second, as procfs counts on every architecture of ours.
-const TICKS: u64 = 100;
+pub(crate) const TICKS: u64 = 100;
 
 /// The table, heading first; nothing where something is not plain.
 pub(super) fn of(pids: &[i32]) -> Option<String> {
@@ -103,14 +103,14 @@ fn share(used: u64, age_seconds: u64) -> u64 {
     (used * 100 / TICKS).checked_div(age_seconds).unwrap_or(0).min(99)
 }
 
-fn started(age_seconds: u64) -> String {
+pub(crate) fn started(age_seconds: u64) -> String {
     let now = Moment::now();
     let age = i64::try_from(age_seconds).unwrap_or(0).saturating_mul(1_000_000_000);
     Moment::from_unix_nanoseconds(now.unix_nanoseconds() - age).briefly(now)
 }
 
 /// By its number: minor in bits 0 to 7 and 20 to 31, major between.
-fn terminal(number: u64) -> Option<String> {
+pub(crate) fn terminal(number: u64) -> Option<String> {
     let (major, minor) = ((number >> 8) & 0xfff, (number & 0xff) | ((number >> 12) & 0xf_ff00));
     match major {
         0 => Some("?".to_owned()),

@@ -43,7 +43,11 @@ fn docker_runs_its_containers_with_dhow() {
 }
 
 /// Starts the daemon, with the subject as its runtime and the image loaded.
-fn start<'a>(world: &'a World, subject: &Subject, more: &[&str]) -> (Daemon, Engine<'a>) {
+pub(crate) fn start<'a>(
+    world: &'a World,
+    subject: &Subject,
+    more: &[&str],
+) -> (Daemon, Engine<'a>) {
     let runtime = format!("subject={}", subject.shown());
     let lib = world.lib().display().to_string();
     let words = [

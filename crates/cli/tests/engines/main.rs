@@ -12,6 +12,8 @@ mod containerd;
 #[cfg(test)]
 mod cri;
 #[cfg(test)]
+mod daily;
+#[cfg(test)]
 mod docker;
 #[cfg(test)]
 mod engine;

@@ -40,36 +40,16 @@ fn podman_runs_its_containers_with_dhow() {
     needs_tool!("newuidmap", "setpriv");
     let world = World::new();
     let subject = Subject::choose(world.shared());
-    let configuration = world.shared().join("containers.conf");
-    let init = need::tool("docker-init").unwrap().display().to_string();
-    let text = CONFIGURATION.replace("RUNTIME", &subject.shown()).replace("INIT", &init);
-    fs::write(&configuration, text).unwrap();
-    let variable = format!("CONTAINERS_CONF={}", configuration.display());
     // Podman looks for CRIU as it looks for every program.
     let criu = rootfs::working_criu();
     let path = need::variable("PATH").unwrap_or_default();
     let directory = criu.as_deref().and_then(Path::parent).map(|path| path.display().to_string());
     let path =
         format!("PATH={}", directory.into_iter().chain([path]).collect::<Vec<_>>().join(":"));
-    let lib = world.lib().display().to_string();
-    let podman = Engine::new(
-        &world,
-        &[
-            "env",
-            &variable,
-            &path,
-            "podman",
-            "--root",
-            &lib,
-            "--runroot",
-            "/run/containers",
-            "--tmpdir",
-            "/run/libpod",
-            "--storage-driver",
-            "overlay",
-        ],
-        &["rm", "-f", "-t", "0"],
-    );
+    let mut words = words(&world, &subject);
+    words.insert(1, path);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let podman = Engine::new(&world, &words, &["rm", "-f", "-t", "0"]);
     drop(podman.run(&["load", "-q", "-i", &archive(&world, BOX, &["sh"])]).ok());
     let mut steps = Steps::new(&subject, &DIFFERENCES);
 
@@ -86,6 +66,19 @@ fn podman_runs_its_containers_with_dhow() {
     });
 
     steps.end();
+}
+
+/// Podman's command line, with a configuration that makes the subject its runtime.
+pub(crate) fn words(world: &World, subject: &Subject) -> Vec<String> {
+    let configuration = world.shared().join("containers.conf");
+    let init = need::tool("docker-init").unwrap().display().to_string();
+    let text = CONFIGURATION.replace("RUNTIME", &subject.shown()).replace("INIT", &init);
+    fs::write(&configuration, text).unwrap();
+    let variable = format!("CONTAINERS_CONF={}", configuration.display());
+    let lib = world.lib().display().to_string();
+    let words = ["env", &variable, "podman", "--root", &lib, "--runroot", "/run/containers"];
+    let more = ["--tmpdir", "/run/libpod", "--storage-driver", "overlay"];
+    words.into_iter().chain(more).map(str::to_owned).collect()
 }
 
 fn own_steps(podman: &Engine<'_>, steps: &mut Steps) {

@@ -19,8 +19,13 @@ pub(crate) struct Steps {
 impl Steps {
     /// No step yet; those of `differences` that are about this runtime must fail.
     pub(crate) fn new(subject: &Subject, differences: &[Difference]) -> Self {
+        Self::of(subject.name(), differences)
+    }
+
+    /// The same for whoever has this name.
+    pub(crate) fn of(name: &str, differences: &[Difference]) -> Self {
         let mut differences = differences.to_vec();
-        differences.retain(|(runtime, ..)| *runtime == subject.name());
+        differences.retain(|(runtime, ..)| *runtime == name);
         Self { differences, failed: Vec::new() }
     }
 

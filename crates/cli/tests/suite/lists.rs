@@ -1,7 +1,7 @@
 //! `ps` and `inspect`: what is there, as docker shows it.
 
 use crate::fixture::{start, wait_for_state, with_box};
-use dhow_testkit::{Dhow, needs_root};
+use dhow_testkit::{Dhow, needs_root, needs_tool};
 use serde_json::Value;
 
 #[test]
@@ -44,6 +44,76 @@ fn a_list_has_dockers_columns_filters_and_formats() {
 }
 
 #[test]
+fn filters_are_those_of_docker_and_podman() {
+    needs_root!();
+    let dhow = with_box();
+    let web =
+        start(&dhow, &["--name", "web-1", "-l", "a=1", "-v", "data:/data", "box", "sleep", "100"]);
+    start(&dhow, &["--name", "web-2", "-l", "b", "--network", "host", "box", "sleep", "100"]);
+    drop(dhow.run(&["create", "-q", "--name", "idle", "box", "true"]).ok());
+    let names = |filters: &[&str]| {
+        let mut line = vec!["ps", "-a", "--sort", "names", "--format", "{{.Names}}"];
+        line.extend(filters.iter().flat_map(|filter| ["-f", filter]));
+        dhow.run(&line).ok().stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+
+    let start_of_id = format!("id={}", &web[..9]);
+    let cases: [(&[&str], &str); 19] = [
+        (&[&start_of_id], "web-1"),
+        (&["name=^/?web-[12]$"], "web-1 web-2"),
+        (&["name=eb-1"], "web-1"),
+        (&["name=1", "name=idle"], "idle web-1"),
+        (&["label=a"], "web-1"),
+        (&["label=a=1", "label=b"], ""),
+        (&["label!=a"], "idle web-2"),
+        (&["status=created"], "idle"),
+        (&["status=running", "name=web"], "web-1 web-2"),
+        (&["ancestor=box"], "idle web-1 web-2"),
+        (&["ancestor=other"], ""),
+        (&["before=web-2"], "web-1"),
+        (&["since=web-1"], "idle web-2"),
+        (&["until=1h"], ""),
+        (&["volume=data"], "web-1"),
+        (&["volume=/data"], "web-1"),
+        (&["network=host"], "web-2"),
+        (&["health=none", "command=true"], "idle"),
+        (&["pod=none"], ""),
+    ];
+    for (filters, expected) in cases {
+        assert_eq!(names(filters), expected, "{filters:?}");
+    }
+    for bad in ["is-task=true", "name=(", "before=gone", "bogus=1"] {
+        drop(dhow.run(&["ps", "-f", bad]).exits(1).says(bad.split_once('=').unwrap().1));
+    }
+}
+
+#[test]
+fn a_list_may_have_other_columns_and_another_order() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "b", "box", "sleep", "100"]);
+    start(&dhow, &["--name", "a", "-l", "x=1", "box", "sleep", "100"]);
+    drop(dhow.run(&["exec", "b", "dd", "if=/dev/zero", "of=/f", "bs=1M", "count=2"]).ok());
+    let ps = |arguments: &[&str]| dhow.run(&[&["ps"], arguments].concat()).ok().stdout;
+
+    assert_eq!(ps(&["--sort", "created", "--format", "{{.Names}}"]), "b\na\n");
+    assert_eq!(ps(&["--sort", "size", "-q", "--noheading"]).lines().count(), 2);
+    assert_eq!(ps(&["--noheading"]).lines().count(), 2);
+    assert!(ps(&["--ns"]).starts_with("CONTAINER ID   NAMES"));
+    let size = ps(&["-s", "-f", "name=b", "--format", "{{.Size}}"]);
+    assert!(size.starts_with("2.1") && size.contains("MB (virtual "), "{size}");
+    assert_eq!(
+        ps(&["-f", "name=a", "--format", "{{.Label \"x\"}} {{.Pid | len | lt 0}}"]),
+        "1 true\n"
+    );
+    let created = ps(&["-f", "name=a", "--format", "{{.CreatedAt}}"]);
+    assert_eq!(created.split(' ').count(), 4, "{created}");
+    drop(dhow.run(&["ps", "--sort", "bogus"]).exits(1).says("bogus"));
+    drop(dhow.run(&["ps", "--format", "{{.Bogus}}"]).exits(1).says("1:3"));
+    drop(dhow.run(&["ps", "--format", "{{"]).exits(1).says("1:"));
+}
+
+#[test]
 fn inspect_shows_documents_and_fields() {
     needs_root!();
     let dhow = with_box();
@@ -62,4 +132,28 @@ fn inspect_shows_documents_and_fields() {
     drop(dhow.run(&["inspect", "-f", "{{.Bogus}}", "web"]).exits(1).says("Bogus"));
     let partly = dhow.run(&["inspect", "web", "gone"]).exits(1).says("gone");
     assert_eq!(serde_json::from_str::<Value>(&partly.stdout).unwrap().as_array().unwrap().len(), 1);
+}
+
+/// The list of many that run asks the kernel once about all of them, and not each of them.
+#[test]
+fn a_list_of_many_containers_takes_few_system_calls() {
+    needs_root!();
+    needs_tool!("strace");
+    let dhow = with_box();
+    for _ in 0..40 {
+        start(&dhow, &["box", "sleep", "100"]);
+    }
+    let calls = |arguments: &[&str]| {
+        let trace = dhow.directory().join("trace");
+        let plain = dhow.command(arguments);
+        let mut command = std::process::Command::new("strace");
+        command.args(["-f", "-o"]).arg(&trace).arg(plain.get_program()).args(plain.get_args());
+        let outcome = dhow.finish(&mut command, b"").ok();
+        assert_eq!(outcome.stdout.lines().count(), 40);
+        std::fs::read_to_string(trace).unwrap().lines().count()
+    };
+
+    // Half of them read what was written last, of which there may be more or less.
+    let taken = calls(&["ps", "-q"]);
+    assert!(taken <= 260, "{taken} system calls");
 }

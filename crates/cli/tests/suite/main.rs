@@ -10,14 +10,19 @@ mod at_rest;
 #[cfg(test)]
 mod auto_update;
 mod bad_input;
+mod bad_table;
 #[cfg(test)]
 mod boot;
 #[cfg(test)]
 mod bundle;
+mod commit;
+mod completion;
 #[cfg(test)]
 mod console_socket;
+mod containers;
 #[cfg(test)]
 mod copy;
+mod cp;
 mod crash;
 #[cfg(test)]
 mod crash_images;

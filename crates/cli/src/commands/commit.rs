@@ -1,0 +1,108 @@
+//! `commit`: an image of what a container has become.
+
+use super::repack::epoch;
+use crate::{
+    exit::SUCCESS,
+    flags::refuse,
+    invocation::Invocation,
+    tree::{self, Act},
+};
+use clap::ValueEnum;
+use dhow_base::{Result, file};
+use dhow_engine::CommitOptions;
+use dhow_image::{Dialect, Layers};
+
+/// Make an image of a container
+///
+/// The layers of its image stay, and what has changed is one more above them. What is mounted in the
+/// container, volumes above all, is not part of it. Prints the image's id. With SOURCE_DATE_EPOCH in
+/// the environment the same container gives the same image each time.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Commit {
+    /// The container, by name or id
+    #[arg(value_name = "CONTAINER")]
+    container: String,
+
+    /// The image's name; without one it is found by its id
+    #[arg(value_name = "IMAGE")]
+    image: Option<String>,
+
+    /// Who made it
+    #[arg(short, long, value_name = "AUTHOR")]
+    author: Option<String>,
+
+    /// Change how it runs by a line of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK,
+    /// LABEL, ONBUILD, SHELL, STOPSIGNAL, USER, VOLUME or WORKDIR (can be repeated)
+    #[arg(short, long, value_name = "LINE")]
+    change: Vec<String>,
+
+    /// Write the image's documents as OCI or as docker has them
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "oci")]
+    format: Form,
+
+    /// Write the image's id to this file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<String>,
+
+    /// Refused: what is in volumes is data, and not the image
+    #[arg(long, hide = true)]
+    include_volumes: bool,
+
+    /// Why it was made
+    #[arg(short, long, value_name = "TEXT")]
+    message: Option<String>,
+
+    /// Let the processes stand still meanwhile
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "true", default_missing_value = "true", value_parser = tree::switch)]
+    pause: bool,
+
+    /// Do not print the id
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Put all layers into one
+    #[arg(short, long)]
+    squash: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Form {
+    /// OCI's documents.
+    Oci,
+    /// Docker's documents.
+    Docker,
+}
+
+impl Act for Commit {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        if self.include_volumes {
+            let why = "the content of volumes does not become part of an image";
+            return Err(refuse("--include-volumes", "true", why)
+                .hint("`dhow cp` copies what is to be in it into the container first"));
+        }
+        let options = CommitOptions {
+            name: self.image,
+            changes: self.change,
+            author: self.author,
+            message: self.message,
+            pause: self.pause,
+            dialect: match self.format {
+                Form::Oci => Dialect::Oci,
+                Form::Docker => Dialect::Docker,
+            },
+            layers: if self.squash { Layers::Squashed } else { Layers::Kept },
+            epoch: epoch()?,
+        };
+        let image = invocation.engine()?.commit(&self.container, &options)?;
+        if let Some(path) = &self.iidfile {
+            let path = invocation.surroundings().absolute(path);
+            let id = image.id.to_string();
+            file::write_atomically(&path, id.as_bytes(), 0o644, file::Durability::Cached)?;
+        }
+        if !self.quiet {
+            invocation.console.line(image.id.as_str())?;
+        }
+        Ok(SUCCESS)
+    }
+}

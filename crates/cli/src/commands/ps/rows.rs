@@ -1,0 +1,162 @@
+//! A container as a row of `ps`.
+
+use crate::render::{
+    list::Row,
+    text::{command_line, quoted, shortened},
+};
+use dhow_base::{
+    clock::{Moment, humanly},
+    size,
+};
+use dhow_engine::{ContainerSize, Summary};
+use dhow_state::containers::Phase;
+
+/// Letters of a command that fit its column.
+const COMMAND_LIMIT: usize = 20;
+
+/// How rows are made.
+pub(super) struct Rows<'r> {
+    pub(super) now: Moment,
+    /// Ids and commands are not shortened.
+    pub(super) whole: bool,
+    pub(super) namespaces: bool,
+    /// Which fields somebody will look at.
+    pub(super) shows: &'r dyn Fn(&str) -> bool,
+}
+
+/// How a field is made.
+type Field<'f> = (&'static str, &'f dyn Fn() -> String);
+
+impl Rows<'_> {
+    pub(super) fn row(&self, container: &Summary, size: Option<ContainerSize>) -> Row {
+        let fields: [Field<'_>; 18] = [
+            ("Command", &|| self.command(container)),
+            ("CreatedAt", &|| container.created.as_go_prints()),
+            ("ExitCode", &|| container.exit_code.unwrap_or(0).to_string()),
+            ("ID", &|| self.id(container).to_owned()),
+            ("Image", &|| container.image_name.clone()),
+            ("Labels", &|| {
+                let labels = container.labels.iter().map(|(key, value)| format!("{key}={value}"));
+                labels.collect::<Vec<_>>().join(",")
+            }),
+            ("LocalVolumes", &|| container.volumes.len().to_string()),
+            ("Mounts", &|| container.mounts.join(",")),
+            ("Names", &|| container.name.clone()),
+            ("Networks", &|| container.network.clone()),
+            ("Pid", &|| container.pid.unwrap_or(0).to_string()),
+            ("Pod", &|| container.pod().0.to_owned()),
+            ("PodName", &|| container.pod().1.to_owned()),
+            ("Ports", &String::new),
+            ("RunningFor", &|| format!("{} ago", humanly(self.now.since(container.created)))),
+            ("Size", &|| size.map(shown).unwrap_or_default()),
+            ("State", &|| container.status().to_owned()),
+            ("Status", &|| self.status(container)),
+        ];
+        let shown = fields.into_iter().filter(|(name, _)| (self.shows)(name));
+        let mut fields: Vec<_> = shown.map(|(name, make)| (name, make())).collect();
+        if self.namespaces {
+            fields.extend(namespaces(container.pid));
+        }
+        Row::new(fields)
+    }
+
+    fn id<'c>(&self, container: &'c Summary) -> &'c str {
+        if self.whole { container.id.as_str() } else { container.id.short() }
+    }
+
+    fn command(&self, container: &Summary) -> String {
+        let command = command_line(&container.words);
+        if self.whole { quoted(&command) } else { quoted(&shortened(&command, COMMAND_LIMIT)) }
+    }
+
+    fn status(&self, container: &Summary) -> String {
+        let ago = |moment: Option<Moment>| moment.map(|moment| humanly(self.now.since(moment)));
+        match container.phase {
+            Phase::Creating | Phase::Created | Phase::Starting => "Created".to_owned(),
+            Phase::Running => {
+                let time = ago(container.started).unwrap_or_else(|| "an unknown time".to_owned());
+                match (container.course.paused, container.course.health.as_deref()) {
+                    (true, _) => format!("Up {time} (Paused)"),
+                    (false, Some("starting")) => format!("Up {time} (health: starting)"),
+                    (false, Some(health)) => format!("Up {time} ({health})"),
+                    (false, None) => format!("Up {time}"),
+                }
+            }
+            Phase::Restarting => {
+                let code = container.exit_code.unwrap_or_default();
+                let time = ago(container.finished).unwrap_or_else(|| "an unknown time".to_owned());
+                format!("Restarting ({code}) {time} ago")
+            }
+            Phase::Exited => {
+                let code = container.exit_code.unwrap_or_default();
+                match ago(container.finished) {
+                    Some(time) => format!("Exited ({code}) {time} ago"),
+                    None => format!("Exited ({code})"),
+                }
+            }
+            Phase::Removing => "Removal In Progress".to_owned(),
+        }
+    }
+}
+
+fn shown(size: ContainerSize) -> String {
+    let whole = size.written.saturating_add(size.image);
+    format!("{} (virtual {})", size::humanly(size.written), size::humanly(whole))
+}
+
+/// The numbers of a process's namespaces; nothing where it does not run.
+fn namespaces(pid: Option<i32>) -> Vec<(&'static str, String)> {
+    const KINDS: [(&str, &str); 7] = [
+        ("CGroupNS", "cgroup"),
+        ("IPC", "ipc"),
+        ("MNT", "mnt"),
+        ("NET", "net"),
+        ("PIDNS", "pid"),
+        ("UserNS", "user"),
+        ("UTS", "uts"),
+    ];
+    let number = |kind: &str| -> Option<String> {
+        let link = std::fs::read_link(format!("/proc/{}/ns/{kind}", pid?)).ok()?;
+        Some(link.to_str()?.split(['[', ']']).nth(1)?.to_owned())
+    };
+    KINDS.into_iter().map(|(field, kind)| (field, number(kind).unwrap_or_default())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{commands::ps::choice::Choice, render::list::Shape};
+    use dhow_base::id::ContainerId;
+
+    fn container(name: &str, phase: Phase) -> Summary {
+        let at = Moment::parse("2026-11-22T03:00:00Z").unwrap();
+        Summary::example(ContainerId::random().unwrap(), name, phase, at)
+    }
+
+    #[test]
+    fn a_row_is_as_docker_shows_it() {
+        let now = Moment::parse("2026-11-22T03:05:00Z").unwrap();
+        let rows = Rows { now, whole: false, namespaces: false, shows: &|_| true };
+        let running = container("web", Phase::Running);
+        let shape =
+            Shape::of(false, Some("{{.Command}}|{{.RunningFor}}|{{.Status}}|{{.Names}}"), "ID");
+
+        let text = shape.unwrap().print(&[], &[rows.row(&running, None)]).unwrap();
+
+        assert_eq!(text, "\"sh -c 'sleep 1000; …\"|5 minutes ago|Up 5 minutes|web\n");
+        assert_eq!(rows.status(&container("a", Phase::Exited)), "Exited (3) 5 minutes ago");
+        assert_eq!(rows.status(&container("a", Phase::Created)), "Created");
+        let size = ContainerSize { written: 1000, image: 2000 };
+        assert_eq!(shown(size), "1kB (virtual 3kB)");
+    }
+
+    #[test]
+    fn filters_that_make_no_sense_are_refused() {
+        for good in ["name=^web$", "status=paused", "health=none", "exited=3", "until=1h"] {
+            Choice::check(&[good.to_owned()]).unwrap();
+        }
+        for bad in ["name", "name=(", "bogus=1", "status=asleep", "exited=x", "health=ill"] {
+            assert!(Choice::check(&[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+}

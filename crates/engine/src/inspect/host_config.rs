@@ -1,0 +1,146 @@
+//! The `HostConfig` of a container's document: what was asked of the host, read from what runs.
+//!
+//! Every field of docker's is there. One that no flag of dhow's sets has the value that docker writes
+//! where it was not asked for.
+
+use crate::record::Record;
+use dhow_spec::runtime::{Linux, NamespaceKind, Resources, Spec, ThrottleDevice};
+use dhow_state::containers::Container;
+use serde_json::{Value, json};
+
+pub(super) fn document(row: &Container, record: &Record, spec: &Spec) -> Value {
+    let linux = spec.linux.clone().unwrap_or_default();
+    let mut document = asked(row, record, spec);
+    let mut add = |more: Value| {
+        if let (Value::Object(fields), Value::Object(more)) = (&mut document, more) {
+            fields.extend(more);
+        }
+    };
+    add(namespaces(&linux));
+    add(limits(record, &linux.resources.clone().unwrap_or_default()));
+    add(json!({
+        "MaskedPaths": linux.masked_paths,
+        "ReadonlyPaths": linux.readonly_paths,
+        "Sysctls": linux.sysctl,
+    }));
+    document
+}
+
+fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
+    let binds = record.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| {
+        let source = if mount.name.is_empty() { &mount.source } else { &mount.name };
+        let mode = if mount.read_only { "ro" } else { "rw" };
+        format!("{source}:{}:{mode}", mount.target)
+    });
+    let process = spec.process.clone().unwrap_or_default();
+    let ulimits = process.rlimits.iter().map(|limit| {
+        let name = limit.kind.trim_start_matches("RLIMIT_").to_ascii_lowercase();
+        json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard })
+    });
+    let mut security = Vec::new();
+    if process.no_new_privileges {
+        security.push("no-new-privileges".to_owned());
+    }
+    security.extend(process.apparmor_profile.iter().map(|name| format!("apparmor={name}")));
+    json!({
+        "Binds": binds.collect::<Vec<_>>(),
+        "ContainerIDFile": "",
+        "LogConfig": super::log_config(record),
+        "NetworkMode": record.network,
+        "PortBindings": {},
+        "RestartPolicy": {
+            "Name": record.life.restart.name(),
+            "MaximumRetryCount": record.life.restart.most(),
+        },
+        "Init": record.life.init,
+        "AutoRemove": row.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": null,
+        "ConsoleSize": [0, 0],
+        "CapAdd": record.cap_add,
+        "CapDrop": record.cap_drop,
+        "Dns": [],
+        "DnsOptions": [],
+        "DnsSearch": [],
+        "ExtraHosts": null,
+        "GroupAdd": null,
+        "Links": null,
+        "OomScoreAdj": process.oom_score_adj.unwrap_or(0),
+        "Privileged": record.privileged,
+        "PublishAllPorts": false,
+        "ReadonlyRootfs": record.read_only,
+        "SecurityOpt": if security.is_empty() { Value::Null } else { json!(security) },
+        "Runtime": record.life.runtime.as_ref().map_or("dhow".into(), |path| path.to_string_lossy()),
+        "Isolation": "",
+        "Ulimits": ulimits.collect::<Vec<_>>(),
+    })
+}
+
+/// By docker's words: `private`, `host`, or the path of what was joined.
+fn namespaces(linux: &Linux) -> Value {
+    let mode = |kind: NamespaceKind| match linux.namespace(kind) {
+        Some(namespace) => match &namespace.path {
+            Some(path) => format!("ns:{}", path.display()),
+            None => "private".to_owned(),
+        },
+        None => "host".to_owned(),
+    };
+    // Docker writes nothing for these where they are the container's own.
+    let own_is_empty = |kind: NamespaceKind| match mode(kind) {
+        mode if mode == "private" => String::new(),
+        mode => mode,
+    };
+    let users = if linux.namespace(NamespaceKind::User).is_some() { "private" } else { "" };
+    json!({
+        "CgroupnsMode": mode(NamespaceKind::Cgroup),
+        "IpcMode": mode(NamespaceKind::Ipc),
+        "Cgroup": "",
+        "PidMode": own_is_empty(NamespaceKind::Pid),
+        "UTSMode": own_is_empty(NamespaceKind::Uts),
+        "UsernsMode": users,
+    })
+}
+
+fn limits(record: &Record, resources: &Resources) -> Value {
+    let memory = resources.memory.clone().unwrap_or_default();
+    let cpu = resources.cpu.clone().unwrap_or_default();
+    let block = resources.block_io.clone().unwrap_or_default();
+    let rates = |devices: &[ThrottleDevice]| -> Vec<Value> {
+        let shown = devices.iter().map(|device| {
+            json!({ "Path": format!("{}:{}", device.major, device.minor), "Rate": device.rate })
+        });
+        shown.collect()
+    };
+    json!({
+        "ShmSize": 64 << 20,
+        "CpuShares": cpu.shares.unwrap_or(0),
+        "Memory": record.memory_bytes,
+        "NanoCpus": record.nano_cpus,
+        "CgroupParent": "/dhow",
+        "BlkioWeight": block.weight.unwrap_or(0),
+        "BlkioWeightDevice": [],
+        "BlkioDeviceReadBps": rates(&block.throttle_read_bps_device),
+        "BlkioDeviceWriteBps": rates(&block.throttle_write_bps_device),
+        "BlkioDeviceReadIOps": rates(&block.throttle_read_iops_device),
+        "BlkioDeviceWriteIOps": rates(&block.throttle_write_iops_device),
+        // What `--cpus` has made of it is told by `NanoCpus`.
+        "CpuPeriod": if record.nano_cpus > 0 { 0 } else { cpu.period.unwrap_or(0) },
+        "CpuQuota": if record.nano_cpus > 0 { 0 } else { cpu.quota.unwrap_or(0) },
+        "CpuRealtimePeriod": cpu.realtime_period.unwrap_or(0),
+        "CpuRealtimeRuntime": cpu.realtime_runtime.unwrap_or(0),
+        "CpusetCpus": cpu.cpus.unwrap_or_default(),
+        "CpusetMems": cpu.mems.unwrap_or_default(),
+        "Devices": [],
+        "DeviceCgroupRules": null,
+        "DeviceRequests": null,
+        "MemoryReservation": memory.reservation.unwrap_or(0),
+        "MemorySwap": memory.swap.unwrap_or(0),
+        "MemorySwappiness": memory.swappiness,
+        "OomKillDisable": memory.disable_oom_killer.unwrap_or(false),
+        "PidsLimit": record.pids,
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+    })
+}
