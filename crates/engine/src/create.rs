@@ -104,6 +104,7 @@ impl Engine {
             // The image's own is copied when the container is made, and counts at each start.
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
         }
+        refuse_parts(options, &plan)?;
         check_sources(&plan)?;
         record.pod = home.as_ref().map(|home| home.id.to_string());
         record.secrets =
@@ -357,6 +358,20 @@ fn give_away(plan: &[Planned], identity: &Identity) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Other runtimes do not know how a part of a source is looked up inside of it, and would mount the
+/// whole.
+fn refuse_parts(options: &CreateOptions, plan: &[Planned]) -> Result<()> {
+    let part = plan.iter().find(|planned| planned.option.details.subpath.is_some());
+    match (&options.life.runtime, part) {
+        (Some(runtime), Some(planned)) => {
+            let (target, runtime) = (planned.option.target.display(), runtime.display());
+            let text = format!("mount a part of a source on {target}: {runtime} cannot");
+            Err(Error::new(Kind::Unsupported, text).hint("dhow's own runtime can"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a bind mount shows must be there before anything is made for it.

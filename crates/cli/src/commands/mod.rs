@@ -16,6 +16,7 @@ mod create;
 mod delete;
 mod diff;
 mod doctor;
+mod documents;
 mod events;
 mod exec;
 mod exists;

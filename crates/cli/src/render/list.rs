@@ -81,6 +81,20 @@ impl Shape {
         matches!(self, Self::Table | Self::TableOf(_))
     }
 
+    /// As [`Shape::print`], and without the titles of a table where that was asked for.
+    pub(crate) fn print_titled(
+        &self,
+        columns: &[Column],
+        rows: &[Row],
+        noheading: bool,
+    ) -> Result<String> {
+        let mut text = self.print(columns, rows)?;
+        if noheading && self.has_titles() {
+            text.drain(..text.find('\n').map_or(0, |end| end + 1));
+        }
+        Ok(text)
+    }
+
     /// The whole list as text.
     pub(crate) fn print(&self, columns: &[Column], rows: &[Row]) -> Result<String> {
         match self {

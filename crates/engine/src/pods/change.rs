@@ -174,7 +174,8 @@ impl Engine {
     pub fn remove_pod(&mut self, text: &str, force: Force) -> Result<ContainerId> {
         let pod = self.pod(text)?;
         let doing = || format!("remove pod {}", pod.name);
-        let running = pod.members.iter().find(|one| one.phase == Phase::Running);
+        let rests = |phase| matches!(phase, Phase::Created | Phase::Exited);
+        let running = pod.members.iter().find(|one| !rests(one.phase));
         if let (Some(member), Force::No) = (running, force) {
             let text = format!("{}: container {} runs in it", doing(), member.name);
             return Err(Error::new(Kind::Conflict, text)

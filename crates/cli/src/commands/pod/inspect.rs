@@ -1,12 +1,7 @@
 //! `pod inspect`: all that is known of pods.
 
-use super::super::look::pretty;
-use crate::{
-    exit::{FAILURE, SUCCESS},
-    invocation::Invocation,
-    render::template::Format,
-    tree::Act,
-};
+use super::super::documents::Documents;
+use crate::{invocation::Invocation, tree::Act};
 use dhow_base::Result;
 use dhow_engine::pods::Pod;
 use serde_json::{Value, json};
@@ -31,36 +26,21 @@ pub(crate) struct Inspect {
 
 impl Act for Inspect {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let format = match self.format.as_deref() {
-            None | Some("" | "json") => None,
-            Some(text) => Some(Format::parse(text)?),
-        };
+        let mut documents = Documents::new(self.format.as_deref())?;
         let mut engine = invocation.engine()?;
-        let mut documents = Vec::new();
-        let mut code = SUCCESS;
         if self.latest {
-            documents.extend(engine.pods()?.first().map(document));
+            documents.found.extend(engine.pods()?.first().map(document));
         }
         for name in &self.pods {
-            match engine.pod(name) {
-                Ok(pod) => documents.push(document(&pod)),
-                Err(error) => {
-                    invocation.console.error(&error);
-                    code = FAILURE;
-                }
-            }
+            documents.take(engine.pod(name).map(|pod| document(&pod)), invocation);
         }
-        let text = match (format, &documents[..]) {
-            (Some(format), _) => {
-                let line = |document| Ok(format!("{}\n", format.fill(document)?));
-                documents.iter().map(line).collect::<Result<String>>()?.into_bytes()
+        match &documents.found[..] {
+            [one] => {
+                let one = one.clone();
+                documents.print_as(&one, invocation)
             }
-            (None, []) => Vec::new(),
-            (None, [one]) => pretty(one)?,
-            (None, all) => pretty(&all)?,
-        };
-        invocation.console.print(text)?;
-        Ok(code)
+            _ => documents.print(invocation),
+        }
     }
 }
 

@@ -93,11 +93,8 @@ impl Act for Ps {
         ];
         columns
             .extend(more.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, column)| column));
-        let text = shape.print(&columns, &rows)?;
-        let has_titles = matches!(shape, Shape::Table | Shape::TableOf(_));
-        let titles =
-            if self.noheading && has_titles { text.find('\n').map_or(0, |at| at + 1) } else { 0 };
-        invocation.console.print(text[titles..].to_owned())?;
+        let text = shape.print_titled(&columns, &rows, self.noheading)?;
+        invocation.console.print(text)?;
         Ok(SUCCESS)
     }
 }

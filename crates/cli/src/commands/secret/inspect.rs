@@ -1,14 +1,9 @@
 //! `secret inspect`: all that is known of secrets, but what is secret.
 
-use super::super::look::pretty;
-use crate::{
-    exit::{FAILURE, SUCCESS},
-    invocation::Invocation,
-    render::template::Format,
-    tree::Act,
-};
+use super::super::documents::Documents;
+use crate::{invocation::Invocation, tree::Act};
 use dhow_base::Result;
-use dhow_engine::Secret;
+use dhow_engine::{Engine, Secret};
 use serde_json::{Value, json};
 
 /// Show all that is known of secrets, but what is secret
@@ -33,45 +28,30 @@ pub(crate) struct Inspect {
 
 impl Act for Inspect {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let format = match self.format.as_deref() {
-            None | Some("" | "json") => None,
-            Some(text) => Some(Format::parse(text)?),
-        };
+        let mut documents = Documents::new(self.format.as_deref())?;
         let mut engine = invocation.engine()?;
-        let mut documents = Vec::new();
-        let mut code = SUCCESS;
         for name in &self.secrets {
-            let shown = engine.secret(name).and_then(|secret| {
-                let mut document = document(&secret);
-                if self.showsecret {
-                    let content = engine.secret_content(name)?;
-                    document["SecretData"] = String::from_utf8_lossy(&content).into();
-                }
-                if self.pretty {
-                    invocation.console.line(&for_people(&secret))?;
-                }
-                Ok(document)
-            });
-            match shown {
-                Ok(document) => documents.push(document),
-                Err(error) => {
-                    invocation.console.error(&error);
-                    code = FAILURE;
-                }
-            }
+            documents.take(self.shown(&mut engine, name, invocation), invocation);
         }
         if self.pretty {
-            return Ok(code);
+            return Ok(documents.code());
         }
-        let text = match format {
-            Some(format) => {
-                let line = |document| Ok(format!("{}\n", format.fill(document)?));
-                documents.iter().map(line).collect::<Result<String>>()?.into_bytes()
-            }
-            None => pretty(&documents)?,
-        };
-        invocation.console.print(text)?;
-        Ok(code)
+        documents.print(invocation)
+    }
+}
+
+impl Inspect {
+    fn shown(&self, engine: &mut Engine, name: &str, invocation: &Invocation) -> Result<Value> {
+        let secret = engine.secret(name)?;
+        let mut document = document(&secret);
+        if self.showsecret {
+            let content = engine.secret_content(name)?;
+            document["SecretData"] = String::from_utf8_lossy(&content).into();
+        }
+        if self.pretty {
+            invocation.console.line(&for_people(&secret))?;
+        }
+        Ok(document)
     }
 }
 

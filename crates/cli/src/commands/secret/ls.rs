@@ -52,11 +52,8 @@ impl Act for Ls {
             .filter(|secret| filters.iter().all(|filter| filter.holds(secret)))
             .map(|secret| row(secret, now))
             .collect();
-        let text = shape.print(COLUMNS, &rows)?;
-        let has_titles = matches!(shape, Shape::Table | Shape::TableOf(_));
-        let titles =
-            if self.noheading && has_titles { text.find('\n').map_or(0, |at| at + 1) } else { 0 };
-        invocation.console.print(text[titles..].to_owned())?;
+        let text = shape.print_titled(COLUMNS, &rows, self.noheading)?;
+        invocation.console.print(text)?;
         Ok(SUCCESS)
     }
 }

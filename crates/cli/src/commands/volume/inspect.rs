@@ -1,12 +1,7 @@
 //! `volume inspect`: all that is known of volumes.
 
-use super::super::look::pretty;
-use crate::{
-    exit::{FAILURE, SUCCESS},
-    invocation::Invocation,
-    render::template::Format,
-    tree::Act,
-};
+use super::super::documents::Documents;
+use crate::{invocation::Invocation, tree::Act};
 use dhow_base::Result;
 use dhow_engine::Volume;
 use serde_json::{Value, json};
@@ -29,34 +24,15 @@ pub(crate) struct Inspect {
 
 impl Act for Inspect {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let format = match self.format.as_deref() {
-            None | Some("" | "json") => None,
-            Some(text) => Some(Format::parse(text)?),
-        };
+        let mut documents = Documents::new(self.format.as_deref())?;
         let mut engine = invocation.engine()?;
-        let mut documents = Vec::new();
-        let mut code = SUCCESS;
         if self.all {
-            documents.extend(engine.volumes()?.iter().map(document));
+            documents.found.extend(engine.volumes()?.iter().map(document));
         }
         for name in &self.volumes {
-            match engine.volume(name) {
-                Ok(volume) => documents.push(document(&volume)),
-                Err(error) => {
-                    invocation.console.error(&error);
-                    code = FAILURE;
-                }
-            }
+            documents.take(engine.volume(name).map(|volume| document(&volume)), invocation);
         }
-        let text = match format {
-            Some(format) => {
-                let line = |document| Ok(format!("{}\n", format.fill(document)?));
-                documents.iter().map(line).collect::<Result<String>>()?.into_bytes()
-            }
-            None => pretty(&documents)?,
-        };
-        invocation.console.print(text)?;
-        Ok(code)
+        documents.print(invocation)
     }
 }
 

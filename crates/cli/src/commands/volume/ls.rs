@@ -38,11 +38,8 @@ impl Act for Ls {
         let filters = filter::all(&self.filter)?;
         let rows: Vec<Row> =
             invocation.engine()?.volumes_where(&filters)?.iter().map(row).collect();
-        let text = shape.print(COLUMNS, &rows)?;
-        let has_titles = matches!(shape, Shape::Table | Shape::TableOf(_));
-        let titles =
-            if self.noheading && has_titles { text.find('\n').map_or(0, |at| at + 1) } else { 0 };
-        invocation.console.print(text[titles..].to_owned())?;
+        let text = shape.print_titled(COLUMNS, &rows, self.noheading)?;
+        invocation.console.print(text)?;
         Ok(SUCCESS)
     }
 }
