@@ -17,7 +17,7 @@ use std::{os::fd::OwnedFd, time::Duration};
 const PAGE: usize = 500;
 
 /// A change that the kernel did not tell of is seen so much later.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The events of a time, oldest first.
 #[derive(Debug)]
@@ -51,8 +51,9 @@ impl Engine {
         let directory = self.layout.root();
         let doing = || format!("watch {}", directory.display());
         let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).doing(doing)?;
-        // The directory and not the log itself, which may be made anew.
-        let flags = WatchFlags::MODIFY | WatchFlags::CREATE;
+        // The directory and not the log itself, which may be made anew. The log is written before its
+        // index, without which a reader does not see it; the lock of a writer is closed after both.
+        let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::CLOSE;
         inotify::add_watch(&changes, directory, flags).doing(doing)?;
         Ok(changes)
     }
@@ -93,7 +94,7 @@ impl History<'_> {
             }
             None => PATIENCE,
         };
-        let timeout = Timespec::try_from(left).expect("half a minute is a timeout");
+        let timeout = Timespec::try_from(left).expect("two seconds are a timeout");
         let mut fds = [PollFd::new(changes, PollFlags::IN)];
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

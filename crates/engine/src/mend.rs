@@ -15,6 +15,11 @@ use dhow_state::{
     Owner,
     containers::{self, Container, Phase, Started},
 };
+use std::time::Duration;
+
+/// How long a monitor whose starter has died may take to show itself.
+const ADOPTION_TRIES: u32 = 20;
+const ADOPTION_PAUSE: Duration = Duration::from_millis(10);
 
 /// How many rows one command looks at.
 const ROWS_A_COMMAND: usize = 8;
@@ -35,8 +40,9 @@ impl Engine {
         {
             return Ok(false);
         }
-        // Its monitor may live on: then the container is running and only nobody wrote it down.
-        if matches!(row.phase, Phase::Creating | Phase::Starting) && self.adopt(row)? {
+        // Its monitor may live on: then the container is running and only nobody wrote it down. It
+        // may also be about to begin, since it was told all when its starter was killed.
+        if matches!(row.phase, Phase::Creating | Phase::Starting) && self.adopt_soon(row)? {
             return Ok(true);
         }
         match row.phase {
@@ -56,6 +62,20 @@ impl Engine {
             Phase::Created | Phase::Running | Phase::Exited => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn adopt_soon(&mut self, row: &Container) -> Result<bool> {
+        // Without a run directory no monitor was told anything.
+        if !self.layout.run(&row.id).exists() {
+            return Ok(false);
+        }
+        for _ in 0..ADOPTION_TRIES {
+            if self.adopt(row)? {
+                return Ok(true);
+            }
+            std::thread::sleep(ADOPTION_PAUSE);
+        }
+        Ok(false)
     }
 
     /// Writes down that a container runs whose starter died; `false` says that it does not run.

@@ -8,7 +8,11 @@ use dhow_base::{
 };
 use dhow_runtime::{Driver, Leftovers};
 use dhow_spec::runtime::Spec;
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+/// How long a monitor may take to clean up.
+const LOCK_TRIES: u32 = 3000;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// As large as `Spec::parse` takes.
 const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
@@ -19,7 +23,7 @@ const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
 /// `config` is the container's `config.json`. Done twice, or for a container that never ran, it
 /// does no harm.
 pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
-    match Lock::acquire(&directory.join(LOCK), Sharing::Shared) {
+    match wait_for_lock(directory) {
         Ok(lock) => drop(lock),
         // No run directory: it never ran, or ran before a reboot, which took its cgroup too.
         Err(error) if error.errno() == Some(rustix::io::Errno::NOENT.raw_os_error()) => {
@@ -41,6 +45,19 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
     })
     .map(drop)
     .doing(|| format!("clean up after container {}", id.short()))
+}
+
+/// A monitor that was believed dead and is not must not be waited for as long as its container lives.
+fn wait_for_lock(directory: &Path) -> Result<Lock> {
+    let path = directory.join(LOCK);
+    for _ in 0..LOCK_TRIES {
+        if let Some(lock) = Lock::try_acquire(&path, Sharing::Shared)? {
+            return Ok(lock);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err(Error::new(Kind::TimedOut, format!("wait for the monitor of {}", directory.display()))
+        .hint("it lives and keeps a container; try again"))
 }
 
 /// Lets the processes of a container go on that somebody has frozen, who may be gone since. By

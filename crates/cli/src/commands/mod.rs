@@ -92,7 +92,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<run::Run>("run", "Run a program in a new container").of_a_program(),
     Entry::new::<exec::Exec>("exec", "Run a program in a running container").of_a_program(),
     Entry::new::<ps::Ps>("ps", "List containers"),
-    Entry::new::<logs::Logs>("logs", "Show what a container has printed"),
+    Entry::new::<logs::Logs>("logs", "Show what containers have printed"),
     Entry::new::<stop::Stop>("stop", "Stop containers"),
     Entry::new::<rm::Rm>("rm", "Remove containers"),
     Entry::new::<create::Create>("create", "Create a container without starting it").of_a_program(),

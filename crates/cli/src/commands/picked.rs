@@ -9,7 +9,10 @@ use dhow_engine::{Engine, Which};
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(super) struct Picked {
     /// The containers, by name or id
-    #[arg(value_name = "CONTAINER")]
+    #[arg(
+        value_name = "CONTAINER",
+        required_unless_present_any = ["all", "filter", "cidfile", "latest"]
+    )]
     pub(super) containers: Vec<String>,
 
     /// Mean all containers

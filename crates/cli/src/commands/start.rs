@@ -12,7 +12,7 @@ use dhow_engine::{Watch, Which};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Start {
     /// The containers, by name or id
-    #[arg(value_name = "CONTAINER")]
+    #[arg(value_name = "CONTAINER", required_unless_present_any = ["all", "filter", "latest"])]
     containers: Vec<String>,
 
     /// Show the output and pass signals on

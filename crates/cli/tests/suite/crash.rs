@@ -100,36 +100,6 @@ fn a_run_killed_at_any_moment_leaves_nothing_that_is_not_mended() {
 }
 
 #[test]
-fn a_stop_a_start_or_a_restart_killed_at_any_moment_can_be_done_again() {
-    needs_root!();
-    let dhow = with_box();
-    start(&dhow, &["--name", "web", "--restart", "on-failure:2", "box", "sleep", "1000"]);
-    let commands: [&[&str]; 4] = [
-        &["stop", "-t", "0", "web"],
-        &["start", "web"],
-        &["restart", "-t", "0", "web"],
-        &["pause", "web"],
-    ];
-    for delay_us in (0..15_000).step_by(1_000) {
-        for arguments in commands {
-            let mut child = dhow.command(arguments).stdout(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(std::time::Duration::from_micros(delay_us));
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-        // Whatever was left half done, the next command goes on from.
-        drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
-        wait_for_state(&dhow, "web", "exited");
-        drop(dhow.run(&["start", "web"]).ok());
-        wait_for_state(&dhow, "web", "running");
-    }
-
-    drop(dhow.run(&["rm", "-f", "web"]).ok());
-    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
-    dhow.assert_clean();
-}
-
-#[test]
 fn a_pause_before_a_restart_that_is_killed_costs_no_life() {
     needs_root!();
     let dhow = with_box();

@@ -32,7 +32,7 @@ fn misuse_has_dockers_codes() {
 fn a_mistyped_word_gets_a_suggestion() {
     let dhow = Dhow::new();
 
-    drop(dhow.run(&["imagse"]).exits(1).says("did you mean images or image?"));
+    drop(dhow.run(&["imagse"]).exits(1).says("images or image?"));
     drop(dhow.run(&["run", "--memroy", "1m", "box"]).exits(125).says("did you mean --memory?"));
 }
 
