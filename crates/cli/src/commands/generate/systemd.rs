@@ -149,7 +149,7 @@ impl Systemd {
         unit.push_str("\n[Service]\nType=oneshot\nRemainAfterExit=yes\n");
         self.write_environment(&mut unit);
         // The monitors that it starts stay when it has ended.
-        let _written = write!(unit, "ExecStart={command} system boot\nKillMode=process\n");
+        let _written = writeln!(unit, "ExecStart={command} system boot\nKillMode=process");
         unit.push_str("\n[Install]\nWantedBy=multi-user.target default.target\n");
         unit
     }
@@ -174,15 +174,15 @@ impl Systemd {
         );
         unit.push_str("\n[Service]\n");
         self.write_environment(&mut unit);
-        let _written = write!(unit, "Restart={}\n", self.restart_policy);
+        let _written = writeln!(unit, "Restart={}", self.restart_policy);
         if let Some(seconds) = self.restart_sec {
-            let _written = write!(unit, "RestartSec={seconds}\n");
+            let _written = writeln!(unit, "RestartSec={seconds}");
         }
         // The command stays with the container, so the unit ends as the program ends.
-        let _written = write!(
+        let _written = writeln!(
             unit,
             "TimeoutStopSec={}\nExecStart={command} start --attach --sig-proxy=false {called}\n\
-             ExecStop={command} stop --timeout {timeout} {called}\nType=exec\nKillMode=process\n",
+             ExecStop={command} stop --timeout {timeout} {called}\nType=exec\nKillMode=process",
             timeout + GRACE_SECONDS,
         );
         unit.push_str("\n[Install]\nWantedBy=default.target\n");
@@ -205,20 +205,20 @@ impl Systemd {
                 .collect::<Vec<_>>()
                 .join(" ")
         };
-        let _written = write!(
+        let _written = writeln!(
             unit,
-            "[Unit]\nDescription={description}\nWants={}\nAfter={}\n",
+            "[Unit]\nDescription={description}\nWants={}\nAfter={}",
             list(&["network-online.target"], &self.wants),
             list(usual, &self.after),
         );
         if !self.requires.is_empty() {
-            let _written = write!(unit, "Requires={}\n", self.requires.join(" "));
+            let _written = writeln!(unit, "Requires={}", self.requires.join(" "));
         }
     }
 
     fn write_environment(&self, unit: &mut String) {
         for variable in &self.env {
-            let _written = write!(unit, "Environment={}\n", quoted(variable));
+            let _written = writeln!(unit, "Environment={}", quoted(variable));
         }
     }
 }
