@@ -173,21 +173,27 @@ impl Engine {
         ];
         // Who comes second finds no row, or takes over from somebody who is as far as we are: each
         // step below may be done twice.
-        if !self
-            .state
-            .write(|write| containers::advance(write, &row.id, &from, Phase::Removing, owner))?
-        {
-            return Ok(());
+        let now = self.state.write(|write| {
+            let now = containers::find(write, &row.id)?;
+            containers::advance(write, &row.id, &from, Phase::Removing, owner)?;
+            Ok(now)
+        })?;
+        let Some(now) = now else { return Ok(()) };
+        if now.phase == Phase::Restarting {
+            crate::restart::dismiss(now.owner)?;
         }
-        if row.phase == Phase::Restarting {
-            crate::restart::dismiss(row.owner)?;
+        match now.process {
+            Some(process) => {
+                if let Some(handle) = open(process)? {
+                    self.kill_and_wait(&now, &handle)?;
+                }
+            }
+            None if matches!(now.phase, Phase::Creating | Phase::Starting) => {
+                self.end_unwritten(&now)?;
+            }
+            None => {}
         }
-        if let Some(process) = row.process
-            && let Some(handle) = open(process)?
-        {
-            self.kill_and_wait(row, &handle)?;
-        }
-        self.erase(row, options, died)
+        self.erase(&now, options, died)
     }
 
     /// Takes away what a `removing` row names, then the row. Everything is tried; the row stays if
@@ -239,6 +245,12 @@ impl Engine {
         // What cannot be thawed is not frozen, or is found when the cgroup is removed.
         let _thawed = dhow_monitor::thaw(&self.layout.config(&row.id), &row.id);
         ended_within(handle, Some(KILL_PATIENCE))
+    }
+
+    /// As [`Engine::bury`], unless another life has begun; whether it has not.
+    pub(crate) fn bury_unless_kept(&mut self, row: &Container) -> Result<bool> {
+        let (run, config) = (self.layout.run(&row.id), self.layout.config(&row.id));
+        dhow_monitor::bury_unless_kept(&run, &config, &row.id)
     }
 
     /// Waits until the monitor is gone and has taken the cgroup with it, or does its work.

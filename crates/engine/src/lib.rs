@@ -22,6 +22,7 @@ mod bundle;
 mod capabilities;
 mod cdi;
 mod changes;
+mod claim;
 mod cp;
 mod create;
 mod devices;

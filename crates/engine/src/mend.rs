@@ -15,7 +15,7 @@ use dhow_state::{
     Owner,
     containers::{self, Container, Phase, Started},
 };
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 /// How long a monitor whose starter has died may take to show itself.
 const ADOPTION_TRIES: u32 = 20;
@@ -40,6 +40,12 @@ impl Engine {
         {
             return Ok(false);
         }
+        // Since the row was read, its owner may have come to the end of its work, and to its own.
+        let own = Owner::current()?;
+        if !self.state.write(|write| containers::take_over(write, row, own))? {
+            return Ok(false);
+        }
+        let row = &Container { owner: Some(own), ..row.clone() };
         // Its monitor may live on: then the container is running and only nobody wrote it down. It
         // may also be about to begin, since it was told all when its starter was killed.
         if matches!(row.phase, Phase::Creating | Phase::Starting) && self.adopt_soon(row)? {
@@ -73,7 +79,7 @@ impl Engine {
             if self.adopt(row)? {
                 return Ok(true);
             }
-            std::thread::sleep(ADOPTION_PAUSE);
+            thread::sleep(ADOPTION_PAUSE);
         }
         Ok(false)
     }
@@ -81,10 +87,16 @@ impl Engine {
     /// Writes down that a container runs whose starter died; `false` says that it does not run.
     fn adopt(&mut self, row: &Container) -> Result<bool> {
         let run = self.layout.run(&row.id);
-        if !dhow_monitor::is_alive(&run)? {
-            return Ok(false);
-        }
-        let Some(started) = MonitorStarted::read(&run)? else { return Ok(false) };
+        let started = loop {
+            if !dhow_monitor::is_alive(&run)? {
+                return Ok(false);
+            }
+            match MonitorStarted::read(&run)? {
+                Some(started) => break started,
+                // It is on the way, to its start or to its end.
+                None => thread::sleep(ADOPTION_PAUSE),
+            }
+        };
         let boot = crate::start::boot_id()?;
         self.state.write(|write| {
             containers::mark_started(
@@ -110,7 +122,9 @@ impl Engine {
         {
             self.kill_and_wait(row, &handle)?;
         }
-        self.bury(row)?;
+        if !self.bury_unless_kept(row)? {
+            return Ok(());
+        }
         if row.auto_remove {
             self.remove_row(row, RemoveOptions { force: true, volumes: true })
         } else {
@@ -136,7 +150,9 @@ impl Engine {
         if row.phase != Phase::Running || dhow_monitor::is_alive(&self.layout.run(&row.id))? {
             return Ok(Some(row));
         }
-        self.put_down(&row)?;
+        if let Some(row) = self.claim(&row)? {
+            self.put_down(&row)?;
+        }
         containers::find(self.state.read(), &row.id)
     }
 

@@ -308,14 +308,7 @@ impl Engine {
     /// prepared: the row waits for it, and so does a process.
     pub(crate) fn write_exit(&mut self, row: &Container) -> Result<()> {
         // Somebody else may have been as far as the next life, whose files are not ours to remove.
-        let Some(now) = containers::find(self.state.read(), &row.id)? else { return Ok(()) };
-        if now.phase == Phase::Exited {
-            return remove_run_directory(&self.layout, &row.id);
-        }
-        let may_end = matches!(now.phase, Phase::Creating | Phase::Starting | Phase::Running);
-        if !may_end || (row.process.is_some() && now.process != row.process) {
-            return Ok(());
-        }
+        let Some(now) = self.claim(row)? else { return Ok(()) };
         let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
         let ended = match &exit {
             Some(exit) => Ended {

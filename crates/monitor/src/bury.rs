@@ -1,6 +1,6 @@
 //! What is left to do when a container's monitor is gone: its last acts, in its place.
 
-use crate::client::{LOCK, SOCKET};
+use crate::client::{LOCK, SOCKET, is_alive};
 use dhow_base::{
     Doing, Error, Kind, Result, file,
     id::ContainerId,
@@ -8,11 +8,16 @@ use dhow_base::{
 };
 use dhow_runtime::{Driver, Leftovers};
 use dhow_spec::runtime::Spec;
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
-/// How long a monitor may take to clean up.
-const LOCK_TRIES: u32 = 3000;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
+/// How long a monitor may take to clean up. Mostly it needs a millisecond.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_micros(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// As large as `Spec::parse` takes.
 const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
@@ -31,6 +36,18 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
         }
         Err(error) => return Err(error),
     }
+    clean_up(directory, config, id)
+}
+
+/// As [`bury`], unless somebody keeps `directory`; whether nobody does.
+pub fn bury_unless_kept(directory: &Path, config: &Path, id: &ContainerId) -> Result<bool> {
+    if is_alive(directory)? {
+        return Ok(false);
+    }
+    clean_up(directory, config, id).map(|()| true)
+}
+
+fn clean_up(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
     // A monitor that came to its end has taken its socket away, last of all.
     if rustix::fs::lstat(directory.join(SOCKET)).is_err() {
         return Ok(());
@@ -50,11 +67,14 @@ pub fn bury(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
 /// A monitor that was believed dead and is not must not be waited for as long as its container lives.
 fn wait_for_lock(directory: &Path) -> Result<Lock> {
     let path = directory.join(LOCK);
-    for _ in 0..LOCK_TRIES {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let mut pause = FIRST_PAUSE;
+    while Instant::now() < deadline {
         if let Some(lock) = Lock::try_acquire(&path, Sharing::Shared)? {
             return Ok(lock);
         }
-        std::thread::sleep(LOCK_PAUSE);
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     Err(Error::new(Kind::TimedOut, format!("wait for the monitor of {}", directory.display()))
         .hint("it lives and keeps a container; try again"))

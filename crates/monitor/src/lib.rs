@@ -39,7 +39,7 @@ mod sink;
 mod spawn;
 mod watch;
 
-pub use bury::{bury, freeze, thaw};
+pub use bury::{bury, bury_unless_kept, freeze, thaw};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
 pub use dhow_runtime::Driver;

@@ -306,6 +306,20 @@ pub fn advance(
     Ok(true)
 }
 
+/// Makes `owner` the one at work on a container, where its row still is as it was seen; `false` says
+/// that somebody has gone on with it.
+pub fn take_over(write: &Write<'_>, seen: &Container, owner: Owner) -> Result<bool> {
+    let is_as_seen = find(write, &seen.id)?.is_some_and(|now| {
+        (now.phase, now.owner, now.process) == (seen.phase, seen.owner, seen.process)
+    });
+    if is_as_seen {
+        let query = "UPDATE containers SET owner_pid = ?2, owner_start = ?3 WHERE id = ?1";
+        let values = params![seen.id.as_str(), owner.pid, owner.start_time.cast_signed()];
+        set(write, query, &seen.id, values)?;
+    }
+    Ok(is_as_seen)
+}
+
 /// The processes of a container that has just started.
 #[derive(Clone, Copy, Debug)]
 pub struct Started<'a> {
@@ -604,6 +618,21 @@ mod tests {
         state.write(|write| insert(write, &written)).unwrap();
 
         assert_eq!(find(state.read(), &written.id).unwrap(), Some(written));
+    }
+
+    #[test]
+    fn only_what_is_as_it_was_seen_is_taken_over() {
+        let (_directory, mut state) = state();
+        let own = Owner::current().unwrap();
+        let seen = container("web", Some(Owner { pid: 1, start_time: 0 }));
+        state.write(|write| insert(write, &seen)).unwrap();
+        let mut take = |seen: &Container| state.write(|write| take_over(write, seen, own)).unwrap();
+
+        assert!(!take(&Container { phase: Phase::Starting, ..seen.clone() }));
+        assert!(!take(&Container { owner: None, ..seen.clone() }));
+        assert!(take(&seen));
+        assert!(!take(&seen));
+        assert_eq!(find(state.read(), &seen.id).unwrap().unwrap().owner, Some(own));
     }
 
     #[test]
