@@ -12,8 +12,6 @@ mod containerd;
 #[cfg(test)]
 mod cri;
 #[cfg(test)]
-mod daily;
-#[cfg(test)]
 mod docker;
 #[cfg(test)]
 mod engine;
