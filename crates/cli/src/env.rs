@@ -10,6 +10,7 @@
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, also in lower case | the way to registries |
 //! | `REGISTRY_AUTH_FILE`, `DOCKER_CONFIG` | where credentials are |
 //! | `CONTAINERS_REGISTRIES_CONF` | where registries.conf is |
+//! | `CONTAINERS_CONF`, `CONTAINERS_CONF_OVERRIDE` | where containers.conf is, and one more after it |
 //! | `SOURCE_DATE_EPOCH` | the time of what is made, for images that are the same each time |
 //! | `SSL_CERT_FILE` | which certificates are trusted |
 //! | `DBUS_SESSION_BUS_ADDRESS` | where the user's systemd is reached |
@@ -42,6 +43,8 @@ pub(crate) struct Environment {
     pub(crate) docker_config: Option<PathBuf>,
     pub(crate) registries_conf: Option<PathBuf>,
     pub(crate) quadlet_directories: Option<String>,
+    pub(crate) containers_conf: Option<PathBuf>,
+    pub(crate) containers_conf_override: Option<PathBuf>,
     pub(crate) certificates: Option<PathBuf>,
     pub(crate) tmpdir: Option<PathBuf>,
     pub(crate) session_bus: Option<String>,
@@ -78,6 +81,8 @@ impl Environment {
             docker_config: path("DOCKER_CONFIG"),
             registries_conf: path("CONTAINERS_REGISTRIES_CONF"),
             quadlet_directories: text("QUADLET_UNIT_DIRS"),
+            containers_conf: path("CONTAINERS_CONF"),
+            containers_conf_override: path("CONTAINERS_CONF_OVERRIDE"),
             certificates: path("SSL_CERT_FILE"),
             tmpdir: path("TMPDIR"),
             session_bus: text("DBUS_SESSION_BUS_ADDRESS"),

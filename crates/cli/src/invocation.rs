@@ -3,6 +3,7 @@
 
 use crate::{
     console::{Colour, Console, ErrorFormat, Level},
+    containers_conf::{ContainersConf, Places},
     env::{self, Environment},
     flags::{self, Surroundings, refuse},
     render::progress::Reporter,
@@ -125,6 +126,16 @@ impl Invocation {
     /// What flags may look at.
     pub(crate) fn surroundings(&self) -> Surroundings<'_> {
         Surroundings { variable: &env::variable, directory: &self.directory }
+    }
+
+    /// What `containers.conf` says.
+    pub(crate) fn containers_conf(&self) -> Result<ContainersConf> {
+        let own = if rustix::process::geteuid().is_root() { None } else { self.configuration() };
+        ContainersConf::read(Places {
+            only: self.environment.containers_conf.as_deref(),
+            last: self.environment.containers_conf_override.as_deref(),
+            own: own.as_deref(),
+        })
     }
 
     /// Opens the engine.

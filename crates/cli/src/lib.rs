@@ -22,6 +22,7 @@ mod choice;
 mod commands;
 mod completion;
 mod console;
+mod containers_conf;
 mod elsewhere;
 mod env;
 mod exit;

@@ -110,6 +110,11 @@ fn declare_leniently<A: Act>(command: Command) -> Command {
     })
 }
 
+/// The arguments of a command, whose switches may have values.
+pub(crate) fn leniently<A: Act>() -> Command {
+    declare_leniently::<A>(Command::new("any"))
+}
+
 /// A truth value as Go writes it.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {

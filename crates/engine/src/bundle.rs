@@ -63,7 +63,7 @@ fn configuration(image: &ImageConfig, root: BorrowedFd<'_>) -> Result<Spec> {
     for variable in &wanted.env {
         set_variable(&mut env, variable);
     }
-    let names = capabilities::choose(&[], &[], false, u64::MAX)?;
+    let names = capabilities::choose(None, &[], &[], false, u64::MAX)?;
     let words: Vec<String> = wanted.entrypoint.iter().chain(&wanted.cmd).cloned().collect();
     let cwd = if wanted.working_dir.is_empty() { "/" } else { &wanted.working_dir };
     Ok(Spec {

@@ -53,6 +53,7 @@ const ALL: [&str; 41] = [
 /// `held` is this process's bounding set: nobody can hand on more. `ALL` means all of those, as it
 /// does in docker. What is dropped goes last, unless everything was dropped first.
 pub(crate) fn choose(
+    default: Option<&[String]>,
     add: &[String],
     drop: &[String],
     privileged: bool,
@@ -60,10 +61,18 @@ pub(crate) fn choose(
 ) -> Result<Vec<String>> {
     let add = add.iter().map(|name| parse(name)).collect::<Result<Vec<_>>>()?;
     let drop = drop.iter().map(|name| parse(name)).collect::<Result<Vec<_>>>()?;
+    let default =
+        default.map(|names| names.iter().map(|name| parse(name)).collect::<Result<Vec<_>>>());
+    let default = default.transpose()?;
     let mut chosen = if privileged || add.contains(&Word::All) {
         held
     } else if drop.contains(&Word::All) {
         0
+    } else if let Some(default) = default {
+        default.iter().fold(0, |set, word| match word {
+            Word::All => held,
+            Word::One(bit) => set | 1 << bit,
+        })
     } else {
         DEFAULT_CAPABILITIES
             .iter()
@@ -140,7 +149,7 @@ mod tests {
 
     fn chosen(add: &[&str], drop: &[&str], held: u64) -> Vec<String> {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        choose(&owned(add), &owned(drop), false, held).unwrap()
+        choose(None, &owned(add), &owned(drop), false, held).unwrap()
     }
 
     #[test]
@@ -153,15 +162,30 @@ mod tests {
     }
 
     #[test]
+    fn another_default_takes_the_place_of_ours() {
+        let choose = |default: &[&str], add: &[String], drop: &[String]| {
+            let default: Vec<String> = default.iter().map(ToString::to_string).collect();
+            choose(Some(&default), add, drop, false, HELD).unwrap().len()
+        };
+        assert_eq!(choose(&["chown", "CAP_KILL"], &[], &[]), 2);
+        assert_eq!(choose(&["chown"], &["KILL".into()], &["chown".into()]), 1);
+        assert_eq!(choose(&[], &[], &[]), 0);
+        assert_eq!(choose(&["chown"], &[], &["ALL".into()]), 0);
+    }
+
+    #[test]
     fn nothing_is_given_that_is_not_held() {
         assert_eq!(chosen(&["ALL"], &[], 1 | 1 << 21), ["CAP_CHOWN", "CAP_SYS_ADMIN"]);
-        let error = choose(&["SYS_TIME".into()], &[], false, 1).unwrap_err();
+        let error = choose(None, &["SYS_TIME".into()], &[], false, 1).unwrap_err();
         assert_eq!(error.kind(), Kind::Denied);
     }
 
     #[test]
     fn unknown_names_are_refused() {
-        assert_eq!(choose(&["FLY".into()], &[], false, HELD).unwrap_err().kind(), Kind::Invalid);
+        assert_eq!(
+            choose(None, &["FLY".into()], &[], false, HELD).unwrap_err().kind(),
+            Kind::Invalid
+        );
     }
 
     #[test]

@@ -49,14 +49,46 @@ pub struct Created {
 }
 
 /// What the steps of a creation hand on.
-struct Draft<'a> {
-    id: ContainerId,
-    options: &'a CreateOptions,
-    image: &'a Image,
-    plan: Vec<Planned>,
-    record: Record,
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) id: ContainerId,
+    pub(crate) options: &'a CreateOptions,
+    pub(crate) image: &'a Image,
+    pub(crate) plan: Vec<Planned>,
+    pub(crate) record: Record,
     secrets: Given,
     home: Option<Home>,
+}
+
+impl Draft<'_> {
+    /// The configuration. `files` are the engine's own, which lie where they are bound from.
+    pub(crate) fn spec(
+        &self,
+        identity: &Identity,
+        files: &[(PathBuf, &'static str)],
+    ) -> Result<Spec> {
+        let spec = merge::spec(
+            self.options,
+            &self.image.config,
+            &self.record,
+            &Facts {
+                id: &self.id,
+                identity,
+                held_capabilities: held_capabilities(self.options)?,
+                processors: std::thread::available_parallelism().map_or(1, usize::from),
+                kernel: kernel()?,
+                files,
+                mounts: &self.plan,
+            },
+        )?;
+        let spec = hello::tell_of_host(spec, self.image)?;
+        init::put_first(spec, &self.options.life)
+    }
+
+    /// Who the process runs as, by the accounts of the image.
+    pub(crate) fn identity(&self, root: BorrowedFd<'_>) -> Result<Identity> {
+        identity::resolve(&self.record.user, &self.options.groups, root)
+    }
 }
 
 impl Engine {
@@ -83,7 +115,25 @@ impl Engine {
             None => options,
         };
         let image = self.image_for(options, progress)?;
-        let id = ContainerId::random()?;
+        let mut draft = self.draft(ContainerId::random()?, options, &image)?;
+        check_sources(&draft.plan)?;
+        draft.record.pod = home.as_ref().map(|home| home.id.to_string());
+        draft.record.secrets =
+            options.objects.secrets.iter().map(|secret| secret.secret.clone()).collect();
+        draft.secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
+        draft.home = home.clone();
+        let (row, root) = self.insert_rows(&mut draft)?;
+        self.make(&draft, &row, root, phase).doing(|| format!("create container {}", row.name))?;
+        Ok(Created { id: draft.id, name: row.name })
+    }
+
+    /// Decides what a container will be; makes nothing.
+    pub(crate) fn draft<'a>(
+        &mut self,
+        id: ContainerId,
+        options: &'a CreateOptions,
+        image: &'a Image,
+    ) -> Result<Draft<'a>> {
         let joined = self.find_joined(options)?;
         let hostname = match &options.hostname {
             Some(hostname) => check_hostname(hostname)?,
@@ -95,7 +145,7 @@ impl Engine {
         };
         let planner =
             Planner { state: &self.state, images: &self.images, layout: &self.layout, id: &id };
-        let plan = planner.plan(options, &image)?;
+        let plan = planner.plan(options, image)?;
         let mut record = merge::record(options, &image.config.config, &hostname, &plan)?;
         self.take_ids_of_joined(&joined, &mut record.namespaces)?;
         record.namespaces.joined = joined;
@@ -105,19 +155,12 @@ impl Engine {
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
         }
         refuse_parts(options, &plan)?;
-        check_sources(&plan)?;
-        record.pod = home.as_ref().map(|home| home.id.to_string());
-        record.secrets =
-            options.objects.secrets.iter().map(|secret| secret.secret.clone()).collect();
-        let secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
-        let mut draft = Draft { id, options, image: &image, plan, record, secrets, home };
-        let (row, root) = self.insert_rows(&mut draft)?;
-        self.make(&draft, &row, root, phase).doing(|| format!("create container {}", row.name))?;
-        Ok(Created { id: draft.id, name: row.name })
+        let secrets = Given::default();
+        Ok(Draft { id, options, image, plan, record, secrets, home: None })
     }
 
     /// The pod that a container is to be in; a new one is made.
-    fn home_for(&mut self, options: &CreateOptions) -> Result<Option<Home>> {
+    pub(crate) fn home_for(&mut self, options: &CreateOptions) -> Result<Option<Home>> {
         let pod = match &options.objects.pod {
             None => return Ok(None),
             Some(PodChoice::Existing(pod)) => pod.clone(),
@@ -139,7 +182,7 @@ impl Engine {
     }
 
     /// Is it the image that the binary makes from itself?
-    fn is_own_image(&self, options: &CreateOptions) -> Result<bool> {
+    pub(crate) fn is_own_image(&self, options: &CreateOptions) -> Result<bool> {
         if !hello::is_meant(&options.image) {
             return Ok(false);
         }
@@ -255,26 +298,14 @@ impl Engine {
             provide(&mut state.borrow_mut(), layout, draft)?;
         }
         let root = look_into(&draft.image.view()?)?;
-        let identity = identity::resolve(&draft.record.user, &draft.options.groups, root.as_fd())?;
+        let identity = draft.identity(root.as_fd())?;
         give_away(&draft.plan, &identity)?;
         let mut files = files::list(&layout.run(id), network.as_deref(), &draft.options.names);
-        files.extend(own_files(&layout.container(id), root.as_fd(), &identity, draft)?);
-        let spec = merge::spec(
-            draft.options,
-            &draft.image.config,
-            &draft.record,
-            &Facts {
-                id,
-                identity: &identity,
-                held_capabilities: held_capabilities(draft.options)?,
-                processors: std::thread::available_parallelism().map_or(1, usize::from),
-                kernel: kernel()?,
-                files: &files,
-                mounts: &draft.plan,
-            },
-        )?;
-        let spec = hello::tell_of_host(spec, draft.image)?;
-        let mut spec = init::put_first(spec, &draft.options.life)?;
+        for own in own_files(&layout.container(id), root.as_fd(), &identity, draft)? {
+            file::write_new(&own.path, &own.bytes, 0o644, Durability::Cached)?;
+            files.extend(own.target.map(|target| (own.path, target)));
+        }
+        let mut spec = draft.spec(&identity, &files)?;
         draft.secrets.write(layout, id, &mut spec.mounts)?;
         if let Some(home) = &draft.home {
             home.share(&mut spec, layout);
@@ -292,37 +323,39 @@ impl Engine {
 }
 
 /// The image's files, in a mount that nobody else sees.
-fn look_into(view: &Mount) -> Result<OwnedFd> {
+pub(crate) fn look_into(view: &Mount) -> Result<OwnedFd> {
     dhow_sys::union::open(view).map_err(std::io::Error::from).doing(|| "look into the image")
 }
 
-/// Files of the image's that the container gets changed, and that lie with it: where each is and
-/// where it is bound.
-fn own_files(
+/// A file that lies with a container.
+#[derive(Debug)]
+pub(crate) struct OwnFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    /// Where it is bound, where it is not only read at each start.
+    pub(crate) target: Option<&'static str>,
+}
+
+/// Files of the image's that the container gets changed.
+pub(crate) fn own_files(
     directory: &Path,
     root: BorrowedFd<'_>,
     identity: &Identity,
     draft: &Draft<'_>,
-) -> Result<Vec<(PathBuf, &'static str)>> {
+) -> Result<Vec<OwnFile>> {
     let mut files = Vec::new();
-    let keep = |name: &str, bytes: &[u8]| {
-        let path = directory.join(name);
-        file::write_new(&path, bytes, 0o644, Durability::Cached).map(|()| path)
-    };
+    let file = |name: &str, bytes, target| OwnFile { path: directory.join(name), bytes, target };
     if draft.options.names.hosts_base == HostsBase::Image {
-        keep("hosts", &identity::read_accounts(root, "etc/hosts")?)?;
+        files.push(file("hosts", identity::read_accounts(root, "etc/hosts")?, None));
     }
     let asked = &draft.options.surroundings.accounts;
     if accounts::is_asked(asked) {
         let passwd = identity::read_accounts(root, "etc/passwd")?;
         let group = identity::read_accounts(root, "etc/group")?;
         let added = accounts::added(asked, identity, &draft.record.workdir, (&passwd, &group))?;
-        if let Some(bytes) = added.passwd {
-            files.push((keep("passwd", &bytes)?, "/etc/passwd"));
-        }
-        if let Some(bytes) = added.group {
-            files.push((keep("group", &bytes)?, "/etc/group"));
-        }
+        let passwd = added.passwd.map(|bytes| file("passwd", bytes, Some("/etc/passwd")));
+        files.extend(passwd);
+        files.extend(added.group.map(|bytes| file("group", bytes, Some("/etc/group"))));
     }
     Ok(files)
 }
@@ -421,7 +454,8 @@ fn kernel() -> Result<dhow_seccomp::profile::Kernel> {
 
 /// The bounding set; without wishes for more than the default it need not be read.
 fn held_capabilities(options: &CreateOptions) -> Result<u64> {
-    if !options.rights.privileged && options.rights.cap_add.is_empty() {
+    let rights = &options.rights;
+    if !rights.privileged && rights.cap_add.is_empty() && rights.default_capabilities.is_none() {
         return Ok(u64::MAX);
     }
     capabilities::held()

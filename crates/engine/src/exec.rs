@@ -171,7 +171,9 @@ fn process(spec: &Spec, options: &ExecOptions, init: Owner) -> Result<Process> {
         process.cwd.clone_from(workdir);
     }
     let bounding = match process.capabilities.take() {
-        _ if options.privileged => capabilities::choose(&[], &[], true, capabilities::held()?)?,
+        _ if options.privileged => {
+            capabilities::choose(None, &[], &[], true, capabilities::held()?)?
+        }
         sets => sets.map(|sets| sets.bounding).unwrap_or_default(),
     };
     process.capabilities = Some(merge::capability_sets(&bounding, process.user.uid));

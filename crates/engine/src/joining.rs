@@ -9,9 +9,9 @@ use crate::{
     record::{Joined, NamespaceRecord, Record},
 };
 use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
-use dhow_spec::runtime::{NamespaceKind, Spec};
+use dhow_spec::runtime::{MountPoint, NamespaceKind, Spec};
 use dhow_state::containers::{Container, Phase};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 impl Engine {
     /// The containers whose namespaces are asked for. One that has the host's user ids has none of
@@ -77,12 +77,27 @@ impl Engine {
                 Error::new(Kind::Conflict, why)
                     .hint(format!("`dhow start {}` starts it", other.name))
             })?;
-            let name = kind.proc_name();
-            merge::point(linux, *kind, &PathBuf::from(format!("/proc/{}/ns/{name}", process.pid)));
+            let path = |name: &str| format!("/proc/{}/ns/{name}", process.pid);
+            merge::point(linux, *kind, &PathBuf::from(path(kind.proc_name())));
+            if *kind == NamespaceKind::Ipc {
+                share_memory(&mut spec.mounts, &path("mnt"));
+            }
         }
         let bytes = serde_json::to_vec(&spec)
             .map_err(|error| Error::new(Kind::Internal, "write config.json").because(error))?;
         file::replace(&path, &bytes, 0o600)
+    }
+}
+
+/// Shared memory goes with the namespace of System V's: it is what the other container has mounted
+/// for it, where it has any.
+fn share_memory(mounts: &mut [MountPoint], namespace: &str) {
+    for mount in mounts.iter_mut().filter(|mount| mount.destination == Path::new("/dev/shm")) {
+        mount.kind = Some("bind".to_owned());
+        mount.source = Some("/dev/shm".into());
+        let options = ["bind", "rprivate", "nosuid", "noexec", "nodev"];
+        mount.options = options.map(str::to_owned).to_vec();
+        mount.options.push(format!("mount-namespace={namespace}"));
     }
 }
 

@@ -14,7 +14,7 @@ mod surroundings;
 
 pub(crate) use namespaces::{has_own_hostname, point, wanted};
 pub(crate) use process::set_variable;
-pub(crate) use resources::pod_resources;
+pub(crate) use resources::{limited, pod_resources, rlimits};
 pub(crate) use rights::capability_sets;
 pub use signal::signal_number;
 
@@ -93,7 +93,14 @@ pub(crate) fn record(
         cap_add: options.rights.cap_add.clone(),
         cap_drop: options.rights.cap_drop.clone(),
         names: options.names.clone(),
-        namespaces: NamespaceRecord::default(),
+        namespaces: NamespaceRecord {
+            pid: options.namespaces.pid.word(),
+            ipc: options.namespaces.ipc.word(),
+            uts: options.namespaces.uts.word(),
+            cgroup: options.namespaces.cgroup.word(),
+            user: options.namespaces.user.word(),
+            ..NamespaceRecord::default()
+        },
         no_cgroup: options.cgroup.making == CgroupMaking::Disabled,
         life,
         ..Record::default()
@@ -128,6 +135,7 @@ pub(crate) fn spec(
 ) -> Result<Spec> {
     let rights = &options.rights;
     let capabilities = capabilities::choose(
+        rights.default_capabilities.as_deref(),
         &rights.cap_add,
         &rights.cap_drop,
         rights.privileged,
@@ -208,5 +216,90 @@ mod tests {
         let image = image();
         let record = record(options, &image.config, "box", &mounts)?;
         spec(options, &image, &record, &facts).map(|spec| (spec, record))
+    }
+
+    fn record_of(change: impl FnOnce(&mut CreateOptions)) -> Record {
+        let mut options = CreateOptions::of("web");
+        change(&mut options);
+        merged(&options).unwrap().1
+    }
+
+    #[test]
+    fn labels_of_image_and_user_are_joined_and_the_users_counts() {
+        let record = record_of(|options| {
+            options.labels = vec![("l".into(), "user".into()), ("m".into(), "1".into())];
+        });
+
+        let labels: Vec<_> = record.labels.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        assert_eq!(labels, [("l", "user"), ("m", "1")]);
+        assert_eq!(record_of(|_| {}).labels["l"], "image");
+    }
+
+    #[test]
+    fn the_users_word_on_user_directory_and_signal_replaces_the_images() {
+        let said = record_of(|options| {
+            options.user = Some("7".into());
+            options.workdir = Some("/mine".into());
+            options.stop_signal = Some(9);
+            options.stop_timeout = Some(3);
+        });
+        assert_eq!((said.user.as_str(), said.workdir.as_str()), ("7", "/mine"));
+        assert_eq!((said.stop_signal, said.stop_timeout_seconds), (9, 3));
+
+        let unsaid = record_of(|_| {});
+        assert_eq!((unsaid.user.as_str(), unsaid.workdir.as_str()), ("33", "/work"));
+        assert_eq!((unsaid.stop_signal, unsaid.stop_timeout_seconds), (3, 10));
+    }
+
+    #[test]
+    fn the_cgroup_lies_below_the_parent_that_was_named() {
+        let path = |parent: Option<&str>| {
+            let mut options = CreateOptions::of("web");
+            options.cgroup.parent = parent.map(str::to_owned);
+            let path = merged(&options).ok()?.0.linux.unwrap().cgroups_path.unwrap();
+            Some(path.rsplit_once('/').unwrap().0.to_owned())
+        };
+
+        assert_eq!(path(None).as_deref(), Some("/dhow"));
+        assert_eq!(path(Some("/a/b/")).as_deref(), Some("/a/b"));
+        assert_eq!(path(Some("a")).as_deref(), Some("/a"));
+        assert_eq!(path(Some("/")).as_deref(), Some(""));
+        assert_eq!(path(Some("/a/../b")), None);
+    }
+
+    #[test]
+    fn privileged_means_what_it_means_to_docker() {
+        let mut options = CreateOptions::of("web");
+        options.rights.privileged = true;
+
+        let spec = merged(&options).unwrap().0;
+
+        let linux = spec.linux.unwrap();
+        assert!(linux.seccomp.is_none());
+        assert!(linux.masked_paths.is_empty() && linux.readonly_paths.is_empty());
+        assert!(linux.devices.iter().any(|device| device.path == Path::new("/dev/null")));
+        assert!(linux.resources.unwrap().devices.iter().all(|rule| rule.allow));
+        assert_eq!(spec.process.unwrap().capabilities.unwrap().bounding.len(), 41);
+        let sys = spec.mounts.iter().find(|mount| mount.destination == Path::new("/sys")).unwrap();
+        assert!(!sys.options.contains(&"ro".to_owned()));
+    }
+
+    #[test]
+    fn masks_are_taken_away_by_path_and_by_pattern_and_added() {
+        let masked = |change: fn(&mut CreateOptions)| {
+            let mut options = CreateOptions::of("web");
+            change(&mut options);
+            merged(&options).unwrap().0.linux.unwrap().masked_paths
+        };
+        let all = masked(|_| {});
+
+        let without = masked(|options| options.rights.unmask = vec!["/proc/kcore".into()]);
+        assert_eq!(without.len(), all.len() - 1);
+        let pattern = masked(|options| options.rights.unmask = vec!["/proc/*".into()]);
+        assert!(pattern.iter().all(|path| path.starts_with("/sys")), "{pattern:?}");
+        let none = masked(|options| options.rights.unmask = vec!["all".into()]);
+        assert!(none.is_empty());
+        let more = masked(|options| options.rights.mask = vec!["/x".into()]);
+        assert_eq!(more.last().map(String::as_str), Some("/x"));
     }
 }

@@ -142,7 +142,7 @@ impl CreateOptions {
 }
 
 /// Resource limits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
     /// `--memory`, bytes.
     pub memory_bytes: Option<u64>,
@@ -196,6 +196,8 @@ pub struct Ulimit {
 pub struct Rights {
     /// `--privileged`.
     pub privileged: bool,
+    /// What a container has where nothing is added or dropped; docker's fourteen unless said.
+    pub default_capabilities: Option<Vec<String>>,
     /// `--cap-add`, with or without `CAP_`; `ALL`.
     pub cap_add: Vec<String>,
     /// `--cap-drop`.

@@ -88,7 +88,6 @@ pub(crate) fn take_free(
     record.gids = laid_over(gids, first_group, size);
     check("user", &record.uids)?;
     check("group", &record.gids)?;
-    record.exclusive = true;
     Ok(())
 }
 

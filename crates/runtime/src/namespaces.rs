@@ -207,7 +207,7 @@ pub(crate) fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
 }
 
 /// Opens the namespace of another, if it is of the kind that it is said to be.
-fn open(path: &Path, kind: NamespaceKind) -> Result<OwnedFd> {
+pub(crate) fn open(path: &Path, kind: NamespaceKind) -> Result<OwnedFd> {
     let name = kind.proc_name();
     let doing = || format!("open {name} namespace {}", path.display());
     if !path.is_absolute() {

@@ -109,6 +109,7 @@ const WORDS: [(&str, Effect); 43] = [
 ];
 
 const SUBPATH: &str = "subpath=";
+const MOUNT_NAMESPACE: &str = "mount-namespace=";
 
 /// From here on in [`WORDS`] nothing is listed.
 const UNLISTED: usize = 42;
@@ -224,8 +225,18 @@ impl Options {
     /// Takes `subpath=` out of the words, which for a bind mount or a union names the path in the
     /// source that is mounted. It is a word of dhow's engine.
     pub(crate) fn take_subpath(&mut self) -> Option<PathBuf> {
-        let at = self.data.iter().position(|word| word.starts_with(SUBPATH))?;
-        self.data.remove(at).strip_prefix(SUBPATH).map(PathBuf::from)
+        self.take_path(SUBPATH)
+    }
+
+    /// Takes `mount-namespace=` out of the words, which for a bind mount names the mount namespace
+    /// in which the source is looked for. It is a word of dhow's engine, too.
+    pub(crate) fn take_mount_namespace(&mut self) -> Option<PathBuf> {
+        self.take_path(MOUNT_NAMESPACE)
+    }
+
+    fn take_path(&mut self, name: &str) -> Option<PathBuf> {
+        let at = self.data.iter().position(|word| word.starts_with(name))?;
+        self.data.remove(at).strip_prefix(name).map(PathBuf::from)
     }
 
     /// Whether any attribute changes.

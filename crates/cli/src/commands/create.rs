@@ -8,11 +8,11 @@ use crate::{
     tree::Act,
 };
 use dhow_base::{
-    Doing, Result,
+    Doing, Kind, Result,
     file::{self, Durability},
     id::ContainerId,
 };
-use dhow_engine::{CreateOptions, Engine};
+use dhow_engine::{CreateOptions, Engine, RemoveOptions};
 use dhow_sys::host_path::{LastLink, Place};
 use std::path::{Path, PathBuf};
 
@@ -28,13 +28,17 @@ pub(crate) struct Create {
 
 impl Act for Create {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let mut options = self.container.options(invocation.surroundings())?;
+        let flags = self
+            .container
+            .with_defaults(&invocation.containers_conf()?, invocation.surroundings())?;
+        let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
         let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
-        note_network(&self.container, invocation);
+        note_network(&flags, invocation);
         let progress = invocation.progress(self.container.quiet);
-        let mut engine = invocation.engine()?;
+        let mut engine = invocation.engine_with(flags.pulling.registries(invocation)?)?;
         let choice = choose_image(&engine, &mut options)?;
+        make_room(&mut engine, &flags)?;
         let created = engine.create(&options, &progress)?;
         choice.keep(engine.images().0, invocation.console);
         cid_file.write(&created.id)?;
@@ -48,6 +52,20 @@ pub(super) fn choose_image(engine: &Engine, options: &mut CreateOptions) -> Resu
     let choice = Choice::make(&options.image, || engine.choices(options))?;
     options.image = choice.name();
     Ok(choice)
+}
+
+/// Removes the container that has the name, where that was asked for. One whose id begins like the
+/// name is another.
+pub(super) fn make_room(engine: &mut Engine, flags: &ContainerFlags) -> Result<()> {
+    let Some(name) = flags.name.as_deref().filter(|_| flags.replace) else { return Ok(()) };
+    let found = match engine.inspect(name) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if found["Name"].as_str().map(|found| found.trim_start_matches('/')) != Some(name) {
+        return Ok(());
+    }
+    engine.remove(name, RemoveOptions { force: true, volumes: false })
 }
 
 /// Says that there will be no network, where the user did not say so.

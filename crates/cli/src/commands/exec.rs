@@ -1,8 +1,16 @@
 //! `exec`: run one more process in a running container.
 
-use super::session::{End, Link, PIPE_CODE};
-use crate::{exit::SUCCESS, flags::process::ProcessFlags, invocation::Invocation, tree::Act};
-use dhow_base::{Error, Kind, Result};
+use super::{
+    session::{End, Link, PIPE_CODE},
+    update,
+};
+use crate::{
+    exit::{FAILURE, SUCCESS},
+    flags::{process::ProcessFlags, refuse},
+    invocation::Invocation,
+    tree::Act,
+};
+use dhow_base::{Error, Kind, Result, file};
 use dhow_engine::{ExecOptions, Watch};
 
 const SIGPIPE: i32 = 13;
@@ -21,10 +29,18 @@ pub(crate) struct Exec {
     #[arg(long)]
     privileged: bool,
 
+    /// Use the container that was created last
+    #[arg(short, long)]
+    latest: bool,
+
+    /// Use the container whose id is in this file
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<String>,
+
     /// The container, and what to run in it; all that follows belongs to the program
     #[arg(
         required = true,
-        num_args = 2..,
+        num_args = 1..,
         trailing_var_arg = true,
         value_names = ["CONTAINER", "COMMAND"]
     )]
@@ -33,10 +49,25 @@ pub(crate) struct Exec {
 
 impl Act for Exec {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let Self { process, privileged, container_and_command } = self;
-        let [container, command @ ..] = &container_and_command[..] else {
-            return Err(Error::new(Kind::Invalid, "the container is missing"));
+        let Self { process, privileged, latest, cidfile, container_and_command } = self;
+        let (named, command) = match (&cidfile, latest) {
+            (Some(path), true) => {
+                return Err(refuse("--cidfile", path, "it does not go with --latest"));
+            }
+            (Some(path), false) => (vec![id_in(path, invocation)?], &container_and_command[..]),
+            (None, true) => (Vec::new(), &container_and_command[..]),
+            (None, false) => {
+                let (container, command) = container_and_command.split_at(1);
+                (container.to_vec(), command)
+            }
         };
+        if command.is_empty() {
+            let text = "exec: an argument is missing: COMMAND, what to run in the container";
+            let error = Error::new(Kind::Invalid, text).hint("`dhow exec --help` lists the flags");
+            // Docker's code for what clap would have found out.
+            invocation.console.error(&error);
+            return Ok(FAILURE);
+        }
         let link = Link::new(process.interactive, process.tty, &process.detach_keys, true)?;
         let options = ExecOptions {
             command: command.to_vec(),
@@ -48,6 +79,8 @@ impl Act for Exec {
             privileged,
         };
         let mut engine = invocation.engine()?;
+        let containers = update::named_or_latest(&mut engine, named, latest)?;
+        let container = containers.first().map(String::as_str).unwrap_or_default();
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
         let session = engine.exec(container, &options, watch)?;
         if process.detach {
@@ -66,5 +99,17 @@ impl Act for Exec {
                 Ok(PIPE_CODE)
             }
         }
+    }
+}
+
+/// The id that `run --cidfile` has written.
+fn id_in(path: &str, invocation: &Invocation) -> Result<String> {
+    let place = invocation.surroundings().absolute(path);
+    let bytes = file::read_limited(&place, 4096)
+        .map_err(|error| refuse("--cidfile", path, error.one_line()).kinded(error.kind()))?;
+    let text = String::from_utf8_lossy(&bytes);
+    match text.trim() {
+        "" => Err(refuse("--cidfile", path, "the file is empty")),
+        id => Ok(id.to_owned()),
     }
 }

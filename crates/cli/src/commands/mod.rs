@@ -54,6 +54,7 @@ mod prune;
 mod ps;
 mod pull;
 mod push;
+mod rehearse;
 mod rename;
 mod repack;
 mod restart;
@@ -81,6 +82,7 @@ mod top;
 mod unpack;
 mod unpause;
 mod untag;
+mod update;
 mod version;
 mod volume;
 mod wait;
@@ -108,6 +110,7 @@ pub(crate) const ALL: &[Entry] = &[
         "auto-update",
         "Replace containers whose image has a successor",
     ),
+    Entry::new::<update::Update>("update", "Change the limits of containers"),
     Entry::new::<inspect::Inspect>("inspect", "Show all that is known of containers and images"),
     Entry::new::<top::Top>("top", "Show the processes of a container"),
     Entry::new::<stats::Stats>("stats", "Show what containers use"),
@@ -163,6 +166,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ("attach", "attach"),
             ("kill", "kill"),
             ("wait", "wait"),
+            ("update", "update"),
             ("inspect", "inspect"),
             ("list", "ps"),
             ("ps", "ps"),

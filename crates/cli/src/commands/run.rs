@@ -2,6 +2,7 @@
 
 use super::{
     create::{self, CidFile},
+    rehearse,
     session::{End, Link, PIPE_CODE},
 };
 use crate::{exit::SUCCESS, flags::container::ContainerFlags, invocation::Invocation, tree::Act};
@@ -32,13 +33,26 @@ pub(crate) struct Run {
     )]
     sig_proxy: bool,
 
+    /// Print the configuration that a run would make, with the origin of each field; make nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print what --dry-run prints as json
+    #[arg(long, value_name = "FORMAT", requires = "dry_run")]
+    format: Option<String>,
+
     #[command(flatten)]
     container: ContainerFlags,
 }
 
 impl Act for Run {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let flags = &self.container;
+        if self.dry_run {
+            rehearse::print(&self.container, self.format.as_deref(), invocation)?;
+            return Ok(SUCCESS);
+        }
+        let conf = invocation.containers_conf()?;
+        let flags = &self.container.with_defaults(&conf, invocation.surroundings())?;
         let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
         let process = &flags.process;
@@ -50,9 +64,10 @@ impl Act for Run {
         )?;
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
         create::note_network(flags, invocation);
-        let mut engine = invocation.engine()?;
+        let mut engine = invocation.engine_with(flags.pulling.registries(invocation)?)?;
         let choice = create::choose_image(&engine, &mut options)?;
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
+        create::make_room(&mut engine, flags)?;
         let running = engine.run(&options, watch, &invocation.progress(flags.quiet))?;
         choice.keep(engine.images().0, invocation.console);
         cid_file.write(&running.id)?;

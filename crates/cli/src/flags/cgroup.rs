@@ -11,23 +11,23 @@ use dhow_spec::runtime::DeviceRule;
 pub(crate) struct CgroupFlags {
     /// Make the control group below this one
     #[arg(long, value_name = "PATH")]
-    cgroup_parent: Option<String>,
+    pub(super) cgroup_parent: Option<String>,
 
     /// Make a control group (enabled, no-conmon) or none (disabled)
     #[arg(long, value_name = "MODE")]
-    cgroups: Option<String>,
+    pub(super) cgroups: Option<String>,
 
     /// Write a file of the control group, with version 2
     #[arg(long, value_name = "FILE=TEXT")]
-    cgroup_conf: Vec<String>,
+    pub(super) cgroup_conf: Vec<String>,
 
     /// Allow devices by their numbers, such as 'c 10:200 rwm'
     #[arg(long, value_name = "RULE")]
-    device_cgroup_rule: Vec<String>,
+    pub(super) device_cgroup_rule: Vec<String>,
 
     /// Use this class of caches and memory bandwidth (Intel RDT)
     #[arg(long, value_name = "CLASS")]
-    rdt_class: Option<String>,
+    pub(super) rdt_class: Option<String>,
 }
 
 impl CgroupFlags {

@@ -1,13 +1,13 @@
 //! The flags of `run` and `create`, and what they ask the engine for.
 
 use super::{
-    Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, device, life::LifeFlags, limits,
-    mount, names::NameFlags, namespaces::NamespaceFlags, network, objects::ObjectFlags, pairs,
-    parse, parse_all, process::ProcessFlags, refuse, security, signal,
-    surroundings::SurroundingFlags,
+    Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, defaults::Unflagged, device,
+    life::LifeFlags, limits, mount, names::NameFlags, namespaces::NamespaceFlags, network,
+    objects::ObjectFlags, pairs, parse, parse_all, process::ProcessFlags, pulling::PullingFlags,
+    refuse, security, signal, surroundings::SurroundingFlags,
 };
 use dhow_base::{Error, Kind, Result};
-use dhow_engine::options::{CreateOptions, Limits, Rights};
+use dhow_engine::options::{CreateOptions, EnvironmentOptions, Limits, PullPolicy, Rights};
 use dhow_spec::image::Platform;
 
 /// What a container is made of and what it may do.
@@ -17,6 +17,10 @@ pub(crate) struct ContainerFlags {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
+    /// Remove the container that has the name first
+    #[arg(long, requires = "name")]
+    pub(crate) replace: bool,
+
     /// Remove the container when its program ends
     #[arg(long)]
     pub(crate) rm: bool,
@@ -25,9 +29,9 @@ pub(crate) struct ContainerFlags {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// Fetch the image: always, missing, never or newer
-    #[arg(long, value_name = "POLICY", default_value = "missing")]
-    pub(crate) pull: String,
+    /// Fetch the image: always, missing (the default), never or newer
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) pull: Option<String>,
 
     /// Use the image of this platform
     #[arg(long, value_name = "OS/ARCH")]
@@ -58,6 +62,9 @@ pub(crate) struct ContainerFlags {
     pub(crate) stop_timeout: Option<u32>,
 
     #[command(flatten)]
+    pub(crate) pulling: PullingFlags,
+
+    #[command(flatten)]
     pub(crate) process: ProcessFlags,
 
     /// Run this program instead of the image's; its arguments follow the image
@@ -78,22 +85,29 @@ pub(crate) struct ContainerFlags {
     pub(crate) limits: LimitFlags,
 
     #[command(flatten)]
-    block_io: BlockIoFlags,
+    pub(super) out_of_memory: OutOfMemoryFlags,
 
     #[command(flatten)]
-    cgroup: CgroupFlags,
+    pub(super) block_io: BlockIoFlags,
+
+    #[command(flatten)]
+    pub(super) cgroup: CgroupFlags,
 
     #[command(flatten)]
     pub(crate) rights: RightsFlags,
 
     #[command(flatten)]
-    namespaces: NamespaceFlags,
+    pub(super) namespaces: NamespaceFlags,
 
     #[command(flatten)]
-    names: NameFlags,
+    pub(super) names: NameFlags,
 
     #[command(flatten)]
-    surroundings: SurroundingFlags,
+    pub(super) surroundings: SurroundingFlags,
+
+    /// What `containers.conf` says and no flag can.
+    #[arg(skip)]
+    pub(super) unflagged: Unflagged,
 
     #[command(flatten)]
     pub(crate) life: LifeFlags,
@@ -109,23 +123,23 @@ pub(crate) struct ContainerFlags {
 pub(crate) struct PlaceFlags {
     /// Mount a path of the host or a volume
     #[arg(short, long, value_name = "SOURCE:TARGET[:OPTIONS]")]
-    volume: Vec<String>,
+    pub(super) volume: Vec<String>,
 
     /// Mount a path, a volume or a tmpfs, with a name for every field
     #[arg(long, value_name = "type=TYPE,source=SOURCE,target=TARGET")]
-    mount: Vec<String>,
+    pub(super) mount: Vec<String>,
 
     /// Mount memory
     #[arg(long, value_name = "TARGET[:OPTIONS]")]
-    tmpfs: Vec<String>,
+    pub(super) tmpfs: Vec<String>,
 
     /// Mount the image read-only
     #[arg(long)]
-    read_only: bool,
+    pub(super) read_only: bool,
 
     /// Make /dev/shm this large
     #[arg(long, value_name = "SIZE")]
-    shm_size: Option<String>,
+    pub(super) shm_size: Option<String>,
 
     /// Use no network (none, also the default for now), the host's (host), a container's
     /// (container:NAME) or the one at a path (ns:PATH)
@@ -134,7 +148,7 @@ pub(crate) struct PlaceFlags {
 
     /// Name the container's host
     #[arg(short = 'h', long, value_name = "NAME")]
-    hostname: Option<String>,
+    pub(super) hostname: Option<String>,
 }
 
 /// What the container may use.
@@ -143,67 +157,71 @@ pub(crate) struct PlaceFlags {
 pub(crate) struct LimitFlags {
     /// Limit memory
     #[arg(short, long, value_name = "SIZE")]
-    memory: Option<String>,
+    pub(super) memory: Option<String>,
 
     /// Limit memory and swap together; -1 is no limit
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
-    memory_swap: Option<String>,
+    pub(super) memory_swap: Option<String>,
 
     /// Keep this much memory when memory runs out
     #[arg(long, value_name = "SIZE")]
-    memory_reservation: Option<String>,
+    pub(super) memory_reservation: Option<String>,
 
     /// Limit processors, such as 1.5
     #[arg(long, value_name = "NUMBER")]
-    cpus: Option<String>,
+    pub(super) cpus: Option<String>,
 
     /// Weigh processor time against other containers; 1024 is usual
     #[arg(short, long, value_name = "NUMBER")]
-    cpu_shares: Option<u64>,
+    pub(super) cpu_shares: Option<u64>,
 
     /// Count --cpu-quota by this many microseconds
     #[arg(long, value_name = "MICROSECONDS")]
-    cpu_period: Option<u64>,
+    pub(super) cpu_period: Option<u64>,
 
     /// Use so many microseconds of processors a period; -1 is no limit
     #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
-    cpu_quota: Option<i64>,
+    pub(super) cpu_quota: Option<i64>,
 
     /// Count --cpu-rt-runtime by this many microseconds
     #[arg(long, value_name = "MICROSECONDS")]
-    cpu_rt_period: Option<u64>,
+    pub(super) cpu_rt_period: Option<u64>,
 
     /// Run so many microseconds a period in real time
     #[arg(long, value_name = "MICROSECONDS", allow_negative_numbers = true)]
-    cpu_rt_runtime: Option<i64>,
+    pub(super) cpu_rt_runtime: Option<i64>,
 
     /// Swap memory out more or less willingly, 0 to 100
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
-    memory_swappiness: Option<i64>,
-
-    /// Have processes wait instead of being killed when memory runs out
-    #[arg(long)]
-    oom_kill_disable: bool,
+    pub(super) memory_swappiness: Option<i64>,
 
     /// Use these processors only, such as 0-3,7
     #[arg(long, value_name = "LIST")]
-    cpuset_cpus: Option<String>,
+    pub(super) cpuset_cpus: Option<String>,
 
     /// Use memory of these nodes only
     #[arg(long, value_name = "LIST")]
-    cpuset_mems: Option<String>,
+    pub(super) cpuset_mems: Option<String>,
 
     /// Limit processes and threads; -1 is no limit
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    pids_limit: Option<i64>,
+    pub(super) pids_limit: Option<i64>,
 
     /// Set a resource limit of processes
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
-    ulimit: Vec<String>,
+    pub(super) ulimit: Vec<String>,
+}
+
+/// What happens when memory runs out; it is settled when the container is made.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct OutOfMemoryFlags {
+    /// Have processes wait instead of being killed when memory runs out
+    #[arg(long)]
+    pub(super) oom_kill_disable: bool,
 
     /// Have processes killed sooner (up to 1000) or later (down to -1000) when memory runs out
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
-    oom_score_adj: Option<i32>,
+    pub(super) oom_score_adj: Option<i32>,
 }
 
 /// What the container may do.
@@ -212,27 +230,27 @@ pub(crate) struct LimitFlags {
 pub(crate) struct RightsFlags {
     /// Take away all walls that can be taken away
     #[arg(long)]
-    privileged: bool,
+    pub(super) privileged: bool,
 
     /// Add a capability; ALL for all
     #[arg(long, value_name = "CAPABILITY")]
-    cap_add: Vec<String>,
+    pub(super) cap_add: Vec<String>,
 
     /// Drop a capability; ALL for all
     #[arg(long, value_name = "CAPABILITY")]
-    cap_drop: Vec<String>,
+    pub(super) cap_drop: Vec<String>,
 
     /// Set an option such as no-new-privileges or seccomp=FILE
     #[arg(long, value_name = "OPTION")]
-    security_opt: Vec<String>,
+    pub(super) security_opt: Vec<String>,
 
     /// Let the container use a device, all of a directory, or one by its name (vendor/class=name)
     #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
-    device: Vec<String>,
+    pub(super) device: Vec<String>,
 
     /// Let the container use GPUs: all, a number of them, or device=NAME[,NAME...]
     #[arg(long, value_name = "GPUS")]
-    gpus: Option<String>,
+    pub(super) gpus: Option<String>,
 }
 
 impl ContainerFlags {
@@ -260,19 +278,34 @@ impl ContainerFlags {
             interactive: process.interactive,
             tty: process.tty,
             auto_remove: self.rm,
-            limits: Limits { block_io: self.block_io.options()?, ..self.limits.limits()? },
-            rights: self.rights.rights(around)?,
+            limits: Limits {
+                block_io: self.block_io.options()?,
+                oom_kill_disable: self.out_of_memory.oom_kill_disable,
+                oom_score_adj: self.out_of_memory.score()?,
+                ..self.limits.limits()?
+            },
+            rights: Rights {
+                default_capabilities: self.unflagged.capabilities.clone(),
+                cdi_directories: self.unflagged.cdi_directories.clone(),
+                ..self.rights.rights(around)?
+            },
             mounts: self.place.mounts(around)?,
             read_only: self.place.read_only,
             network: network::mode(self.place.network.as_deref())?,
             stop_signal: parse(self.stop_signal.as_ref(), |t| signal::parse("--stop-signal", t))?,
             stop_timeout: self.stop_timeout,
-            pull: network::pull("--pull", &self.pull)?,
-            platform: parse(self.platform.as_ref(), platform)?,
+            pull: self
+                .pull
+                .as_deref()
+                .map_or(Ok(PullPolicy::Missing), |text| network::pull("--pull", text))?,
+            platform: self.pulling.platform(self.platform.as_deref())?,
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
             objects: self.objects.options(around)?,
             cgroup: self.cgroup.options()?,
-            environment: self.surroundings.environment(around)?,
+            environment: EnvironmentOptions {
+                defaults: self.unflagged.env.clone(),
+                ..self.surroundings.environment(around)?
+            },
             names: self.names.options(around)?,
             namespaces: self.namespaces.options()?,
             surroundings: self.surroundings.options()?,
@@ -292,11 +325,7 @@ impl PlaceFlags {
 }
 
 impl LimitFlags {
-    fn limits(&self) -> Result<Limits> {
-        let adjustment = self.oom_score_adj;
-        if let Some(number) = adjustment.filter(|number| !(-1000..=1000).contains(number)) {
-            return Err(refuse("--oom-score-adj", &number.to_string(), "not in -1000 to 1000"));
-        }
+    pub(crate) fn limits(&self) -> Result<Limits> {
         Ok(Limits {
             memory_bytes: parse(self.memory.as_ref(), |t| limits::bytes("--memory", t))?,
             memory_swap_bytes: parse(self.memory_swap.as_ref(), |t| {
@@ -312,7 +341,6 @@ impl LimitFlags {
             cpu_rt_period: self.cpu_rt_period,
             cpu_rt_runtime: self.cpu_rt_runtime,
             memory_swappiness: self.swappiness()?,
-            oom_kill_disable: self.oom_kill_disable,
             cpuset_cpus: parse(self.cpuset_cpus.as_ref(), |t| limits::set("--cpuset-cpus", t))?,
             cpuset_mems: parse(self.cpuset_mems.as_ref(), |t| limits::set("--cpuset-mems", t))?,
             pids: self.pids_limit,
@@ -323,7 +351,6 @@ impl LimitFlags {
                 .filter(|text| *text != "host")
                 .map(|text| limits::ulimit(text))
                 .collect::<Result<_>>()?,
-            oom_score_adj: adjustment,
             ..Limits::default()
         })
     }
@@ -335,6 +362,17 @@ impl LimitFlags {
             Some(percent) => u64::try_from(percent).map(Some).map_err(|_| {
                 refuse("--memory-swappiness", &percent.to_string(), "not in 0 to 100")
             }),
+        }
+    }
+}
+
+impl OutOfMemoryFlags {
+    fn score(&self) -> Result<Option<i32>> {
+        match self.oom_score_adj {
+            Some(number) if !(-1000..=1000).contains(&number) => {
+                Err(refuse("--oom-score-adj", &number.to_string(), "not in -1000 to 1000"))
+            }
+            score => Ok(score),
         }
     }
 }
@@ -397,7 +435,7 @@ mod tests {
     use super::*;
     use crate::flags::tests::world;
     use clap::{Args, FromArgMatches};
-    use dhow_engine::options::{NetworkMode, PullPolicy};
+    use dhow_engine::options::NetworkMode;
 
     fn options(line: &[&str]) -> Result<CreateOptions> {
         let command = ContainerFlags::augment_args(clap::Command::new("run"))

@@ -7,6 +7,7 @@
 pub(crate) mod block_io;
 pub(crate) mod cgroup;
 pub(crate) mod container;
+pub(crate) mod defaults;
 pub(crate) mod device;
 pub(crate) mod filter;
 pub(crate) mod foreign;
@@ -21,6 +22,7 @@ pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod pairs;
 pub(crate) mod process;
+pub(crate) mod pulling;
 pub(crate) mod registry;
 pub(crate) mod security;
 pub(crate) mod signal;

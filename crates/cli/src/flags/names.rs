@@ -11,35 +11,35 @@ use std::net::IpAddr;
 pub(crate) struct NameFlags {
     /// Add a name to /etc/hosts
     #[arg(long, value_name = "NAME[;NAME...]:ADDRESS")]
-    add_host: Vec<String>,
+    pub(super) add_host: Vec<String>,
 
     /// Begin /etc/hosts with this file, the image's (image) or nothing (none)
     #[arg(long, value_name = "FILE")]
-    hosts_file: Option<String>,
+    pub(super) hosts_file: Option<String>,
 
     /// Leave /etc/hosts as the image has it
     #[arg(long)]
-    no_hosts: bool,
+    pub(super) no_hosts: bool,
 
     /// Leave /etc/hostname as the image has it
     #[arg(long)]
-    no_hostname: bool,
+    pub(super) no_hostname: bool,
 
     /// Set the NIS domain name
     #[arg(long, value_name = "NAME")]
-    domainname: Option<String>,
+    pub(super) domainname: Option<String>,
 
     /// Ask this server for addresses; none leaves /etc/resolv.conf as the image has it
     #[arg(long, value_name = "ADDRESS")]
-    dns: Vec<String>,
+    pub(super) dns: Vec<String>,
 
     /// Look for names without dots in this domain; a dot is for none
     #[arg(long, value_name = "DOMAIN")]
-    dns_search: Vec<String>,
+    pub(super) dns_search: Vec<String>,
 
     /// Set an option of resolving, such as ndots:2
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
-    dns_option: Vec<String>,
+    pub(super) dns_option: Vec<String>,
 }
 
 impl NameFlags {

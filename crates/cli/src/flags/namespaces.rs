@@ -12,39 +12,39 @@ use std::path::PathBuf;
 pub(crate) struct NamespaceFlags {
     /// See the processes of the host (host), of a container (container:NAME) or none but one's own
     #[arg(long, value_name = "MODE")]
-    pid: Option<String>,
+    pub(super) pid: Option<String>,
 
     /// Share memory and queues with the host, with a container, or with nobody (private, none)
     #[arg(long, value_name = "MODE")]
-    ipc: Option<String>,
+    pub(super) ipc: Option<String>,
 
     /// Have the host's name (host), a container's, or one's own (private)
     #[arg(long, value_name = "MODE")]
-    uts: Option<String>,
+    pub(super) uts: Option<String>,
 
     /// See the control groups of the host (host), of a container, or one's own (private)
     #[arg(long, value_name = "MODE")]
-    cgroupns: Option<String>,
+    pub(super) cgroupns: Option<String>,
 
     /// Have ids of one's own: auto, keep-id, nomap, container:NAME, ns:PATH, or the host's (host)
     #[arg(long, value_name = "MODE")]
-    userns: Option<String>,
+    pub(super) userns: Option<String>,
 
     /// Map user ids of the container to ids of the host
     #[arg(long, value_name = "CONTAINER:HOST[:COUNT]")]
-    uidmap: Vec<String>,
+    pub(super) uidmap: Vec<String>,
 
     /// Map group ids of the container to ids of the host
     #[arg(long, value_name = "CONTAINER:HOST[:COUNT]")]
-    gidmap: Vec<String>,
+    pub(super) gidmap: Vec<String>,
 
     /// Map the user ids that /etc/subuid gives to this name
     #[arg(long, value_name = "NAME")]
-    subuidname: Option<String>,
+    pub(super) subuidname: Option<String>,
 
     /// Map the group ids that /etc/subgid gives to this name
     #[arg(long, value_name = "NAME")]
-    subgidname: Option<String>,
+    pub(super) subgidname: Option<String>,
 }
 
 impl NamespaceFlags {

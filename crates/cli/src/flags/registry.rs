@@ -5,7 +5,7 @@ use dhow_base::{Doing, Result};
 use dhow_image::{Credentials, Registries};
 
 /// Who we are at a registry, and how far it is trusted.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct RegistryFlags {
     /// Use this name and password at the registry
     #[arg(long, value_name = "NAME:PASSWORD")]

@@ -10,19 +10,19 @@ use dhow_engine::options::{AccountOptions, EnvironmentOptions, SurroundingOption
 pub(crate) struct SurroundingFlags {
     /// Pass on all environment variables of this command
     #[arg(long)]
-    env_host: bool,
+    pub(super) env_host: bool,
 
     /// Set a variable from what the image says of it, such as PATH=${PATH}:/opt/bin
     #[arg(long, value_name = "NAME=TEXT")]
-    env_merge: Vec<String>,
+    pub(super) env_merge: Vec<String>,
 
     /// Take a variable of the image's away
     #[arg(long, value_name = "NAME")]
-    unsetenv: Vec<String>,
+    pub(super) unsetenv: Vec<String>,
 
     /// Take all variables of the image's away
     #[arg(long)]
-    unsetenv_all: bool,
+    pub(super) unsetenv_all: bool,
 
     /// Pass on the variables for proxies
     #[arg(
@@ -33,23 +33,23 @@ pub(crate) struct SurroundingFlags {
         default_missing_value = "true",
         hide_possible_values = true
     )]
-    http_proxy: Option<bool>,
+    pub(super) http_proxy: Option<bool>,
 
     /// Have the clock of this time zone; local is the host's
     #[arg(long, value_name = "ZONE")]
-    tz: Option<String>,
+    pub(super) tz: Option<String>,
 
     /// Take these rights from files that the process makes, in octal
     #[arg(long, value_name = "MASK")]
-    umask: Option<String>,
+    pub(super) umask: Option<String>,
 
     /// Set a parameter of the kernel in the container's namespaces
     #[arg(long, value_name = "NAME=VALUE")]
-    sysctl: Vec<String>,
+    pub(super) sysctl: Vec<String>,
 
     /// Run in this execution domain: LINUX or LINUX32
     #[arg(long, value_name = "DOMAIN")]
-    personality: Option<String>,
+    pub(super) personality: Option<String>,
 
     /// Keep /run, /tmp and /var/tmp of a read-only root writable
     #[arg(
@@ -60,7 +60,7 @@ pub(crate) struct SurroundingFlags {
         default_missing_value = "true",
         hide_possible_values = true
     )]
-    read_only_tmpfs: Option<bool>,
+    pub(super) read_only_tmpfs: Option<bool>,
 
     /// Give a user without an account a line in /etc/passwd
     #[arg(
@@ -71,19 +71,19 @@ pub(crate) struct SurroundingFlags {
         default_missing_value = "true",
         hide_possible_values = true
     )]
-    passwd: Option<bool>,
+    pub(super) passwd: Option<bool>,
 
     /// Give the user this line in /etc/passwd, such as '$USERNAME:x:$UID:$GID::$HOME:/bin/sh'
     #[arg(long, value_name = "LINE")]
-    passwd_entry: Option<String>,
+    pub(super) passwd_entry: Option<String>,
 
     /// Give the group this line in /etc/group, such as '$GROUPNAME:x:$GID:$USERLIST'
     #[arg(long, value_name = "LINE")]
-    group_entry: Option<String>,
+    pub(super) group_entry: Option<String>,
 
     /// Add an account of the host's to /etc/passwd
     #[arg(long, value_name = "USER")]
-    hostuser: Vec<String>,
+    pub(super) hostuser: Vec<String>,
 }
 
 /// Variables for proxies, each also in upper case.
@@ -106,6 +106,7 @@ impl SurroundingFlags {
             merge: self.env_merge.clone(),
             unset: self.unsetenv.clone(),
             unset_all: self.unsetenv_all,
+            ..EnvironmentOptions::default()
         })
     }
 

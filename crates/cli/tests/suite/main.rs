@@ -78,6 +78,8 @@ mod real_sizes;
 #[cfg(test)]
 mod registries;
 #[cfg(test)]
+mod rehearse;
+#[cfg(test)]
 mod repack;
 #[cfg(test)]
 mod restart;
@@ -114,5 +116,7 @@ mod terminal;
 mod torment;
 #[cfg(test)]
 mod transit;
+#[cfg(test)]
+mod update;
 #[cfg(test)]
 mod volumes;

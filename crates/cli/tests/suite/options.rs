@@ -1,7 +1,8 @@
 //! What flags of `run` make of a container, as its program sees it.
 
 use crate::fixture::{start, with_box};
-use dhow_testkit::{Dhow, needs_root};
+use dhow_testkit::{Dhow, needs, needs_root};
+use std::path::Path;
 
 /// What a shell in a new container prints.
 fn says(dhow: &Dhow, flags: &[&str], script: &str) -> String {
@@ -80,6 +81,8 @@ fn a_containers_namespaces_are_joined_at_each_start() {
     let line = [&["run", "-d", "-q"], &flags[..], &more[..], &["box", "sleep", "1000"]].concat();
     drop(dhow.run(&line).ok());
     assert_eq!(of("first"), of("second"));
+    drop(dhow.run(&["exec", "first", "sh", "-c", "echo shared > /dev/shm/x"]).ok());
+    assert_eq!(dhow.run(&["exec", "second", "cat", "/dev/shm/x"]).ok().stdout, "shared\n");
 
     drop(dhow.run(&["stop", "-t", "0", "second"]).ok());
     drop(dhow.run(&["stop", "-t", "0", "first"]).ok());
@@ -187,4 +190,126 @@ fn a_flag_of_another_program_is_refused_by_its_name_and_with_the_reason() {
     assert!(refused.stderr.contains("no published ports yet"), "{}", refused.stderr);
     assert!(refused.stderr.contains("hint: --network host"), "{}", refused.stderr);
     assert!(unknown.stderr.contains("there is no flag --bogus"), "{}", unknown.stderr);
+}
+
+#[test]
+fn a_device_is_given_by_its_name_with_all_that_its_vendor_says() {
+    needs_root!();
+    let dhow = with_box();
+    let library = dhow.directory().join("cdi");
+    std::fs::create_dir(&library).unwrap();
+    let document = r#"
+cdiVersion: "0.6.0"
+kind: acme.com/toy
+containerEdits:
+  env: [ALL=1]
+devices:
+- name: one
+  containerEdits:
+    env: [TOY=one]
+    deviceNodes:
+    - {path: /dev/toy, hostPath: /dev/zero, permissions: r}
+    mounts:
+    - {hostPath: /etc/hostname, containerPath: /toy, options: [ro]}
+"#;
+    std::fs::write(library.join("acme.yaml"), document).unwrap();
+    let conf = dhow.directory().join("containers.conf");
+    let text = format!("[engine]\ncdi_spec_dirs = [{:?}]\n", library.display().to_string());
+    std::fs::write(&conf, text).unwrap();
+    let run = |device: &str, script: &str| {
+        let line = ["run", "--rm", "-q", "--device", device, "box", "sh", "-c", script];
+        let mut command = dhow.command(&line);
+        command.env("CONTAINERS_CONF", &conf);
+        dhow.finish(&mut command, b"")
+    };
+
+    let script = "echo $ALL $TOY; head -c 3 /dev/toy | od -An -tx1; test -f /toy && echo mounted";
+    let given = run("acme.com/toy=one", script).ok().stdout;
+    let missing = run("acme.com/toy=two", "true").exits(125);
+
+    assert_eq!(given, "1 one\n 00 00 00\nmounted\n");
+    assert!(missing.stderr.contains("acme.com/toy=two"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("there are acme.com/toy=one"), "{}", missing.stderr);
+}
+
+#[test]
+fn containers_conf_says_what_flags_do_not() {
+    needs_root!();
+    let dhow = with_box();
+    let conf = dhow.directory().join("containers.conf");
+    let text =
+        "[containers]\numask = \"0077\"\nenv = [\"A=conf\"]\ndefault_capabilities = [\"KILL\"]\n";
+    std::fs::write(&conf, text).unwrap();
+    let run = |flags: &[&str]| {
+        let script = "umask; echo $A; grep CapBnd /proc/self/status";
+        let line = [&["run", "--rm", "-q"], flags, &["box", "sh", "-c", script]].concat();
+        let mut command = dhow.command(&line);
+        command.env("CONTAINERS_CONF", &conf);
+        dhow.finish(&mut command, b"")
+    };
+
+    assert_eq!(run(&[]).ok().stdout, "0077\nconf\nCapBnd:\t0000000000000020\n");
+    let flags = ["--umask", "0022", "-eA=flag", "--cap-add", "CHOWN"];
+    assert_eq!(run(&flags).ok().stdout, "0022\nflag\nCapBnd:\t0000000000000021\n");
+
+    std::fs::write(&conf, "[containers]\numask = 77\n").unwrap();
+    let broken = run(&[]).exits(125);
+    assert!(broken.stderr.contains("containers.conf (line 2)"), "{}", broken.stderr);
+}
+
+#[test]
+fn exec_finds_its_container_by_a_file_or_by_its_age() {
+    needs_root!();
+    let dhow = with_box();
+    let file = dhow.directory().join("cid").display().to_string();
+    let id = start(&dhow, &["--cidfile", &file, "box", "sleep", "1000"]);
+
+    assert_eq!(dhow.run(&["exec", "--cidfile", &file, "echo", "file"]).ok().stdout, "file\n");
+    assert_eq!(dhow.run(&["exec", "-l", "echo", "age"]).ok().stdout, "age\n");
+    let missing = dhow.run(&["exec", &id]).exits(1);
+    assert!(missing.stderr.contains("COMMAND"), "{}", missing.stderr);
+    drop(dhow.run(&["rm", "-f", &id]).ok());
+}
+
+#[test]
+fn a_container_is_replaced_by_name_and_none_by_the_beginning_of_its_id() {
+    needs_root!();
+    let dhow = with_box();
+    let first = start(&dhow, &["--name", "web", "box", "sleep", "1000"]);
+
+    let second = start(&dhow, &["--name", "web", "--replace", "box", "sleep", "1000"]);
+    let third = start(&dhow, &["--name", &second[..12], "--replace", "box", "sleep", "1000"]);
+
+    let all = dhow.run(&["ps", "-q", "--no-trunc"]).ok().stdout;
+    assert!(!all.contains(&first) && all.contains(&second) && all.contains(&third), "{all}");
+    drop(dhow.run(&["rm", "-f", "web", &third]).ok());
+}
+
+#[test]
+fn containers_of_automatic_ids_have_no_id_in_common() {
+    needs_root!();
+    needs!(Path::new("/etc/subuid").exists() && Path::new("/etc/subgid").exists(), "/etc/subuid");
+    let dhow = with_box();
+    let ranges = dhow.directory().join("ranges");
+    std::fs::write(&ranges, "containers:500000:200000\n").unwrap();
+    let program = dhow.program().display().to_string();
+    let [root, runroot] = [dhow.root(), dhow.runroot()].map(|path| path.display().to_string());
+    let ranges = ranges.display();
+    // The files are replaced in a mount namespace that ends with the containers.
+    let script = format!(
+        "set -e; mount --bind {ranges} /etc/subuid; mount --bind {ranges} /etc/subgid
+         dhow() {{ {program} --root {root} --runroot {runroot} \"$@\"; }}
+         for name in a b; do dhow run -d -q --name $name --userns auto box sleep 1000 >&2; done
+         for name in a b; do dhow exec $name cat /proc/self/uid_map; done
+         ! dhow run --rm -q --userns auto:size=100000 box true
+         dhow run --rm -q --userns auto:size=10 box cat /proc/self/uid_map
+         dhow rm -f a b >&2"
+    );
+
+    let mut command = std::process::Command::new("unshare");
+    let outcome = dhow.finish(command.args(["-m", "sh", "-c", &script]), b"").ok();
+
+    let words: Vec<&str> = outcome.stdout.split_whitespace().collect();
+    assert_eq!(words, ["0", "500000", "65536", "0", "565536", "65536", "0", "631072", "10"]);
+    assert!(outcome.stderr.contains("no 100000 ids in a row are free"), "{}", outcome.stderr);
 }

@@ -61,7 +61,7 @@ pub(super) fn environment(
     if options.tty {
         environment.push("TERM=xterm".to_owned());
     }
-    for entry in asked.host.iter().chain(&asked.proxies).chain(&image.env) {
+    for entry in asked.defaults.iter().chain(&asked.host).chain(&asked.proxies).chain(&image.env) {
         set_variable(&mut environment, entry);
     }
     if asked.unset_all {

@@ -38,7 +38,7 @@ fn unlimited(resources: &Resources) -> Resources {
 }
 
 /// The limits as a configuration has them, for a new container or as a change to one.
-fn limited(limits: &Limits, processors: usize) -> Result<Resources> {
+pub(crate) fn limited(limits: &Limits, processors: usize) -> Result<Resources> {
     let memory = memory(limits)?;
     let pids = limits.pids.map(|pids| Pids { limit: Some(if pids <= 0 { -1 } else { pids }) });
     Ok(Resources {
@@ -196,7 +196,7 @@ fn numbers(flag: &str, path: &Path) -> Result<(i64, i64)> {
 }
 
 /// The limits of the process.
-pub(super) fn rlimits(limits: &Limits) -> Vec<Rlimit> {
+pub(crate) fn rlimits(limits: &Limits) -> Vec<Rlimit> {
     let rlimit = |ulimit: &crate::options::Ulimit| Rlimit {
         kind: format!("RLIMIT_{}", ulimit.name.to_ascii_uppercase()),
         soft: ulimit.soft,

@@ -3,6 +3,8 @@
 /// What more is put into the environment, or left out of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct EnvironmentOptions {
+    /// Of `containers.conf`, which everything else may change.
+    pub defaults: Vec<String>,
     /// `--env-host`: the caller's whole environment, which everything else may change.
     pub host: Vec<String>,
     /// `--http-proxy`: the caller's variables for proxies.

@@ -39,6 +39,37 @@ pub enum Sharing {
     Path(PathBuf),
 }
 
+impl Sharing {
+    /// The word that `inspect` shows, which is the flag's; nothing where nothing was said.
+    pub(crate) fn word(&self) -> String {
+        match self {
+            Self::Unsaid => String::new(),
+            Self::Private => "private".to_owned(),
+            Self::Bare => "none".to_owned(),
+            Self::Shareable => "shareable".to_owned(),
+            Self::Host => "host".to_owned(),
+            Self::Container(name) => format!("container:{name}"),
+            Self::Path(path) => format!("ns:{}", path.display()),
+        }
+    }
+}
+
+impl UserNamespace {
+    /// As [`Sharing::word`].
+    pub(crate) fn word(&self) -> String {
+        match self {
+            Self::Unsaid => String::new(),
+            Self::Host => "host".to_owned(),
+            Self::Auto { .. } => "auto".to_owned(),
+            Self::KeepId { .. } => "keep-id".to_owned(),
+            Self::NoMap => "nomap".to_owned(),
+            Self::Mapped { .. } | Self::Ranges { .. } => "private".to_owned(),
+            Self::Container(name) => format!("container:{name}"),
+            Self::Path(path) => format!("ns:{}", path.display()),
+        }
+    }
+}
+
 /// Which ids the container's are outside.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum UserNamespace {

@@ -13,8 +13,6 @@ pub(crate) struct NamespaceRecord {
     pub(crate) uids: Vec<IdMapping>,
     /// Group ids of it.
     pub(crate) gids: Vec<IdMapping>,
-    /// Whether the ids are a range that no other container may have.
-    pub(crate) exclusive: bool,
     /// As it was asked for, for `inspect`: `--pid`.
     pub(crate) pid: String,
     /// `--ipc`.

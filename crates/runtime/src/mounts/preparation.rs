@@ -5,7 +5,7 @@
 use super::{Filesystem, Prepared, What, propagate, union};
 use crate::{
     mappings,
-    namespaces::Namespaces,
+    namespaces::{self, Namespaces},
     options::{self, Options},
 };
 use dhow_base::{Doing, Error, Kind, Result};
@@ -77,7 +77,10 @@ impl Preparation<'_> {
             What::Remount
         } else if is_bind {
             let subpath = options.take_subpath();
-            self.bind(mount, &options, subpath.as_deref())?
+            match options.take_mount_namespace() {
+                Some(path) => self.bind_of_another(mount, &options, &path)?,
+                None => self.bind(mount, &options, subpath.as_deref())?,
+            }
         } else if let Some(layers) = union::asked_for(kind, &options.data)? {
             let subpath = options.take_subpath();
             options.data.clear();
@@ -111,6 +114,19 @@ impl Preparation<'_> {
             self.map_ids(tree, mount, options)?;
         }
         Ok(what)
+    }
+
+    /// Binds what another container has mounted at the source. It is looked for in that container's
+    /// mount namespace, whose root is the container's: so no link of the container's leads out of it.
+    fn bind_of_another(
+        self,
+        mount: &MountPoint,
+        options: &Options,
+        namespace: &Path,
+    ) -> Result<What> {
+        let entered = namespaces::open(namespace, NamespaceKind::Mount)?;
+        let targets = [(NamespaceKind::Mount, entered.as_fd())];
+        namespaces::visit(&targets, || self.bind(mount, options, None), |_| false)
     }
 
     fn filesystem(self, mount: &MountPoint, kind: &str) -> Result<Filesystem> {

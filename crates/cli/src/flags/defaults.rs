@@ -1,0 +1,238 @@
+//! What `containers.conf` says, put where flags say nothing: so its words are read by the same rules
+//! as the flags' are.
+
+use super::{Surroundings, container::ContainerFlags};
+use crate::containers_conf::{Containers, ContainersConf, List};
+use dhow_base::{Error, Result};
+use std::path::PathBuf;
+
+/// What `containers.conf` says and no flag can.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unflagged {
+    /// Variables that the image may replace.
+    pub(super) env: Vec<String>,
+    /// The capabilities that containers begin with.
+    pub(super) capabilities: Option<Vec<String>>,
+    /// Where documents about devices lie.
+    pub(super) cdi_directories: Vec<PathBuf>,
+}
+
+impl ContainerFlags {
+    /// These flags with what `conf` says where they say nothing. What is wrong with the file is an
+    /// error about the file.
+    pub(crate) fn with_defaults(
+        &self,
+        conf: &ContainersConf,
+        around: Surroundings<'_>,
+    ) -> Result<Self> {
+        let mut flags = self.clone();
+        if conf.is_empty() {
+            return Ok(flags);
+        }
+        let image_and_command = vec!["any".to_owned()];
+        let mut alone = Self { image_and_command, ..Self::default() };
+        alone.fill(conf);
+        alone.options(around).map_err(|error| {
+            let files: Vec<String> =
+                conf.files.iter().map(|path| path.display().to_string()).collect();
+            Error::new(error.kind(), format!("use what {} says", files.join(" and ")))
+                .because(error)
+        })?;
+        flags.fill(conf);
+        Ok(flags)
+    }
+
+    fn fill(&mut self, conf: &ContainersConf) {
+        let said = &conf.containers;
+        put(&mut self.pull, conf.engine.pull_policy.as_ref());
+        self.stop_timeout = self.stop_timeout.or(conf.engine.stop_timeout);
+        prepend(&mut self.annotation, said.annotations.as_ref());
+        self.fill_place(said);
+        self.fill_limits(said);
+        self.fill_namespaces(said);
+        self.fill_names(said);
+        self.fill_surroundings(said);
+        self.fill_rights(said);
+        let items = |list: &Option<List>| list.clone().unwrap_or_default().items;
+        self.unflagged = Unflagged {
+            env: items(&said.env),
+            capabilities: said.default_capabilities.as_ref().map(|list| list.items.clone()),
+            cdi_directories: items(&conf.engine.cdi_spec_dirs)
+                .into_iter()
+                .map(Into::into)
+                .collect(),
+        };
+    }
+
+    fn fill_place(&mut self, said: &Containers) {
+        let place = &mut self.place;
+        prepend(&mut place.volume, said.volumes.as_ref());
+        prepend(&mut place.mount, said.mounts.as_ref());
+        place.read_only |= said.read_only == Some(true);
+        put(&mut place.shm_size, said.shm_size.as_ref());
+        // podman's words for its kinds of bridges are passed over: there is no bridge yet.
+        let known =
+            |text: &&String| matches!(text.as_str(), "none" | "host") || text.starts_with("ns:");
+        put(&mut place.network, said.netns.as_ref().filter(known));
+    }
+
+    fn fill_limits(&mut self, said: &Containers) {
+        let limits = &mut self.limits;
+        limits.pids_limit = limits.pids_limit.or(said.pids_limit);
+        let score = &mut self.out_of_memory.oom_score_adj;
+        *score = score.or(said.oom_score_adj);
+        // One of the same name, or the host's, counts instead.
+        let name = |text: &str| text.split('=').next().unwrap_or_default().to_owned();
+        let own: Vec<String> = limits.ulimit.iter().map(|text| name(text)).collect();
+        if let Some(list) = &said.default_ulimits
+            && !own.contains(&"host".to_owned())
+        {
+            let others = list.items.iter().filter(|text| !own.contains(&name(text))).cloned();
+            limits.ulimit.splice(0..0, others.collect::<Vec<_>>());
+        }
+    }
+
+    fn fill_namespaces(&mut self, said: &Containers) {
+        let flags = &mut self.namespaces;
+        put(&mut flags.pid, said.pidns.as_ref());
+        put(&mut flags.ipc, said.ipcns.as_ref());
+        put(&mut flags.uts, said.utsns.as_ref());
+        put(&mut flags.cgroupns, said.cgroupns.as_ref());
+        let maps = !flags.uidmap.is_empty() || !flags.gidmap.is_empty();
+        let names = flags.subuidname.is_some() || flags.subgidname.is_some();
+        if !maps && !names {
+            // podman's word for no namespace of its own.
+            put(&mut flags.userns, said.userns.as_ref().filter(|text| *text != "private"));
+        }
+        put(&mut self.cgroup.cgroups, said.cgroups.as_ref());
+    }
+
+    fn fill_names(&mut self, said: &Containers) {
+        let flags = &mut self.names;
+        let asks = !flags.add_host.is_empty() || flags.hosts_file.is_some();
+        flags.no_hosts |= said.no_hosts == Some(true) && !asks;
+        flags.no_hostname |= said.no_hostname == Some(true);
+        if !flags.no_hosts {
+            put(&mut flags.hosts_file, said.base_hosts_file.as_ref());
+        }
+        if flags.dns.iter().any(|server| server == "none") {
+            return;
+        }
+        for (list, said) in [
+            (&mut flags.dns, &said.dns_servers),
+            (&mut flags.dns_search, &said.dns_searches),
+            (&mut flags.dns_option, &said.dns_options),
+        ] {
+            if list.is_empty() {
+                prepend(list, said.as_ref());
+            }
+        }
+    }
+
+    fn fill_surroundings(&mut self, said: &Containers) {
+        let is_host = |text: &Option<String>| text.as_deref() == Some("host");
+        let (network, ipc) = (is_host(&self.place.network), is_host(&self.namespaces.ipc));
+        let flags = &mut self.surroundings;
+        flags.env_host |= said.env_host == Some(true);
+        flags.http_proxy = flags.http_proxy.or(said.http_proxy);
+        put(&mut flags.tz, said.tz.as_ref());
+        put(&mut flags.umask, said.umask.as_ref());
+        // podman's rule: a default is for namespaces of the container's own.
+        let is_own = |text: &&String| {
+            !(network && text.starts_with("net.") || ipc && text.starts_with("kernel."))
+        };
+        let list = said.default_sysctls.iter().flat_map(|list| &list.items);
+        let sysctls: Vec<String> = list.filter(is_own).cloned().collect();
+        flags.sysctl.splice(0..0, sysctls);
+    }
+
+    fn fill_rights(&mut self, said: &Containers) {
+        let rights = &mut self.rights;
+        rights.privileged |= said.privileged == Some(true);
+        prepend(&mut rights.device, said.devices.as_ref());
+        let mut more = Vec::new();
+        if !rights.privileged {
+            // Later ones count, and those of the flags come later.
+            let profile = |name: &str, value: &Option<String>| {
+                value.as_ref().filter(|text| !text.is_empty()).map(|text| format!("{name}={text}"))
+            };
+            more.extend(profile("seccomp", &said.seccomp_profile));
+            more.extend(profile("apparmor", &said.apparmor_profile));
+        }
+        if said.label == Some(false) {
+            more.push("label=disable".to_owned());
+        }
+        rights.security_opt.splice(0..0, more);
+    }
+}
+
+/// An empty text says nothing.
+fn put(flag: &mut Option<String>, said: Option<&String>) {
+    if flag.is_none() {
+        *flag = said.filter(|text| !text.is_empty()).cloned();
+    }
+}
+
+fn prepend(flag: &mut Vec<String>, said: Option<&List>) {
+    flag.splice(0..0, said.into_iter().flat_map(|list| list.items.iter().cloned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::tests::world;
+    use dhow_engine::options::{CreateOptions, NetworkMode, PullPolicy, Sharing};
+    use std::path::Path;
+
+    fn options(conf: &str, change: impl FnOnce(&mut ContainerFlags)) -> Result<CreateOptions> {
+        let conf = ContainersConf::parse(Path::new("/etc/x.conf"), conf)?;
+        let mut flags =
+            ContainerFlags { image_and_command: vec!["box".into()], ..ContainerFlags::default() };
+        change(&mut flags);
+        flags.with_defaults(&conf, world())?.options(world())
+    }
+
+    #[test]
+    fn what_flags_say_counts_and_the_file_says_the_rest() {
+        let conf = "[containers]\npidns = \"host\"\nipcns = \"none\"\numask = \"0027\"\n\
+                    pids_limit = 7\nnetns = \"host\"\nenv = [\"A=conf\"]\nread_only = true\n\
+                    default_capabilities = [\"CHOWN\"]\n\
+                    default_ulimits = [\"nofile=1:2\", \"core=0\"]\n\
+                    default_sysctls = [\"net.a=1\", \"kernel.b=1\"]\n\
+                    [engine]\npull_policy = \"never\"\n";
+
+        let options = options(conf, |flags| {
+            flags.namespaces.pid = Some("private".into());
+            flags.limits.ulimit = vec!["core=5".into()];
+        })
+        .unwrap();
+
+        assert_eq!(options.namespaces.pid, Sharing::Private);
+        assert_eq!(options.namespaces.ipc, Sharing::Bare);
+        assert_eq!(options.surroundings.umask, Some(0o27));
+        assert_eq!(options.limits.pids, Some(7));
+        assert_eq!(options.network, NetworkMode::Host);
+        assert_eq!(options.environment.defaults, ["A=conf"]);
+        assert_eq!(options.pull, PullPolicy::Never);
+        assert_eq!(options.rights.default_capabilities.unwrap(), ["CHOWN"]);
+        assert!(options.read_only);
+        let ulimits: Vec<_> = options.limits.ulimits.iter().map(|one| one.soft).collect();
+        assert_eq!(ulimits, [1, 5]);
+        assert_eq!(options.surroundings.sysctls, [("kernel.b".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn a_word_that_no_flag_would_take_is_an_error_about_the_file() {
+        let error = options("[containers]\npidns = \"bogus\"\n", |_| {}).unwrap_err();
+
+        let line = error.one_line();
+        assert!(line.contains("/etc/x.conf") && line.contains("bogus"), "{line}");
+    }
+
+    #[test]
+    fn words_of_podmans_bridges_are_passed_over() {
+        let options = options("[containers]\nnetns = \"pasta\"\n", |_| {}).unwrap();
+
+        assert_eq!(options.network, NetworkMode::Unsaid);
+    }
+}
