@@ -38,6 +38,9 @@ const EPOCH: &str = "1735689600";
 /// 400 and 500 MB.
 const PYTHON_LAYERS: [&str; 2] = ["python3,python3-numpy", "gcc,libc6-dev"];
 
+/// Packages of the image of services.
+const SERVICES: &str = "nginx-light,postgresql,redis-server,python3";
+
 /// A directory with the files of a container's root.
 #[derive(Debug)]
 pub struct Rootfs {
@@ -170,6 +173,14 @@ pub fn python_image() -> Result<Layout> {
     Layout::open(&cached("python", &recipe, ".oci", &make_python)?)
 }
 
+/// An image with real services under the name `services`: nginx, PostgreSQL, Redis and python3 in a
+/// layer above Debian.
+///
+/// Needs what [`debian`] needs.
+pub fn services_image() -> Result<Layout> {
+    Layout::open(&cached("services", SERVICES, ".oci", &make_services)?)
+}
+
 /// A CRIU that works on kernels of today: Debian's newest, unpacked and not installed, called by a
 /// script that brings its own libraries.
 ///
@@ -229,6 +240,18 @@ fn make_python(place: &Path) -> Result<()> {
         lower = upper;
     }
     layout.tag_image(&Image::new(layers).command(&["/usr/bin/python3"]), "python")?;
+    Ok(())
+}
+
+fn make_services(place: &Path) -> Result<()> {
+    let layout = Layout::new(place)?;
+    let base = debian()?;
+    let bottom = layout.layer_of(base.path(), Compression::Gzip)?;
+    let scratch = tempfile::tempdir_in(cache()?).doing(|| "make a directory for a layer")?;
+    let upper = scratch.path().join("upper");
+    extend(base.path(), SERVICES, &upper)?;
+    let top = layout.layer_between(base.path(), &upper, Compression::Gzip)?;
+    layout.tag_image(&Image::new([bottom, top]).command(&["/bin/bash"]), "services")?;
     Ok(())
 }
 

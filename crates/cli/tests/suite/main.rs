@@ -25,6 +25,8 @@ mod copy;
 mod cp;
 mod crash;
 #[cfg(test)]
+mod crash_containers;
+#[cfg(test)]
 mod crash_images;
 #[cfg(test)]
 mod crash_volumes;
@@ -108,6 +110,8 @@ mod runtime_terminal;
 mod save_load;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod services;
 mod stop;
 #[cfg(test)]
 mod store;
