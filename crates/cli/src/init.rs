@@ -54,7 +54,6 @@ fn keep(program: &OsString, rest: &[OsString]) -> io::Result<u8> {
     // Where it is not the first process of a namespace, orphans shall come to it all the same.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     // A group of its own: what a terminal sends to the group in front comes to the program once.
-    #[expect(clippy::zombie_processes, reason = "the loop below reaps every child")]
     let child = Command::new(program).args(rest).process_group(0).spawn()?;
     let child = Pid::from_child(&child);
     // Only now: a child inherits what is blocked. Until here the kernel drops what comes to the first

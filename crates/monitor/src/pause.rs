@@ -32,11 +32,7 @@ pub struct Sleeper {
 }
 
 /// Starts a process that sleeps and then becomes `command`, whose first word is the program. The
-/// sleep begins when the [`Sleeper`] is dropped.
-#[expect(
-    clippy::zombie_processes,
-    reason = "init reaps it: every command of ours ends before long"
-)]
+/// sleep begins when the [`Sleeper`] is dropped. Init reaps it: every command of ours ends before long.
 pub fn spawn_sleeper(pause: Duration, command: &[OsString]) -> Result<Sleeper> {
     let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe")?;
     dhow_sys::fds::close_at_exec_from(3).doing(|| "keep other files from the sleeper")?;

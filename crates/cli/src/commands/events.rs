@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use dhow_base::clock::Moment;
 
-    fn event(kind: &str, action: &str, object: &str, detail: Value) -> Event {
+    fn event(kind: &str, action: &str, object: &str, detail: &Value) -> Event {
         let at = Moment::parse("2026-11-22T03:19:00.5Z").unwrap();
         Event {
             number: 1,
@@ -279,7 +279,7 @@ mod tests {
             "container",
             "die",
             "abc",
-            json!({"image": "box", "name": "web", "exitCode": "3"}),
+            &json!({"image": "box", "name": "web", "exitCode": "3"}),
         );
         let detail = detail(&event);
 
@@ -301,7 +301,7 @@ mod tests {
             "container",
             "health_status: healthy",
             "abcdef",
-            json!({"image": "box:1", "name": "web", "tier": "front"}),
+            &json!({"image": "box:1", "name": "web", "tier": "front"}),
         );
         let cases: [(&[&str], bool); 14] = [
             (&[], true),

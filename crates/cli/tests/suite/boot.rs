@@ -5,7 +5,7 @@
 use crate::fixture::{start, wait_for_state, with_box};
 use dhow_testkit::{Dhow, Outcome, needs_root, outcome};
 use rustix::process::{Pid, Signal, kill_process};
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::Path, process::Command};
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -24,20 +24,20 @@ fn cut_power(dhow: &Dhow, ids: &[String]) {
     fs::create_dir(dhow.runroot()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(200));
     for id in ids {
-        remove_cgroups(PathBuf::from("/sys/fs/cgroup"), id, 4);
+        remove_cgroups(Path::new("/sys/fs/cgroup"), id, 4);
     }
 }
 
 /// Cgroups do not outlive a machine.
-fn remove_cgroups(below: PathBuf, id: &str, depth: u32) {
-    for entry in fs::read_dir(&below).into_iter().flatten().flatten() {
+fn remove_cgroups(below: &Path, id: &str, depth: u32) {
+    for entry in fs::read_dir(below).into_iter().flatten().flatten() {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
         if entry.file_name().to_string_lossy().contains(id) {
             let _removed = fs::remove_dir(entry.path());
         } else if depth > 0 {
-            remove_cgroups(entry.path(), id, depth - 1);
+            remove_cgroups(&entry.path(), id, depth - 1);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! command fails, and nothing is left of them.
 
 use crate::fixture::with_box;
-use dhow_testkit::{Dhow, needs_root};
+use dhow_testkit::{Dhow, need, needs_root};
 use std::{
     ffi::OsString,
     path::Path,
@@ -32,7 +32,7 @@ test "$("$@" wait "$name")" = 137
 "#;
 
 fn number(variable: &str, usual: u32) -> u32 {
-    std::env::var(variable).map_or(usual, |text| text.parse().expect("the number of them"))
+    need::variable(variable).map_or(usual, |text| text.parse().expect("the number of them"))
 }
 
 /// The words that begin a command of this dhow's.

@@ -10,6 +10,7 @@ mod at_rest;
 #[cfg(test)]
 mod auto_update;
 mod bad_input;
+#[cfg(test)]
 mod bad_table;
 #[cfg(test)]
 mod boot;
@@ -22,6 +23,7 @@ mod console_socket;
 mod containers;
 #[cfg(test)]
 mod copy;
+#[cfg(test)]
 mod cp;
 mod crash;
 #[cfg(test)]

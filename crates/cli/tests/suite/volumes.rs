@@ -387,7 +387,8 @@ fn a_size_is_kept_where_the_file_system_can() {
     needs_tool!("mkfs.ext4");
     let home = tempfile::Builder::new().prefix("q").tempdir().unwrap();
     let (image, disk) = (home.path().join("disk.img"), home.path().join("disk"));
-    fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
+    let mut new = fs::OpenOptions::new();
+    new.write(true).create_new(true).open(&image).unwrap().set_len(96 << 20).unwrap();
     fs::create_dir(&disk).unwrap();
     let mut make = Command::new("mkfs.ext4");
     make.args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota"]).arg(&image);

@@ -43,11 +43,11 @@ fn append_text(text: &[u8], bytes: &mut Vec<u8>) {
         let valid = chunk.valid();
         for (index, letter) in valid.char_indices() {
             let Some(spelling) = spelled(letter) else { continue };
-            bytes.extend_from_slice(valid[plain_from..index].as_bytes());
+            bytes.extend_from_slice(&valid.as_bytes()[plain_from..index]);
             bytes.extend_from_slice(spelling.as_bytes());
             plain_from = index + letter.len_utf8();
         }
-        bytes.extend_from_slice(valid[plain_from..].as_bytes());
+        bytes.extend_from_slice(&valid.as_bytes()[plain_from..]);
         for _ in chunk.invalid() {
             bytes.extend_from_slice(b"\\ufffd");
         }

@@ -162,7 +162,7 @@ impl Field {
             RowName::Crowd => self.crowds()?,
             RowName::PsMany => self.crowded(150, &self.engines.clone())?,
             // Peers take minutes to make so many.
-            RowName::PsCrowd => self.crowded(5000, &self.engines[..1].to_vec())?,
+            RowName::PsCrowd => self.crowded(5000, &self.engines.clone()[..1])?,
             RowName::Logs => self.chatters()?,
             RowName::Pull => self.pulls()?,
             RowName::Unpack => self.unpacks()?,
