@@ -527,7 +527,7 @@ mod tests {
             let mut reader = Reader::new(&bytes[..], Limits::default()).unwrap();
             let mut names = Vec::new();
             while let Some(entry) = reader.next_entry().unwrap() {
-                names.push(entry.path.to_string());
+                names.push(String::from_utf8(entry.path.as_bytes().to_vec()).unwrap());
             }
             names
         };

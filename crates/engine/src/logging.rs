@@ -139,6 +139,15 @@ impl LogRecord {
         self.path.clone().unwrap_or(usual)
     }
 
+    /// What goes along with each line: what was asked for, and the tag where there is one.
+    pub(crate) fn attributes(&self, row: &Container) -> Result<BTreeMap<String, String>> {
+        let mut attributes = self.attributes.clone();
+        if let Some(tag) = &self.tag {
+            attributes.insert("tag".to_owned(), filled(tag, row)?);
+        }
+        Ok(attributes)
+    }
+
     /// What the monitor is told of the log; nothing where none is kept.
     pub(crate) fn settings(&self, row: &Container, usual: PathBuf) -> Result<Option<LogSettings>> {
         let format = match self.driver {
@@ -147,18 +156,16 @@ impl LogRecord {
             LogDriver::Journald => LogFormat::Journal,
             LogDriver::None | LogDriver::Passthrough => return Ok(None),
         };
-        let mut attributes = match format {
+        let attributes = match format {
             LogFormat::K8s => BTreeMap::new(),
-            LogFormat::Json | LogFormat::Journal => self.attributes.clone(),
-        };
-        let tag = self.tag.as_deref().map(|tag| filled(tag, row)).transpose()?;
-        match (format, tag) {
-            (LogFormat::Journal, tag) => attributes.extend(journal_fields(row, tag)),
-            (LogFormat::Json, Some(tag)) => {
-                attributes.insert("tag".to_owned(), tag);
+            LogFormat::Json => self.attributes(row)?,
+            LogFormat::Journal => {
+                let mut attributes = self.attributes.clone();
+                let tag = self.tag.as_deref().map(|tag| filled(tag, row)).transpose()?;
+                attributes.extend(journal_fields(row, tag));
+                attributes
             }
-            _ => {}
-        }
+        };
         let path = self.path(usual);
         let files = self.files.unwrap_or(1);
         Ok(Some(LogSettings { format, attributes, path, limit_bytes: self.limit_bytes, files }))

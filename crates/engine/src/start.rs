@@ -360,7 +360,7 @@ impl Engine {
         let log = &record.life.log;
         match log.driver {
             driver if driver.keeps_files() => {
-                let attributes = log.attributes.clone();
+                let attributes = log.attributes(&row)?;
                 Ok(LogPlace::File { path: log.path(self.layout.log(&row.id)), attributes })
             }
             LogDriver::Journald => Ok(LogPlace::Journal(row.id)),

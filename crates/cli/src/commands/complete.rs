@@ -104,12 +104,13 @@ fn wanted<'w>(command: &'w Command, words: &'w [String]) -> Wanted<'w> {
             level = inner;
         } else {
             place += 1;
-            only_arguments |= takes_the_rest(level, place);
+            only_arguments |= rest(level).is_some_and(|rest| rest <= place);
         }
     }
     let kinds = match flag {
         Some(flag) => kinds_of(level, flag),
         None if start.starts_with('-') && !only_arguments => vec![Kind::Flags],
+        None if rest(level).is_some_and(|rest| rest < place) => Vec::new(),
         None if level.has_subcommands() => vec![Kind::Commands],
         None => argument(level, place).map_or_else(Vec::new, |argument| kinds_of(level, argument)),
     };
@@ -147,10 +148,9 @@ fn argument(command: &Command, place: usize) -> Option<&Arg> {
         .copied()
 }
 
-/// After `run IMAGE` come the words of another program.
-fn takes_the_rest(command: &Command, place: usize) -> bool {
-    let next = command.get_positionals().nth(place);
-    next.is_some_and(Arg::is_trailing_var_arg_set)
+/// The place of the argument with which the words of another program begin, as after `run`.
+fn rest(command: &Command) -> Option<usize> {
+    command.get_positionals().position(Arg::is_trailing_var_arg_set)
 }
 
 fn kinds_of(command: &Command, argument: &Arg) -> Vec<Kind> {
