@@ -2,7 +2,10 @@
 
 use crate::{Engine, restart::RestartPolicy};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
-use dhow_state::containers::{self, Container, Course, Phase};
+use dhow_state::{
+    containers::{self, Container, Course, Phase},
+    pods,
+};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -52,6 +55,8 @@ pub struct Summary {
     pub course: Course,
     /// Whether it is started again by itself.
     pub restart: RestartPolicy,
+    /// The id and the name of the pod that it is in.
+    pub pod: Option<(String, String)>,
 }
 
 impl Summary {
@@ -71,7 +76,7 @@ impl Summary {
 
     /// The id and the name of the pod that it is in; empty where it is in none.
     pub fn pod(&self) -> (&str, &str) {
-        ("", "")
+        self.pod.as_ref().map_or(("", ""), |(id, name)| (id, name))
     }
 
     /// Whether it is in the pod that a word means.
@@ -101,6 +106,7 @@ impl Summary {
             volumes: Vec::new(),
             course: Course::default(),
             restart: RestartPolicy::No,
+            pod: None,
         }
     }
 }
@@ -131,7 +137,23 @@ impl Engine {
                 summaries.push(summary(row)?);
             }
         }
+        self.name_pods(&mut summaries)?;
         Ok(summaries)
+    }
+
+    /// Records know their pods by the ids; the names are asked for once, where there are any.
+    fn name_pods(&self, summaries: &mut [Summary]) -> Result<()> {
+        let mut pods: Vec<_> = summaries.iter_mut().filter_map(|one| one.pod.as_mut()).collect();
+        if pods.is_empty() {
+            return Ok(());
+        }
+        let named = pods::list(self.state.read())?;
+        for (id, name) in &mut pods {
+            if let Some(pod) = named.iter().find(|pod| pod.id.as_str() == id.as_str()) {
+                pod.name.as_str().clone_into(name);
+            }
+        }
+        Ok(())
     }
 
     /// Those of many rows whose monitors surely live; of the others each is asked for.
@@ -170,6 +192,7 @@ struct Shown {
     network: String,
     mounts: Vec<ShownMount>,
     life: ShownLife,
+    pod: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,6 +229,7 @@ fn summary(row: Container) -> Result<Summary> {
         mounts,
         pid: row.process.map(|process| process.pid),
         restart: shown.life.restart,
+        pod: shown.pod.map(|id| (id, String::new())),
         course: row.course,
         id: row.id,
         name: row.name,

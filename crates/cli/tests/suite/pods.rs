@@ -113,6 +113,13 @@ fn a_pod_is_made_by_the_way() {
         dhow.run(&["pod", "ps", "--format", "{{.Name}} {{.Status}}"]).ok().stdout,
         "side Running\n"
     );
+    drop(start(&dhow, &["--name", "alone", "box", "sleep", "100"]));
+    let shown = |arguments: &[&str]| {
+        dhow.run(&[&["ps", "--format", "{{.Names}} {{.PodName}}"], arguments].concat()).ok().stdout
+    };
+    assert_eq!(shown(&[]), "alone \na side\n");
+    assert_eq!(shown(&["--filter", "pod=side"]), "a side\n");
+    drop(dhow.run(&["rm", "-f", "alone"]).ok());
     drop(dhow.run(&["run", "-q", "--pod", "new:side", "box", "true"]).exits(125).says("in use"));
     drop(
         dhow.run(&["run", "-q", "--pod", "nothing", "box", "true"]).exits(125).says("no such pod"),

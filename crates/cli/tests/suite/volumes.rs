@@ -266,6 +266,9 @@ fn what_is_in_a_volume_goes_out_and_comes_back() {
     let dhow = with_full();
     drop(dhow.run(&["run", "--rm", "-q", "-v", "from:/data", "full", "true"]).ok());
     drop(dhow.run(&["volume", "create", "to"]).ok());
+    // In a volume this deletes nothing.
+    fs::write(dhow.root().join("volumes/from/data/.wh.kept"), "a name").unwrap();
+    fs::write(dhow.root().join("volumes/to/data/kept"), "kept").unwrap();
 
     let tar = dhow.run(&["volume", "export", "from"]).ok();
     drop(dhow.run_with_input(&["volume", "import", "to", "-"], &tar.bytes).ok());
@@ -275,6 +278,8 @@ fn what_is_in_a_volume_goes_out_and_comes_back() {
     assert_eq!(fs::read_to_string(data.join("file")).unwrap(), "from the image\n");
     assert_eq!(fs::metadata(data.join("file")).unwrap().uid(), 33);
     assert_eq!(fs::metadata(data.join("file")).unwrap().nlink(), 2);
+    assert_eq!(fs::read_to_string(data.join("kept")).unwrap(), "kept");
+    assert_eq!(fs::read_to_string(data.join(".wh.kept")).unwrap(), "a name");
     assert!(dhow.directory().join("file.tar").exists());
     drop(dhow.run(&["volume", "export", "-o", "no.tar", "nothing"]).exits(1));
     assert!(!dhow.directory().join("no.tar").exists());

@@ -1,4 +1,5 @@
-//! What is in a volume as a tar file, and back.
+//! What is in a volume as a tar file, and back. A volume is no layer: a file that is called as a
+//! whiteout is a file like any other, and none deletes another.
 
 use super::{Volumes, lock};
 use crate::Engine;
@@ -17,7 +18,7 @@ impl Engine {
         let name = volumes::look_up(self.state.read(), text)?.name;
         self.volumes_mut()
             .looked_into(&name, |data| {
-                Pack::tree().write(data.as_fd(), to)?;
+                Pack::copy().write(data.as_fd(), to)?;
                 Ok(())
             })
             .doing(|| format!("export volume {name}"))
@@ -29,7 +30,7 @@ impl Engine {
         self.volumes_mut()
             .looked_into(&name, |data| {
                 let mut stream = Decoder::detect(from, DecodeLimits::default())?;
-                Unpack::new(data.as_fd(), Whiteouts::Apply, Limits::default())
+                Unpack::new(data.as_fd(), Whiteouts::Literal, Limits::default())
                     .apply(&mut stream)?;
                 Ok(())
             })
