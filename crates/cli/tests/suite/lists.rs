@@ -2,7 +2,7 @@
 
 use crate::fixture::{start, wait_for_state, with_box};
 use dhow_testkit::{Dhow, needs_root, needs_tool};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn an_empty_list_is_a_header() {
@@ -117,14 +117,18 @@ fn a_list_may_have_other_columns_and_another_order() {
 fn inspect_shows_documents_and_fields() {
     needs_root!();
     let dhow = with_box();
-    let id = start(&dhow, &["--name", "web", "-m", "64m", "box", "sleep", "100"]);
+    let flags = ["-m", "64m", "--shm-size", "1m", "--dns", "9.9.9.9", "--add-host", "db:10.0.0.1"];
+    let id = start(&dhow, &[&["--name", "web"], &flags[..], &["box", "sleep", "100"]].concat());
     wait_for_state(&dhow, "web", "running");
     let inspect = |arguments: &[&str]| dhow.run(&[&["inspect"], arguments].concat()).ok().stdout;
 
     let document: Value = serde_json::from_str(&inspect(&["web", "box"])).unwrap();
     assert_eq!(document[0]["Id"], id.as_str());
     assert_eq!(document[0]["Name"], "/web");
-    assert_eq!(document[0]["HostConfig"]["Memory"], 64 << 20);
+    let host = &document[0]["HostConfig"];
+    assert_eq!((&host["Memory"], &host["ShmSize"]), (&json!(64 << 20), &json!(1 << 20)));
+    assert_eq!((&host["Dns"], &host["ExtraHosts"]), (&json!(["9.9.9.9"]), &json!(["db:10.0.0.1"])));
+    assert_eq!(host["CgroupParent"], "/dhow");
     assert!(document[1]["RootFS"]["Layers"].is_array(), "{document}");
     assert_eq!(inspect(&["-f", "{{.State.Running}} {{.Config.Cmd}}", "web"]), "true [sleep 100]\n");
     assert_eq!(inspect(&["--type", "image", "-f", "{{.Os}}", "box"]), "linux\n");

@@ -7,6 +7,7 @@ use crate::record::Record;
 use dhow_spec::runtime::{Linux, NamespaceKind, Resources, Spec, ThrottleDevice};
 use dhow_state::containers::Container;
 use serde_json::{Value, json};
+use std::path::Path;
 
 pub(super) fn document(row: &Container, record: &Record, spec: &Spec) -> Value {
     let linux = spec.linux.clone().unwrap_or_default();
@@ -22,6 +23,8 @@ pub(super) fn document(row: &Container, record: &Record, spec: &Spec) -> Value {
         "MaskedPaths": linux.masked_paths,
         "ReadonlyPaths": linux.readonly_paths,
         "Sysctls": linux.sysctl,
+        "ShmSize": shared_memory(spec),
+        "CgroupParent": cgroup_parent(&linux),
     }));
     document
 }
@@ -59,10 +62,10 @@ fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
         "ConsoleSize": [0, 0],
         "CapAdd": record.cap_add,
         "CapDrop": record.cap_drop,
-        "Dns": [],
-        "DnsOptions": [],
-        "DnsSearch": [],
-        "ExtraHosts": null,
+        "Dns": record.names.servers,
+        "DnsOptions": record.names.resolver_options,
+        "DnsSearch": record.names.searches,
+        "ExtraHosts": extra_hosts(record),
         "GroupAdd": null,
         "Links": null,
         "OomScoreAdj": process.oom_score_adj.unwrap_or(0),
@@ -74,6 +77,29 @@ fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
         "Isolation": "",
         "Ulimits": ulimits.collect::<Vec<_>>(),
     })
+}
+
+fn extra_hosts(record: &Record) -> Value {
+    let hosts = record.names.hosts.iter().map(|(name, address)| format!("{name}:{address}"));
+    let hosts: Vec<String> = hosts.collect();
+    if hosts.is_empty() { Value::Null } else { json!(hosts) }
+}
+
+/// How large the shared memory may become, in bytes; 0 where it is not the container's own.
+fn shared_memory(spec: &Spec) -> u64 {
+    let own = spec.mounts.iter().find(|mount| mount.destination == Path::new("/dev/shm"));
+    let size = own.and_then(|mount| mount.options.iter().find_map(|o| o.strip_prefix("size=")));
+    match size.map(|text| (text.strip_suffix('k'), text)) {
+        Some((Some(kibibytes), _)) => kibibytes.parse::<u64>().map_or(0, |count| count << 10),
+        Some((None, bytes)) => bytes.parse().unwrap_or(0),
+        None => 0,
+    }
+}
+
+/// The control group above the container's.
+fn cgroup_parent(linux: &Linux) -> &str {
+    let path = linux.cgroups_path.as_deref().unwrap_or_default();
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
 /// By docker's words: `private`, `host`, or the path of what was joined.
@@ -112,11 +138,9 @@ fn limits(record: &Record, resources: &Resources) -> Value {
         shown.collect()
     };
     json!({
-        "ShmSize": 64 << 20,
         "CpuShares": cpu.shares.unwrap_or(0),
         "Memory": record.memory_bytes,
         "NanoCpus": record.nano_cpus,
-        "CgroupParent": "/dhow",
         "BlkioWeight": block.weight.unwrap_or(0),
         "BlkioWeightDevice": [],
         "BlkioDeviceReadBps": rates(&block.throttle_read_bps_device),
