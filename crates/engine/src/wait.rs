@@ -11,6 +11,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a command that starts a container is waited for.
 const STARTING_PATIENCE_TRIES: u32 = 1500;
 
+/// How long a monitor may take to go after it has told the end, and how often it is looked at.
+const ENDING_PATIENCE_TRIES: u32 = 10_000;
+const ENDING_PAUSE: Duration = Duration::from_millis(1);
+
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Condition {
@@ -45,7 +49,7 @@ pub enum State {
 impl Engine {
     /// Waits until the container does not run, and says its exit code.
     pub fn wait(&mut self, container: &str) -> Result<i32> {
-        let row = self.look_up(container)?;
+        let row = self.steady(container)?;
         self.wait_for_end(&row)
     }
 
@@ -85,7 +89,10 @@ impl Engine {
             Phase::Running | Phase::Starting => {
                 let exit_record = self.layout.exit_record(&row.id);
                 match dhow_monitor::wait_for_exit(&self.layout.run(&row.id), &exit_record) {
-                    Ok(record) => Ok(record.exit.code.into()),
+                    Ok(record) => {
+                        self.await_row(row)?;
+                        Ok(record.exit.code.into())
+                    }
                     // With --rm the record may be gone before we look; the row is, too. A restart
                     // takes it away as well, and the row has the code.
                     Err(error) => match containers::find(self.state.read(), &row.id)? {
@@ -98,6 +105,21 @@ impl Engine {
             }
             _ => Ok(row.exit_code.unwrap_or(0)),
         }
+    }
+
+    /// Waits until the row tells of the end that the monitor has told of: whoever waited for it goes on
+    /// with a removal at once, to which a row that says `running` would be a reason to refuse.
+    fn await_row(&mut self, seen: &Container) -> Result<()> {
+        for _ in 0..ENDING_PATIENCE_TRIES {
+            let Some(now) = containers::find(self.state.read(), &seen.id)? else { return Ok(()) };
+            let Some(now) = self.refreshed(now)? else { return Ok(()) };
+            let is_this_life = now.phase == Phase::Running && now.process == seen.process;
+            if !is_this_life {
+                return Ok(());
+            }
+            std::thread::sleep(ENDING_PAUSE);
+        }
+        Ok(())
     }
 
     /// The container that a word of the user's means, once nobody is in the middle of starting it:
