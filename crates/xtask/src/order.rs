@@ -10,7 +10,8 @@
 //! commands run before what few do.
 //!
 //! Constants have no names that outlive a change of the code, so those of the crates that the runtime
-//! is made of are gathered, and so is what the C library writes to.
+//! is made of are gathered, right after the binary's head, which is read as well; and so is what the C
+//! library writes to.
 //!
 //! The file names sections by patterns without what a compiler's version or a crate's hash puts into
 //! their names. It is a hint: a pattern that fits nothing any more costs nothing, and a function that
@@ -44,7 +45,7 @@ const HEAD: &str = "\
 ";
 
 /// Whose constants the runtime's commands read.
-const READ: [&str; 12] = [
+const READ: [&str; 13] = [
     "libc.a:",
     "libcore-*.rlib:",
     "liballoc-*.rlib:",
@@ -57,7 +58,16 @@ const READ: [&str; 12] = [
     "libdhow_cgroup-*.rlib:",
     "libdhow_seccomp-*.rlib:",
     "libdhow_runtime-*.rlib:",
+    "libjiff-*.rlib:",
 ];
+
+/// The name of a variable that the library for encryption asks the environment for before `main`.
+const READ_EARLY: &str = "*(.rodata.*OPENSSL_cpuid_setup.str*)";
+
+/// The compiler's start files hand the table of frames over to the unwinder, for linkers that make no
+/// index of it. Ours does, so all that does is to touch it; they call nothing that is nowhere.
+const UNREGISTERED: &str = "\
+\n__register_frame_info = 0;\n__deregister_frame_info = 0;\n";
 
 /// Whose variables they write: each page of these is copied for each process.
 const WRITTEN: [&str; 2] = ["libstd-*.rlib:", "libc.a:"];
@@ -266,6 +276,9 @@ fn pattern(section: &Section) -> Option<String> {
     if section.name != ".text" && (section.name.contains("._R") || is_of_a_crate) {
         return Some(either(&without_hashes(&section.name)));
     }
+    if section.name == ".text.main" {
+        return Some(format!("*({})", section.name));
+    }
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let file = match section.file.strip_suffix(')').and_then(|file| file.rsplit_once('(')) {
         Some((archive, member)) => format!("{}:{member}", base(archive)),
@@ -301,12 +314,14 @@ fn without_hashes(name: &str) -> String {
 fn script(sections: &Sections, run: &[&Section]) -> String {
     let code = run.iter().filter_map(|section| pattern(section)).collect();
     let mut constants = of_archives(&READ, ".rodata .rodata.*");
+    constants.push(READ_EARLY.to_owned());
     constants.extend(run.iter().filter_map(|section| sections.constants_of(section)));
     let written = of_archives(&WRITTEN, ".data .data.[!r]* .data.rel.local*");
     let cleared = of_archives(&WRITTEN, ".bss .bss.* COMMON");
     HEAD.to_owned()
+        + UNREGISTERED
         + &gathered(".text.run", code, "BEFORE .text")
-        + &gathered(".rodata.run", constants, "BEFORE .rodata")
+        + &gathered(".rodata.run", constants, "BEFORE .gcc_except_table")
         + &gathered(".data.run", written, "AFTER .data")
         + &gathered(".bss.run", cleared, "BEFORE .bss")
 }
