@@ -118,7 +118,7 @@ impl Engine {
         Spec::parse(&file::read_limited(&self.layout.config(&row.id), 16 << 20)?)
     }
 
-    /// The changes, without the empty places that the runtime made to mount something on.
+    /// The changes, without what the runtime made to mount something on.
     fn own_changes(&self, row: &Container) -> Result<Vec<Change>> {
         let spec = self.spec_of(row)?;
         let relative = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
@@ -126,20 +126,52 @@ impl Engine {
             spec.mounts.iter().map(|mount| relative(Path::new(&mount.destination))).collect();
         let linux = spec.linux.unwrap_or_default();
         places.extend(linux.devices.iter().map(|device| relative(Path::new(&device.path))));
-        let is_place = |change: &Change| {
-            let path = change.path.as_path();
-            change.kind == ChangeKind::Added && (places.contains(path) || path.starts_with("dev"))
-        };
-        let mut changes = self.images.container_changes(&self.state, &row.id)?;
-        changes.retain(|change| !is_place(change));
-        Ok(changes)
+        let changes = self.images.container_changes(&self.state, &row.id)?;
+        Ok(without_places(changes, &places))
     }
+}
+
+/// Leaves out the empty places that something was mounted on, the directories that were made for
+/// them and hold nothing else, and that the directories around these have got a name more.
+fn without_places(mut changes: Vec<Change>, places: &BTreeSet<PathBuf>) -> Vec<Change> {
+    let is_place = |change: &Change| {
+        let path = change.path.as_path();
+        change.kind == ChangeKind::Added && (places.contains(path) || path.starts_with("dev"))
+    };
+    let mut around: BTreeSet<PathBuf> = places.iter().filter_map(|place| parent(place)).collect();
+    around.insert("dev".into());
+    let (mut made, rest): (Vec<Change>, Vec<Change>) = {
+        changes.retain(|change| !is_place(change));
+        let leads_to_place = |change: &Change| {
+            change.kind == ChangeKind::Added
+                && places.iter().any(|place| place.starts_with(&change.path))
+        };
+        changes.into_iter().partition(leads_to_place)
+    };
+    let holds_more = |directory: &Path| rest.iter().any(|other| other.path.starts_with(directory));
+    made.retain(|change| {
+        let stays = holds_more(&change.path);
+        if !stays {
+            around.extend(parent(&change.path));
+        }
+        stays
+    });
+    let is_noise =
+        |change: &Change| change.kind == ChangeKind::Touched && around.contains(&change.path);
+    let mut all: Vec<Change> = rest.into_iter().chain(made).collect();
+    all.retain(|change| !is_noise(change));
+    all.sort_by(|one, other| one.path.as_os_str().cmp(other.path.as_os_str()));
+    all
+}
+
+fn parent(path: &Path) -> Option<PathBuf> {
+    path.parent().map(Path::to_owned)
 }
 
 fn presences(changes: &[Change]) -> impl Iterator<Item = (&Path, Presence)> {
     changes.iter().map(|change| {
         let presence = match change.kind {
-            ChangeKind::Added | ChangeKind::Modified => Presence::Here,
+            ChangeKind::Added | ChangeKind::Modified | ChangeKind::Touched => Presence::Here,
             ChangeKind::Deleted => Presence::Gone,
         };
         (change.path.as_path(), presence)
@@ -166,5 +198,36 @@ fn execution(image: &ExecutionConfig, record: &Record, spec: &Spec) -> Execution
         labels: record.labels.clone(),
         stop_signal: image.stop_signal.clone(),
         ..image.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is otherwise, and what is told of it.
+    type Case<'a> = (&'a [(&'a str, ChangeKind)], &'a [&'a str]);
+
+    #[test]
+    fn what_was_made_to_mount_on_is_no_change_and_everything_else_is() {
+        use ChangeKind::{Added, Deleted, Modified, Touched};
+        let places: BTreeSet<PathBuf> =
+            ["etc/hosts", "a/b", "kept/c", "x/y"].map(PathBuf::from).into();
+        let cases: [Case<'_>; 6] = [
+            (&[("", Touched), ("a", Added), ("a/b", Added)], &[]),
+            (&[("etc", Touched), ("etc/hosts", Added)], &[]),
+            // The directory's mode is another as well, or something else was put into it.
+            (&[("etc", Modified), ("etc/hosts", Added)], &["etc"]),
+            (&[("etc", Touched), ("etc/hosts", Added), ("etc/more", Added)], &["etc/more"]),
+            (&[("kept", Added), ("kept/c", Added), ("kept/file", Added)], &["kept", "kept/file"]),
+            (&[("x", Touched), ("x/y", Deleted), ("z", Touched)], &["x/y", "z"]),
+        ];
+        for (changes, expected) in cases {
+            let change = |(path, kind): &(&str, _)| Change { path: path.into(), kind: *kind };
+            let left = without_places(changes.iter().map(change).collect(), &places);
+            let left: Vec<_> =
+                left.iter().map(|change| change.path.display().to_string()).collect();
+            assert_eq!(left, expected, "{changes:?}");
+        }
     }
 }

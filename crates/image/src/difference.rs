@@ -62,7 +62,11 @@ pub fn with_directories(changes: Vec<Change>) -> Vec<Change> {
         for directory in change.path.ancestors().skip(1) {
             all.entry(directory.to_owned()).or_insert(ChangeKind::Modified);
         }
-        all.insert(change.path, change.kind);
+        let kind = match change.kind {
+            ChangeKind::Touched => ChangeKind::Modified,
+            kind => kind,
+        };
+        all.insert(change.path, kind);
     }
     all.remove(Path::new(""));
     all.into_iter().map(|(path, kind)| Change { path, kind }).collect()

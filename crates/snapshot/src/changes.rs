@@ -37,6 +37,8 @@ pub enum ChangeKind {
     Added,
     /// Its content or its attributes are others.
     Modified,
+    /// A directory that has got or lost names, and is otherwise as it was: its time alone differs.
+    Touched,
     /// It is gone, with all that was in it.
     Deleted,
 }
@@ -46,7 +48,7 @@ impl ChangeKind {
     pub fn letter(self) -> char {
         match self {
             Self::Added => 'A',
-            Self::Modified => 'C',
+            Self::Modified | Self::Touched => 'C',
             Self::Deleted => 'D',
         }
     }
@@ -136,9 +138,9 @@ impl OverlayWalk<'_> {
     fn compare_root(&mut self, own: &OwnedFd, below: &[(usize, OwnedFd)]) -> Result<()> {
         let Some((_, top)) = below.first() else { return Ok(()) };
         let (new, old) = (fstat(own).doing(|| "look at it")?, fstat(top).doing(|| "look at it")?);
-        if !looks_same(&new, &old) || !attributes::same_xattrs(&Place::of(own), &Place::of(top))? {
-            self.changes.insert(Vec::new(), ChangeKind::Modified);
-        }
+        let same_xattrs = attributes::same_xattrs(&Place::of(own), &Place::of(top))?;
+        let change = directory_change(&new, &old, same_xattrs);
+        self.changes.extend(change.map(|kind| (Vec::new(), kind)));
         Ok(())
     }
 
@@ -173,12 +175,12 @@ impl OverlayWalk<'_> {
             Seen::Directory { layers, stat: old } if is_directory => {
                 // An opaque directory is one that was made anew.
                 let model = beneath(&self.chain[layers[0]], &path)?;
-                if notes.is_opaque
-                    || !looks_same(&stat, &old)
-                    || !attributes::same_xattrs(&place, &Place::of(&model))?
-                {
-                    self.changes.insert(path.clone(), ChangeKind::Modified);
-                }
+                let same_xattrs = attributes::same_xattrs(&place, &Place::of(&model))?;
+                let change = match notes.is_opaque {
+                    true => Some(ChangeKind::Modified),
+                    false => directory_change(&stat, &old, same_xattrs),
+                };
+                self.changes.extend(change.map(|kind| (path.clone(), kind)));
                 inner = Below { layers, is_hidden: notes.is_opaque || level.below.is_hidden };
             }
             _ => drop(self.changes.insert(path.clone(), ChangeKind::Modified)),
@@ -313,11 +315,9 @@ impl<'a> TreeWalk<'a> {
             fstat(self.tree).doing(|| "look at the root")?,
             fstat(self.base).doing(|| "look at the root")?,
         );
-        if !looks_same(&new, &old)
-            || !attributes::same_xattrs(&Place::of(self.tree), &Place::of(self.base))?
-        {
-            self.changes.insert(Vec::new(), ChangeKind::Modified);
-        }
+        let same_xattrs = attributes::same_xattrs(&Place::of(self.tree), &Place::of(self.base))?;
+        let change = directory_change(&new, &old, same_xattrs);
+        self.changes.extend(change.map(|kind| (Vec::new(), kind)));
         Ok(())
     }
 
@@ -364,7 +364,13 @@ impl<'a> TreeWalk<'a> {
                 self.unchanged_links.entry(inode).or_default().push(path.clone());
             }
         } else {
-            self.change(&stat, path.clone(), ChangeKind::Modified);
+            let both = is_directory && file_type(&old) == FileType::Directory;
+            let place = |directory| Place::within(directory, name);
+            let kind = match both && attributes::same_xattrs(&place(own), &place(base))? {
+                true => directory_change(&stat, &old, true).unwrap_or(ChangeKind::Modified),
+                false => ChangeKind::Modified,
+            };
+            self.change(&stat, path.clone(), kind);
         }
         if is_directory {
             self.pending.push((path, file_type(&old) == FileType::Directory));
@@ -392,16 +398,32 @@ impl<'a> TreeWalk<'a> {
     }
 }
 
+/// What became of a directory that was there before, as far as its own inode tells.
+fn directory_change(new: &Stat, old: &Stat, same_xattrs: bool) -> Option<ChangeKind> {
+    match (has_same_attributes(new, old) && same_xattrs, has_same_time(new, old)) {
+        (true, true) => None,
+        (true, false) => Some(ChangeKind::Touched),
+        (false, _) => Some(ChangeKind::Modified),
+    }
+}
+
 /// Do two inodes say the same of themselves?
 fn looks_same(new: &Stat, old: &Stat) -> bool {
+    has_same_attributes(new, old) && has_same_time(new, old)
+}
+
+fn has_same_attributes(new: &Stat, old: &Stat) -> bool {
     let of = |stat: &Stat| {
         let is_directory = file_type(stat) == FileType::Directory;
         // The size of a directory and the number of its links are the file system's affair.
         let extent = if is_directory { (0, 0) } else { (stat.st_size, stat.st_nlink) };
-        let owner = (stat.st_uid, stat.st_gid, stat.st_rdev);
-        (stat.st_mode, owner, extent, stat.st_mtime, stat.st_mtime_nsec)
+        (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_rdev, extent)
     };
     of(new) == of(old)
+}
+
+fn has_same_time(new: &Stat, old: &Stat) -> bool {
+    (new.st_mtime, new.st_mtime_nsec) == (old.st_mtime, old.st_mtime_nsec)
 }
 
 /// Have two files that look the same the same target, attributes and content?
