@@ -90,8 +90,8 @@ const OF_RUN: &[Foreign] = &[
     ),
     foreign(
         &["--attach", "-a"],
-        "a run in the foreground has all streams of the program, one in the background has none",
-        Some("leave it out; -i opens the input, -d attaches nothing"),
+        "a container that is created has no streams yet",
+        Some("leave it out; `dhow start --attach` gives them"),
     ),
     foreign(
         &["--preserve-fd", "--preserve-fds"],
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn no_flag_is_both_there_and_refused() {
-        for (command, table) in [("run", OF_RUN), ("exec", OF_EXEC), ("update", OF_UPDATE)] {
+        for (command, table) in [("create", OF_RUN), ("exec", OF_EXEC), ("update", OF_UPDATE)] {
             let declared = declared(command);
             let names = table.iter().flat_map(|foreign| foreign.names);
             for name in names.filter_map(|name| name.strip_prefix("--")) {

@@ -81,7 +81,7 @@ impl Draft<'_> {
                 mounts: &self.plan,
             },
         )?;
-        let spec = hello::tell_of_host(spec, self.image)?;
+        let spec = hello::tell_of_host(spec, self.image, &self.options.image)?;
         init::put_first(spec, &self.options.life)
     }
 

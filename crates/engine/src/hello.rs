@@ -88,8 +88,10 @@ fn config(diff_id: Digest) -> ImageConfig {
 }
 
 /// Tells the program in the embedded image which namespaces the host has, so that it can compare.
-pub(crate) fn tell_of_host(mut spec: Spec, image: &Image) -> Result<Spec> {
-    if is_embedded(image)
+/// A stranger's image may have the label as well, but not the name by which this one was asked for.
+pub(crate) fn tell_of_host(mut spec: Spec, image: &Image, asked_for: &str) -> Result<Spec> {
+    if is_meant(asked_for)
+        && is_embedded(image)
         && let Some(process) = &mut spec.process
     {
         let mut words = Vec::new();

@@ -4,10 +4,11 @@
 mod host_config;
 mod network;
 
-use crate::{Engine, record::Record};
+use crate::{Engine, merge, record::Record};
 use dhow_base::{Digest, Result, clock::Moment, file};
 use dhow_spec::runtime::Spec;
 use dhow_state::containers::{Container, Phase};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 impl Engine {
@@ -97,7 +98,8 @@ fn document(
         "ExecIDs": null,
         "HostConfig": host_config::document(row, record, spec),
         "GraphDriver": engine.graph_driver(row),
-        "Mounts": record.mounts.iter().map(|mount| json!({
+        // Memory is told by `HostConfig.Tmpfs`.
+        "Mounts": record.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| json!({
             "Type": mount.kind,
             "Name": mount.name,
             "Source": mount.source,
@@ -166,6 +168,19 @@ fn healthcheck(record: &Record) -> Value {
     }
 }
 
+/// Docker's `null` for a list that nobody has put anything into.
+fn unless_empty<T: Serialize>(list: &[T]) -> Value {
+    if list.is_empty() { Value::Null } else { json!(list) }
+}
+
+/// The places of volumes that nobody has named, of the image and of `-v`.
+fn volumes(record: &Record) -> Value {
+    let unnamed = record.mounts.iter().filter(|mount| mount.anonymous);
+    let places: serde_json::Map<_, _> =
+        unnamed.map(|mount| (mount.target.clone(), json!({}))).collect();
+    if places.is_empty() { Value::Null } else { Value::Object(places) }
+}
+
 fn config(row: &Container, record: &Record, spec: &Spec) -> Value {
     let process = spec.process.clone().unwrap_or_default();
     json!({
@@ -179,16 +194,16 @@ fn config(row: &Container, record: &Record, spec: &Spec) -> Value {
         "OpenStdin": record.interactive,
         "StdinOnce": false,
         "Env": process.env,
-        "Cmd": record.command,
+        "Cmd": unless_empty(&record.command),
         "Image": row.image_name,
-        "Volumes": null,
+        "Volumes": volumes(record),
         "WorkingDir": record.workdir,
-        "Entrypoint": record.entrypoint,
+        "Entrypoint": unless_empty(&record.entrypoint),
         "OnBuild": null,
         "Labels": record.labels,
         "Healthcheck": healthcheck(record),
         "CreateCommand": record.life.command_line,
-        "StopSignal": record.stop_signal.to_string(),
+        "StopSignal": merge::signal_name(record.stop_signal),
         "StopTimeout": record.stop_timeout_seconds,
     })
 }

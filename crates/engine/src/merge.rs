@@ -16,6 +16,7 @@ pub(crate) use namespaces::{has_own_hostname, point, wanted};
 pub(crate) use process::set_variable;
 pub(crate) use resources::{limited, pod_resources, rlimits};
 pub(crate) use rights::capability_sets;
+pub(crate) use signal::signal_name;
 pub use signal::signal_number;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     life,
     options::{CgroupMaking, CreateOptions, NetworkMode},
     plan::Planned,
-    record::{NamespaceRecord, Record},
+    record::{Asked, NamespaceRecord, Record},
 };
 use dhow_base::{Error, Kind, Result, id::ContainerId};
 use dhow_seccomp::profile::Kernel;
@@ -102,6 +103,7 @@ pub(crate) fn record(
             ..NamespaceRecord::default()
         },
         no_cgroup: options.cgroup.making == CgroupMaking::Disabled,
+        asked: Asked::of(options),
         life,
         ..Record::default()
     })

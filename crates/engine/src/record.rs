@@ -3,8 +3,10 @@
 //! Only what a later command needs and the configuration does not say, so that there is no second
 //! copy of anything that could differ.
 
+mod asked;
 mod namespaces;
 
+pub(crate) use asked::Asked;
 pub(crate) use namespaces::{Joined, NamespaceRecord};
 
 use crate::{life::LifeRecord, options::NameOptions};
@@ -70,6 +72,9 @@ pub(crate) struct Record {
     /// The names of its secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) secrets: Vec<String>,
+    /// Options as they were written.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub(crate) asked: Asked,
     /// How it lives: restarts, health checks, logs.
     pub(crate) life: LifeRecord,
 }

@@ -80,8 +80,10 @@ impl Engine {
             let record = Record::parse(&row.settings)?;
             let label = ["io.containers.autoupdate", "io.containers.auto-update"]
                 .into_iter()
-                .find_map(|label| record.labels.get(label));
-            if let Some(policy) = label.filter(|policy| !matches!(policy.as_str(), "" | "disabled"))
+                .find_map(|label| record.labels.get_key_value(label));
+            let label = label.filter(|(_, policy)| !matches!(policy.as_str(), "" | "disabled"));
+            if let Some((label, policy)) = label
+                && self.is_the_users(label, policy, &row, &record)
             {
                 found.push(Updatable {
                     policy: policy.clone(),
@@ -94,6 +96,15 @@ impl Engine {
             }
         }
         Ok(found)
+    }
+
+    /// Whether the user has asked for a label: one that the image brings along decides nothing.
+    fn is_the_users(&self, label: &str, value: &str, row: &Container, record: &Record) -> bool {
+        let is_written = record.life.command_line.iter().any(|word| word.contains(label));
+        let image = row.image.as_ref().map_or(row.image_name.as_str(), |digest| digest.as_str());
+        let image = self.images.find(&self.state, image).ok().flatten();
+        let of_image = image.and_then(|image| image.config.config.labels.get(label).cloned());
+        is_written || of_image.as_deref() != Some(value)
     }
 
     /// The image that a name means now; one at a registry is fetched.

@@ -115,6 +115,7 @@ fn note(record: &mut Record, limits: &Limits) {
     if let Some(pids) = limits.pids {
         record.pids = pids;
     }
+    record.asked.block_io.take(&limits.block_io);
 }
 
 fn limit(

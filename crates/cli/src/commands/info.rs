@@ -30,7 +30,10 @@ impl Act for Info {
         };
         let document = document(invocation)?;
         let text = match (format, self.format.as_deref()) {
-            (Some(format), _) => format!("{}\n", format.fill(&document)?).into_bytes(),
+            (Some(format), _) => {
+                let document = with_fields_of_podman(document);
+                format!("{}\n", format.fill(&document)?).into_bytes()
+            }
             (None, Some("json")) => pretty(&document)?,
             (None, _) => text(&document).into_bytes(),
         };
@@ -59,6 +62,26 @@ fn document(invocation: &Invocation) -> Result<Value> {
     merge(&mut document, counts);
     merge(&mut document, podman(&facts, &machine, [all, running, images]));
     Ok(document)
+}
+
+/// Podman's templates name fields as its program does, and not as its documents: `{{.Host.Arch}}`.
+fn with_fields_of_podman(mut document: Value) -> Value {
+    for (field, name) in [("host", "Host"), ("store", "Store"), ("version", "Version")] {
+        document[name] = as_podman_names(&document[field]);
+    }
+    document
+}
+
+fn as_podman_names(value: &Value) -> Value {
+    let Value::Object(fields) = value else { return value.clone() };
+    let name = |field: &str| match field {
+        "os" => "OS".to_owned(),
+        "cpus" => "CPUs".to_owned(),
+        "ociRuntime" => "OCIRuntime".to_owned(),
+        "cgroupVersion" => "CgroupsVersion".to_owned(),
+        _ => field[..1].to_ascii_uppercase() + &field[1..],
+    };
+    fields.iter().map(|(field, value)| (name(field), as_podman_names(value))).collect()
 }
 
 fn merge(document: &mut Value, more: Value) {

@@ -201,6 +201,7 @@ pub(crate) const GROUPS: &[Group] = &[
         "Work with images",
         &[
             ("ls", "images"),
+            ("list", "images"),
             ("pull", "pull"),
             ("push", "push"),
             ("rm", "rmi"),

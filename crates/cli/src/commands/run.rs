@@ -33,6 +33,10 @@ pub(crate) struct Run {
     )]
     sig_proxy: bool,
 
+    /// Show only this stream of the program: stdout or stderr (can be repeated, also with stdin)
+    #[arg(short, long, value_name = "STREAM", conflicts_with = "detach")]
+    attach: Vec<String>,
+
     /// Print the configuration that a run would make, with the origin of each field; make nothing
     #[arg(long)]
     dry_run: bool,
@@ -61,7 +65,8 @@ impl Act for Run {
             process.tty,
             &process.detach_keys,
             self.sig_proxy && !process.detach,
-        )?;
+        )?
+        .attached(&self.attach)?;
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
         create::note_network(flags, invocation);
         let mut engine = invocation.engine_with(flags.pulling.registries(invocation)?)?;

@@ -1,9 +1,10 @@
 //! The time between the start of a process and its end, when the user watches.
 
 use crate::{console::Console, exit::SUCCESS, flags::refuse};
-use dhow_base::Result;
+use dhow_base::{Doing, Result};
 use dhow_monitor::{Client, DetachKeys, Outcome, Session, Signals};
 use std::{
+    fs::{File, OpenOptions},
     io::{self, IsTerminal},
     os::fd::AsFd,
 };
@@ -19,6 +20,16 @@ pub(super) struct Link {
     pub(super) keys: DetachKeys,
     /// Whether signals to us are for the process.
     pub(super) signals: Signals,
+    /// Which streams are the user's.
+    streams: Streams,
+}
+
+/// Which streams of the process are shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Streams {
+    Both,
+    Output,
+    Errors,
 }
 
 /// How a session ended, for the one who began it.
@@ -43,7 +54,34 @@ impl Link {
                 .hint("keys are characters or ctrl-a to ctrl-z, with commas: ctrl-p,ctrl-q")
         })?;
         let signals = if sig_proxy { Signals::PassOn } else { Signals::Leave };
-        Ok(Self { input, terminal, keys, signals })
+        Ok(Self { input, terminal, keys, signals, streams: Streams::Both })
+    }
+
+    /// With the streams alone that `--attach` names; all of them where it names none.
+    pub(super) fn attached(mut self, named: &[String]) -> Result<Self> {
+        if named.is_empty() {
+            return Ok(self);
+        }
+        let is_named = |stream: &str| named.iter().any(|name| name.eq_ignore_ascii_case(stream));
+        let known = |name: &&String| {
+            ["stdin", "stdout", "stderr"].iter().any(|stream| name.eq_ignore_ascii_case(stream))
+        };
+        if let Some(other) = named.iter().find(|name| !known(name)) {
+            return Err(
+                refuse("--attach", other, "not a stream").hint("write stdin, stdout or stderr")
+            );
+        }
+        self.streams = match (is_named("stdout"), is_named("stderr")) {
+            (true, true) => Streams::Both,
+            (true, false) => Streams::Output,
+            (false, true) => Streams::Errors,
+            (false, false) => {
+                return Err(refuse("--attach", &named[0], "nothing of the program would be shown")
+                    .hint("add -a stdout, or run it in the background with -d"));
+            }
+        };
+        self.input &= is_named("stdin");
+        Ok(self)
     }
 
     /// Says so where the terminal will not be what the user expects of it.
@@ -58,10 +96,16 @@ impl Link {
     /// Connects the user and the process until one of them ends it.
     pub(super) fn run(self, client: Client) -> Result<End> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+        // What is not shown is read all the same, so that the program does not wait for a reader.
+        let nowhere = match self.streams {
+            Streams::Both => None,
+            Streams::Output | Streams::Errors => Some(open_null()?),
+        };
+        let hidden = |streams| nowhere.as_ref().filter(|_| self.streams == streams);
         let session = Session {
             input: self.input.then(|| stdin.as_fd()),
-            output: stdout.as_fd(),
-            errors: stderr.as_fd(),
+            output: hidden(Streams::Errors).map_or(stdout.as_fd(), AsFd::as_fd),
+            errors: hidden(Streams::Output).map_or(stderr.as_fd(), AsFd::as_fd),
             terminal: self.terminal,
             detach_keys: self.keys,
             signals: self.signals,
@@ -75,4 +119,8 @@ impl Link {
             Outcome::OutputClosed(client) => End::OutputClosed(client),
         })
     }
+}
+
+fn open_null() -> Result<File> {
+    OpenOptions::new().write(true).open("/dev/null").doing(|| "open /dev/null")
 }

@@ -77,7 +77,8 @@ impl HealthFlags {
     /// What the flags ask for.
     pub(crate) fn options(&self) -> Result<HealthOptions> {
         if self.no_healthcheck && self.health_cmd.is_some() {
-            return Err(refuse("--no-healthcheck", "true", "--health-cmd asks for a check"));
+            return Err(refuse("--no-healthcheck", "true", "--health-cmd asks for a check")
+                .hint("leave one of them out"));
         }
         Ok(HealthOptions {
             none: self.no_healthcheck,

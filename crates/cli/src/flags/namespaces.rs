@@ -70,7 +70,8 @@ impl NamespaceFlags {
         let has_names = self.subuidname.is_some() || self.subgidname.is_some();
         match &self.userns {
             Some(text) if (has_maps || has_names) && text != "private" => {
-                Err(refuse("--userns", text, "it does not go with --uidmap, --gidmap and the like"))
+                Err(refuse("--userns", text, "it does not go with --uidmap, --gidmap and the like")
+                    .hint("leave one of them out"))
             }
             Some(text) if text != "private" => user(text),
             Some(text) if !has_maps && !has_names => {
@@ -195,14 +196,16 @@ fn id(text: &str, number: &str) -> Result<u32> {
     match number.parse::<u32>() {
         // The last one is no id: the kernel takes it for none.
         Ok(id) if id != u32::MAX => Ok(id),
-        _ => Err(refuse("--userns", text, format!("{number:?} is no id"))),
+        _ => Err(refuse("--userns", text, format!("{number:?} is no id"))
+            .hint("ids are numbers up to 4294967294, as in keep-id:uid=1000,gid=1000")),
     }
 }
 
 fn count(text: &str, number: &str) -> Result<u32> {
     match number.parse::<u32>() {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err(refuse("--userns", text, format!("{number:?} is no size"))),
+        _ => Err(refuse("--userns", text, format!("{number:?} is no size"))
+            .hint("a size is a number of ids, as in auto:size=65536")),
     }
 }
 

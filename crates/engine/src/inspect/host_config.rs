@@ -3,11 +3,12 @@
 //! Every field of docker's is there. One that no flag of dhow's sets has the value that docker writes
 //! where it was not asked for.
 
+use super::unless_empty;
 use crate::record::Record;
 use dhow_spec::runtime::{Linux, NamespaceKind, Resources, Spec, ThrottleDevice};
 use dhow_state::containers::Container;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn document(row: &Container, record: &Record, spec: &Spec) -> Value {
     let linux = spec.linux.clone().unwrap_or_default();
@@ -17,7 +18,7 @@ pub(super) fn document(row: &Container, record: &Record, spec: &Spec) -> Value {
             fields.extend(more);
         }
     };
-    add(namespaces(&linux));
+    add(namespaces(record, &linux));
     add(limits(record, &linux.resources.clone().unwrap_or_default()));
     add(json!({
         "MaskedPaths": linux.masked_paths,
@@ -30,23 +31,24 @@ pub(super) fn document(row: &Container, record: &Record, spec: &Spec) -> Value {
 }
 
 fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
-    let binds = record.mounts.iter().filter(|mount| mount.kind != "tmpfs").map(|mount| {
+    let named = |kind: &str| matches!(kind, "bind" | "volume" | "image");
+    let binds = record.mounts.iter().filter(|mount| named(&mount.kind) && !mount.anonymous);
+    let binds = binds.map(|mount| {
         let source = if mount.name.is_empty() { &mount.source } else { &mount.name };
         let mode = if mount.read_only { "ro" } else { "rw" };
         format!("{source}:{}:{mode}", mount.target)
     });
+    let tmpfs = record.mounts.iter().filter(|mount| mount.kind == "tmpfs");
+    let tmpfs: serde_json::Map<_, _> =
+        tmpfs.map(|mount| (mount.target.clone(), json!(mount.options.join(",")))).collect();
     let process = spec.process.clone().unwrap_or_default();
     let ulimits = process.rlimits.iter().map(|limit| {
         let name = limit.kind.trim_start_matches("RLIMIT_").to_ascii_lowercase();
         json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard })
     });
-    let mut security = Vec::new();
-    if process.no_new_privileges {
-        security.push("no-new-privileges".to_owned());
-    }
-    security.extend(process.apparmor_profile.iter().map(|name| format!("apparmor={name}")));
     json!({
-        "Binds": binds.collect::<Vec<_>>(),
+        "Binds": unless_empty(&binds.collect::<Vec<_>>()),
+        "Tmpfs": tmpfs,
         "ContainerIDFile": "",
         "LogConfig": super::log_config(record),
         "NetworkMode": record.network,
@@ -58,21 +60,21 @@ fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
         "Init": record.life.init,
         "AutoRemove": row.auto_remove,
         "VolumeDriver": "",
-        "VolumesFrom": null,
+        "VolumesFrom": unless_empty(&record.asked.volumes_from),
         "ConsoleSize": [0, 0],
-        "CapAdd": record.cap_add,
-        "CapDrop": record.cap_drop,
+        "CapAdd": unless_empty(&record.cap_add),
+        "CapDrop": unless_empty(&record.cap_drop),
         "Dns": record.names.servers,
         "DnsOptions": record.names.resolver_options,
         "DnsSearch": record.names.searches,
         "ExtraHosts": extra_hosts(record),
-        "GroupAdd": null,
+        "GroupAdd": unless_empty(&record.asked.groups),
         "Links": null,
         "OomScoreAdj": process.oom_score_adj.unwrap_or(0),
         "Privileged": record.privileged,
         "PublishAllPorts": false,
         "ReadonlyRootfs": record.read_only,
-        "SecurityOpt": if security.is_empty() { Value::Null } else { json!(security) },
+        "SecurityOpt": unless_empty(&record.asked.security),
         "Runtime": record.life.runtime.as_ref().map_or("dhow".into(), |path| path.to_string_lossy()),
         "Isolation": "",
         "Ulimits": ulimits.collect::<Vec<_>>(),
@@ -102,15 +104,22 @@ fn cgroup_parent(linux: &Linux) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 
-/// By docker's words: `private`, `host`, or the path of what was joined.
-fn namespaces(linux: &Linux) -> Value {
-    let mode = |kind: NamespaceKind| match linux.namespace(kind) {
+/// By docker's words: `private`, `shareable`, `host`, or what was joined.
+fn namespaces(record: &Record, linux: &Linux) -> Value {
+    let asked = &record.namespaces;
+    let joined = |kind: NamespaceKind| {
+        let joined = asked.joined.iter().find(|joined| joined.kind == kind)?;
+        Some(format!("container:{}", joined.container))
+    };
+    let shown = |kind: NamespaceKind| match linux.namespace(kind) {
         Some(namespace) => match &namespace.path {
             Some(path) => format!("ns:{}", path.display()),
+            None if kind == NamespaceKind::Ipc && asked.ipc == "shareable" => asked.ipc.clone(),
             None => "private".to_owned(),
         },
         None => "host".to_owned(),
     };
+    let mode = |kind: NamespaceKind| joined(kind).unwrap_or_else(|| shown(kind));
     // Docker writes nothing for these where they are the container's own.
     let own_is_empty = |kind: NamespaceKind| match mode(kind) {
         mode if mode == "private" => String::new(),
@@ -127,26 +136,41 @@ fn namespaces(linux: &Linux) -> Value {
     })
 }
 
+/// The rates of devices by their paths; by their numbers where the row is of before paths were kept.
+fn rates(asked: &[(PathBuf, u64)], set: &[ThrottleDevice]) -> Value {
+    if asked.is_empty() {
+        let by_number = set.iter().map(|device| {
+            json!({ "Path": format!("{}:{}", device.major, device.minor), "Rate": device.rate })
+        });
+        return unless_empty(&by_number.collect::<Vec<_>>());
+    }
+    asked.iter().map(|(path, rate)| json!({ "Path": path, "Rate": rate })).collect()
+}
+
 fn limits(record: &Record, resources: &Resources) -> Value {
     let memory = resources.memory.clone().unwrap_or_default();
     let cpu = resources.cpu.clone().unwrap_or_default();
     let block = resources.block_io.clone().unwrap_or_default();
-    let rates = |devices: &[ThrottleDevice]| -> Vec<Value> {
-        let shown = devices.iter().map(|device| {
-            json!({ "Path": format!("{}:{}", device.major, device.minor), "Rate": device.rate })
-        });
-        shown.collect()
-    };
+    let asked = &record.asked;
+    let weights = asked.block_io.weights.iter();
+    let weights = weights.map(|(path, weight)| json!({ "Path": path, "Weight": weight }));
+    let devices = asked.devices.iter().map(|device| {
+        json!({
+            "PathOnHost": device.host,
+            "PathInContainer": device.container,
+            "CgroupPermissions": device.access,
+        })
+    });
     json!({
         "CpuShares": cpu.shares.unwrap_or(0),
         "Memory": record.memory_bytes,
         "NanoCpus": record.nano_cpus,
         "BlkioWeight": block.weight.unwrap_or(0),
-        "BlkioWeightDevice": [],
-        "BlkioDeviceReadBps": rates(&block.throttle_read_bps_device),
-        "BlkioDeviceWriteBps": rates(&block.throttle_write_bps_device),
-        "BlkioDeviceReadIOps": rates(&block.throttle_read_iops_device),
-        "BlkioDeviceWriteIOps": rates(&block.throttle_write_iops_device),
+        "BlkioWeightDevice": weights.collect::<Vec<_>>(),
+        "BlkioDeviceReadBps": rates(&asked.block_io.read_bps, &block.throttle_read_bps_device),
+        "BlkioDeviceWriteBps": rates(&asked.block_io.write_bps, &block.throttle_write_bps_device),
+        "BlkioDeviceReadIOps": rates(&asked.block_io.read_iops, &block.throttle_read_iops_device),
+        "BlkioDeviceWriteIOps": rates(&asked.block_io.write_iops, &block.throttle_write_iops_device),
         // What `--cpus` has made of it is told by `NanoCpus`.
         "CpuPeriod": if record.nano_cpus > 0 { 0 } else { cpu.period.unwrap_or(0) },
         "CpuQuota": if record.nano_cpus > 0 { 0 } else { cpu.quota.unwrap_or(0) },
@@ -154,8 +178,8 @@ fn limits(record: &Record, resources: &Resources) -> Value {
         "CpuRealtimeRuntime": cpu.realtime_runtime.unwrap_or(0),
         "CpusetCpus": cpu.cpus.unwrap_or_default(),
         "CpusetMems": cpu.mems.unwrap_or_default(),
-        "Devices": [],
-        "DeviceCgroupRules": null,
+        "Devices": devices.collect::<Vec<_>>(),
+        "DeviceCgroupRules": unless_empty(&asked.device_rules),
         "DeviceRequests": null,
         "MemoryReservation": memory.reservation.unwrap_or(0),
         "MemorySwap": memory.swap.unwrap_or(0),
