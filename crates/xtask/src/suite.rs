@@ -228,14 +228,16 @@ fn count(runner: Runner, line: &str) -> Tally {
     }
 }
 
-/// How each runtime did in the conformance suite, whose tests note `runtime end` in a file.
+/// How each runtime did in the conformance suite, and each engine in the daily work; their tests note
+/// `runtime end` and `engine name end` in a file.
 ///
 /// ```text
 /// conformance: crun: 150 passed, 12 differ as listed
+/// conformance: engine podman: 120 passed, 30 differ as listed
 /// ```
 fn conformance(notes: &str) -> Vec<String> {
     let mut tallies = BTreeMap::<&str, (u64, u64)>::new();
-    for (runtime, end) in notes.lines().filter_map(|line| line.split_once(' ')) {
+    for (runtime, end) in notes.lines().filter_map(|line| line.rsplit_once(' ')) {
         let tally = tallies.entry(runtime).or_default();
         if end == "passed" {
             tally.0 += 1;
@@ -306,7 +308,7 @@ mod tests {
 
     #[test]
     fn the_part_of_each_runtime_is_told() {
-        let notes = "runc passed\ncrun differs\ncrun passed\ncrun passed\n";
+        let notes = "runc passed\ncrun differs\ncrun passed\ncrun passed\nengine podman passed\n";
 
         let lines = conformance(notes);
 
@@ -314,6 +316,7 @@ mod tests {
             lines,
             [
                 "conformance: crun: 2 passed, 1 differ as listed",
+                "conformance: engine podman: 1 passed, 0 differ as listed",
                 "conformance: runc: 1 passed, 0 differ as listed",
             ]
         );

@@ -6,7 +6,7 @@ use crate::{
     subject::Subject,
     world::{Daemon, World},
 };
-use dhow_testkit::{needs_root, needs_tool};
+use dhow_testkit::{need, needs_root, needs_tool};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
@@ -43,7 +43,21 @@ fn docker_runs_its_containers_with_dhow() {
 }
 
 /// Starts the daemon, with the subject as its runtime and the image loaded.
-pub(crate) fn start<'a>(
+fn start<'a>(world: &'a World, subject: &Subject, more: &[&str]) -> (Daemon, Engine<'a>) {
+    let (daemon, docker) = start_empty(world, subject, more);
+    drop(docker.run(&["load", "-q", "-i", &archive(world, BOX, &["sh"])]).ok());
+    (daemon, docker)
+}
+
+/// The client: that of the distribution if there is one, since it is the daemon's.
+fn client() -> String {
+    let beside = need::tool("dockerd").map(|daemon| daemon.with_file_name("../bin/docker"));
+    let client = beside.filter(|client| client.is_file()).or_else(|| need::tool("docker"));
+    client.unwrap().display().to_string()
+}
+
+/// Starts the daemon, with the subject as its runtime.
+pub(crate) fn start_empty<'a>(
     world: &'a World,
     subject: &Subject,
     more: &[&str],
@@ -73,9 +87,8 @@ pub(crate) fn start<'a>(
         "nofile=1024:1024",
     ];
     let mut daemon = world.daemon(&[&words, more].concat());
-    let docker = Engine::new(world, &["docker", "--host", SOCKET], &["rm", "-f"]);
+    let docker = Engine::new(world, &[&client(), "--host", SOCKET], &["rm", "-f"]);
     daemon.wait_until(|| docker.run(&["version"]).code == 0);
-    drop(docker.run(&["load", "-q", "-i", &archive(world, BOX, &["sh"])]).ok());
     (daemon, docker)
 }
 

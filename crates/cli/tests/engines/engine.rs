@@ -74,6 +74,22 @@ impl<'a> Engine<'a> {
         self.run(&[&["run", "--rm", "--network", "none"], words].concat())
     }
 
+    /// What a command prints that must succeed, words with one space between.
+    pub(crate) fn said(&self, words: &[&str]) -> String {
+        self.run(words).ok().stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Runs a command that must fail, with a word about it.
+    pub(crate) fn fails(&self, words: &[&str]) {
+        let outcome = self.run(words);
+        assert!(outcome.code != 0 && !outcome.stderr.trim().is_empty(), "no error by {outcome}");
+    }
+
+    /// Makes a container that is not started.
+    pub(crate) fn create(&self, name: &str, words: &[&str]) {
+        drop(self.run(&[&["create", "--name", name, "--network", "none"], words].concat()).ok());
+    }
+
     /// Starts a container in the background.
     pub(crate) fn start(&self, name: &str, words: &[&str]) {
         let run = ["run", "-d", "--name", name, "--network", "none"];
@@ -107,14 +123,19 @@ impl<'a> Engine<'a> {
         drop(self.run(&[self.remove, names].concat()).ok());
     }
 
-    /// Once all containers are removed, nothing must stay of any: neither groups nor processes but
-    /// those that `may_stay`.
-    pub(crate) fn assert_clean(&self, may_stay: impl Fn(&str) -> bool) {
+    /// Removes all containers.
+    pub(crate) fn remove_all(&self) {
         let all = self.run(&["ps", "-a", "-q"]).ok().stdout;
         let all: Vec<&str> = all.split_whitespace().collect();
         if !all.is_empty() {
             self.remove(&all);
         }
+    }
+
+    /// Once all containers are removed, nothing must stay of any: neither groups nor processes but
+    /// those that `may_stay`.
+    pub(crate) fn assert_clean(&self, may_stay: impl Fn(&str) -> bool) {
+        self.remove_all();
         self.world.assert_clean(may_stay);
     }
 

@@ -1,7 +1,10 @@
 //! A test of many steps: each has a name, all are tried, and the failed ones are listed at the end.
 
 use crate::subject::Subject;
+use dhow_testkit::need;
 use std::{
+    fs::OpenOptions,
+    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
 };
@@ -14,6 +17,8 @@ pub(crate) type Difference = (&'static str, &'static str, &'static str);
 pub(crate) struct Steps {
     differences: Vec<Difference>,
     failed: Vec<String>,
+    passed: usize,
+    differ: usize,
 }
 
 impl Steps {
@@ -26,7 +31,12 @@ impl Steps {
     pub(crate) fn of(name: &str, differences: &[Difference]) -> Self {
         let mut differences = differences.to_vec();
         differences.retain(|(runtime, ..)| *runtime == name);
-        Self { differences, failed: Vec::new() }
+        Self { differences, failed: Vec::new(), passed: 0, differ: 0 }
+    }
+
+    /// Whether it is known that a step of this name fails.
+    pub(crate) fn is_listed(&self, name: &str) -> bool {
+        self.differences.iter().any(|(_, step, _)| *step == name)
     }
 
     /// Does one step; a panic in it fails the step and not those after it.
@@ -40,8 +50,21 @@ impl Steps {
             Some((.., reason)) if !failed => {
                 self.failed.push(format!("{name} (did not fail, though listed: {reason})"));
             }
-            _ => {}
+            None => self.passed += 1,
+            Some(_) => self.differ += 1,
         }
+    }
+
+    /// Ends the test of an engine's daily work, and tells the closing report of each step.
+    pub(crate) fn end_daily(self, engine: &str) {
+        println!("{engine}: {} passed, {} differ as listed", self.passed, self.differ);
+        if let Some(path) = need::variable("DHOW_CONFORMANCE").filter(|_| self.failed.is_empty()) {
+            let lines = |end: &str, count| format!("engine {engine} {end}\n").repeat(count);
+            let text = lines("passed", self.passed) + &lines("differs", self.differ);
+            let opened = OpenOptions::new().append(true).create(true).open(path);
+            let _noted = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+        }
+        self.end();
     }
 
     /// Ends the test.

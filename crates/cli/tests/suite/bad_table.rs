@@ -29,7 +29,7 @@ const fn row(
 }
 
 /// What needs no image, and is refused before a database is made.
-const FLAGS: [Row; 30] = [
+const FLAGS: [Row; 61] = [
     row(&["run", "--memory", "12x", "box"], 125, "invalid", &["--memory", "12x"]),
     row(&["run", "--cpus", "many", "box"], 125, "invalid", &["--cpus", "many"]),
     row(&["run", "--volume", "a/b:/c", "box"], 125, "invalid", &["a/b"]),
@@ -60,10 +60,61 @@ const FLAGS: [Row; 30] = [
     row(&["kill", "--signal", "BOGUS", "web"], 1, "invalid", &["--signal", "BOGUS"]),
     row(&["container", "prune", "-f", "--filter", "x=y"], 1, "invalid", &["x=y"]),
     row(&["--storage-driver", "bogus", "ps"], 1, "invalid", &["--storage-driver", "bogus"]),
+    row(&["run", "--userns", "bogus", "box"], 125, "invalid", &["--userns", "bogus"]),
+    row(&["run", "--userns", "auto:size=x", "box"], 125, "invalid", &["--userns", "no size"]),
+    row(&["run", "--userns", "keep-id:uid=x", "box"], 125, "invalid", &["--userns", "no id"]),
+    row(
+        &["run", "--userns", "host", "--uidmap", "0:0:1", "box"],
+        125,
+        "invalid",
+        &["--userns", "--uidmap"],
+    ),
+    row(
+        &["run", "--health-cmd", "x", "--no-healthcheck", "box"],
+        125,
+        "invalid",
+        &["--health-cmd"],
+    ),
+    row(
+        &["run", "--health-cmd", "x", "--health-interval", "1x", "box"],
+        125,
+        "invalid",
+        &["--health-interval", "1x"],
+    ),
+    row(&["run", "--health-on-failure", "bogus", "box"], 125, "invalid", &["no such action"]),
+    row(&["run", "--restart", "bogus", "box"], 125, "invalid", &["bogus", "no such policy"]),
+    row(&["run", "--restart", "on-failure:x", "box"], 125, "invalid", &["on-failure:x", "number"]),
+    row(&["run", "--secret", "type=env", "box"], 125, "invalid", &["--secret", "name is missing"]),
+    row(&["run", "--secret", "src=x,type=bogus", "box"], 125, "invalid", &["--secret", "bogus"]),
+    row(
+        &["run", "--mount", "type=volume,src=data,dst=/d,volume-subpath=../x", "box"],
+        125,
+        "invalid",
+        &["--mount", "../x"],
+    ),
+    row(&["run", "--log-driver", "bogus", "box"], 125, "invalid", &["bogus", "no such driver"]),
+    row(&["run", "--log-opt", "max-size=x", "box"], 125, "invalid", &["max-size", "not a size"]),
+    row(&["run", "--runtime", "bogus", "box"], 125, "not-found", &["--runtime", "bogus"]),
+    row(&["run", "--security-opt", "seccomp=/none", "box"], 125, "not-found", &["/none"]),
+    row(&["run", "--shm-size", "1x", "box"], 125, "invalid", &["--shm-size", "1x"]),
+    row(&["run", "--umask", "99", "box"], 125, "invalid", &["--umask", "99"]),
+    row(&["run", "--timeout", "x", "box"], 125, "invalid", &["--timeout", "x"]),
+    row(&["run", "--attach", "bogus", "box"], 125, "invalid", &["--attach", "bogus"]),
+    row(&["run", "--attach", "stdin", "box"], 125, "invalid", &["--attach", "stdin"]),
+    row(&["run", "--publish", "80:80", "box"], 125, "unsupported", &["--publish"]),
+    row(&["pod", "create", "--name", "a/b"], 1, "invalid", &["a/b", "pod"]),
+    row(&["pod", "create", "--network", "bridge"], 1, "invalid", &["--network", "bridge"]),
+    row(&["volume", "create", "a/b"], 1, "invalid", &["a/b", "volume"]),
+    row(&["volume", "ls", "--filter", "bogus=1"], 1, "invalid", &["bogus=1", "no such filter"]),
+    row(&["secret", "create", "a/b", "-"], 1, "invalid", &["a/b", "secret"]),
+    row(&["secret", "create", "--driver", "pass", "x", "-"], 1, "invalid", &["--driver", "pass"]),
+    row(&["events", "--filter", "bogus=1", "--until", "0s"], 1, "invalid", &["bogus=1"]),
+    row(&["update", "--restart", "bogus", "web"], 1, "invalid", &["bogus", "no such policy"]),
+    row(&["wait", "--condition", "bogus", "web"], 1, "invalid", &["--condition", "bogus"]),
 ];
 
 /// What needs the image `box`, and a container `web` that runs.
-const OBJECTS: [Row; 34] = [
+const OBJECTS: [Row; 58] = [
     row(&["run", "-q", "box", "no-such-program"], 127, "command-not-found", &["no-such-program"]),
     row(&["run", "-q", "box", "/etc/passwd"], 126, "command-not-runnable", &["/etc/passwd"]),
     row(&["run", "-q", "box", "/etc"], 126, "command-not-runnable", &["/etc"]),
@@ -108,6 +159,60 @@ const OBJECTS: [Row; 34] = [
     row(&["commit", "-c", "RUN x", "web"], 1, "invalid", &["RUN x"]),
     row(&["commit", "web", "Bad Name"], 1, "invalid", &["Bad Name"]),
     row(&["logs", "--since", "yesterday", "web"], 1, "invalid", &["--since", "yesterday"]),
+    row(
+        &["run", "-q", "--subuidname", "nobody-here", "box", "true"],
+        125,
+        "not-found",
+        &["nobody-here", "/etc/subuid"],
+    ),
+    row(
+        &["run", "-q", "--device", "vendor.com/class=none", "box", "true"],
+        125,
+        "not-found",
+        &["vendor.com/class=none", "no document names it"],
+    ),
+    row(&["run", "-q", "--gpus", "all", "box", "true"], 125, "not-found", &["nvidia.com/gpu=all"]),
+    row(&["run", "-q", "--secret", "gone", "box", "true"], 125, "not-found", &["gone"]),
+    row(&["run", "-q", "--pod", "gone", "box", "true"], 125, "not-found", &["no such pod: gone"]),
+    row(&["run", "-q", "--volumes-from", "gone", "box", "true"], 125, "not-found", &["gone"]),
+    row(&["run", "-q", "--rm", "--restart", "always", "box", "true"], 125, "invalid", &["--rm"]),
+    row(
+        &["run", "-q", "-v", "one:/x", "-v", "two:/x", "box", "true"],
+        125,
+        "invalid",
+        &["/x", "one", "two"],
+    ),
+    row(
+        &["run", "-q", "--network", "container:gone", "box", "true"],
+        125,
+        "not-found",
+        &["no such container: gone"],
+    ),
+    row(
+        &["run", "-q", "--ipc", "container:idle", "box", "true"],
+        125,
+        "conflict",
+        &["idle", "not running"],
+    ),
+    row(&["run", "-q", "--sysctl", "kernel.x=1", "box", "true"], 125, "invalid", &["kernel.x"]),
+    row(
+        &["run", "-q", "--init", "--init-path", "/none", "box", "true"],
+        125,
+        "not-found",
+        &["/none"],
+    ),
+    row(&["pod", "rm", "gone"], 1, "not-found", &["no such pod: gone"]),
+    row(&["volume", "rm", "data"], 1, "conflict", &["data", "web"]),
+    row(&["volume", "rm", "gone"], 1, "not-found", &["no such volume: gone"]),
+    row(&["volume", "create", "--driver", "bogus", "x"], 1, "unsupported", &["bogus"]),
+    row(&["volume", "create", "--opt", "bogus=1", "x"], 1, "invalid", &["bogus"]),
+    row(&["volume", "import", "data", "/none.tar"], 1, "not-found", &["/none.tar"]),
+    row(&["secret", "create", "x", "/none"], 1, "not-found", &["/none"]),
+    row(&["secret", "rm", "gone"], 1, "not-found", &["no such secret: gone"]),
+    row(&["healthcheck", "run", "web"], 1, "conflict", &["web", "no health check"]),
+    row(&["pause", "idle"], 1, "conflict", &["idle", "created"]),
+    row(&["unpause", "web"], 1, "conflict", &["web", "not paused"]),
+    row(&["update", "--memory", "1k", "idle"], 1, "invalid", &["idle", "memory", "6 MiB"]),
 ];
 
 /// The one error that a command said, as programs read it.
@@ -166,7 +271,7 @@ fn flags_that_make_no_sense_leave_not_even_a_database() {
 fn objects_that_are_not_as_they_should_be_are_named() {
     needs_root!();
     let dhow = with_box();
-    start(&dhow, &["--name", "web", "box", "sleep", "1000"]);
+    start(&dhow, &["--name", "web", "-v", "data:/data", "box", "sleep", "1000"]);
     drop(dhow.run(&["create", "-q", "--name", "idle", "box", "true"]).ok());
     let before = fs::read_dir(dhow.root().join("containers")).unwrap().count();
 

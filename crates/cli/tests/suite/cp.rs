@@ -1,7 +1,7 @@
 //! `cp`: what lands where, whose it is, and that nothing leaves the container.
 
 use crate::fixture::{start, wait_for_output, with_box};
-use dhow_testkit::{Canary, Dhow, needs_root};
+use dhow_testkit::{Canary, Dhow, needs_root, needs_tool};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
@@ -245,4 +245,36 @@ fn a_killed_copy_leaves_a_container_that_starts() {
     drop(dhow.run(&["cp", "large", "web:/large"]).ok());
     drop(dhow.run(&["start", "web"]).ok());
     assert_eq!(in_container(&dhow, "stat -c %s /large"), format!("{}\n", 64 << 20));
+}
+
+/// Attack test 34: whoever unpacks a stream looks for no program to do so, and not in a container.
+#[test]
+fn no_program_of_the_container_unpacks_a_stream() {
+    needs_root!();
+    needs_tool!("tar", "gzip");
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "1000"]);
+    let trap = "for name in gzip gunzip unpigz pigz xz bzip2 zstd tar; do rm -f /bin/$name; \
+                printf '#!/bin/sh\\ntouch /trapped\\n' > /bin/$name; chmod +x /bin/$name; done";
+    drop(in_container(&dhow, trap));
+    fs::create_dir(here(&dhow, "d")).unwrap();
+    fs::write(here(&dhow, "d/one"), "one").unwrap();
+    let directory = dhow.directory().display().to_string();
+    let tar = |flags: &str| {
+        let line = ["-C", &directory, flags, "-", "d"];
+        std::process::Command::new("tar").args(line).output().unwrap().stdout
+    };
+
+    for running in [true, false] {
+        for flags in ["-cf", "-czf"] {
+            // A stream that is compressed is unpacked or refused, and it is all the same who packed it.
+            let outcome = dhow.run_with_input(&["cp", "-", "web:/tmp"], &tar(flags));
+            assert!(outcome.code == 0 || outcome.stderr.starts_with("error: "), "{outcome}");
+        }
+        if running {
+            assert_eq!(in_container(&dhow, "cat /tmp/d/one; ls /trapped 2>&1 | wc -l"), "one1\n");
+            drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+        }
+    }
+    drop(dhow.run(&["cp", "web:/trapped", "x"]).exits(1));
 }

@@ -41,6 +41,8 @@ mod events;
 mod exec;
 mod exit_codes;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod frozen;
@@ -65,6 +67,8 @@ mod lists;
 mod logs;
 #[cfg(test)]
 mod manifest;
+#[cfg(test)]
+mod metadata;
 #[cfg(test)]
 mod mounts;
 #[cfg(test)]
