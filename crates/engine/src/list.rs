@@ -3,20 +3,16 @@
 use crate::{Engine, restart::RestartPolicy};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_state::{
-    containers::{self, Container, Course, Phase},
+    containers::{self, Container, Outline, Phase},
     pods,
 };
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, HashSet},
+};
 
-/// Which containers a list has.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Which {
-    /// Those that run, or will again after a pause.
-    Running,
-    /// All.
-    All,
-}
+pub use dhow_state::containers::Which;
 
 /// A container in a list.
 #[derive(Clone, Debug)]
@@ -51,8 +47,10 @@ pub struct Summary {
     pub mounts: Vec<String>,
     /// The names of its volumes.
     pub volumes: Vec<String>,
-    /// What has become of it beyond start and end.
-    pub course: Course,
+    /// Whether its processes are frozen.
+    pub paused: bool,
+    /// What its last health check found, in docker's words; nothing where none is made.
+    pub health: Option<String>,
     /// Whether it is started again by itself.
     pub restart: RestartPolicy,
     /// The id and the name of the pod that it is in.
@@ -62,16 +60,12 @@ pub struct Summary {
 impl Summary {
     /// Where in its life it is, in docker's words.
     pub fn status(&self) -> &'static str {
-        if self.phase == Phase::Running && self.course.paused {
-            "paused"
-        } else {
-            self.phase.word()
-        }
+        if self.phase == Phase::Running && self.paused { "paused" } else { self.phase.word() }
     }
 
     /// Docker's word for its health.
     pub fn health(&self) -> &str {
-        self.course.health.as_deref().unwrap_or("none")
+        self.health.as_deref().unwrap_or("none")
     }
 
     /// The id and the name of the pod that it is in; empty where it is in none.
@@ -104,7 +98,8 @@ impl Summary {
             network: "none".to_owned(),
             mounts: Vec::new(),
             volumes: Vec::new(),
-            course: Course::default(),
+            paused: false,
+            health: None,
             restart: RestartPolicy::No,
             pod: None,
         }
@@ -121,24 +116,51 @@ impl Engine {
     /// Lists containers, the newest first.
     pub fn list(&mut self, which: Which) -> Result<Vec<Summary>> {
         self.state.read_by_mapping()?;
-        let rows = match which {
-            Which::All => containers::list(self.state.read())?,
-            Which::Running => containers::list_alive(self.state.read())?,
-        };
-        let alive = self.alive(&rows);
-        let mut summaries = Vec::with_capacity(rows.len());
-        for row in rows {
-            let row = match alive.contains(&row.id) {
-                true => Some(row),
-                false => self.refreshed(row)?,
-            };
-            let Some(row) = row else { continue };
-            if which == Which::All || matches!(row.phase, Phase::Running | Phase::Restarting) {
-                summaries.push(summary(row)?);
+        let (mut summaries, mut running) = (Vec::new(), Vec::new());
+        containers::outline_each(self.state.read(), which, |outline| {
+            if outline.phase == Phase::Running {
+                running.push((summaries.len(), outline.monitor_pid));
             }
+            summaries.push(summary(outline)?);
+            Ok(())
+        })?;
+        let gone = self.refresh_list(&mut summaries, &running)?;
+        let mut summaries = without(summaries, &gone);
+        if which == Which::Running {
+            summaries.retain(|one| matches!(one.phase, Phase::Running | Phase::Restarting));
         }
+        // Summaries are large: their keys are sorted, and each is moved once.
+        summaries.sort_by_cached_key(|one| Reverse(one.created));
         self.name_pods(&mut summaries)?;
         Ok(summaries)
+    }
+
+    /// Asks of those that are said to run, by their places in the list, whether they do. What has
+    /// become of the others is written down first. Returns the places of those that are no more.
+    fn refresh_list(
+        &mut self,
+        summaries: &mut [Summary],
+        running: &[(usize, Option<i32>)],
+    ) -> Result<HashSet<usize>> {
+        let alive = self.alive(running);
+        let mut gone = HashSet::new();
+        for (place, _monitor) in running.iter().filter(|(place, _)| !alive.contains(place)) {
+            let Some(summary) = summaries.get_mut(*place) else { continue };
+            if dhow_monitor::is_alive(&self.layout.run(&summary.id))? {
+                continue;
+            }
+            let row = match containers::find(self.state.read(), &summary.id)? {
+                Some(row) => self.refreshed(row)?,
+                None => None,
+            };
+            match row {
+                Some(row) => *summary = refreshed_summary(&row)?,
+                None => {
+                    gone.insert(*place);
+                }
+            }
+        }
+        Ok(gone)
     }
 
     /// Records know their pods by the ids; the names are asked for once, where there are any.
@@ -156,12 +178,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Those of many rows whose monitors surely live; of the others each is asked for.
-    fn alive(&self, rows: &[Container]) -> HashSet<ContainerId> {
-        let mut monitors: HashMap<i32, Vec<&ContainerId>> = HashMap::new();
-        for row in rows.iter().filter(|row| row.phase == Phase::Running) {
-            if let Some(monitor) = row.monitor {
-                monitors.entry(monitor.pid).or_default().push(&row.id);
+    /// The places of those whose monitors surely live, where they are many; of the others each is
+    /// asked for.
+    fn alive(&self, running: &[(usize, Option<i32>)]) -> HashSet<usize> {
+        let mut monitors: HashMap<i32, Vec<usize>> = HashMap::new();
+        for (place, monitor) in running {
+            if let Some(monitor) = monitor {
+                monitors.entry(*monitor).or_default().push(*place);
             }
         }
         if monitors.len() < MANY {
@@ -171,12 +194,20 @@ impl Engine {
             return HashSet::new();
         };
         // A number that two rows have was given twice, and is of the newer one.
-        let only = |(pid, ids): (i32, Vec<&ContainerId>)| match ids.as_slice() {
-            [id] if living.holds_one(pid) => Some((*id).clone()),
+        let only = |(pid, places): (i32, Vec<usize>)| match places.as_slice() {
+            [place] if living.holds_one(pid) => Some(*place),
             _ => None,
         };
         monitors.into_iter().filter_map(only).collect()
     }
+}
+
+fn without(summaries: Vec<Summary>, gone: &HashSet<usize>) -> Vec<Summary> {
+    if gone.is_empty() {
+        return summaries;
+    }
+    let places = summaries.into_iter().enumerate();
+    places.filter(|(place, _)| !gone.contains(place)).map(|(_, summary)| summary).collect()
 }
 
 /// From so many containers on, the list of all locks is shorter than each one's own.
@@ -208,8 +239,8 @@ struct ShownMount {
     target: String,
 }
 
-fn summary(row: Container) -> Result<Summary> {
-    let shown: Shown = serde_json::from_str(&row.settings).map_err(|error| {
+fn summary(outline: Outline<'_>) -> Result<Summary> {
+    let shown: Shown = serde_json::from_str(outline.settings).map_err(|error| {
         Error::new(Kind::Corrupt, "parse a container's settings").because(error)
     })?;
     let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
@@ -227,18 +258,39 @@ fn summary(row: Container) -> Result<Summary> {
         network: shown.network,
         volumes,
         mounts,
-        pid: row.process.map(|process| process.pid),
+        pid: outline.pid,
         restart: shown.life.restart,
         pod: shown.pod.map(|id| (id, String::new())),
-        course: row.course,
-        id: row.id,
-        name: row.name,
-        image_name: row.image_name,
-        image: row.image,
+        paused: outline.paused,
+        health: outline.health,
+        id: outline.id,
+        name: outline.name,
+        image_name: outline.image_name,
+        image: outline.image,
+        phase: outline.phase,
+        exit_code: outline.exit_code,
+        created: outline.created,
+        started: outline.started,
+        finished: outline.finished,
+    })
+}
+
+/// The summary of a row that was read whole.
+fn refreshed_summary(row: &Container) -> Result<Summary> {
+    summary(Outline {
+        id: row.id.clone(),
+        name: row.name.clone(),
         phase: row.phase,
-        exit_code: row.exit_code,
+        image: row.image.clone(),
+        image_name: row.image_name.clone(),
         created: row.created,
         started: row.started,
         finished: row.finished,
+        pid: row.process.map(|process| process.pid),
+        monitor_pid: row.monitor.map(|monitor| monitor.pid),
+        exit_code: row.exit_code,
+        paused: row.course.paused,
+        health: row.course.health.clone(),
+        settings: &row.settings,
     })
 }

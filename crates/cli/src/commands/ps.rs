@@ -8,15 +8,15 @@ use crate::{
     exit::SUCCESS,
     flags::refuse,
     invocation::Invocation,
-    render::list::{Column, Row, Shape},
+    render::list::{Column, Shape, Sheet},
     tree::Act,
 };
 use choice::Choice;
-use dhow_base::{Result, clock::Moment};
-use dhow_engine::{Engine, Summary, Which};
+use dhow_base::{Result, clock::Moment, id::ContainerId};
+use dhow_engine::{ContainerSize, Engine, Summary, Which};
 use order::Order;
 use rows::Rows;
-use std::{thread, time::Duration};
+use std::{collections::HashMap, thread, time::Duration};
 
 const COLUMNS: &[Column] = &[
     ("CONTAINER ID", "ID"),
@@ -147,25 +147,37 @@ impl Ps {
         let mut listed = engine.list(which)?;
         listed.retain(|container| choice.means(container));
         listed.truncate(last.unwrap_or(usize::MAX));
-        let sizes = self.size || order == Some(Order::Size);
+        let sizes = self.sizes(&mut engine, &listed, order)?;
+        let size = |one: &Summary| sizes.get(&one.id).copied();
+        if let Some(order) = order {
+            listed.sort_by(|one, other| order.compare(one, size(one), other, size(other)));
+        }
         let columns = self.columns();
         let shows = |field: &str| shape.shows(&columns, field);
         let rows = Rows { now, whole: self.no_trunc, namespaces: self.ns, shows: &shows };
-        let mut keyed = Vec::with_capacity(listed.len());
+        let mut sheet = Sheet::new(shape, &columns);
         for container in listed {
-            let size = if sizes { Some(engine.container_size(&container)?) } else { None };
-            let row = rows.row(&container, size);
-            keyed.push((container, size, row));
+            sheet.push(&rows.row(&container, size(&container)))?;
         }
-        if let Some(order) = order {
-            keyed.sort_by(|one, other| order.compare(&one.0, one.1, &other.0, other.1));
-        }
-        let rows: Vec<Row> = keyed.into_iter().map(|(_, _, row)| row).collect();
-        let text = shape.print(&columns, &rows)?;
+        let text = sheet.finish()?;
         if self.noheading && shape.has_titles() {
             return Ok(text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default());
         }
         Ok(text)
+    }
+
+    /// What each has written, where somebody wants to know.
+    fn sizes(
+        &self,
+        engine: &mut Engine,
+        listed: &[Summary],
+        order: Option<Order>,
+    ) -> Result<HashMap<ContainerId, ContainerSize>> {
+        if !self.size && order != Some(Order::Size) {
+            return Ok(HashMap::new());
+        }
+        let size = |one: &Summary| Ok((one.id.clone(), engine.container_size(one)?));
+        listed.iter().map(size).collect()
     }
 
     fn columns(&self) -> Vec<Column> {

@@ -3,7 +3,11 @@
 //! JSON is one object a line, as docker prints it and podman does not: a list of any length can
 //! then be read line by line.
 
-use super::{table, template::Format, text::escaped};
+use super::{
+    table::{self, Table},
+    template::Format,
+    text::escaped,
+};
 use dhow_base::Result;
 use serde_json::{Map, Value};
 
@@ -97,28 +101,59 @@ impl Shape {
 
     /// The whole list as text.
     pub(crate) fn print(&self, columns: &[Column], rows: &[Row]) -> Result<String> {
-        match self {
-            Self::Table => {
-                let titles = columns.iter().map(|(title, _)| *title).collect();
-                let mut all: Vec<Vec<&str>> = vec![titles];
-                for row in rows {
-                    all.push(columns.iter().map(|(_, field)| row.cell(field)).collect());
-                }
-                Ok(table::lay_out(&all))
-            }
-            Self::Only(field) => {
-                Ok(rows.iter().map(|row| format!("{}\n", escaped(row.cell(field)))).collect())
-            }
-            Self::Json => {
-                let line = |row: &Row| format!("{}\n", row.object());
-                Ok(rows.iter().map(line).collect())
-            }
-            Self::Lines(format) => {
-                let fill = |row: &Row| Ok(format!("{}\n", format.fill(&row.object())?));
-                rows.iter().map(fill).collect()
-            }
-            Self::TableOf(format) => table_of(format, columns, rows),
+        if let Self::TableOf(format) = self {
+            return table_of(format, columns, rows);
         }
+        let mut sheet = Sheet::new(self, columns);
+        for row in rows {
+            sheet.push(row)?;
+        }
+        sheet.finish()
+    }
+}
+
+/// A list that grows row by row, for such as are long: no row is kept.
+#[derive(Debug)]
+pub(crate) struct Sheet<'s> {
+    shape: &'s Shape,
+    columns: &'s [Column],
+    table: Table,
+    text: String,
+    /// Those that only a table by a template needs, whose titles are the fields of a row.
+    rows: Vec<Row>,
+}
+
+impl<'s> Sheet<'s> {
+    pub(crate) fn new(shape: &'s Shape, columns: &'s [Column]) -> Self {
+        let mut table = Table::default();
+        if matches!(shape, Shape::Table) {
+            table.push(columns.iter().map(|(title, _)| title));
+        }
+        Self { shape, columns, table, text: String::new(), rows: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, row: &Row) -> Result<()> {
+        match self.shape {
+            Shape::Table => self.table.push(self.columns.iter().map(|(_, field)| row.cell(field))),
+            Shape::Only(field) => self.line(&escaped(row.cell(field))),
+            Shape::Json => self.line(&row.object().to_string()),
+            Shape::Lines(format) => self.line(&format.fill(&row.object())?),
+            Shape::TableOf(_) => self.rows.push(row.clone()),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<String> {
+        match self.shape {
+            Shape::Table => Ok(self.table.lay_out()),
+            Shape::TableOf(format) => table_of(format, self.columns, &self.rows),
+            Shape::Only(_) | Shape::Json | Shape::Lines(_) => Ok(self.text),
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
     }
 }
 

@@ -1,38 +1,97 @@
 //! Columns as docker lays them out: at least ten wide, three spaces apart, the last one open.
 
-use super::text::escaped;
+use super::text::{escaped, is_plain};
+use std::borrow::Cow;
 
 const GAP: usize = 3;
 const LEAST_WIDTH: usize = 10;
+const SPACES: &str = "                                ";
+
+/// A table that is laid out once all of its rows are there. The cells of a long list lie in one text:
+/// a piece of memory for each would be most of what the list costs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    text: String,
+    cells: Vec<Cell>,
+    /// Where each row ends among the cells.
+    rows: Vec<usize>,
+    /// How wide each column is, with the gap after it.
+    widths: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    /// Where it ends in the text.
+    end: usize,
+    /// Its letters.
+    width: usize,
+}
+
+impl Table {
+    /// Adds a row. Rows may differ in length.
+    pub(crate) fn push<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        let begin = self.cells.len();
+        for cell in cells {
+            let cell = cell.as_ref();
+            let (cell, width) = if is_plain(cell) {
+                (Cow::Borrowed(cell), cell.len())
+            } else {
+                let safe = escaped(cell);
+                let width = safe.chars().count();
+                (safe, width)
+            };
+            self.text.push_str(&cell);
+            self.cells.push(Cell { end: self.text.len(), width });
+        }
+        self.rows.push(self.cells.len());
+        let row = self.cells.get(begin..).unwrap_or_default();
+        // The last cell of a row pushes nothing to the right.
+        for (column, cell) in row.iter().enumerate().take(row.len().saturating_sub(1)) {
+            let width = (cell.width + GAP).max(LEAST_WIDTH);
+            match self.widths.get_mut(column) {
+                Some(widest) => *widest = width.max(*widest),
+                None => self.widths.push(width),
+            }
+        }
+    }
+
+    /// The rows as lines.
+    pub(crate) fn lay_out(&self) -> String {
+        let line: usize = self.widths.iter().sum();
+        let mut text = String::with_capacity(self.text.len() + line * self.rows.len());
+        let (mut first, mut begin) = (0, 0);
+        for end in &self.rows {
+            let row = self.cells.get(first..*end).unwrap_or_default();
+            for (column, cell) in row.iter().enumerate() {
+                text.push_str(self.text.get(begin..cell.end).unwrap_or_default());
+                begin = cell.end;
+                if column + 1 < row.len() {
+                    let width = self.widths.get(column).copied().unwrap_or(0);
+                    pad(&mut text, width.saturating_sub(cell.width));
+                }
+            }
+            text.push('\n');
+            first = *end;
+        }
+        text
+    }
+}
+
+fn pad(text: &mut String, mut width: usize) {
+    while width > 0 {
+        let step = width.min(SPACES.len());
+        text.push_str(&SPACES[..step]);
+        width -= step;
+    }
+}
 
 /// Lays out rows of cells as lines. Rows may differ in length.
 pub(crate) fn lay_out<S: AsRef<str>>(rows: &[Vec<S>]) -> String {
-    let rows: Vec<Vec<_>> =
-        rows.iter().map(|row| row.iter().map(|cell| escaped(cell.as_ref())).collect()).collect();
-    let mut widths: Vec<usize> = Vec::new();
-    for row in &rows {
-        // The last cell of a row pushes nothing to the right.
-        for (column, cell) in row.iter().enumerate().take(row.len().saturating_sub(1)) {
-            let width = (cell.chars().count() + GAP).max(LEAST_WIDTH);
-            match widths.get_mut(column) {
-                Some(widest) => *widest = width.max(*widest),
-                None => widths.push(width),
-            }
-        }
+    let mut table = Table::default();
+    for row in rows {
+        table.push(row);
     }
-    let mut text = String::new();
-    for row in &rows {
-        for (column, cell) in row.iter().enumerate() {
-            text.push_str(cell);
-            if column + 1 < row.len() {
-                let width = widths.get(column).copied().unwrap_or(0);
-                let pad = width.saturating_sub(cell.chars().count());
-                text.extend(std::iter::repeat_n(' ', pad));
-            }
-        }
-        text.push('\n');
-    }
-    text
+    table.lay_out()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// Escapes what steers a terminal or turns text around, so that one line stays one line and says
 /// what it says.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(steers) {
+    if is_plain(text) || !text.chars().any(steers) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
@@ -17,6 +17,11 @@ pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// Whether a text is of letters, digits and signs of ASCII alone: each takes a byte and a column.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Controls, and the marks that change the direction of what follows ("trojan source").
@@ -60,14 +65,17 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// A command line for people: words with spaces, or without letters, are in single quotes.
 pub(crate) fn command_line(words: &[String]) -> String {
-    let word = |word: &String| {
-        if word.is_empty() || word.contains(char::is_whitespace) {
-            format!("'{word}'")
-        } else {
-            word.clone()
+    let mut line = String::new();
+    for (number, word) in words.iter().enumerate() {
+        if number > 0 {
+            line.push(' ');
         }
-    };
-    words.iter().map(word).collect::<Vec<_>>().join(" ")
+        let quote = if word.is_empty() || word.contains(char::is_whitespace) { "'" } else { "" };
+        for part in [quote, word, quote] {
+            line.push_str(part);
+        }
+    }
+    line
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl Rows<'_> {
             Phase::Creating | Phase::Created | Phase::Starting => "Created".to_owned(),
             Phase::Running => {
                 let time = ago(container.started).unwrap_or_else(|| "an unknown time".to_owned());
-                match (container.course.paused, container.course.health.as_deref()) {
+                match (container.paused, container.health.as_deref()) {
                     (true, _) => format!("Up {time} (Paused)"),
                     (false, Some("starting")) => format!("Up {time} (health: starting)"),
                     (false, Some(health)) => format!("Up {time} ({health})"),
