@@ -28,6 +28,9 @@ impl Engine {
     /// Mends what dead owners left. Returns how many containers were mended.
     pub fn mend(&mut self) -> Result<usize> {
         let mut mended = 0;
+        if !containers::has_unfinished(self.state.read())? {
+            return Ok(mended);
+        }
         for row in containers::list_unfinished(self.state.read(), ROWS_A_COMMAND)? {
             mended += usize::from(self.mend_row(&row)?);
         }
