@@ -5,7 +5,10 @@
 //! {"log":"a line\n","stream":"stdout","attrs":{"tag":"web"},"time":"2026-11-22T03:19:00.123456789Z"}
 //! ```
 
-use super::record::{Record, Stream};
+use super::{
+    find,
+    record::{Record, Stream, is_graphic},
+};
 use serde::Deserialize;
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write};
 
@@ -24,7 +27,7 @@ pub(super) fn append(record: &Record<'_>, attributes: &str, bytes: &mut Vec<u8>)
         bytes.extend_from_slice(attributes.as_bytes());
     }
     bytes.extend_from_slice(b",\"time\":\"");
-    bytes.extend_from_slice(record.time.as_bytes());
+    bytes.extend_from_slice(record.time);
     bytes.extend_from_slice(b"\"}\n");
 }
 
@@ -80,6 +83,29 @@ struct Line<'a> {
 
 /// Takes a record apart; `None` where it is none.
 pub(super) fn parse(line: &[u8]) -> Option<Record<'_>> {
+    parse_usual(line).or_else(|| parse_any(line))
+}
+
+/// As [`parse_any`], of a whole line as docker and we write it that has no letter which is spelled
+/// otherwise: then nothing needs to be copied. Nothing of any other.
+fn parse_usual(line: &[u8]) -> Option<Record<'_>> {
+    let rest = line.strip_prefix(b"{\"log\":\"")?;
+    let (text, rest) = rest.split_at_checked(find(b'\\', rest)?)?;
+    let rest = rest.strip_prefix(b"\\n\",\"stream\":\"")?;
+    let (stream, rest) = match rest.split_first_chunk()? {
+        (b"stdout", rest) => (Stream::Stdout, rest),
+        (b"stderr", rest) => (Stream::Stderr, rest),
+        _ => return None,
+    };
+    let time = rest.strip_prefix(b"\",\"time\":\"")?.strip_suffix(b"\"}")?;
+    let is_plain = !text
+        .iter()
+        .fold(false, |found, byte| found | !matches!(byte, b' '..=b'~') | (*byte == b'"'));
+    let has_time = is_graphic(time) && !time.contains(&b'"') && !time.contains(&b'\\');
+    (is_plain && has_time).then(|| Record { stream, time, ends_line: true, text: text.into() })
+}
+
+fn parse_any(line: &[u8]) -> Option<Record<'_>> {
     let Line { log, stream, time } = serde_json::from_slice(line).ok()?;
     let stream = match stream {
         "stdout" => Stream::Stdout,
@@ -96,7 +122,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Record<'_>> {
             Cow::Owned(text.into_bytes())
         }
     };
-    Some(Record { stream, time, ends_line, text })
+    Some(Record { stream, time: time.as_bytes(), ends_line, text })
 }
 
 #[cfg(test)]
@@ -104,7 +130,7 @@ mod tests {
     use super::*;
 
     fn record(text: &[u8], ends_line: bool) -> Record<'_> {
-        let time = "2026-11-22T03:19:00.123456789Z";
+        let time = b"2026-11-22T03:19:00.123456789Z";
         Record { stream: Stream::Stderr, time, ends_line, text: text.into() }
     }
 
@@ -121,6 +147,30 @@ mod tests {
             "\n"
         );
         assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_quick_way_says_what_the_plain_one_says() {
+        let lines: [(&[u8], bool); 11] = [
+            (br#"{"log":"a line\n","stream":"stdout","time":"2026-11-22T03:19:00Z"}"#, true),
+            (br#"{"log":"\n","stream":"stderr","time":"t"}"#, true),
+            (br#"{"log":"a line","stream":"stdout","time":"t"}"#, false),
+            (br#"{"log":"a\tb\n","stream":"stdout","time":"t"}"#, false),
+            (br#"{"log":"a","b":"\n","stream":"stdout","time":"t"}"#, false),
+            ("{\"log\":\"\u{e4}\\n\",\"stream\":\"stdout\",\"time\":\"t\"}".as_bytes(), false),
+            (b"{\"log\":\"\x01\\n\",\"stream\":\"stdout\",\"time\":\"t\"}", false),
+            (br#"{"log":"a\n","stream":"stdout","attrs":{"a":"b"},"time":"t"}"#, false),
+            (br#"{"log":"a\n","stream":"stdout","time":"t","more":"x"}"#, false),
+            (br#"{"log":"a\n","stream":"stdout","time":"\u0041"}"#, false),
+            (br#"{"log":"a\n","stream":"stdin","time":"t"}"#, false),
+        ];
+        for (line, is_usual) in lines {
+            let usual = parse_usual(line);
+            assert_eq!(usual.is_some(), is_usual, "{}", line.escape_ascii());
+            if is_usual {
+                assert_eq!(usual, parse_any(line), "{}", line.escape_ascii());
+            }
+        }
     }
 
     #[test]

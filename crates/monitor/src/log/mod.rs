@@ -25,7 +25,18 @@ pub use reader::{Dress, Query, Reader, Shown, read};
 pub use record::{Entry, Stream};
 pub(crate) use writer::Writer;
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::BufRead,
+    path::{Path, PathBuf},
+};
+
+/// Where a byte is for the first time. The standard library looks for it many bytes at a time, behind
+/// this door.
+fn find(byte: u8, mut bytes: &[u8]) -> Option<usize> {
+    let whole = bytes;
+    let count = bytes.skip_until(byte).unwrap_or(0);
+    count.checked_sub(1).filter(|last| whole[*last] == byte)
+}
 
 /// The name of the log that was set aside `age` rotations ago; the current one has age 0.
 fn aged(path: &Path, age: u32) -> PathBuf {

@@ -3,7 +3,7 @@
 //! Reading needs no monitor. Following asks one thing of it: when the process ends.
 
 use super::{
-    aged,
+    aged, find,
     record::{Entry, Record, Stream},
 };
 use crate::Client;
@@ -18,7 +18,6 @@ use rustix::{
 use std::{
     collections::VecDeque,
     fs::File,
-    io::BufRead,
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileExt, MetadataExt},
@@ -128,7 +127,7 @@ impl Shown {
         if begins_line {
             self.bytes.extend_from_slice(dress.prefix.as_bytes());
             if dress.times {
-                self.bytes.extend_from_slice(record.time.as_bytes());
+                self.bytes.extend_from_slice(record.time);
                 self.bytes.push(b' ');
             }
             self.bytes.extend_from_slice(dress.details.as_bytes());
@@ -240,28 +239,32 @@ impl Reader {
 
 /// Times as we and docker write them sort as texts do, which is a tenth of the work of reading them;
 /// others are read. What is no time is neither before nor after.
-fn is_before(time: &str, moment: Moment, text: &str) -> bool {
+fn is_before(time: &[u8], moment: Moment, text: &str) -> bool {
     match sorts_as_text(time) {
-        true => time < text,
-        false => Moment::parse(time).is_ok_and(|time| time < moment),
+        true => time < text.as_bytes(),
+        false => parsed(time).is_some_and(|time| time < moment),
     }
 }
 
-fn is_after(time: &str, moment: Moment, text: &str) -> bool {
+fn is_after(time: &[u8], moment: Moment, text: &str) -> bool {
     match sorts_as_text(time) {
-        true => time > text,
-        false => Moment::parse(time).is_ok_and(|time| time > moment),
+        true => time > text.as_bytes(),
+        false => parsed(time).is_some_and(|time| time > moment),
     }
 }
 
-fn sorts_as_text(time: &str) -> bool {
+fn sorts_as_text(time: &[u8]) -> bool {
     const LENGTH: usize = "2026-11-22T03:19:00.123456789Z".len();
-    time.len() == LENGTH && time.ends_with('Z')
+    time.len() == LENGTH && time.ends_with(b"Z")
+}
+
+fn parsed(time: &[u8]) -> Option<Moment> {
+    Moment::parse(std::str::from_utf8(time).ok()?).ok()
 }
 
 fn entry_of(line: &[u8], within_line: &mut [bool; 2]) -> Option<Entry> {
     let record = Record::parse(line)?;
-    let time = Moment::parse(record.time).ok()?;
+    let time = parsed(record.time)?;
     let mut bytes = Vec::with_capacity(record.text.len() + 1);
     bytes.extend_from_slice(&record.text);
     if record.ends_line {
@@ -285,7 +288,7 @@ impl Records {
     fn next(&mut self, log: &File) -> std::io::Result<Option<&[u8]>> {
         let (start, end) = loop {
             let rest = &self.buffer[self.taken..];
-            if let Some(length) = newline(rest) {
+            if let Some(length) = find(b'\n', rest) {
                 let line = (self.taken, self.taken + length);
                 self.taken += length + 1;
                 if std::mem::take(&mut self.skipping) {
@@ -320,14 +323,6 @@ impl Records {
         self.offset_bytes += count as u64;
         read.map(|count| count > 0)
     }
-}
-
-/// Where the first newline is. The standard library looks for it many bytes at a time, behind this
-/// door.
-fn newline(mut bytes: &[u8]) -> Option<usize> {
-    let whole = bytes;
-    let count = bytes.skip_until(b'\n').unwrap_or(0);
-    count.checked_sub(1).filter(|last| whole[*last] == b'\n')
 }
 
 /// The current log and those set aside, oldest first.

@@ -94,7 +94,7 @@ impl FileWriter {
     }
 
     fn append(&mut self, stream: Stream, now: Moment, mut output: &[u8]) {
-        let time = now.rfc3339();
+        let time = now.rfc3339().into_bytes();
         let mut gathered_bytes = 0;
         while !output.is_empty() {
             let head = &output[..output.len().min(LIMIT_BYTES)];
