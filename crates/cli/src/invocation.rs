@@ -10,13 +10,14 @@ use crate::{
 };
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_engine::{Engine, Settings};
+use dhow_engine::{Engine, Purpose, Settings};
 use dhow_image::{Bounds, Driver, Images, LayerBlobs, Registries};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
     ffi::OsString,
     io::Write,
+    mem::ManuallyDrop,
     path::{Path, PathBuf},
 };
 
@@ -145,6 +146,10 @@ impl Invocation {
 
     /// Opens the engine with registries that a command's flags have changed.
     pub(crate) fn engine_with(&self, registries: Registries) -> Result<Engine> {
+        Engine::open(self.settings(registries)?)
+    }
+
+    fn settings(&self, registries: Registries) -> Result<Settings> {
         let (root, runroot) = self.roots()?;
         let storage_driver = self.storage_driver()?;
         let bounds = self.bounds()?;
@@ -153,9 +158,28 @@ impl Invocation {
             ErrorFormat::Text => warn,
             ErrorFormat::Json => warn_in_json,
         };
-        let settings =
-            Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, warn };
-        Engine::open(settings)
+        let purpose = Purpose::Any;
+        Ok(Settings {
+            root,
+            runroot,
+            registries,
+            storage_driver,
+            bounds,
+            layer_blobs,
+            warn,
+            purpose,
+        })
+    }
+
+    /// As [`Invocation::engine_with`], for a command that ends soon after: what the kernel takes back
+    /// at once is not given back piece by piece.
+    pub(crate) fn last_engine(
+        &self,
+        registries: Registries,
+        purpose: Purpose,
+    ) -> Result<ManuallyDrop<Engine>> {
+        let settings = Settings { purpose, ..self.settings(registries)? };
+        Engine::open(settings).map(ManuallyDrop::new)
     }
 
     /// How snapshots are to be kept, where that was said.

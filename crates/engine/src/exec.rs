@@ -100,7 +100,7 @@ impl Engine {
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one job, used once")]
     fn spawn_exec(
-        &self,
+        &mut self,
         id: &ContainerId,
         init: Owner,
         process: Process,
@@ -134,7 +134,7 @@ impl Engine {
             time_limit_ms: None,
             health: None,
         };
-        let mut client = dhow_monitor::spawn(&job)?;
+        let mut client = self.waiting_monitor()?.take_job(&job)?;
         client.started()?;
         Ok(Session { client, traces: Traces { directory } })
     }

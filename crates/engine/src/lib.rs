@@ -97,6 +97,7 @@ pub use wait::{Condition, State as WaitState};
 
 use dhow_base::{Doing, Result};
 use dhow_image::Images;
+use dhow_monitor::WaitingMonitor;
 use dhow_state::State;
 use layout::Layout;
 use std::path::PathBuf;
@@ -118,11 +119,24 @@ pub struct Settings {
     pub layer_blobs: dhow_image::LayerBlobs,
     /// Hears of troubles that do not stop the work, one line each.
     pub warn: fn(&str),
+    /// What the engine is opened for.
+    pub purpose: Purpose,
+}
+
+/// What an engine is opened for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Purpose {
+    /// Anything.
+    #[default]
+    Any,
+    /// To start a process in a container: its monitor comes up while the state is opened.
+    Start,
 }
 
 /// The engine, on one state.
 #[derive(Debug)]
 pub struct Engine {
+    monitor: Option<WaitingMonitor>,
     layout: Layout,
     state: State,
     images: Images,
@@ -132,15 +146,24 @@ pub struct Engine {
 impl Engine {
     /// Opens the state, making it at the first use, and mends what killed commands have left.
     pub fn open(settings: Settings) -> Result<Self> {
-        let Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, warn } =
+        let Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, .. } =
             settings;
+        let monitor = match settings.purpose {
+            Purpose::Start => Some(WaitingMonitor::start()?),
+            Purpose::Any => None,
+        };
         let state = State::open(&root)?;
         let images = Images::open(&root, &runroot, registries)?;
         let images = images.stored_by(storage_driver).within(bounds).with_layer_blobs(layer_blobs);
         let layout = Layout::new(root, runroot);
-        let mut engine = Self { layout, state, images, warn };
+        let mut engine = Self { monitor, layout, state, images, warn: settings.warn };
         engine.mend().doing(|| "mend what an earlier command has left")?;
         Ok(engine)
+    }
+
+    /// A monitor to be given its job: the one that has come up meanwhile, if there is one.
+    fn waiting_monitor(&mut self) -> Result<WaitingMonitor> {
+        self.monitor.take().map_or_else(WaitingMonitor::start, Ok)
     }
 
     /// For commands that work on images alone.

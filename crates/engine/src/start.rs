@@ -137,7 +137,7 @@ impl Engine {
         }
         self.point_at_joined(row, &record)?;
         let job = self.job(row, &record, watch, rootfs)?;
-        let mut client = dhow_monitor::spawn(&job)?;
+        let mut client = self.waiting_monitor()?.take_job(&job)?;
         let started = client.started()?;
         let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {

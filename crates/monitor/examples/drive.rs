@@ -3,7 +3,7 @@
 //!
 //! It is the binary that becomes the monitor, so the tests try the real exec, fork and role.
 
-use dhow_monitor::{Client, DetachKeys, Job, Outcome, ROLE, Session, Signals, spawn};
+use dhow_monitor::{Client, DetachKeys, Job, Outcome, ROLE, Session, Signals, WaitingMonitor};
 use std::{env, os::fd::AsFd, path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
 fn run(path: &Path) -> ExitCode {
     let bytes = std::fs::read(path).expect("the test wrote the job");
     let job: Job = serde_json::from_slice(&bytes).expect("the test wrote a job");
-    let mut client = spawn(&job).expect("a monitor starts");
+    let monitor = WaitingMonitor::start().expect("a monitor starts");
+    let mut client = monitor.take_job(&job).expect("it takes its job");
     match client.started() {
         Err(error) => {
             eprintln!("{:?}: {}", error.kind(), error.one_line());

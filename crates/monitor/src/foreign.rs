@@ -11,7 +11,7 @@
 //! and it dies with the monitor. The runtime's command ends after `create`, and the first process is
 //! then given to the nearest process that takes orphans in, which the monitor is for that time.
 
-use crate::{Job, Run};
+use crate::{Job, Run, spawn::as_usual};
 use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
@@ -173,7 +173,7 @@ impl Foreign {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command
+        as_usual(&mut command)
             .arg("--root")
             .arg(&self.state)
             .arg("--log")

@@ -55,4 +55,4 @@ pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};
 pub use raw::RawMode;
 pub use serve::main;
 pub use session::{Outcome, Session, Signals};
-pub use spawn::{ROLE, spawn};
+pub use spawn::{ROLE, WaitingMonitor};

@@ -22,6 +22,7 @@ use crate::{
     frame::{Failure, Frame},
     log::Writer,
     process::{self, Process},
+    spawn::as_usual,
     watch::{Place, Watch},
 };
 use dhow_base::{
@@ -106,6 +107,7 @@ fn step_into_background() -> Result<Option<OwnedFd>> {
 }
 
 /// Reads the first frame.
+#[inline(never)]
 fn receive_job(socket: &OwnedFd) -> Result<Job> {
     let mut bytes = Vec::new();
     // On the heap: what a stack has once reached it keeps.
@@ -140,7 +142,9 @@ fn serve(job: Job, socket: OwnedFd) -> Result<()> {
     }
 }
 
-/// Prepares everything, then starts the process: what can fail, fails before.
+/// Prepares everything, then starts the process: what can fail, fails before. Its frame is gone
+/// when the monitor sleeps.
+#[inline(never)]
 fn start(job: &Job) -> Result<(Process, Started, Place)> {
     // Of an earlier run: whoever waits for this one must not find it.
     file::remove_if_there(&job.exit_record)?;
@@ -211,6 +215,7 @@ fn protect_from_memory_shortage() {
 }
 
 /// Tells the starter why there is no process. Returns whether it has heard, and is to clean up.
+#[inline(never)]
 fn has_heard_of_failure(job: &Job, mut starter: Connection, error: &Error) -> bool {
     let code = match error.kind() {
         Kind::CommandNotFound => 127,
@@ -232,11 +237,12 @@ fn has_heard_of_failure(job: &Job, mut starter: Connection, error: &Error) -> bo
 }
 
 /// Becomes another command of ours; returns only if that failed.
+#[inline(never)]
 pub(crate) fn become_command(command: &[OsString]) -> Error {
     let Some((program, arguments)) = command.split_first() else {
         return Error::new(Kind::Invalid, "go on as a command: there is none");
     };
-    let error = Command::new(program)
+    let error = as_usual(&mut Command::new(program))
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

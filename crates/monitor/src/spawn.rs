@@ -7,6 +7,9 @@
 //!      ◀───────────── Started or Failed ────────────
 //! ```
 //!
+//! The monitor comes up while the command still finds out what the job is: with two processors, most
+//! of its start costs no time.
+//!
 //! The exec gives the monitor a small memory of its own and one thread, whatever the command was;
 //! the fork leaves the command without a child that it would have to reap some day. What is run is
 //! the command's own binary, sealed against the containers that the monitor will touch.
@@ -27,32 +30,57 @@ use std::{
 /// The name under which the binary is a monitor.
 pub const ROLE: &str = "dhow-monitor";
 
-/// Starts a monitor and hands it the job. The client is its first: ask it whether the process
-/// [`Client::started`].
-pub fn spawn(job: &Job) -> Result<Client> {
-    let (ours, theirs) = rustix::net::socketpair(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .doing(|| "make a socket pair")?;
-    // Rust closes at exec whatever it opens; what the command's own caller left open (a pipe of its
-    // shell's) must not stay open as long as a container lives.
-    dhow_sys::fds::close_at_exec_from(3).doing(|| "keep other files from the monitor")?;
-    let (program, sealed) = own_program()?;
-    let starter = Command::new(program)
-        .arg0(ROLE)
-        .stdin(theirs)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .doing(|| "start the monitor")?;
-    let mut client = Client::on(ours, Some(starter));
-    client.send(&Frame::Job(job.to_bytes()?))?;
-    // The kernel takes up to a millisecond to let go of a mount: not before the monitor has work.
-    drop(sealed);
-    Ok(client)
+/// Tells the C library how a monitor's memory is to be kept: without the store of free pieces that
+/// makes a busy process quick, and that holds on to every page which once had one.
+const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0");
+
+/// Takes from a program that a monitor starts what was meant for the monitor.
+pub(crate) fn as_usual(command: &mut Command) -> &mut Command {
+    command.env_remove(TUNABLES.0)
+}
+
+/// A monitor that waits for its job. One that gets none ends when this is dropped.
+#[derive(Debug)]
+pub struct WaitingMonitor {
+    client: Client,
+    /// What keeps the sealed binary alive.
+    sealed: Option<OwnedFd>,
+}
+
+impl WaitingMonitor {
+    /// Starts a monitor. It takes a while to come up, in which the command can find out what the job
+    /// is.
+    pub fn start() -> Result<Self> {
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .doing(|| "make a socket pair")?;
+        // Rust closes at exec whatever it opens; what the command's own caller left open (a pipe of
+        // its shell's) must not stay open as long as a container lives.
+        dhow_sys::fds::close_at_exec_from(3).doing(|| "keep other files from the monitor")?;
+        let (program, sealed) = own_program()?;
+        let starter = Command::new(program)
+            .arg0(ROLE)
+            .env(TUNABLES.0, TUNABLES.1)
+            .stdin(theirs)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .doing(|| "start the monitor")?;
+        Ok(Self { client: Client::on(ours, Some(starter)), sealed })
+    }
+
+    /// Hands it the job. The client is its first: ask it whether the process [`Client::started`].
+    pub fn take_job(self, job: &Job) -> Result<Client> {
+        let Self { mut client, sealed } = self;
+        client.send(&Frame::Job(job.to_bytes()?))?;
+        // The kernel takes up to a millisecond to let go of a mount: not before the monitor has work.
+        drop(sealed);
+        Ok(client)
+    }
 }
 
 /// A path of our own binary that a container cannot write through, and what keeps it alive.

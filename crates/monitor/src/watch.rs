@@ -22,6 +22,7 @@ use crate::{
     input::{Input, Kind as InputKind, Taken},
     log::{Stream, Writer},
     process::Process,
+    spawn::as_usual,
 };
 use dhow_base::{Error, Kind, clock::Moment, lock::Lock};
 use dhow_sys::signal;
@@ -315,6 +316,7 @@ impl<'a> Watch<'a> {
         }
     }
 
+    #[inline(never)]
     fn serve(&mut self, index: usize, flags: PollFlags) {
         let connection = &mut self.connections[index];
         if flags.contains(PollFlags::OUT) {
@@ -415,7 +417,7 @@ impl<'a> Watch<'a> {
     /// Runs a command of ours. One that cannot be started is missed, and the container goes on.
     fn help(&mut self, command: &[OsString]) {
         let Some((program, arguments)) = command.split_first() else { return };
-        let spawned = Command::new(program)
+        let spawned = as_usual(&mut Command::new(program))
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -459,6 +461,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes one piece of output.
+    #[inline(never)]
     fn read_output(&mut self, index: usize) {
         match self.read_once(index) {
             ReadOutcome::Bytes(_) => self.outputs[index].paused_until = None,
@@ -491,7 +494,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The process has ended.
+    /// The process has ended. What is needed here only is no part of the frame that sleeps.
+    #[inline(never)]
     fn end(mut self) -> bool {
         let reaped = self.process.reap();
         let finished_at = Moment::now();

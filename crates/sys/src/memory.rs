@@ -1,6 +1,6 @@
 //! The memory of a process that is about to sleep for a long time.
 
-use std::{hint::black_box, ptr};
+use std::{fs::File, hint::black_box, io, os::unix::fs::FileExt, ptr};
 
 /// How far below the caller's frame the stack is given back: deeper than anything reached.
 const STACK_BYTES: usize = 256 << 10;
@@ -14,6 +14,8 @@ unsafe extern "C" {
     // Set by every linker for Linux: where the program's image begins, and where its code ends.
     static __executable_start: u8;
     static etext: u8;
+    // Where what the file has of the program's variables ends.
+    static edata: u8;
 }
 
 /// Gives back to the kernel what this process can do without until it wakes: free memory of the
@@ -23,8 +25,46 @@ unsafe extern "C" {
 pub fn give_back() {
     // SAFETY: the allocator takes its own locks, and touches free memory only.
     unsafe { libc::malloc_trim(0) };
+    // Where there is no telling, what is held stays held.
+    let _forgotten = forget_clean_data();
     forget_stack();
     forget_code();
+}
+
+/// Lets go of those pages of variables, and of constants with addresses in them, that nobody has
+/// written to: the kernel maps sixteen around each that is touched.
+fn forget_clean_data() -> io::Result<()> {
+    // Of a directory of one: itself, its parent, and the thread that asks.
+    const LINKS_OF_ONE_THREAD: u64 = 3;
+    const ENTRY_BYTES: usize = 8;
+    const MOST_PAGES: usize = 256;
+    const PRESENT: u64 = 1 << 63;
+    const OF_A_FILE: u64 = 1 << 61;
+    if rustix::fs::stat("/proc/self/task")?.st_nlink != LINKS_OF_ONE_THREAD {
+        return Ok(());
+    }
+    let start = ((&raw const etext).addr() + PAGE_BYTES) & !(PAGE_BYTES - 1);
+    let end = (&raw const edata).addr() & !(PAGE_BYTES - 1);
+    // On the stack, which is given back next: to free memory would touch what was just let go.
+    let mut entries = [0_u8; ENTRY_BYTES * MOST_PAGES];
+    let pages = (end.saturating_sub(start) / PAGE_BYTES).min(MOST_PAGES);
+    let entries = &mut entries[..pages * ENTRY_BYTES];
+    let table = File::open("/proc/self/pagemap")?;
+    let offset = u64::try_from(start / PAGE_BYTES * ENTRY_BYTES).map_err(io::Error::other)?;
+    table.read_exact_at(entries, offset)?;
+    drop(table);
+    for (page, entry) in entries.as_chunks::<ENTRY_BYTES>().0.iter().enumerate() {
+        let entry = u64::from_ne_bytes(*entry);
+        if entry & PRESENT == 0 || entry & OF_A_FILE == 0 {
+            continue;
+        }
+        let address = ptr::without_provenance_mut(start + page * PAGE_BYTES);
+        // SAFETY: the page is the file's own, since one that was written to is a copy that belongs
+        // to no file, and this is the only thread, which writes to none of them in between. So what
+        // comes back is what was there.
+        unsafe { libc::madvise(address, PAGE_BYTES, libc::MADV_DONTNEED) };
+    }
+    Ok(())
 }
 
 fn forget_stack() {

@@ -12,7 +12,7 @@ use dhow_base::{
     file::{self, Durability},
     id::ContainerId,
 };
-use dhow_engine::{CreateOptions, Engine, RemoveOptions};
+use dhow_engine::{CreateOptions, Engine, Purpose, RemoveOptions};
 use dhow_sys::host_path::{LastLink, Place};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,8 @@ impl Act for Create {
         let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
         note_network(&flags, invocation);
         let progress = invocation.progress(self.container.quiet);
-        let mut engine = invocation.engine_with(flags.pulling.registries(invocation)?)?;
+        let mut engine =
+            invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Any)?;
         let choice = choose_image(&engine, &mut options)?;
         make_room(&mut engine, &flags)?;
         let created = engine.create(&options, &progress)?;

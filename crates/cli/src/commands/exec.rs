@@ -11,7 +11,7 @@ use crate::{
     tree::Act,
 };
 use dhow_base::{Error, Kind, Result, file};
-use dhow_engine::{ExecOptions, Watch};
+use dhow_engine::{ExecOptions, Purpose, Watch};
 
 const SIGPIPE: i32 = 13;
 
@@ -78,7 +78,7 @@ impl Act for Exec {
             tty: process.tty,
             privileged,
         };
-        let mut engine = invocation.engine()?;
+        let mut engine = invocation.last_engine(invocation.registries(), Purpose::Start)?;
         let containers = update::named_or_latest(&mut engine, named, latest)?;
         let container = containers.first().map(String::as_str).unwrap_or_default();
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };

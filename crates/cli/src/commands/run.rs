@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{exit::SUCCESS, flags::container::ContainerFlags, invocation::Invocation, tree::Act};
 use dhow_base::Result;
-use dhow_engine::{Engine, Running, StopOptions, Watch};
+use dhow_engine::{Engine, Purpose, Running, StopOptions, Watch};
 
 /// A program whose output nobody reads gets so long to end before it is killed.
 const UNREAD_GRACE_SECONDS: i64 = 1;
@@ -69,7 +69,8 @@ impl Act for Run {
         .attached(&self.attach)?;
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
         create::note_network(flags, invocation);
-        let mut engine = invocation.engine_with(flags.pulling.registries(invocation)?)?;
+        let mut engine =
+            invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Start)?;
         let choice = create::choose_image(&engine, &mut options)?;
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
         create::make_room(&mut engine, flags)?;
