@@ -1,4 +1,4 @@
-//! `order`: which code the runtime's commands run, written down for the linker.
+//! `order`: which code the most frequent commands run, written down for the linker.
 //!
 //! ```text
 //!   binary and link map ─▶ each command, step by step ─▶ sections that were run ─▶ crates/cli/run-path.ld
@@ -7,7 +7,8 @@
 //! The kernel makes 64 KiB of a file resident around each page that is touched. A command of the
 //! runtime runs a twentieth of the binary; scattered over all of it, that is five times its size in
 //! memory, and as many faults more. So the linker lays those functions side by side, what all
-//! commands run before what few do.
+//! commands run before what few do. Behind them comes what the engine's commands and their monitors
+//! run besides: the runtime's, which may have little memory, touch nothing of that.
 //!
 //! Constants have no names that outlive a change of the code, so those of the crates that the runtime
 //! is made of are gathered, right after the binary's head, which is read as well; and so is what the C
@@ -40,8 +41,8 @@ const SCRIPT: &str = "crates/cli/run-path.ld";
 const PATIENCE: Duration = Duration::from_secs(600);
 
 const HEAD: &str = "\
-/* Written by `cargo xtask order`, which tells why: the functions that the runtime's commands run,
-   side by side in the binary, those of all commands first, and what they read and write. */
+/* Written by `cargo xtask order`, which tells why: the functions that the runtime's commands run, and
+   those that the engine's run, side by side in the binary, and what they read and write. */
 ";
 
 /// Whose constants the runtime's commands read.
@@ -80,13 +81,18 @@ pub(crate) fn write(workspace: &Workspace) -> Result<ExitCode> {
     let home = tempfile::tempdir().doing(|| "make a directory")?;
     let prefix = vec![binary.display().to_string(), "runtime".to_owned()];
     let runtime = Runtime::prepare("dhow", prefix, home.path())?;
-    let traces = Tracer { binary: &binary, sections: &sections, runtime: &runtime }.all()?;
-    let order = order(&traces);
+    let tracer = Tracer { binary: &binary, sections: &sections, runtime: &runtime };
+    let traces = tracer.all()?;
+    let engine = tracer.engine(home.path())?;
+    let mut order = order(&traces);
+    let first: BTreeSet<usize> = order.iter().copied().collect();
+    order.extend(self::order(&engine).into_iter().filter(|begin| !first.contains(begin)));
     let run: Vec<&Section> = order.iter().map(|begin| &sections.code[begin]).collect();
     let size: u64 = run.iter().map(|section| section.size).sum();
     let path = workspace.root.join(SCRIPT);
     fs::write(&path, script(&sections, &run)).doing(|| format!("write {}", path.display()))?;
-    say(&format!("order: {} commands run {size} bytes in {} pieces", traces.len(), run.len()))?;
+    let commands = traces.len() + engine.len();
+    say(&format!("order: {commands} commands run {size} bytes in {} pieces", run.len()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -190,6 +196,36 @@ impl Tracer<'_> {
         run.current_dir(&self.runtime.short);
         traces.push(self.follow(run, &words)?);
         Ok(traces)
+    }
+
+    /// The traces of the engine's commands, those of their monitors with them.
+    fn engine(&self, home: &Path) -> Result<Vec<BTreeSet<usize>>> {
+        let archive = home.join("order.tar");
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(self.runtime.long.join("rootfs")).arg("-cf").arg(&archive).arg(".");
+        succeed(&mut tar)?;
+        let place = |name: &str| home.join(name).display().to_string();
+        let (root, runroot) = (place("engine"), place("engine-run"));
+        let dhow = |words: &[&str]| {
+            let mut command = Command::new(self.binary);
+            command.args(["--root", &root, "--runroot", &runroot]).args(words);
+            command.stdin(Stdio::null());
+            command
+        };
+        let run = ["run", "--network", "none"];
+        succeed(dhow(&["import", &archive.display().to_string(), "order"]).stdout(Stdio::null()))?;
+        let resident = ["-d", "--name", "resident", "order", "sleep", "100000"];
+        succeed(dhow(&[&run[..], &resident].concat()).stdout(Stdio::null()))?;
+        // The second sleeps long enough for its monitor to rest, which is woken by its end.
+        let words: [&[&str]; 6] = [
+            &["run", "--rm", "--network", "none", "order", "true"],
+            &["run", "--rm", "-d", "--network", "none", "order", "sleep", "5"],
+            &["create", "--network", "none", "order", "true"],
+            &["exec", "resident", "true"],
+            &["ps", "-a"],
+            &["rm", "--force", "resident"],
+        ];
+        words.into_iter().map(|words| self.follow(dhow(words), words)).collect()
     }
 
     /// What is asked of a container between its creation and its end.
@@ -309,6 +345,15 @@ fn without_hashes(name: &str) -> String {
         }
     }
     text
+}
+
+fn succeed(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_owned();
+    let doing = || format!("run {}", program.display());
+    match command.status().doing(doing)?.success() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Internal, "it failed")).doing(doing),
+    }
 }
 
 fn script(sections: &Sections, run: &[&Section]) -> String {

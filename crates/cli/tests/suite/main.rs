@@ -121,6 +121,8 @@ mod services;
 mod stop;
 #[cfg(test)]
 mod store;
+#[cfg(test)]
+mod systemd;
 mod terminal;
 #[cfg(test)]
 mod torment;
