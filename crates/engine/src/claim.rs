@@ -6,7 +6,7 @@
 //! the slower one would take the next life's directory away, or wait for its end.
 
 use crate::Engine;
-use dhow_base::Result;
+use dhow_base::{Error, Kind, Result};
 use dhow_monitor::Started;
 use dhow_state::{
     Owner,
@@ -48,10 +48,17 @@ impl Engine {
     }
 
     /// Ends what a monitor keeps of which the row does not tell yet, and waits until the monitor is
-    /// gone.
+    /// gone: not for ever, since one that was stopped never is.
     pub(crate) fn end_unwritten(&self, row: &Container) -> Result<()> {
         let run = self.layout.run(&row.id);
+        let deadline = Instant::now() + PATIENCE;
         while dhow_monitor::is_alive(&run)? {
+            if Instant::now() > deadline {
+                let text =
+                    format!("wait for the monitor of container {}: it does not end", row.name);
+                return Err(Error::new(Kind::TimedOut, text)
+                    .hint("a monitor that was stopped (SIGSTOP) goes on with SIGCONT"));
+            }
             if let Some(Started { pid, start_time, .. }) = Started::read(&run)?
                 && let Some(handle) = crate::end::open(Owner { pid, start_time })?
             {

@@ -5,6 +5,7 @@ use crate::{
     events::{Subject, tell},
     options::RemoveOptions,
     record::Record,
+    volumes,
 };
 use dhow_base::{Doing, Error, Kind, Result, id::Name};
 use dhow_state::{
@@ -176,6 +177,9 @@ impl Engine {
         let now = self.state.write(|write| {
             let now = containers::find(write, &row.id)?;
             containers::advance(write, &row.id, &from, Phase::Removing, owner)?;
+            if options.volumes && now.as_ref().is_some_and(|now| !now.auto_remove) {
+                containers::remove_with_volumes(write, &row.id)?;
+            }
             Ok(now)
         })?;
         let Some(now) = now else { return Ok(()) };
@@ -208,15 +212,25 @@ impl Engine {
         } else {
             Vec::new()
         };
+        let doomed = match options.volumes {
+            true => record.anonymous_volumes()?,
+            false => Vec::new(),
+        };
+        // With the row goes what says that they are to go: so they say it themselves from then on.
+        let locks = volumes::lock_all(&self.layout, &doomed)?;
         self.state.write(|write| {
             containers::delete(write, &row.id)?;
+            for name in &doomed {
+                volumes::mark_unused(write, name)?;
+            }
             if let Some(code) = died {
                 let code = code.to_string();
                 tell(write, &Subject::of(row, &record), "die", &[("exitCode", &code)])?;
             }
             tell(write, &Subject::of(row, &record), "destroy", &[])
         })?;
-        self.let_go(row, &record, &mounted, options)
+        drop(locks);
+        self.let_go(row, &record, &mounted, &doomed)
     }
 
     /// Lets go of the volumes, and of what its pod shares, of a container that is gone.
@@ -225,18 +239,13 @@ impl Engine {
         row: &Container,
         record: &Record,
         mounted: &[Name],
-        options: RemoveOptions,
+        doomed: &[Name],
     ) -> Result<()> {
         self.volumes_mut().detach_for(&row.id, mounted)?;
         if let Some(pod) = &record.pod {
             self.pods_mut().sink_for(&pod.parse()?, &row.id)?;
         }
-        if !options.volumes {
-            return Ok(());
-        }
-        let anonymous = record.mounts.iter().filter(|mount| mount.anonymous);
-        let names: Vec<Name> = anonymous.map(|mount| mount.name.parse()).collect::<Result<_>>()?;
-        self.volumes_mut().remove_unused(&names)
+        self.volumes_mut().remove_unused(doomed)
     }
 
     /// Kills a container's process, also a frozen one, and waits until it is gone; whether it is.

@@ -32,6 +32,19 @@ pub struct LifeOptions {
     pub command_line: Vec<String>,
     /// Where that was: relative paths start there.
     pub directory: String,
+    /// What it is to take the place of.
+    pub succession: Option<Succession>,
+}
+
+/// A container's way into the place of another, as long as it has not come to its end.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Succession {
+    /// The id of the one that goes.
+    pub old: String,
+    /// The name that the new one gets.
+    pub name: String,
+    /// The process that does it, and when that was started.
+    pub by: (i32, u64),
 }
 
 /// The same, as the row keeps it.
@@ -52,6 +65,8 @@ pub(crate) struct LifeRecord {
     pub(crate) command_line: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) directory: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) succession: Option<Succession>,
 }
 
 /// What the row keeps of the options.
@@ -78,5 +93,6 @@ pub(crate) fn record(
         runtime: options.runtime.clone(),
         command_line: options.command_line.clone(),
         directory: options.directory.clone(),
+        succession: options.succession.clone(),
     })
 }

@@ -59,8 +59,6 @@ impl Engine {
                 self.remove_row(row, RemoveOptions { force: true, volumes: true })?;
             }
             Phase::Removing => {
-                // Whether the dead command was to remove volumes nobody knows; what stays can go
-                // later, what goes is gone.
                 let volumes = row.auto_remove;
                 self.remove_row(row, RemoveOptions { force: true, volumes })?;
             }

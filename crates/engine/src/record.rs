@@ -10,7 +10,7 @@ pub(crate) use asked::Asked;
 pub(crate) use namespaces::{Joined, NamespaceRecord};
 
 use crate::{life::LifeRecord, options::NameOptions};
-use dhow_base::{Error, Kind, Result};
+use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_monitor::Driver;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -125,6 +125,12 @@ impl Record {
     /// Whether it has a volume, named or not.
     pub(crate) fn has_volumes(&self) -> bool {
         self.mounts.iter().any(|mount| mount.kind == "volume")
+    }
+
+    /// Its volumes that nobody has named.
+    pub(crate) fn anonymous_volumes(&self) -> Result<Vec<Name>> {
+        let anonymous = self.mounts.iter().filter(|mount| mount.anonymous);
+        anonymous.map(|mount| mount.name.parse()).collect()
     }
 
     /// Who makes the cgroup.

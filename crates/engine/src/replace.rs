@@ -7,12 +7,14 @@
 //! ```
 //!
 //! Until the new one has proved itself the old one is whole: its files, its name in the row beside
-//! the word of what happened to it.
+//! the word of what happened to it. The row of the new one says so long whose place it takes, so that
+//! the next update can end what a killed one has begun.
 
 use crate::{
     CreateOptions, Engine, RemoveOptions, Watch,
     end::StopOptions,
     events::{Subject, tell},
+    life::{LifeOptions, Succession},
     record::Record,
 };
 use dhow_base::{
@@ -20,7 +22,10 @@ use dhow_base::{
     id::{ContainerId, Name, random_hex},
 };
 use dhow_image::{Policy, Progress, PullOptions};
-use dhow_state::containers::{self, Container, Phase};
+use dhow_state::{
+    Owner,
+    containers::{self, Container, Phase},
+};
 use std::time::{Duration, Instant};
 
 /// How often the new container is looked at.
@@ -73,8 +78,10 @@ pub struct Updatable {
 }
 
 impl Engine {
-    /// The containers that run and whose label asks for updates.
+    /// The containers that run and whose label asks for updates. What a killed update has begun is
+    /// ended first.
     pub fn updatable(&mut self) -> Result<Vec<Updatable>> {
+        self.end_lost_successions()?;
         let mut found = Vec::new();
         for row in containers::list_alive(self.state.read())? {
             let record = Record::parse(&row.settings)?;
@@ -137,7 +144,15 @@ impl Engine {
             Ok(format!("{}-{word}-{}", old.name, random_hex(3)?))
         };
         let next: Name = beside("next")?.parse()?;
-        let options = CreateOptions { name: Some(next), auto_remove: false, ..options.clone() };
+        let me = Owner::current()?;
+        let succession = Succession {
+            old: old.id.to_string(),
+            name: old.name.clone(),
+            by: (me.pid, me.start_time),
+        };
+        let life = LifeOptions { succession: Some(succession), ..options.life.clone() };
+        let options =
+            CreateOptions { name: Some(next), auto_remove: false, life, ..options.clone() };
         let new = self.create(&options, progress)?.id;
         let swapped = self
             .stop(old.id.as_str(), &StopOptions::default())
@@ -150,6 +165,7 @@ impl Engine {
         match self.start_detached(&new).and_then(|()| self.prove(&new, how.patience)) {
             Ok(()) => {
                 self.remove(old.id.as_str(), RemoveOptions { force: true, volumes: false })?;
+                self.forget_succession(&new)?;
                 Ok(Replaced::By(new))
             }
             Err(error) if how.rollback => {
@@ -160,8 +176,51 @@ impl Engine {
                 })?;
                 Ok(Replaced::RolledBack(error))
             }
-            Err(error) => Ok(Replaced::Failed(error)),
+            Err(error) => {
+                self.forget_succession(&new)?;
+                Ok(Replaced::Failed(error))
+            }
         }
+    }
+
+    /// Goes on where a killed update has stopped: forward where the new container runs under its name,
+    /// back where it does not.
+    fn end_lost_successions(&mut self) -> Result<()> {
+        for row in containers::list(self.state.read())? {
+            let Some(succession) = Record::parse(&row.settings)?.life.succession else { continue };
+            let (pid, start_time) = succession.by;
+            let by = Owner { pid, start_time };
+            if by.is_alive()? {
+                continue;
+            }
+            self.end_succession(row, &succession)?;
+        }
+        Ok(())
+    }
+
+    fn end_succession(&mut self, row: Container, succession: &Succession) -> Result<()> {
+        let Some(row) = self.refreshed(row)? else { return Ok(()) };
+        let Some(old) = containers::find(self.state.read(), &succession.old.parse()?)? else {
+            return self.forget_succession(&row.id);
+        };
+        if row.phase == Phase::Running && row.name == succession.name {
+            self.remove(old.id.as_str(), RemoveOptions { force: true, volumes: false })?;
+            return self.forget_succession(&row.id);
+        }
+        self.discard(&row.id);
+        if old.name != succession.name {
+            self.state.write(|write| containers::rename(write, &old.id, &succession.name))?;
+        }
+        self.start_detached(&old.id)
+            .doing(|| format!("start container {} again after a lost update", succession.name))
+    }
+
+    fn forget_succession(&mut self, id: &ContainerId) -> Result<()> {
+        let Some(row) = containers::find(self.state.read(), id)? else { return Ok(()) };
+        let mut record = Record::parse(&row.settings)?;
+        record.life.succession = None;
+        let text = record.to_text()?;
+        self.state.write(|write| containers::set_settings(write, id, &text))
     }
 
     fn swap_names(&mut self, old: &Container, new: &ContainerId, before: &str) -> Result<()> {

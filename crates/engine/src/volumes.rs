@@ -30,6 +30,7 @@ mod prune;
 mod quota;
 mod survey;
 
+pub(crate) use change::mark_unused;
 pub use change::{RemoveVolume, VolumeOptions};
 pub use prune::{PruneVolumes, PrunedVolumes, VolumeFilter};
 
@@ -48,7 +49,10 @@ use dhow_state::{
 use local::Plan;
 pub(crate) use owners::give;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 /// A volume, as lists and `inspect` show it.
 #[derive(Clone, Debug)]
@@ -119,16 +123,26 @@ pub(crate) const LOCAL: &str = "local";
 /// How many locks there are: more than commands that work on volumes at once, and few files.
 const LOCKS: u32 = 64;
 
-/// Takes the lock of a volume. Two volumes may have the same one, so nobody takes a second.
+/// Takes the lock of a volume. Two volumes may have the same one, so nobody takes a second beside it.
 pub(crate) fn lock(layout: &Layout, name: &Name) -> Result<Lock> {
+    Lock::acquire(&lock_path(layout, name)?, Sharing::Exclusive)
+}
+
+/// Takes the locks of several volumes at once: each once, in an order that is the same for everybody.
+pub(crate) fn lock_all(layout: &Layout, names: &[Name]) -> Result<Vec<Lock>> {
+    let paths = names.iter().map(|name| lock_path(layout, name));
+    let paths = paths.collect::<Result<BTreeSet<PathBuf>>>()?;
+    paths.iter().map(|path| Lock::acquire(path, Sharing::Exclusive)).collect()
+}
+
+fn lock_path(layout: &Layout, name: &Name) -> Result<PathBuf> {
     let directory = layout.locks();
     file::make_directories(&directory, 0o700)?;
     let number = name
         .as_str()
         .bytes()
         .fold(0_u32, |number, byte| number.wrapping_mul(31).wrapping_add(byte.into()));
-    let path = directory.join(format!("volume-{}", number % LOCKS));
-    Lock::acquire(&path, Sharing::Exclusive)
+    Ok(directory.join(format!("volume-{}", number % LOCKS)))
 }
 
 /// Volumes for whoever has the state and the layout in hand.

@@ -604,6 +604,13 @@ fn set(
     Ok(())
 }
 
+/// Writes of a container that is being removed that its volumes without names go as well, as they do of
+/// one that is removed at its end: who goes on after a kill finds it in the row.
+pub fn remove_with_volumes(write: &Write<'_>, id: &ContainerId) -> Result<()> {
+    let query = "UPDATE containers SET auto_remove = 1 WHERE id = ?1 AND state = 'removing'";
+    set(write, query, id, [id.as_str()])
+}
+
 /// Forgets a container whose files are gone.
 pub fn delete(write: &Write<'_>, id: &ContainerId) -> Result<()> {
     write

@@ -2,6 +2,7 @@
 
 use crate::fixture::{layout_of, start, wait_for_state};
 use dhow_testkit::{Dhow, needs_root};
+use std::{process::Stdio, time::Duration};
 
 const LABEL: &str = "io.containers.autoupdate=local";
 
@@ -56,4 +57,38 @@ fn what_does_not_come_up_is_taken_back() {
     assert_eq!(dhow.run(&["inspect", "-f", "{{.Id}}", "web"]).ok().line(), id);
     assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout.lines().count(), 1);
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn an_update_that_is_killed_anywhere_is_ended_by_the_next_one() {
+    needs_root!();
+    let dhow = Dhow::new();
+    pull(&dhow, "one", &["sh", "-c", "echo one; sleep 1000"]);
+    pull(&dhow, "two", &["sh", "-c", "echo two; sleep 1000"]);
+    let listed = dhow.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok().stdout;
+    let image = |version: &str| {
+        let is_it = |name: &&str| name.contains(&format!("app-{version}"));
+        listed.lines().find(is_it).unwrap().to_owned()
+    };
+    start(&dhow, &["--name", "web", "--label", LABEL, "--stop-timeout", "0", "app"]);
+    let words = ["auto-update", "--patience", "300ms"];
+    for (number, version) in ["one", "two"].into_iter().cycle().take(8).enumerate() {
+        drop(dhow.run(&["tag", &image(version), "app"]).ok());
+        let mut killed = dhow.command(&words);
+        let null = Stdio::null;
+        let mut killed = killed.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(12 + 45 * u64::try_from(number).unwrap()));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+
+        drop(dhow.run(&words).ok());
+
+        let names = dhow.run(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).ok().stdout;
+        assert_eq!(names, "web running\n", "kill {number}");
+        let logs = dhow.run(&["logs", "web"]).ok().stdout;
+        assert_eq!(logs, format!("{version}\n"), "kill {number}");
+        assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    }
+    drop(dhow.run(&["rm", "-fa"]).ok());
+    dhow.assert_clean();
 }

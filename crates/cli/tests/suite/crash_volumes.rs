@@ -142,3 +142,28 @@ fn pods_and_secrets_under_kills_leave_nothing() {
     drop(dhow.run(&["pod", "rm", "-f", "p"]).ok());
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
+
+#[test]
+fn a_removal_with_volumes_killed_anywhere_takes_both_or_neither() {
+    needs_root!();
+    let dhow = with_box();
+    let words = |number: u64| {
+        let name = format!("c{number}");
+        let create = ["create", "-q", "--name", &name, "-v", "/one", "-v", "/two", "box", "true"];
+        drop(dhow.run(&create).ok());
+        ["rm", "-v", &name].map(str::to_owned).to_vec()
+    };
+    let both = |_number: u64| {
+        assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+        let containers = dhow.run(&["ps", "-aq"]).ok().stdout.lines().count();
+        let volumes = dhow.run(&["volume", "ls", "-q"]).ok().stdout.lines().count();
+        assert_eq!(volumes, containers * 2);
+    };
+
+    killed(&dhow, &words, &both);
+
+    drop(dhow.run(&["rm", "-fa", "-v"]).ok());
+    both(0);
+    assert_eq!(dhow.run(&["volume", "ls", "-q"]).ok().stdout, "");
+    dhow.assert_clean();
+}

@@ -64,6 +64,8 @@ mod journey;
 mod layers;
 mod libraries;
 mod lists;
+#[cfg(test)]
+mod liveness;
 mod logs;
 #[cfg(test)]
 mod manifest;

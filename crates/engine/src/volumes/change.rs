@@ -18,7 +18,7 @@ use dhow_base::{
     id::{ContainerId, Name, random_hex},
 };
 use dhow_state::{
-    events,
+    Write, events,
     volumes::{self, Filling, Phase, Volume as Row},
 };
 use dhow_sys::root::{Last, Root};
@@ -290,6 +290,16 @@ impl Volumes<'_> {
         }
         Ok(())
     }
+}
+
+/// Writes of a volume that nobody has named, and that nobody uses any more, that it goes: who comes next
+/// takes it away. For who holds its lock.
+pub(crate) fn mark_unused(write: &Write<'_>, name: &Name) -> Result<()> {
+    let is_anonymous = volumes::find(write, name)?.is_some_and(|row| row.anonymous);
+    if is_anonymous && volumes::users(write, name)?.is_empty() {
+        volumes::advance(write, name, Phase::Removing)?;
+    }
+    Ok(())
 }
 
 fn takes_copy(option: &MountOption) -> bool {
