@@ -94,16 +94,10 @@ const OF_RUN: &[Foreign] = &[
         Some("leave it out; `dhow start --attach` gives them"),
     ),
     foreign(
-        &["--preserve-fd", "--preserve-fds"],
-        "the program is started by the monitor, which has no fds but its own",
-        None,
-    ),
-    foreign(
         &["--rmi"],
         "an image is not removed with its container",
         Some("`dhow rmi` removes it, `dhow image prune` all that nobody needs"),
     ),
-    foreign(&["--sdnotify"], "readiness is not told to a service manager yet", None),
     foreign(&["--conmon-pidfile"], "there is no conmon", None),
     foreign(
         &["--pidfile"],
@@ -113,18 +107,11 @@ const OF_RUN: &[Foreign] = &[
 ];
 
 /// Those of `exec`.
-const OF_EXEC: &[Foreign] = &[
-    foreign(
-        &["--no-session"],
-        "a session is not kept anywhere where it could be left out",
-        Some("leave it out"),
-    ),
-    foreign(
-        &["--preserve-fd", "--preserve-fds"],
-        "the program is started by a monitor, which has no fds but its own",
-        None,
-    ),
-];
+const OF_EXEC: &[Foreign] = &[foreign(
+    &["--no-session"],
+    "a session is not kept anywhere where it could be left out",
+    Some("leave it out"),
+)];
 
 /// Those of `update`.
 const OF_UPDATE: &[Foreign] = &[

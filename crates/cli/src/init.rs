@@ -33,6 +33,12 @@ const NOT_FORWARDED: [Signal; 9] = [
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let words = arguments.get(1..).unwrap_or_default();
     let words = if words.first().is_some_and(|word| word == "--") { &words[1..] } else { words };
+    if words == [dhow_engine::INIT_WAITS] {
+        return match wait() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error.to_string(), NOT_RUNNABLE),
+        };
+    }
     let Some((program, rest)) = words.split_first() else {
         return failed("there is no program", NOT_FOUND);
     };
@@ -42,6 +48,23 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
             failed(&format!("{}: {error}", program.display()), NOT_FOUND)
         }
         Err(error) => failed(&format!("{}: {error}", program.display()), NOT_RUNNABLE),
+    }
+}
+
+/// Reaps until it is asked to end: where a namespace is to have a first process and nothing else.
+fn wait() -> io::Result<()> {
+    let ends = [Signal::TERM, Signal::INT].map(Signal::as_raw);
+    let heard = [ends[0], ends[1], Signal::CHILD.as_raw()];
+    signal::block(&heard)?;
+    let signals = signal::Reader::new(&heard)?;
+    loop {
+        while rustix::process::wait(WaitOptions::NOHANG).is_ok_and(|ended| ended.is_some()) {}
+        wait_for(&signals)?;
+        while let Some(number) = signals.next_signal()? {
+            if ends.contains(&number) {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl Entry {
 
 fn declare<A: Act>(command: Command) -> Command {
     // `-h` is the host's name in `run` and `create`, as in docker; it is help everywhere else.
-    let command = A::augment_args(command);
+    let command = truths(A::augment_args(command));
     let taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
     let help = help();
     with_remarks_last(command).arg(if taken { help } else { help.short('h') })
@@ -84,6 +84,27 @@ fn declare<A: Act>(command: Command) -> Command {
 
 fn help() -> Arg {
     Arg::new("help").long("help").action(ArgAction::HelpShort).help("Print help")
+}
+
+/// What a flag calls the value that says whether.
+const TRUTH: &str = "BOOL";
+
+/// A flag with a truth value says yes where it stands alone, and no with `=false`.
+pub(crate) fn truths(command: Command) -> Command {
+    command.mut_args(|argument| {
+        let is_truth =
+            argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == TRUTH));
+        if !is_truth {
+            return argument;
+        }
+        argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_parser(switch)
+            .hide_default_value(true)
+    })
 }
 
 /// What follows the first line of a command's help goes below the flags, so that one kind of help,

@@ -119,7 +119,7 @@ impl Engine {
     }
 
     /// The changes, without what the runtime made to mount something on.
-    fn own_changes(&self, row: &Container) -> Result<Vec<Change>> {
+    pub(crate) fn own_changes(&self, row: &Container) -> Result<Vec<Change>> {
         let spec = self.spec_of(row)?;
         let relative = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
         let mut places: BTreeSet<PathBuf> =
@@ -168,7 +168,7 @@ fn parent(path: &Path) -> Option<PathBuf> {
     path.parent().map(Path::to_owned)
 }
 
-fn presences(changes: &[Change]) -> impl Iterator<Item = (&Path, Presence)> {
+pub(crate) fn presences(changes: &[Change]) -> impl Iterator<Item = (&Path, Presence)> {
     changes.iter().map(|change| {
         let presence = match change.kind {
             ChangeKind::Added | ChangeKind::Modified | ChangeKind::Touched => Presence::Here,

@@ -7,11 +7,13 @@ use crate::{
     identity::Identity,
     init,
     layout::Layout,
+    logging,
     merge::{self, Facts},
     names,
     options::{CreateOptions, HostsBase, MountWhat, PodChoice, PullPolicy},
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
+    readiness,
     record::Record,
     secrets::Given,
     user_ids,
@@ -105,7 +107,7 @@ impl Engine {
         progress: &dyn Progress,
         phase: Phase,
     ) -> Result<Created> {
-        let home = self.home_for(options)?;
+        let home = self.home_for(options, progress)?;
         let settled;
         let options = match &home {
             Some(home) => {
@@ -155,17 +157,22 @@ impl Engine {
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
         }
         refuse_parts(options, &plan)?;
+        logging::check_terminal(&options.life.log, options.tty)?;
         let secrets = Given::default();
         Ok(Draft { id, options, image, plan, record, secrets, home: None })
     }
 
     /// The pod that a container is to be in; a new one is made.
-    pub(crate) fn home_for(&mut self, options: &CreateOptions) -> Result<Option<Home>> {
+    pub(crate) fn home_for(
+        &mut self,
+        options: &CreateOptions,
+        progress: &dyn Progress,
+    ) -> Result<Option<Home>> {
         let pod = match &options.objects.pod {
             None => return Ok(None),
             Some(PodChoice::Existing(pod)) => pod.clone(),
             Some(PodChoice::New(name)) => {
-                self.create_pod(&PodOptions::usual(name.clone()))?.to_string()
+                self.create_pod(&PodOptions::usual(name.clone()), progress)?.to_string()
             }
         };
         Home::of(&dhow_state::pods::look_up(self.state.read(), &pod)?).map(Some)
@@ -307,6 +314,9 @@ impl Engine {
         }
         let mut spec = draft.spec(&identity, &files)?;
         draft.secrets.write(layout, id, &mut spec.mounts)?;
+        if draft.record.life.says_ready {
+            readiness::offer(&mut spec, &layout.run(id));
+        }
         if let Some(home) = &draft.home {
             home.share(&mut spec, layout);
         }

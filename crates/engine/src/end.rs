@@ -2,7 +2,7 @@
 
 use crate::{
     Engine, create,
-    events::{Subject, tell},
+    events::{Subject, tell, tell_of_volumes},
     options::RemoveOptions,
     record::Record,
     volumes,
@@ -124,7 +124,7 @@ impl Engine {
     }
 
     /// Waits for the monitor's word and takes it over.
-    fn settle(&mut self, row: &Container) -> Result<()> {
+    pub(crate) fn settle(&mut self, row: &Container) -> Result<()> {
         // The monitor writes its record before it goes; an error says that it went without.
         let _record = dhow_monitor::wait_for_exit(
             &self.layout.run(&row.id),
@@ -142,6 +142,10 @@ impl Engine {
                 format!("remove container {}: it is {}", row.name, row.phase.word()),
             )
             .hint("stop it first, or use --force"));
+        }
+        self.check_not_infra(Record::parse(&row.settings)?.pod.as_deref(), &row.id)?;
+        if !options.force {
+            self.check_unmounted(&row)?;
         }
         self.remove_row(&row, options).doing(|| format!("remove container {}", row.name))
     }
@@ -205,6 +209,7 @@ impl Engine {
     fn erase(&mut self, row: &Container, options: RemoveOptions, died: Option<i32>) -> Result<()> {
         let record = Record::parse(&row.settings)?;
         self.bury(row)?;
+        self.images.forget_container_mount(&mut self.state, &row.id)?;
         create::remove_files(&self.layout, &row.id)?;
         self.images.remove_container_root(&mut self.state, &row.id)?;
         let mounted = if record.has_volumes() {
@@ -226,6 +231,7 @@ impl Engine {
             if let Some(code) = died {
                 let code = code.to_string();
                 tell(write, &Subject::of(row, &record), "die", &[("exitCode", &code)])?;
+                tell_of_volumes(write, &row.id, &record, "unmount")?;
             }
             tell(write, &Subject::of(row, &record), "destroy", &[])
         })?;
@@ -243,7 +249,7 @@ impl Engine {
     ) -> Result<()> {
         self.volumes_mut().detach_for(&row.id, mounted)?;
         if let Some(pod) = &record.pod {
-            self.pods_mut().sink_for(&pod.parse()?, &row.id)?;
+            self.leave_pod(&pod.parse()?, &row.id)?;
         }
         self.volumes_mut().remove_unused(doomed)
     }

@@ -1,7 +1,7 @@
 //! What is told of containers: each change of one is an event beside the change of its row.
 
 use crate::record::Record;
-use dhow_base::Result;
+use dhow_base::{Result, id::ContainerId};
 use dhow_state::{Write, containers::Container, events};
 use serde_json::{Map, Value};
 
@@ -35,4 +35,23 @@ pub(crate) fn tell(
     detail.extend(more.iter().map(|(name, value)| ((*name).to_owned(), text(value))));
     let detail = Value::Object(detail).to_string();
     events::record(write, "container", action, row.id.as_str(), &detail)
+}
+
+/// Writes for each volume of a container that it is mounted, or no longer.
+pub(crate) fn tell_of_volumes(
+    write: &Write<'_>,
+    container: &ContainerId,
+    record: &Record,
+    action: &str,
+) -> Result<()> {
+    for mount in record.mounts.iter().filter(|mount| mount.kind == "volume") {
+        let detail = serde_json::json!({
+            "container": container.as_str(),
+            "destination": mount.target,
+            "driver": "local",
+            "read/write": (!mount.read_only).to_string(),
+        });
+        events::record(write, "volume", action, &mount.name, &detail.to_string())?;
+    }
+    Ok(())
 }

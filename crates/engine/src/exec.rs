@@ -13,7 +13,7 @@ use dhow_base::{
     Doing, Error, Kind, Result, file,
     id::{ContainerId, random_hex},
 };
-use dhow_monitor::{Client, Driver, Exec, Job, Stdin, Task};
+use dhow_monitor::{Client, Driver, Exec, Handed, Job, Stdin, Task};
 use dhow_spec::runtime::{Process, Spec};
 use dhow_state::{
     Owner,
@@ -133,8 +133,9 @@ impl Engine {
             attached,
             time_limit_ms: None,
             health: None,
+            handed: Handed { fds: options.preserve_fds, output: false },
         };
-        let mut client = self.waiting_monitor()?.take_job(&job)?;
+        let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
         client.started()?;
         Ok(Session { client, traces: Traces { directory } })
     }

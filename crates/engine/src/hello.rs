@@ -18,7 +18,7 @@ use std::{
 };
 
 /// The word that means this image where nothing else is called so.
-const WORD: &str = "hello";
+pub(crate) const WORD: &str = "hello";
 /// The name under which it is stored.
 const NAME: &str = "localhost/hello:latest";
 /// The label by which it is known again.

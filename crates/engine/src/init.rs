@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 /// The name under which the binary is an init.
 pub const INIT_ROLE: &str = "dhow-init";
 
+/// What stands for the program where there is none: the init waits until it is asked to end.
+pub const INIT_WAITS: &str = "--wait";
+
 /// Puts the init before the program, where one is wanted.
 pub(crate) fn put_first(mut spec: Spec, life: &LifeOptions) -> Result<Spec> {
     if !life.init && life.init_path.is_none() {

@@ -38,7 +38,7 @@ impl Engine {
             }
             Ok(Mount::Bind { source, .. }) => json!({ "Dir": source }),
             // A root that is damaged is the doctor's to tell of.
-            Ok(Mount::Overlay { .. }) | Err(_) => json!({}),
+            Ok(Mount::Overlay { .. } | Mount::Attached { .. }) | Err(_) => json!({}),
         };
         json!({ "Name": name, "Data": data })
     }

@@ -4,6 +4,7 @@
 //! <root>/containers/<id>/       config.json  log  exit.json  lock    survives a reboot
 //!                               overlays/<hex>/{upper,work}          changes of image and `:O` mounts
 //!                               secrets/<name>                       as they were at the creation
+//!                               checkpoint/                          its processes, as CRIU's files
 //! <root>/volumes/<name>/data                                         survives everything
 //!                       filling                                      a copy on its way to data
 //! <root>/secrets/<id>                                                contents of secrets
@@ -59,6 +60,16 @@ impl Layout {
 
     pub(crate) fn exit_record(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join("exit.json")
+    }
+
+    /// The processes of a container as files.
+    pub(crate) fn checkpoint(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("checkpoint")
+    }
+
+    /// A checkpoint that is not whole yet.
+    pub(crate) fn checkpoint_being_made(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("checkpoint.new")
     }
 
     /// Held by who starts a container, or writes into the root of one that does not run.

@@ -22,6 +22,7 @@ mod bundle;
 mod capabilities;
 mod cdi;
 mod changes;
+mod checkpoint;
 mod claim;
 mod cp;
 mod create;
@@ -48,12 +49,15 @@ mod list;
 mod logging;
 mod mend;
 mod merge;
+mod mounted;
 mod names;
 pub mod options;
 mod plan;
 pub mod pods;
 mod processes;
 mod prune;
+mod readiness;
+mod ready;
 mod record;
 mod rehearsal;
 mod rename;
@@ -72,22 +76,25 @@ mod wait;
 pub use boot::Booted;
 pub use bundle::unpack_bundle;
 pub use changes::CommitOptions;
+pub use checkpoint::{Afterwards, Changes, Passage, RevivalOptions};
 pub use cp::{CpEnd, CpOptions, Owners};
 pub use create::Created;
-pub use dhow_image::{Depth, Finding};
+pub use dhow_archive::Encoding;
+pub use dhow_image::{Depth, Finding, MountedContainer, Unmount};
 pub use end::StopOptions;
 pub use exec::{Session, Traces};
 pub use facts::Facts;
 pub use hello::HOST_NAMESPACES;
 pub use history::History;
-pub use init::INIT_ROLE;
+pub use init::{INIT_ROLE, INIT_WAITS};
 pub use list::{Summary, Which};
 pub use merge::signal_number;
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
 pub use processes::Sample;
 pub use prune::{Pruned, Scope};
+pub use readiness::{Listener, Readiness};
 pub use rehearsal::{ImageSays, Rehearsal};
-pub use replace::{ReplaceOptions, Replaced, Updatable, UpdateSource};
+pub use replace::{Made, ReplaceOptions, Replaced, Updatable, UpdateSource};
 pub use secrets::{Secret, SecretOptions};
 pub use start::{LogPlace, Running, Watch};
 pub use update::Update;
@@ -97,7 +104,7 @@ pub use wait::{Condition, State as WaitState};
 
 use dhow_base::{Doing, Result};
 use dhow_image::Images;
-use dhow_monitor::WaitingMonitor;
+use dhow_monitor::{Handed, WaitingMonitor};
 use dhow_state::State;
 use layout::Layout;
 use std::path::PathBuf;
@@ -161,9 +168,13 @@ impl Engine {
         Ok(engine)
     }
 
-    /// A monitor to be given its job: the one that has come up meanwhile, if there is one.
-    fn waiting_monitor(&mut self) -> Result<WaitingMonitor> {
-        self.monitor.take().map_or_else(WaitingMonitor::start, Ok)
+    /// A monitor to be given its job: the one that has come up meanwhile, if there is one and it need
+    /// not bring anything of this process's along.
+    fn waiting_monitor(&mut self, handed: Handed) -> Result<WaitingMonitor> {
+        match self.monitor.take() {
+            Some(waiting) if handed == Handed::default() => Ok(waiting),
+            _ => WaitingMonitor::start_with(handed),
+        }
     }
 
     /// For commands that work on images alone.

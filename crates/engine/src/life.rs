@@ -4,6 +4,7 @@
 use crate::{
     health::{self, HealthOptions, HealthRecord},
     logging::{self, LogOptions, LogRecord},
+    readiness::Readiness,
     restart::RestartPolicy,
 };
 use dhow_base::{Error, Kind, Result};
@@ -26,6 +27,10 @@ pub struct LifeOptions {
     pub health: HealthOptions,
     /// `--log-…`.
     pub log: LogOptions,
+    /// `--sdnotify`.
+    pub readiness: Readiness,
+    /// `--preserve-fds`: how many of the command's fds its first life has, from 3 on.
+    pub preserve_fds: u32,
     /// `--runtime`: a program that makes the container in our runtime's place.
     pub runtime: Option<PathBuf>,
     /// The command line that asks for it, so that another container can be made in the same way.
@@ -58,6 +63,9 @@ pub(crate) struct LifeRecord {
     pub(crate) timeout_seconds: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) health: Option<HealthRecord>,
+    /// Whether its program says when it is ready.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) says_ready: bool,
     pub(crate) log: LogRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) runtime: Option<PathBuf>,
@@ -90,6 +98,7 @@ pub(crate) fn record(
         timeout_seconds: options.timeout_seconds.filter(|seconds| *seconds > 0),
         health: health::record(&options.health, image)?,
         log: logging::record(&options.log, labels, env)?,
+        says_ready: options.readiness == Readiness::ByProgram,
         runtime: options.runtime.clone(),
         command_line: options.command_line.clone(),
         directory: options.directory.clone(),

@@ -217,6 +217,15 @@ fn filled(tag: &str, row: &Container) -> Result<String> {
     Ok(text)
 }
 
+/// A terminal is between the program and any stream.
+pub(crate) fn check_terminal(options: &LogOptions, tty: bool) -> Result<()> {
+    if options.driver == LogDriver::Passthrough && tty {
+        let text = "log driver passthrough: a terminal's output is not a stream to pass on";
+        return Err(Error::new(Kind::Invalid, text).hint("leave -t or the driver out"));
+    }
+    Ok(())
+}
+
 /// An option that a driver would not keep is refused, as docker does.
 fn check(options: &LogOptions) -> Result<()> {
     let refused = |option: &str| {
@@ -225,13 +234,6 @@ fn check(options: &LogOptions) -> Result<()> {
             format!("log option {option}: driver {} does not know it", options.driver.name()),
         ))
     };
-    if options.driver == LogDriver::Passthrough {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "log driver passthrough: a monitor stands between the program and the command's streams",
-        )
-        .hint("--log-driver none keeps nothing, and `dhow run` without --detach shows everything"));
-    }
     if !options.driver.keeps_files() {
         if options.limit_bytes.is_some() {
             return refused("max-size");

@@ -33,6 +33,7 @@ pub use mount::{
     IdMap, ImageVolumes, MountDetails, MountOption, MountWhat, ObjectOptions, OverlayOption,
     PodChoice, SecretOption, SecretWay, VolumeMaking, VolumesFrom,
 };
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A container to create.
@@ -237,7 +238,7 @@ pub enum SeccompChoice {
 }
 
 /// One `--device`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct DeviceOption {
     /// The node on the host.
     pub host: PathBuf,
@@ -280,6 +281,8 @@ pub struct ExecOptions {
     pub tty: bool,
     /// `--privileged`.
     pub privileged: bool,
+    /// `--preserve-fds`: how many of the command's fds it has, from 3 on.
+    pub preserve_fds: u32,
 }
 
 /// How much is removed with a container.

@@ -191,7 +191,7 @@ impl Planner<'_> {
             .doing(doing)?;
         let layers = match image.view().doing(doing)? {
             Mount::Overlay { lower, .. } => lower,
-            Mount::Bind { source, .. } => vec![source],
+            Mount::Bind { source, .. } | Mount::Attached { at: source } => vec![source],
         };
         let upper = (!option.read_only).then(|| self.overlay(&option.target));
         Ok(Shown::Union { image: Some(image.manifest), layers, upper })

@@ -10,20 +10,23 @@
 //!
 //! No process keeps the namespaces: a file is bound onto each of them, which holds it as well. So a
 //! pod of which nothing runs costs a row. A PID namespace cannot be held so, since it ends with its
-//! first process; it is not shared.
+//! first process: where it is to be shared, or somebody asks for it, a container of the pod's own keeps it
+//! ([`infra`]).
 //!
 //! Whoever starts or ends a container of a pod looks after its namespaces under the pods' lock.
 
 mod change;
+mod infra;
 mod namespaces;
 mod survey;
 
-pub use change::{ExitPolicy, Force, PodOptions, Shared};
+pub use change::{ExitPolicy, Force, MemberOptions, PodOptions, Shared};
+pub use infra::InfraOptions;
 
 use crate::{
     Engine,
     layout::Layout,
-    options::{CreateOptions, Limits, NetworkMode, Sharing, UserNamespace},
+    options::{BlockIoOptions, CreateOptions, Limits, NetworkMode, Sharing, UserNamespace},
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -34,8 +37,9 @@ use dhow_base::{
 };
 use dhow_spec::runtime::{MountPoint, Namespace, NamespaceKind, Spec};
 use dhow_state::{
-    State,
+    State, Write,
     containers::{self, Phase},
+    events,
     pods::{self, Pod as Row},
 };
 use serde::{Deserialize, Serialize};
@@ -63,6 +67,8 @@ pub struct Pod {
     pub exit_policy: ExitPolicy,
     /// Its cgroup, where its containers are in one.
     pub cgroup: Option<String>,
+    /// The container that keeps what no file can, where there is one.
+    pub infra: Option<ContainerId>,
     /// Its containers, the oldest first.
     pub members: Vec<Member>,
 }
@@ -76,6 +82,8 @@ pub struct Member {
     pub name: String,
     /// Where in its life it is.
     pub phase: Phase,
+    /// Whether its processes stand still.
+    pub paused: bool,
 }
 
 impl Pod {
@@ -85,6 +93,7 @@ impl Pod {
         let (all, running) = (self.members.len(), count(Phase::Running));
         match () {
             () if all == 0 => "Created",
+            () if running == all && self.members.iter().all(|one| one.paused) => "Paused",
             () if running == all => "Running",
             () if running > 0 => "Degraded",
             () if count(Phase::Exited) == all => "Exited",
@@ -113,6 +122,16 @@ pub(crate) struct Settings {
     cpuset_mems: Option<String>,
     pids: Option<i64>,
     shm_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "BlockIoOptions::is_empty")]
+    block_io: BlockIoOptions,
+    /// Where its cgroup is, where that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup_parent: Option<String>,
+    /// The container that keeps what no file can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    infra: Option<String>,
+    /// What each of its containers gets.
+    members: MemberOptions,
 }
 
 impl Settings {
@@ -132,8 +151,20 @@ impl Settings {
             cpuset_cpus: self.cpuset_cpus.clone(),
             cpuset_mems: self.cpuset_mems.clone(),
             pids: self.pids,
+            block_io: self.block_io.clone(),
             ..Limits::default()
         }
+    }
+
+    pub(crate) fn to_text(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| {
+            Error::new(Kind::Internal, "write the settings of a pod").because(error)
+        })
+    }
+
+    /// Where its cgroup is.
+    fn cgroup_of(&self, id: &ContainerId) -> String {
+        cgroup(id, self.cgroup_parent.as_deref())
     }
 
     fn shares(&self, what: Shared) -> bool {
@@ -142,8 +173,17 @@ impl Settings {
 }
 
 /// Where the containers of a pod are in the tree of cgroups.
-fn cgroup(id: &ContainerId) -> String {
-    format!("/dhow/pod-{id}")
+fn cgroup(id: &ContainerId, parent: Option<&str>) -> String {
+    format!("{}/pod-{id}", parent.unwrap_or("/dhow").trim_end_matches('/'))
+}
+
+/// Writes an event of a pod. Its name and labels go along, since the pod may be gone when somebody asks.
+pub(crate) fn tell(write: &Write<'_>, row: &Row, action: &str) -> Result<()> {
+    let mut detail = Settings::of(row)?.labels;
+    detail.insert("name".to_owned(), row.name.to_string());
+    let detail = serde_json::to_string(&detail)
+        .map_err(|error| Error::new(Kind::Internal, "write an event of a pod").because(error))?;
+    events::record(write, "pod", action, row.id.as_str(), &detail)
 }
 
 /// The pod that a container is to be in, and what that means for it.
@@ -151,11 +191,14 @@ fn cgroup(id: &ContainerId) -> String {
 pub(crate) struct Home {
     pub(crate) id: ContainerId,
     settings: Settings,
+    infra: Option<ContainerId>,
 }
 
 impl Home {
     pub(crate) fn of(row: &Row) -> Result<Self> {
-        Ok(Self { id: row.id.clone(), settings: Settings::of(row)? })
+        let settings = Settings::of(row)?;
+        let infra = settings.infra()?;
+        Ok(Self { id: row.id.clone(), settings, infra })
     }
 
     /// What the user asked of a container, as it is in the pod.
@@ -194,8 +237,23 @@ impl Home {
             return conflict("choose the user namespace");
         }
         if self.settings.cgroup && options.cgroup.parent.is_none() {
-            options.cgroup.parent = Some(cgroup(&self.id));
+            let parent = self.settings.cgroup_parent.as_deref();
+            options.cgroup.parent = Some(cgroup(&self.id, parent));
         }
+        if options.objects.infra {
+            return Ok(options);
+        }
+        if self.settings.shares(Shared::Pid) {
+            if own.pid != Sharing::Unsaid {
+                return conflict("choose the pid namespace");
+            }
+            let infra = self.infra.as_ref().ok_or_else(|| {
+                Error::new(Kind::Conflict, format!("pod {} was not made whole", self.id.short()))
+                    .hint("remove it and make it again")
+            })?;
+            options.namespaces.pid = Sharing::Container(infra.to_string());
+        }
+        self.settings.members.give(&mut options);
         Ok(options)
     }
 
@@ -205,7 +263,8 @@ impl Home {
         let linux = spec.linux.get_or_insert_default();
         for what in &self.settings.shared {
             let kind = what.kind();
-            if *what == Shared::Net && self.settings.host_network {
+            let is_hosts = *what == Shared::Net && self.settings.host_network;
+            if is_hosts || !what.is_held_by_a_file() {
                 continue;
             }
             linux.namespaces.retain(|namespace| namespace.kind != kind);
@@ -269,10 +328,12 @@ impl Engine {
         for id in pods::members(self.state.read(), &row.id)? {
             let Some(container) = containers::find(self.state.read(), &id)? else { continue };
             let Some(container) = self.refreshed(container)? else { continue };
-            members.push(Member { id, name: container.name, phase: container.phase });
+            let paused = container.course.paused;
+            members.push(Member { id, name: container.name, phase: container.phase, paused });
         }
         Ok(Pod {
-            cgroup: settings.cgroup.then(|| cgroup(&row.id)),
+            cgroup: settings.cgroup.then(|| cgroup(&row.id, settings.cgroup_parent.as_deref())),
+            infra: settings.infra()?,
             id: row.id,
             name: row.name,
             created: row.created,
@@ -307,7 +368,11 @@ impl Pods<'_> {
         for what in &settings.shared {
             let is_hosts = *what == Shared::Net && settings.host_network;
             let path = directory.join(what.kind().proc_name());
-            if !is_hosts && !dhow_sys::mount::is_root_at(&path).doing(|| "look at its files")? {
+            let is_file = what.is_held_by_a_file();
+            if is_file
+                && !is_hosts
+                && !dhow_sys::mount::is_root_at(&path).doing(|| "look at its files")?
+            {
                 missing.push(*what);
             }
         }
@@ -316,7 +381,7 @@ impl Pods<'_> {
             namespaces::make_shm(&directory.join(SHM), settings.shm_bytes)?;
         }
         if settings.cgroup {
-            change::make_cgroup(id, &settings.limits())?;
+            change::make_cgroup(&settings.cgroup_of(id), &settings.limits())?;
         }
         Ok(())
     }
@@ -338,7 +403,11 @@ impl Pods<'_> {
     fn sink(&self, pod: &ContainerId) -> Result<()> {
         let directory = self.layout.pod(pod);
         namespaces::unmake(&directory)?;
-        change::remove_cgroup(pod)
+        let settings = match pods::find(self.state.read(), pod)? {
+            Some(row) => Settings::of(&row)?,
+            None => Settings::default(),
+        };
+        change::remove_cgroup(&settings.cgroup_of(pod))
     }
 
     /// The namespace files of a pod.

@@ -11,7 +11,7 @@ use crate::{
     user_ids,
 };
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
-use dhow_image::Image;
+use dhow_image::{Image, Silent};
 use dhow_spec::{image::ExecutionConfig, runtime::Spec};
 use std::os::fd::AsFd;
 
@@ -100,7 +100,7 @@ impl Engine {
         let what = match (&options.objects.pod, &options.objects.secrets[..]) {
             (Some(PodChoice::New(_)), _) => "a pod that is new",
             (_, [_, ..]) => "secrets, of which the container gets copies",
-            _ => return self.home_for(options),
+            _ => return self.home_for(options, &Silent),
         };
         Err(Error::new(Kind::Unsupported, format!("show {what}: nothing is made in a dry run")))
     }

@@ -60,9 +60,9 @@ pub enum UpdateSource {
     Local,
 }
 
-/// A container whose image may have a successor.
+/// A container, and how another one can be made like it.
 #[derive(Clone, Debug)]
-pub struct Updatable {
+pub struct Made {
     /// Its id.
     pub id: ContainerId,
     /// Its name.
@@ -71,10 +71,30 @@ pub struct Updatable {
     pub image_name: String,
     /// The image that it stands on.
     pub image: Option<Digest>,
+    /// The command line that made it.
+    pub words: Vec<String>,
+    /// The directory where that was.
+    pub directory: String,
+}
+
+/// A container whose image may have a successor.
+#[derive(Clone, Debug)]
+pub struct Updatable {
+    /// The container.
+    pub made: Made,
     /// The label's word: `registry`, `image`, `local`, `disabled`…
     pub policy: String,
-    /// The command line that made it, and the directory where that was.
-    pub made_by: (Vec<String>, String),
+}
+
+fn made(row: Container, record: Record) -> Made {
+    Made {
+        id: row.id,
+        name: row.name,
+        image_name: row.image_name,
+        image: row.image,
+        words: record.life.command_line,
+        directory: record.life.directory,
+    }
 }
 
 impl Engine {
@@ -92,14 +112,8 @@ impl Engine {
             if let Some((label, policy)) = label
                 && self.is_the_users(label, policy, &row, &record)
             {
-                found.push(Updatable {
-                    policy: policy.clone(),
-                    id: row.id,
-                    name: row.name,
-                    image_name: row.image_name,
-                    image: row.image,
-                    made_by: (record.life.command_line, record.life.directory),
-                });
+                let policy = policy.clone();
+                found.push(Updatable { policy, made: made(row, record) });
             }
         }
         Ok(found)
@@ -112,6 +126,18 @@ impl Engine {
         let image = self.images.find(&self.state, image).ok().flatten();
         let of_image = image.and_then(|image| image.config.config.labels.get(label).cloned());
         is_written || of_image.as_deref() != Some(value)
+    }
+
+    /// A container, and the command line that made it.
+    pub fn made(&mut self, container: &str) -> Result<Made> {
+        let row = self.look_up(container)?;
+        let record = Record::parse(&row.settings)?;
+        Ok(made(row, record))
+    }
+
+    /// The image that a name means here now.
+    pub fn image_named(&self, name: &str) -> Result<Option<Digest>> {
+        Ok(self.images.find(&self.state, name)?.map(|image| image.manifest))
     }
 
     /// The image that a name means now; one at a registry is fetched.

@@ -192,7 +192,7 @@ impl Engine {
             return Ok(());
         }
         match self.launch(row, Watch::Detached) {
-            Ok((client, _)) => client.detach(),
+            Ok(launched) => launched.client.detach(),
             Err(error) => {
                 (self.warn)(&format!("start container {} again: {}", row.name, error.one_line()));
                 let starting = Container { phase: Phase::Starting, process: None, ..row.clone() };

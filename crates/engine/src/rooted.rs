@@ -68,10 +68,7 @@ impl Engine {
                 return self.rooted(&row, path, access);
             }
             Phase::Created | Phase::Exited => {}
-            _ => {
-                let busy = format!("container {}: another command is at work on it", row.name);
-                return Err(Error::new(Kind::Conflict, busy));
-            }
+            _ => return Err(busy(&row)),
         }
         let (root, path) = self.unseen(&row, path, access)?;
         Ok(Rooted { root, path, _lock: lock })
@@ -94,13 +91,20 @@ impl Engine {
         if is_read_only && access == Access::Write {
             return Err(refused("its root is read-only"));
         }
-        let mount = self.images.container_mount(&self.state, &row.id)?;
-        let mount = if access == Access::Read { mount.for_reading() } else { mount };
+        let mount = match access {
+            Access::Read => self.images.container_mount(&self.state, &row.id)?.for_reading(),
+            Access::Write => self.root_at_rest(row)?,
+        };
         Ok((open(&mount)?, path.to_owned()))
     }
 }
 
-fn open(mount: &dhow_spec::Mount) -> Result<OwnedFd> {
+/// Whose turn it is not.
+pub(crate) fn busy(row: &Container) -> Error {
+    Error::new(Kind::Conflict, format!("container {}: another command is at work on it", row.name))
+}
+
+pub(crate) fn open(mount: &dhow_spec::Mount) -> Result<OwnedFd> {
     dhow_sys::union::open(mount).map_err(io::Error::from).doing(|| "mount the root unseen")
 }
 

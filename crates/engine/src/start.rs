@@ -10,16 +10,19 @@
 
 use crate::{
     Engine, create,
-    events::{Subject, tell},
+    events::{Subject, tell, tell_of_volumes},
     files,
     layout::Layout,
     options::{CreateOptions, LogDriver, RemoveOptions},
+    readiness::{self, Listener},
     record::Record,
     secrets,
 };
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
-use dhow_monitor::{Client, ExitRecord, Job, Run, Started as MonitorStarted, Stdin, Task};
+use dhow_monitor::{
+    Client, ExitRecord, Handed, Job, Revival, Run, Started as MonitorStarted, Stdin, Task,
+};
 use dhow_spec::Mount;
 use dhow_state::{
     Owner,
@@ -50,6 +53,15 @@ pub enum LogPlace {
     Journal(ContainerId),
 }
 
+/// What few starts have.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// A checkpoint that the processes go on from.
+    pub(crate) revival: Option<Revival>,
+    /// So many of the command's fds, from 3 on.
+    pub(crate) preserve_fds: u32,
+}
+
 /// A container that runs, and the connection to its monitor.
 #[derive(Debug)]
 pub struct Running {
@@ -61,6 +73,23 @@ pub struct Running {
     pub client: Client,
     /// The monitor, which stands for this life of the container and no other.
     pub monitor: i32,
+    /// What its program says of its readiness, where it is to say it.
+    pub listener: Option<Listener>,
+}
+
+/// A container that was just started.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) client: Client,
+    monitor: i32,
+    listener: Option<Listener>,
+}
+
+impl Launched {
+    fn running(self, id: ContainerId, name: String) -> Running {
+        let Self { client, monitor, listener } = self;
+        Running { id, name, client, monitor, listener }
+    }
 }
 
 impl Engine {
@@ -73,10 +102,9 @@ impl Engine {
     ) -> Result<Running> {
         let created = self.create_in(options, progress, Phase::Creating)?;
         let row = create::look_up(&self.state, created.id.as_str())?;
-        match self.launch(&row, watch) {
-            Ok((client, monitor)) => {
-                Ok(Running { id: created.id, name: created.name, client, monitor })
-            }
+        let extras = Extras { preserve_fds: options.life.preserve_fds, ..Extras::default() };
+        match self.launch_with(&row, watch, extras) {
+            Ok(launched) => Ok(launched.running(created.id, created.name)),
             Err(error) => {
                 self.settle_failed_start(&row);
                 Err(error).doing(|| format!("start container {}", row.name))
@@ -110,7 +138,7 @@ impl Engine {
             crate::restart::dismiss(row.owner)?;
         }
         match self.launch(&row, watch) {
-            Ok((client, monitor)) => Ok(Running { id: row.id, name: row.name, client, monitor }),
+            Ok(launched) => Ok(launched.running(row.id, row.name)),
             Err(error) => {
                 self.settle_failed_start(&row);
                 Err(error).doing(|| format!("start container {}", row.name))
@@ -118,9 +146,28 @@ impl Engine {
         }
     }
 
-    pub(crate) fn launch(&mut self, row: &Container, watch: Watch) -> Result<(Client, i32)> {
+    pub(crate) fn launch(&mut self, row: &Container, watch: Watch) -> Result<Launched> {
+        self.launch_with(row, watch, Extras::default())
+    }
+
+    /// As [`Engine::launch`], with what few starts have.
+    pub(crate) fn launch_with(
+        &mut self,
+        row: &Container,
+        watch: Watch,
+        extras: Extras,
+    ) -> Result<Launched> {
         let record = Record::parse(&row.settings)?;
-        let mut rootfs = self.images.container_mount(&self.state, &row.id)?;
+        let mut rootfs = match row.phase {
+            // Nobody has seen it yet who could have mounted it.
+            Phase::Creating => self.images.container_mount(&self.state, &row.id)?,
+            _ => self.root_at_rest(row)?,
+        };
+        if record.namespaces.has_ids() && matches!(rootfs, Mount::Attached { .. }) {
+            let text = "show its root with its ids: it is mounted with the host's";
+            return Err(Error::new(Kind::Conflict, text)
+                .hint("`dhow unmount` takes the mount away; mount it again when it runs"));
+        }
         // Unmounting a union syncs the whole file system below it, which takes seconds on a busy
         // disk. What is thrown away at the end need not reach the disk at all.
         if row.auto_remove
@@ -132,12 +179,21 @@ impl Engine {
         if record.has_volumes() {
             self.volumes_mut().attach_for(&row.id)?;
         }
-        if record.pod.is_some() {
+        if let Some(pod) = &record.pod {
+            self.raise_infra(pod, &row.id)?;
             self.pods_mut().rise_for(&row.id)?;
         }
         self.point_at_joined(row, &record)?;
-        let job = self.job(row, &record, watch, rootfs)?;
-        let mut client = self.waiting_monitor()?.take_job(&job)?;
+        let mut job = self.job(row, &record, watch, rootfs)?;
+        if let Task::Run(run) = &mut job.task {
+            run.revival = extras.revival.map(Box::new);
+        }
+        job.handed.fds = extras.preserve_fds;
+        let socket = match record.life.says_ready {
+            true => Some(readiness::listen(&self.layout.run(&row.id))?),
+            false => None,
+        };
+        let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
         let started = client.started()?;
         let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {
@@ -156,9 +212,16 @@ impl Engine {
             if row.course.health.as_deref() != health {
                 containers::mark_health(write, &row.id, health)?;
             }
+            tell_of_volumes(write, &row.id, &record, "mount")?;
             tell(write, &Subject::of(row, &record), "start", &[])
         })?;
-        Ok((client, started.monitor_pid))
+        let process = Owner { pid: started.pid, start_time: started.start_time };
+        let listener = match socket {
+            // Who has ended already says nothing any more.
+            Some(socket) => crate::end::open(process)?.map(|process| Listener { socket, process }),
+            None => None,
+        };
+        Ok(Launched { client, monitor: started.monitor_pid, listener })
     }
 
     fn prepare_run_directory(&self, row: &Container, record: &Record) -> Result<()> {
@@ -184,6 +247,7 @@ impl Engine {
                 } else {
                     secrets::variables(&self.layout, &row.id)?
                 },
+                revival: None,
                 runtime: record.life.runtime.clone(),
             })),
             terminal: record.tty,
@@ -199,6 +263,7 @@ impl Engine {
             attached,
             time_limit_ms: record.life.timeout_seconds.map(|seconds| u64::from(seconds) * 1000),
             health: self.health_plan(row, record),
+            handed: Handed { fds: 0, output: record.life.log.driver == LogDriver::Passthrough },
         })
     }
 
@@ -268,7 +333,8 @@ impl Engine {
             Error::new(Kind::Conflict, format!("container {} has just ended", row.name))
         })?;
         let monitor = row.monitor.map_or(0, |monitor| monitor.pid);
-        Ok(Running { id: row.id.clone(), name: row.name.clone(), client, monitor })
+        let (id, name) = (row.id.clone(), row.name.clone());
+        Ok(Running { id, name, client, monitor, listener: None })
     }
 
     /// Writes down how a container ended and, where `--rm` was given, removes it; for the command
@@ -332,6 +398,7 @@ impl Engine {
             if containers::mark_exited(write, &row.id, &ended, now.process)? {
                 let code = ended.exit_code.to_string();
                 tell(write, &Subject::of(&now, &record), "die", &[("exitCode", &code)])?;
+                tell_of_volumes(write, &row.id, &record, "unmount")?;
             }
             Ok(())
         })?;
@@ -340,7 +407,7 @@ impl Engine {
 
     /// Unmounts the volumes, and takes away what the pod shares, that a container that has ended was
     /// the last to use.
-    fn leave_objects(&mut self, row: &Container) -> Result<()> {
+    pub(crate) fn leave_objects(&mut self, row: &Container) -> Result<()> {
         let record = Record::parse(&row.settings)?;
         if record.has_volumes() {
             let mut volumes = self.volumes_mut();
@@ -348,7 +415,7 @@ impl Engine {
             volumes.detach_for(&row.id, &names)?;
         }
         match &record.pod {
-            Some(pod) => self.pods_mut().sink_for(&pod.parse()?, &row.id),
+            Some(pod) => self.leave_pod(&pod.parse()?, &row.id),
             None => Ok(()),
         }
     }

@@ -91,7 +91,7 @@ pub use list::{Annotation, Which};
 pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;
 pub use meter::Meter;
-pub use mounted::{Mounted, Unmount};
+pub use mounted::{Mounted, MountedContainer, Unmount};
 pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;

@@ -12,7 +12,8 @@ use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_state::{
     Owner, Read, State, Write, containers, events,
     images::{self, Image as Row},
-    lists, mounts,
+    lists,
+    mounts::{self, Object},
 };
 
 /// What became of one image that was to be removed.
@@ -118,7 +119,7 @@ fn check_names(write: &Write<'_>, row: &Row) -> Result<()> {
 /// Is a container made of it, or is it mounted?
 pub(crate) fn is_in_use(read: &Read, manifest: &Digest) -> Result<bool> {
     Ok(!containers::list_of_image(read, manifest)?.is_empty()
-        || mounts::find(read, manifest)?.is_some())
+        || mounts::find(read, &Object::Image(manifest.clone()))?.is_some())
 }
 
 fn check_unused(write: &Write<'_>, row: &Row) -> Result<()> {
@@ -126,7 +127,7 @@ fn check_unused(write: &Write<'_>, row: &Row) -> Result<()> {
         return Err(Error::new(Kind::Conflict, format!("list {list} names it"))
             .hint(format!("`dhow manifest rm {list}` removes the list")));
     }
-    if mounts::find(write, &row.manifest)?.is_some() {
+    if mounts::find(write, &Object::Image(row.manifest.clone()))?.is_some() {
         return Err(Error::new(Kind::Conflict, "it is mounted")
             .hint(format!("`dhow image unmount {}` takes the mount away", row.config.short())));
     }

@@ -60,7 +60,8 @@ impl Images {
         let mut whole = BTreeSet::new();
         for row in images::list(read)? {
             let used_by = containers::list_of_image(read, &row.manifest)?.len();
-            let mounted = mounts::find(read, &row.manifest)?.is_some();
+            let mounted =
+                mounts::find(read, &mounts::Object::Image(row.manifest.clone()))?.is_some();
             if used_by > 0 || mounted {
                 active.insert(row.manifest.clone());
             }

@@ -6,20 +6,16 @@
 //!   <runtime> start <id>     …     <runtime> delete --force <id>
 //! ```
 //!
-//! Ours makes the root out of nothing but fds, in the container's namespace alone. Others want a
-//! directory, so the monitor takes a mount namespace of its own for it: nobody else sees the mount,
-//! and it dies with the monitor. The runtime's command ends after `create`, and the first process is
-//! then given to the nearest process that takes orphans in, which the monitor is for that time.
+//! Others want the root as a directory, so the monitor takes a mount namespace of its own for it: nobody
+//! else sees the mount, and it dies with the monitor. The runtime's command ends after `create`, and
+//! the first process is then given to the nearest process that takes orphans in, which the monitor is for that time.
 
-use crate::{Job, Run, spawn::as_usual};
-use dhow_base::{
-    Doing, Error, Kind, Result,
-    file::{self, Durability},
-};
-use dhow_spec::runtime::{Root, Spec};
+use crate::{Job, Run, bundle, spawn::as_usual};
+use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_spec::runtime::Spec;
 use rustix::{
-    fs::{CWD, Mode, OFlags},
-    mount::{MountPropagationFlags, MoveMountFlags},
+    fs::{Mode, OFlags},
+    mount::MountPropagationFlags,
     process::{Pid, PidfdFlags},
     thread::ThreadNameSpaceType,
 };
@@ -95,33 +91,13 @@ pub(crate) fn start(
 impl Foreign {
     /// The directory that the runtime is given, with the root mounted where only we see it.
     fn make_bundle(&self, job: &Job, run: &Run, spec: &Spec) -> Result<PathBuf> {
-        let bundle = job.directory.join("bundle");
-        let rootfs = bundle.join("rootfs");
-        file::make_directories(&rootfs, 0o700)?;
         dhow_sys::namespace::leave(ThreadNameSpaceType::MOUNT)
             .doing(|| "take a mount namespace for the root")?;
         let down = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         rustix::mount::mount_change("/", down).doing(|| "keep mounts to ourselves")?;
-        if let Some(mount) = &run.rootfs {
-            let root = dhow_sys::union::open(mount)
-                .map_err(std::io::Error::from)
-                .doing(|| "make the root")?;
-            let whole = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-            rustix::mount::move_mount(&root, "", CWD, &rootfs, whole)
-                .doing(|| format!("mount the root on {}", rootfs.display()))?;
-        }
-        let readonly = spec.root.as_ref().is_some_and(|root| root.readonly);
-        let path = match run.rootfs {
-            Some(_) => rootfs,
-            None => spec.root.as_ref().map(|root| run.bundle.join(&root.path)).unwrap_or(rootfs),
-        };
-        let root = Some(Root { path, readonly });
         // Runtimes refuse versions that came after them, and pass fields over that they do not know.
-        let spec = Spec { oci_version: OLD_VERSION.to_owned(), root, ..spec.clone() };
-        let bytes = serde_json::to_vec(&spec)
-            .map_err(|error| Error::new(Kind::Internal, "write config.json").because(error))?;
-        file::write_atomically(&bundle.join("config.json"), &bytes, 0o600, Durability::Cached)?;
-        Ok(bundle)
+        let spec = Spec { oci_version: OLD_VERSION.to_owned(), ..spec.clone() };
+        bundle::make(&job.directory, &run.bundle, run.rootfs.as_ref(), spec)
     }
 
     fn create(

@@ -11,137 +11,34 @@
 //! check is a process beside the container's own, started by the runtime as an exec session is, and
 //! the monitor's loop waits for it as for everything else: no thread and no timer of anybody's.
 //!
-//! What was found lies in one file, docker's `State.Health` word for word, which is read and written
-//! anew at each check: a monitor that sleeps between two checks keeps no output of theirs. A change
-//! of the state is told to the engine, by a command of ours that writes the row.
+//! What was found lies in one file ([`HealthReport`]). A change of the state is told to the engine, by a
+//! command of ours that writes the row.
+
+mod plan;
+mod report;
+
+pub use plan::{Check, HealthPlan, StartupCheck, UnhealthyAction};
+pub use report::{HealthReport, HealthResult};
 
 use crate::{
     Job, Started,
     log::Stream,
     process::{self, Process},
 };
-use dhow_base::{Error, Kind, Result, clock::Moment, file};
+use dhow_base::{Kind, clock::Moment};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     os::fd::{AsFd, BorrowedFd},
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 /// Output of a check that is taken at most.
 const OUTPUT_LIMIT_BYTES: usize = 64 << 10;
 
-/// A file with the results of checks is some kilobytes.
-const FILE_LIMIT_BYTES: u64 = 16 << 20;
-
 /// The exit code of a check that was too slow, in docker's words.
 const TOO_SLOW: i32 = -1;
-
-/// How a container is checked.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct HealthPlan {
-    /// The usual check.
-    pub check: Check,
-    /// A check that must succeed before the usual one begins.
-    pub startup: Option<StartupCheck>,
-    /// For so long after the start failures do not count.
-    pub start_period_ms: u64,
-    /// Between two checks in the start period, until the first success.
-    pub start_interval_ms: u64,
-    /// What is done when the container becomes unhealthy.
-    pub action: UnhealthyAction,
-    /// Where the results lie.
-    pub file: PathBuf,
-    /// How many results are kept; 0 is all.
-    pub log_count: u32,
-    /// How many bytes of each output are kept; 0 is all.
-    pub log_bytes: u32,
-    /// This binary on the engine's state, to be given a command.
-    pub engine: Vec<OsString>,
-}
-
-/// One command and how it is taken.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Check {
-    /// The program and its arguments.
-    pub words: Vec<String>,
-    /// Between the end of a check and the next; `u64::MAX` is on demand only.
-    pub interval_ms: u64,
-    /// What takes longer has failed.
-    pub timeout_ms: u64,
-    /// So many failures in a row are too many; 0 is never.
-    pub retries: u32,
-}
-
-/// A check that must succeed first.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct StartupCheck {
-    /// The check; after too many failures the container is started again.
-    pub check: Check,
-    /// So many successes are enough.
-    pub successes: u32,
-}
-
-/// What is done when a container becomes unhealthy.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum UnhealthyAction {
-    /// Nothing.
-    None,
-    /// Its first process is killed.
-    Kill,
-    /// It is started again.
-    Restart,
-    /// It is stopped.
-    Stop,
-}
-
-/// What is known of a container's health: docker's `State.Health`.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct HealthReport {
-    /// `starting`, `healthy` or `unhealthy`.
-    pub status: String,
-    /// Failures since the last success.
-    pub failing_streak: u32,
-    /// The last results, oldest first.
-    pub log: Vec<HealthResult>,
-}
-
-/// What a check found.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct HealthResult {
-    /// When it began.
-    pub start: String,
-    /// When it ended.
-    pub end: String,
-    /// The command's exit code; -1 where there is none.
-    pub exit_code: i32,
-    /// What the command printed.
-    pub output: String,
-}
-
-impl HealthReport {
-    /// Reads a report; `None` where there is none.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        match file::read_limited(path, FILE_LIMIT_BYTES) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-                Error::new(Kind::Corrupt, format!("parse {}", path.display())).because(error)
-            }),
-            Err(error) if error.kind() == Kind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write(&self, path: &Path) {
-        let bytes = serde_json::to_vec(self).expect("texts and numbers always serialise");
-        // What cannot be written is missed in `inspect`; the container goes on.
-        let _written = file::write_atomically(path, &bytes, 0o600, file::Durability::Cached);
-    }
-}
 
 /// What a check led to, for the loop to do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -365,9 +262,9 @@ impl<'a> Health<'a> {
             start: began.rfc3339(),
             end: Moment::now().rfc3339(),
             exit_code,
-            output: self.shortened(output),
+            output: self.plan.shortened(output),
         };
-        self.keep(result);
+        HealthReport::add(self.plan, self.status.word(), self.streak, result);
         if self.status != before {
             outcome.commands.insert(0, self.command(&["cleanup", "--health"]));
         }
@@ -436,27 +333,6 @@ impl<'a> Health<'a> {
             .chain([id.into()])
             .collect()
     }
-
-    fn shortened(&self, mut output: Vec<u8>) -> String {
-        let most = usize::try_from(self.plan.log_bytes).unwrap_or(usize::MAX);
-        if most > 0 {
-            output.truncate(most);
-        }
-        String::from_utf8_lossy(&output).into_owned()
-    }
-
-    fn keep(&self, result: HealthResult) {
-        // A file that somebody has spoilt is begun anew.
-        let mut report = HealthReport::read(&self.plan.file).ok().flatten().unwrap_or_default();
-        self.status.word().clone_into(&mut report.status);
-        report.failing_streak = self.streak;
-        report.log.push(result);
-        let most = usize::try_from(self.plan.log_count).unwrap_or(usize::MAX);
-        if most > 0 && report.log.len() > most {
-            report.log.drain(..report.log.len() - most);
-        }
-        report.write(&self.plan.file);
-    }
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -464,8 +340,9 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Run, Stdin, Task};
+    use crate::{Handed, Run, Stdin, Task};
     use dhow_base::id::ContainerId;
+    use std::path::{Path, PathBuf};
 
     fn plan(directory: &Path, retries: u32, start_period_ms: u64) -> HealthPlan {
         HealthPlan {
@@ -489,6 +366,7 @@ mod tests {
                 bundle: PathBuf::new(),
                 rootfs: None,
                 mountpoint: PathBuf::new(),
+                revival: None,
                 runtime: None,
                 variables: Vec::new(),
                 driver: dhow_runtime::Driver::Files,
@@ -502,6 +380,7 @@ mod tests {
             attached: false,
             time_limit_ms: None,
             health: None,
+            handed: Handed::default(),
         }
     }
 

@@ -39,6 +39,18 @@ pub struct Job {
     /// How its health is checked.
     #[serde(default)]
     pub health: Option<Box<HealthPlan>>,
+    /// What the process has of the command's own.
+    #[serde(default)]
+    pub handed: Handed,
+}
+
+/// Files of the command's that the process gets as they are.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Handed {
+    /// So many fds, from 3 on.
+    pub fds: u32,
+    /// Its standard output and error, so that nobody takes the process's; it has no terminal then.
+    pub output: bool,
 }
 
 /// The process to start and to watch.
@@ -72,6 +84,9 @@ pub struct Run {
     /// Variables of the process that no file has, `NAME=value`: they are secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<String>,
+    /// The files of a checkpoint that it is made of, instead of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revival: Option<Box<Revival>>,
     /// The OCI runtime that makes it; our own where missing.
     #[serde(default)]
     pub runtime: Option<PathBuf>,
@@ -96,6 +111,21 @@ pub struct Exec {
     /// Who has made the container's cgroup.
     #[serde(default)]
     pub driver: Driver,
+}
+
+/// How processes are written to files, and made again of them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Revival {
+    /// CRIU, which does it.
+    pub criu: PathBuf,
+    /// The directory of the files.
+    pub images: PathBuf,
+    /// Where CRIU works and writes its log.
+    pub work: PathBuf,
+    /// Open connections come along.
+    pub tcp_established: bool,
+    /// Locks of files come along.
+    pub file_locks: bool,
 }
 
 /// Where the process reads from.
@@ -194,6 +224,7 @@ mod tests {
                 mountpoint: "/m".into(),
                 driver: Driver::Nobody,
                 variables: Vec::new(),
+                revival: None,
                 runtime: None,
             })),
             terminal: true,
@@ -210,6 +241,7 @@ mod tests {
             attached: true,
             time_limit_ms: Some(1),
             health: None,
+            handed: Handed::default(),
         };
 
         assert_eq!(Job::parse(&job.to_bytes().unwrap()).unwrap(), job);

@@ -17,6 +17,7 @@
 //! It knows nothing of images, networks, names or the state database: a [`Job`] tells it all, and
 //! what became of it lies in two places that anybody can read, the [`ExitRecord`] and the log.
 
+mod bundle;
 mod bury;
 mod client;
 mod connection;
@@ -33,6 +34,8 @@ pub mod log;
 mod pause;
 mod process;
 mod raw;
+mod readiness;
+mod revival;
 mod serve;
 mod session;
 mod sink;
@@ -49,10 +52,12 @@ pub use group::cgroup;
 pub use health::{
     Check, Checked, HealthPlan, HealthReport, HealthResult, StartupCheck, UnhealthyAction,
 };
-pub use job::{Exec, Job, LogFormat, LogSettings, Run, Stdin, Task};
+pub use job::{Exec, Handed, Job, LogFormat, LogSettings, Revival, Run, Stdin, Task};
 pub use living::Living;
 pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};
 pub use raw::RawMode;
+pub use readiness::{READINESS, listen_for_readiness};
+pub use revival::{Dump, checkpoint};
 pub use serve::main;
 pub use session::{Outcome, Session, Signals};
 pub use spawn::{ROLE, WaitingMonitor};

@@ -1,9 +1,10 @@
 //! The process that a monitor keeps: started through the runtime, with our ends of its streams.
 
 use crate::{
-    Exec, Exit, Job, Run, Stdin, Task,
+    Exec, Exit, Handed, Job, Revival, Run, Stdin, Task,
     foreign::{self, Foreign},
     log::Stream,
+    revival,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{
@@ -75,6 +76,9 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
     if let Some(program) = &run.runtime {
         return start_foreign(job, run, program, spec);
     }
+    if let Some(revival) = &run.revival {
+        return revive(job, run, revival, spec);
+    }
     let streams = Streams::new(job)?;
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
@@ -85,7 +89,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         mountpoint: &run.mountpoint,
         stdio: streams.stdio(),
         hold: Hold::Not,
-        preserve_fds: 0,
+        preserve_fds: job.handed.fds,
         keyring: Keyring::New,
     })?;
     Process {
@@ -121,6 +125,27 @@ fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Pro
     .with_ends(job, streams, created.terminal)
 }
 
+fn revive(job: &Job, run: &Run, revival: &Revival, spec: Spec) -> Result<Process> {
+    let mut streams = Streams::new(job)?;
+    let created = revival::restore(job, run, revival, &spec, streams.theirs.take())?;
+    let init = created.record.init.ok_or_else(|| {
+        Error::new(Kind::Internal, "restore a container: there is no process of it")
+    })?;
+    Process {
+        pid: init.pid,
+        start_time: init.started,
+        pidfd: created.pidfd,
+        input: None,
+        outputs: Vec::new(),
+        terminal: None,
+        part: Part::First,
+        container: Container::new(run.id.as_str(), &run.bundle, spec),
+        oom_kills_before: 0,
+        foreign: None,
+    }
+    .with_ends(job, streams, created.terminal)
+}
+
 fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
     let spec = read_config(&exec.config)?;
     let streams = Streams::new(job)?;
@@ -132,7 +157,7 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         driver: &exec.driver,
         process: &exec.process,
         stdio: streams.stdio(),
-        preserve_fds: 0,
+        preserve_fds: job.handed.fds,
         paused: Paused::Refused,
         subgroups: &[],
     })?;
@@ -180,12 +205,13 @@ pub(crate) fn start_check(job: &Job, init: (i32, u64), words: Vec<String>) -> Re
         log: None,
         cleanup: None,
         health: None,
+        handed: Handed::default(),
         ..job.clone()
     };
     start(&quiet)
 }
 
-fn read_config(path: &Path) -> Result<Spec> {
+pub(crate) fn read_config(path: &Path) -> Result<Spec> {
     file::read_limited(path, CONFIG_LIMIT_BYTES)
         .and_then(|bytes| Spec::parse(&bytes))
         .doing(|| format!("read {}", path.display()))
@@ -313,6 +339,12 @@ impl Streams {
                 (read, Some(write))
             }
         };
+        if job.handed.output {
+            let keep = |fd| rustix::io::fcntl_dupfd_cloexec(fd, 3).doing(|| "keep a stream");
+            let theirs =
+                [their_input, keep(rustix::stdio::stdout())?, keep(rustix::stdio::stderr())?];
+            return Ok(Self { theirs: Some(theirs), input, outputs: Vec::new() });
+        }
         let (output, their_output) = pipe()?;
         let (errors, their_errors) = pipe()?;
         set_nonblocking(output.as_fd())?;

@@ -155,6 +155,7 @@ fn start(job: &Job) -> Result<(Process, Started, Place)> {
         log: job.log.clone().map(Writer::open).transpose()?,
     };
     let process = process::start(job)?;
+    part_with_handed(job)?;
     let started = Started {
         pid: process.pid,
         start_time: process.start_time,
@@ -167,6 +168,18 @@ fn start(job: &Job) -> Result<(Process, Started, Place)> {
     }
     protect_from_memory_shortage();
     Ok((process, started, place))
+}
+
+/// Keeps nothing of the command's that is the process's now: its readers would wait for us too.
+fn part_with_handed(job: &Job) -> Result<()> {
+    let doing = || "part with the command's files";
+    dhow_sys::fds::close_handed(3, job.handed.fds).doing(doing)?;
+    if job.handed.output {
+        let null = rustix::stdio::stdin();
+        rustix::stdio::dup2_stdout(null).doing(doing)?;
+        rustix::stdio::dup2_stderr(null).doing(doing)?;
+    }
+    Ok(())
 }
 
 /// Shows that a monitor lives here. Who asks for that takes the lock for a moment, so one that is

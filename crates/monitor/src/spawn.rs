@@ -14,7 +14,7 @@
 //! the fork leaves the command without a child that it would have to reap some day. What is run is
 //! the command's own binary, sealed against the containers that the monitor will touch.
 
-use crate::{Client, Job, frame::Frame};
+use crate::{Client, Handed, Job, frame::Frame};
 use dhow_base::{Doing, Result};
 use dhow_sys::seal;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -51,6 +51,11 @@ impl WaitingMonitor {
     /// Starts a monitor. It takes a while to come up, in which the command can find out what the job
     /// is.
     pub fn start() -> Result<Self> {
+        Self::start_with(Handed::default())
+    }
+
+    /// As [`WaitingMonitor::start`], with files of the command's that its process is to have.
+    pub fn start_with(handed: Handed) -> Result<Self> {
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -61,13 +66,15 @@ impl WaitingMonitor {
         // Rust closes at exec whatever it opens; what the command's own caller left open (a pipe of
         // its shell's) must not stay open as long as a container lives.
         dhow_sys::fds::close_at_exec_from(3).doing(|| "keep other files from the monitor")?;
+        dhow_sys::fds::keep_at_exec(3, handed.fds).doing(|| "hand files to the monitor")?;
+        let output = || if handed.output { Stdio::inherit() } else { Stdio::null() };
         let (program, sealed) = own_program()?;
         let starter = Command::new(program)
             .arg0(ROLE)
             .env(TUNABLES.0, TUNABLES.1)
             .stdin(theirs)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(output())
+            .stderr(output())
             .spawn()
             .doing(|| "start the monitor")?;
         Ok(Self { client: Client::on(ours, Some(starter)), sealed })

@@ -697,6 +697,7 @@ mod tests {
                 mountpoint: PathBuf::new(),
                 driver: Driver::Files,
                 variables: Vec::new(),
+                revival: None,
                 runtime: None,
             })),
             terminal: false,
@@ -712,6 +713,7 @@ mod tests {
             attached,
             time_limit_ms: None,
             health: None,
+            handed: crate::Handed::default(),
         }
     }
 

@@ -64,6 +64,7 @@ impl Lab {
                 mountpoint: self.path("mountpoint"),
                 driver: Driver::Files,
                 variables: Vec::new(),
+                revival: None,
                 runtime: None,
             })),
             terminal: false,
@@ -75,6 +76,7 @@ impl Lab {
             attached: true,
             time_limit_ms: None,
             health: None,
+            handed: dhow_monitor::Handed::default(),
         }
     }
 
@@ -101,6 +103,7 @@ impl Lab {
             attached: true,
             time_limit_ms: None,
             health: None,
+            handed: dhow_monitor::Handed::default(),
         }
     }
 

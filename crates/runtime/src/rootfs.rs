@@ -108,6 +108,7 @@ fn explain(failure: Failure) -> Error {
         Some(Errno::INVAL | Errno::NOENT | Errno::NOTDIR) => Kind::Invalid,
         Some(Errno::PERM | Errno::ACCESS) => Kind::Denied,
         Some(Errno::NOSPC | Errno::NOMEM) => Kind::Exhausted,
+        Some(Errno::BUSY) => Kind::Conflict,
         Some(Errno::NODEV) => Kind::Unsupported,
         _ => Kind::Internal,
     };

@@ -30,7 +30,7 @@ pub use checkpoint::{Checkpoint, Revival};
 pub use creation::{Created, Creation, Readiness};
 pub use outline::{Outline, Sketch};
 pub use record::Record;
-pub use restore::Restore;
+pub use restore::{Restore, in_own_mounts};
 
 use crate::{
     ExecRequest, Executed, Init, Paused, Stdio, Subgroup, check, container, delete, exec,

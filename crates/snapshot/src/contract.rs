@@ -61,7 +61,7 @@ fn age(path: &Path) {
 
 fn source(mount: &Mount) -> &Path {
     match mount {
-        Mount::Bind { source, .. } => source,
+        Mount::Bind { source, .. } | Mount::Attached { at: source } => source,
         Mount::Overlay { upper: Some(upper), .. } => &upper.upper,
         Mount::Overlay { lower, .. } => &lower[0],
     }

@@ -28,6 +28,13 @@ pub enum Mount {
         /// Whether writes are refused.
         read_only: bool,
     },
+    /// A root that is mounted on the host already, for somebody who looks into it: the same one, as two
+    /// unions must not write to one layer. That devices and set-user-id programs count for nothing
+    /// is for the looker, and not passed on.
+    Attached {
+        /// Where it is mounted.
+        at: PathBuf,
+    },
 }
 
 impl Mount {
@@ -41,7 +48,9 @@ impl Mount {
                 Self::Overlay { lower, upper: None, userxattr }
             }
             Self::Overlay { .. } => self,
-            Self::Bind { source, .. } => Self::Bind { source, read_only: true },
+            Self::Bind { source, .. } | Self::Attached { at: source } => {
+                Self::Bind { source, read_only: true }
+            }
         }
     }
 }

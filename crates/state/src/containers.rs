@@ -566,6 +566,11 @@ pub fn mark_stopped(write: &Write<'_>, id: &ContainerId) -> Result<Option<Owner>
     Ok(waiting.and_then(|row| row.owner))
 }
 
+/// Takes back that the user wants a container to be ended.
+pub fn unmark_stopped(write: &Write<'_>, id: &ContainerId) -> Result<()> {
+    set(write, "UPDATE containers SET stopped = 0 WHERE id = ?1", id, [id.as_str()])
+}
+
 /// Writes that the user starts a container: restarts are counted from here, and an earlier stop is
 /// forgotten.
 pub fn begin_anew(write: &Write<'_>, id: &ContainerId) -> Result<()> {

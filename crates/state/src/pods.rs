@@ -43,6 +43,20 @@ pub fn insert(write: &Write<'_>, pod: &Pod) -> Result<()> {
     }
 }
 
+/// Replaces the engine's settings of a pod.
+pub fn set_settings(write: &Write<'_>, id: &ContainerId, settings: &str) -> Result<()> {
+    write
+        .execute("UPDATE pods SET settings = ?2 WHERE id = ?1", [id.as_str(), settings])
+        .sql(|| format!("change pod {}", id.short()))?;
+    Ok(())
+}
+
+/// The pod with this id.
+pub fn find(read: &Read, id: &ContainerId) -> Result<Option<Pod>> {
+    let query = format!("SELECT {COLUMNS} FROM pods WHERE id = ?1");
+    Ok(many(read, &query, [id.as_str()])?.pop())
+}
+
 /// Forgets a pod, in which there is no container.
 pub fn delete(write: &Write<'_>, id: &ContainerId) -> Result<()> {
     write

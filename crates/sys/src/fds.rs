@@ -40,9 +40,32 @@ pub fn close_from_but(first: u32, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     close_range(begin, u32::MAX, 0)
 }
 
+/// Keeps so many fds from `first` on open at exec: those that a caller has handed over by their numbers.
+pub fn keep_at_exec(first: u32, count: u32) -> io::Result<()> {
+    for number in first..first.saturating_add(count) {
+        let number = i32::try_from(number).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: the call takes numbers and touches no memory; it changes a flag of the fd and neither
+        // closes nor makes one, whoever owns it. What is not open is an error.
+        if unsafe { libc::fcntl(number, libc::F_SETFD, 0) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Closes so many fds from `first` on: those that a caller has handed over by their numbers, and that
+/// nothing here owns. One that is not open is fine.
+pub fn close_handed(first: u32, count: u32) -> io::Result<()> {
+    match first.checked_add(count).and_then(|end| end.checked_sub(1)) {
+        Some(last) if count > 0 => close_range(first, last, 0),
+        _ => Ok(()),
+    }
+}
+
 fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: the call takes numbers and touches no memory. Without CLOSE_RANGE_CLOEXEC it closes
-    // fds that others own; `close_from_but` passes that duty on to its caller.
+    // fds that others own; `close_from_but` and
+    // `close_handed` pass that duty on to their callers.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -70,6 +70,7 @@ pub fn open(mount: &Mount) -> Result<OwnedFd, Failure> {
         }
         Mount::Bind { source, read_only: false } => bind(source, Propagation::Private),
         Mount::Bind { source, read_only: true } => bind_read_only(source),
+        Mount::Attached { at } => attached(at),
     }
 }
 
@@ -80,6 +81,19 @@ pub fn bind(source: &Path, propagation: Propagation) -> Result<OwnedFd, Failure>
     let place = rustix::fs::openat(CWD, source, flags, Mode::empty()).map_err(failed(step))?;
     let attributes = Attributes::propagating(propagation);
     copy(place.as_fd(), attributes, Reach::WholeTree).map_err(failed(step))
+}
+
+/// A copy of a root that is mounted for somebody to look into, without what is kept from that one.
+fn attached(at: &Path) -> Result<OwnedFd, Failure> {
+    let root = bind(at, Propagation::Private)?;
+    let attributes = Attributes {
+        set: MountAttrFlags::empty(),
+        clear: MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID,
+        propagation: None,
+    };
+    set_attributes(root.as_fd(), attributes, Reach::ThisMount)
+        .map_err(failed(|| format!("take {} as the root", at.display())))?;
+    Ok(root)
 }
 
 /// As [`bind`], private; what is mounted below stays as it is.

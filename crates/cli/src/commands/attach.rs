@@ -22,17 +22,7 @@ pub(crate) struct Attach {
     no_stdin: bool,
 
     /// Pass signals on to the program
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, value_name = "BOOL", default_value_t = true)]
     sig_proxy: bool,
 
     /// Leave the session, but not the process, with these keys

@@ -1,17 +1,17 @@
 //! `auto-update`: containers whose image has a successor are replaced, and come back where the
 //! successor does not come up.
 
+use super::recipe::Recipe;
 use crate::{
     exit::{FAILURE, SUCCESS},
-    flags::{Surroundings, container::ContainerFlags, moment},
+    flags::moment,
     invocation::Invocation,
     render::list::{Column, Row, Shape},
-    tree::{self, Act, Switches},
+    tree::Act,
 };
-use clap::FromArgMatches;
 use dhow_base::{Error, Kind, Result};
-use dhow_engine::{CreateOptions, Engine, ReplaceOptions, Replaced, Updatable, UpdateSource};
-use std::{path::Path, time::Duration};
+use dhow_engine::{Engine, ReplaceOptions, Replaced, Updatable, UpdateSource};
+use std::time::Duration;
 
 const COLUMNS: &[Column] =
     &[("CONTAINER", "Container"), ("IMAGE", "Image"), ("POLICY", "Policy"), ("UPDATED", "Updated")];
@@ -28,17 +28,7 @@ pub(crate) struct AutoUpdate {
     dry_run: bool,
 
     /// Bring the old container back where the new one does not come up
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, value_name = "BOOL", default_value_t = true)]
     rollback: bool,
 
     /// Let the new container run for so long, or become healthy in that time, before the old one goes
@@ -74,14 +64,14 @@ impl Act for AutoUpdate {
     }
 }
 
-fn row(container: &Updatable, updated: &str) -> Row {
+fn row(Updatable { made: container, policy }: &Updatable, updated: &str) -> Row {
     let name = format!("{} ({})", container.id.short(), container.name);
     Row::new([
         ("Container", name),
         ("ContainerID", container.id.to_string()),
         ("ContainerName", container.name.clone()),
         ("Image", container.image_name.clone()),
-        ("Policy", container.policy.clone()),
+        ("Policy", policy.clone()),
         ("Updated", updated.to_owned()),
     ])
 }
@@ -91,11 +81,11 @@ impl AutoUpdate {
     fn update(
         &self,
         engine: &mut Engine,
-        container: &Updatable,
+        Updatable { made: container, policy }: &Updatable,
         how: ReplaceOptions,
         invocation: &Invocation,
     ) -> Result<&'static str> {
-        let source = match container.policy.as_str() {
+        let source = match policy.as_str() {
             "registry" | "image" => UpdateSource::Registry,
             "local" => UpdateSource::Local,
             other => {
@@ -114,7 +104,7 @@ impl AutoUpdate {
         if self.dry_run {
             return Ok("pending");
         }
-        let options = options(container, invocation)?;
+        let options = Recipe::of(container.clone()).options(invocation)?;
         match engine.replace(container.id.as_str(), &options, how, &progress)? {
             Replaced::By(_) => Ok("true"),
             Replaced::RolledBack(error) => {
@@ -125,31 +115,4 @@ impl AutoUpdate {
             Replaced::Failed(error) => Err(error),
         }
     }
-}
-
-/// What the command line that made a container asks for; variables that it took from its
-/// surroundings are taken from ours.
-fn options(container: &Updatable, invocation: &Invocation) -> Result<CreateOptions> {
-    let (words, directory) = &container.made_by;
-    let unknown = || {
-        Error::new(
-            Kind::Unsupported,
-            format!("update container {}: nobody knows how it was made", container.name),
-        )
-        .hint("containers of `dhow run` and `dhow create` can be updated")
-    };
-    let matches =
-        tree::command(Switches::WithValues).try_get_matches_from(words).map_err(|_| unknown())?;
-    let (_, inner, _) = tree::chosen(&matches).ok_or_else(unknown)?;
-    let flags = ContainerFlags::from_arg_matches(inner).map_err(|_| unknown())?;
-    let around = Surroundings { directory: Path::new(directory), ..invocation.surroundings() };
-    let options = flags.options(around)?;
-    Ok(CreateOptions {
-        life: dhow_engine::options::LifeOptions {
-            command_line: words.clone(),
-            directory: directory.clone(),
-            ..options.life.clone()
-        },
-        ..options
-    })
 }

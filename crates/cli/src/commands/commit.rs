@@ -1,12 +1,7 @@
 //! `commit`: an image of what a container has become.
 
 use super::repack::epoch;
-use crate::{
-    exit::SUCCESS,
-    flags::refuse,
-    invocation::Invocation,
-    tree::{self, Act},
-};
+use crate::{exit::SUCCESS, flags::refuse, invocation::Invocation, tree::Act};
 use clap::ValueEnum;
 use dhow_base::{Result, file};
 use dhow_engine::CommitOptions;
@@ -53,8 +48,7 @@ pub(crate) struct Commit {
     message: Option<String>,
 
     /// Let the processes stand still meanwhile
-    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_value = "true", default_missing_value = "true", value_parser = tree::switch)]
+    #[arg(short, long, value_name = "BOOL", default_value = "true")]
     pause: bool,
 
     /// Do not print the id

@@ -20,7 +20,7 @@ use dhow_image::Reference;
 use dhow_state::{
     State,
     containers::{self, Phase},
-    images, volumes,
+    images, pods, secrets, volumes,
 };
 use std::collections::BTreeSet;
 
@@ -66,8 +66,14 @@ enum Kind {
     ContainerPaths,
     Images,
     Volumes,
+    Pods,
+    Secrets,
+    Networks,
     Files,
 }
+
+/// The networks that there are.
+const NETWORKS: [(&str, &str); 2] = [("host", "the host's"), ("none", "a loopback only")];
 
 /// Which containers make sense.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -173,6 +179,11 @@ fn kinds_of(command: &Command, argument: &Arg) -> Vec<Kind> {
             vec![Kind::Containers(Life::Any), Kind::Images, Kind::Volumes]
         }
         "VOLUME" => vec![Kind::Volumes],
+        "POD" => vec![Kind::Pods],
+        "SECRET" => vec![Kind::Secrets],
+        _ if name.starts_with("NAME[,type=mount") => vec![Kind::Secrets],
+        _ if name.starts_with("CONTAINER[:") => vec![Kind::Containers(Life::Any)],
+        "NETWORK" => vec![Kind::Networks],
         "FILE" | "DIR" | "PATH" | "BUNDLE" | "LAYOUT" => vec![Kind::Files],
         _ => Vec::new(),
     }
@@ -198,7 +209,13 @@ fn candidates(kind: Kind, wanted: &Wanted<'_>, invocation: &Invocation) -> Vec<C
             .map(|value| (value.get_name().to_owned(), about(value.get_help())))
             .collect(),
         Kind::Files => Vec::new(),
-        Kind::Containers(_) | Kind::ContainerPaths | Kind::Images | Kind::Volumes => {
+        Kind::Networks => NETWORKS.map(|(word, about)| (word.to_owned(), about.to_owned())).into(),
+        Kind::Containers(_)
+        | Kind::ContainerPaths
+        | Kind::Images
+        | Kind::Volumes
+        | Kind::Pods
+        | Kind::Secrets => {
             // A tabulator is no place for errors.
             invocation
                 .state_to_read()
@@ -264,7 +281,15 @@ fn names(kind: Kind, start: &str, state: &State) -> Result<Vec<Candidate>> {
             .into_iter()
             .map(|(name, users)| (name.to_string(), format!("{users} containers")))
             .collect(),
-        Kind::Commands | Kind::Flags | Kind::Values | Kind::Files => Vec::new(),
+        Kind::Pods => pods::list(read)?
+            .into_iter()
+            .map(|pod| (pod.name.to_string(), pod.id.short().to_owned()))
+            .collect(),
+        Kind::Secrets => secrets::list(read)?
+            .into_iter()
+            .map(|secret| (secret.name.to_string(), String::new()))
+            .collect(),
+        Kind::Commands | Kind::Flags | Kind::Values | Kind::Networks | Kind::Files => Vec::new(),
     })
 }
 
@@ -276,7 +301,11 @@ mod tests {
     fn what_is_wanted_depends_on_the_words_before() {
         let mut command = tree::command(Switches::Plain);
         command.build();
-        let cases: [(&[&str], &[Kind]); 14] = [
+        let cases: [(&[&str], &[Kind]); 18] = [
+            (&["pod", "rm", ""], &[Kind::Pods]),
+            (&["run", "--pod", ""], &[Kind::Pods]),
+            (&["secret", "inspect", ""], &[Kind::Secrets]),
+            (&["run", "--network", ""], &[Kind::Networks]),
             (&[""], &[Kind::Commands]),
             (&["ru"], &[Kind::Commands]),
             (&["container", "l"], &[Kind::Commands]),

@@ -27,8 +27,7 @@ pub(crate) struct Cp {
     to: String,
 
     /// Keep owner and group, by their numbers
-    #[arg(short, long, num_args = 0..=1, require_equals = true, value_name = "BOOL",
-          default_value = "false", default_missing_value = "true", value_parser = crate::tree::switch)]
+    #[arg(short, long, value_name = "BOOL", default_value = "false")]
     archive: bool,
 
     /// Copy what a link leads to, where the path itself is a link

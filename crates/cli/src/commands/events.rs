@@ -34,17 +34,7 @@ pub(crate) struct Events {
     until: Option<String>,
 
     /// Go on with what is yet to happen
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, value_name = "BOOL", default_value_t = true)]
     stream: bool,
 
     /// Do not shorten ids; they never are

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     exit::{FAILURE, SUCCESS},
-    flags::{process::ProcessFlags, refuse},
+    flags::{descriptors::DescriptorFlags, process::ProcessFlags, refuse},
     invocation::Invocation,
     tree::Act,
 };
@@ -24,6 +24,9 @@ const SIGPIPE: i32 = 13;
 pub(crate) struct Exec {
     #[command(flatten)]
     process: ProcessFlags,
+
+    #[command(flatten)]
+    descriptors: DescriptorFlags,
 
     /// Give the process all rights
     #[arg(long)]
@@ -49,7 +52,8 @@ pub(crate) struct Exec {
 
 impl Act for Exec {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let Self { process, privileged, latest, cidfile, container_and_command } = self;
+        let preserve_fds = self.descriptors.count()?;
+        let Self { process, privileged, latest, cidfile, container_and_command, .. } = self;
         let (named, command) = match (&cidfile, latest) {
             (Some(path), true) => {
                 return Err(refuse("--cidfile", path, "it does not go with --latest"));
@@ -77,6 +81,7 @@ impl Act for Exec {
             interactive: process.interactive,
             tty: process.tty,
             privileged,
+            preserve_fds,
         };
         let mut engine = invocation.last_engine(invocation.registries(), Purpose::Start)?;
         let containers = update::named_or_latest(&mut engine, named, latest)?;

@@ -26,14 +26,7 @@ pub(crate) struct Logout {
     authfile: Option<String>,
 
     /// Accepted for skopeo's sake: no registry is asked
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide = true
-    )]
+    #[arg(long, value_name = "BOOL", hide = true)]
     tls_verify: Option<bool>,
 
     /// Forget it in this file, which docker has written

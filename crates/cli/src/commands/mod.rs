@@ -5,10 +5,12 @@
 mod artifact;
 mod attach;
 mod auto_update;
+mod checkpoint;
 mod cleanup;
 mod commit;
 mod complete;
 mod completion;
+mod container_clone;
 mod container_prune;
 mod copy;
 mod cp;
@@ -35,6 +37,7 @@ mod image_unmount;
 mod images;
 mod import;
 mod info;
+mod init;
 mod inspect;
 mod journal;
 mod kill;
@@ -46,6 +49,7 @@ mod logs;
 mod look;
 mod manifest;
 mod manifest_digest;
+mod mount;
 mod pause;
 mod picked;
 mod pod;
@@ -54,10 +58,13 @@ mod prune;
 mod ps;
 mod pull;
 mod push;
+mod readiness;
+mod recipe;
 mod rehearse;
 mod rename;
 mod repack;
 mod restart;
+mod restore;
 mod rm;
 mod rmi;
 mod run;
@@ -79,6 +86,7 @@ mod system_quadlet;
 mod tag;
 mod thaw;
 mod top;
+mod unmount;
 mod unpack;
 mod unpause;
 mod untag;
@@ -122,6 +130,10 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<commit::Commit>("commit", "Make an image of a container"),
     Entry::new::<export::Export>("export", "Write the root of a container as a tar file"),
     Entry::new::<rename::Rename>("rename", "Give a container another name"),
+    Entry::new::<mount::Mount>("mount", "Mount the root of containers, or list what is mounted"),
+    Entry::new::<unmount::Unmount>("unmount", UNMOUNT),
+    Entry::new::<unmount::Unmount>("umount", UNMOUNT).hidden(),
+    Entry::new::<init::Init>("init", "See that everything is there for containers to start"),
     Entry::new::<port::Port>("port", "List the ports of a container that the host passes on"),
     Entry::new::<pull::Pull>("pull", "Fetch images"),
     Entry::new::<push::Push>("push", "Send an image to a registry"),
@@ -177,6 +189,10 @@ pub(crate) const GROUPS: &[Group] = &[
             ("commit", "commit"),
             ("export", "export"),
             ("rename", "rename"),
+            ("mount", "mount"),
+            ("unmount", "unmount"),
+            ("umount", "umount"),
+            ("init", "init"),
             ("port", "port"),
             ("cleanup", "cleanup"),
         ],
@@ -184,6 +200,18 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<exists::Exists>(
                 "exists",
                 "Say by the exit code whether there is a container of this name",
+            ),
+            Entry::new::<checkpoint::Checkpoint>(
+                "checkpoint",
+                "Write the processes of running containers down, by criu",
+            ),
+            Entry::new::<restore::Restore>(
+                "restore",
+                "Let containers run on from their checkpoints, by criu",
+            ),
+            Entry::new::<container_clone::Clone>(
+                "clone",
+                "Make another container like one that is there",
             ),
             Entry::new::<container_prune::Prune>("prune", "Remove containers that do not run"),
             Entry::new::<runlabel::Runlabel>(
@@ -417,12 +445,30 @@ pub(crate) const GROUPS: &[Group] = &[
                 "create",
                 "Make a pod: containers that share a network, a host name and shared memory",
             ),
+            Entry::new::<pod::clone::Clone>(
+                "clone",
+                "Make another pod like one that is there, with its containers",
+            ),
             Entry::new::<pod::ps::Ps>("ps", "List pods"),
             Entry::new::<pod::inspect::Inspect>("inspect", "Show all that is known of pods"),
             Entry::new::<pod::life::Start>("start", "Start all containers of pods"),
             Entry::new::<pod::life::Stop>("stop", "Stop all containers of pods"),
             Entry::new::<pod::life::Restart>("restart", "Stop and start all containers of pods"),
             Entry::new::<pod::life::Kill>("kill", "Send a signal to all containers of pods"),
+            Entry::new::<pod::pause::Pause>(
+                "pause",
+                "Freeze the processes of all containers of pods",
+            ),
+            Entry::new::<pod::pause::Unpause>(
+                "unpause",
+                "Let the processes of all containers of paused pods go on",
+            ),
+            Entry::new::<pod::logs::PodLogs>(
+                "logs",
+                "Show what the containers of a pod have printed",
+            ),
+            Entry::new::<pod::stats::Stats>("stats", "Show what the containers of pods use"),
+            Entry::new::<pod::top::Top>("top", "Show the processes of all containers of a pod"),
             Entry::new::<pod::rm::Rm>("rm", "Remove pods, with their containers"),
             Entry::new::<pod::prune::Prune>(
                 "prune",
@@ -460,6 +506,7 @@ pub(crate) const GROUPS: &[Group] = &[
     ),
 ];
 
+const UNMOUNT: &str = "Take the mounts of containers away that `mount` made";
 const LOOK: &str = "Show all that is known of an image at any place";
 const COPY: &str = "Copy an image from place to place";
 const LIST_TAGS: &str = "List the tags of a repository or archive";

@@ -42,15 +42,7 @@ pub(crate) struct Push {
     compression_level: Option<i32>,
 
     /// Compress layers anew that are compressed; with =false only those that are not
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true,
-        requires = "compression_format"
-    )]
+    #[arg(long, value_name = "BOOL", requires = "compression_format")]
     force_compression: Option<bool>,
 
     /// Show no progress

@@ -2,10 +2,15 @@
 
 use super::{
     create::{self, CidFile},
-    rehearse,
+    readiness, rehearse,
     session::{End, Link, PIPE_CODE},
 };
-use crate::{exit::SUCCESS, flags::container::ContainerFlags, invocation::Invocation, tree::Act};
+use crate::{
+    exit::SUCCESS,
+    flags::{container::ContainerFlags, descriptors::DescriptorFlags},
+    invocation::Invocation,
+    tree::Act,
+};
 use dhow_base::Result;
 use dhow_engine::{Engine, Purpose, Running, StopOptions, Watch};
 
@@ -20,17 +25,7 @@ const UNREAD_GRACE_SECONDS: i64 = 1;
 #[command(override_usage = "dhow run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub(crate) struct Run {
     /// Pass signals on to the program
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, value_name = "BOOL", default_value_t = true)]
     sig_proxy: bool,
 
     /// Show only this stream of the program: stdout or stderr (can be repeated, also with stdin)
@@ -46,11 +41,15 @@ pub(crate) struct Run {
     format: Option<String>,
 
     #[command(flatten)]
+    descriptors: DescriptorFlags,
+
+    #[command(flatten)]
     container: ContainerFlags,
 }
 
 impl Act for Run {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        let preserve_fds = self.descriptors.count()?;
         if self.dry_run {
             rehearse::print(&self.container, self.format.as_deref(), invocation)?;
             return Ok(SUCCESS);
@@ -59,7 +58,10 @@ impl Act for Run {
         let flags = &self.container.with_defaults(&conf, invocation.surroundings())?;
         let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
+        options.life.preserve_fds = preserve_fds;
         let process = &flags.process;
+        let asked = options.life.readiness;
+        readiness::check(asked, !process.detach)?;
         let link = Link::new(
             process.interactive,
             process.tty,
@@ -74,9 +76,10 @@ impl Act for Run {
         let choice = create::choose_image(&engine, &mut options)?;
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
         create::make_room(&mut engine, flags)?;
-        let running = engine.run(&options, watch, &invocation.progress(flags.quiet))?;
+        let mut running = engine.run(&options, watch, &invocation.progress(flags.quiet))?;
         choice.keep(engine.images().0, invocation.console);
         cid_file.write(&running.id)?;
+        readiness::tell(&mut engine, &mut running, asked, !process.detach, invocation)?;
         if process.detach {
             running.client.detach()?;
             invocation.console.line(running.id.as_str())?;

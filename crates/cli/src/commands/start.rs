@@ -40,17 +40,7 @@ pub(crate) struct Start {
     detach_keys: String,
 
     /// Pass signals on to the program
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value_t = true,
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true,
-        action = clap::ArgAction::Set
-    )]
+    #[arg(long, value_name = "BOOL", default_value_t = true)]
     sig_proxy: bool,
 }
 

@@ -49,6 +49,17 @@ pub(crate) struct Stats {
     #[arg(short, long, conflicts_with = "containers")]
     all: bool,
 
+    /// The newest container
+    #[arg(short, long, conflicts_with_all = ["containers", "all"])]
+    latest: bool,
+
+    #[command(flatten)]
+    looks: Looks,
+}
+
+/// How it is looked, and shown.
+#[derive(clap::Args, Debug)]
+pub(super) struct Looks {
     /// Print as table, as json (one object a line) or by a template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -56,10 +67,6 @@ pub(crate) struct Stats {
     /// Look again after so many seconds
     #[arg(short, long, value_name = "SECONDS", default_value = "1")]
     interval: u64,
-
-    /// The newest container
-    #[arg(short, long, conflicts_with_all = ["containers", "all"])]
-    latest: bool,
 
     /// Do not clear the terminal between two looks
     #[arg(long)]
@@ -76,18 +83,30 @@ pub(crate) struct Stats {
 
 impl Act for Stats {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        self.looks.go_on(COLUMNS, invocation, |engine| self.look(engine))
+    }
+}
+
+impl Looks {
+    /// Looks and shows, until it is interrupted or once.
+    pub(super) fn go_on(
+        &self,
+        columns: &[Column],
+        invocation: &Invocation,
+        look: impl Fn(&mut Engine) -> Result<Vec<Seen>>,
+    ) -> Result<u8> {
         let shape = Shape::of(false, self.format.as_deref(), "ID")?;
         if self.interval == 0 {
             return Err(refuse("--interval", "0", "an interval is one second at least"));
         }
         let mut engine = invocation.engine()?;
-        let mut before = self.look(&mut engine)?;
+        let mut before = look(&mut engine)?;
         let mut pause = FIRST_LOOK;
         loop {
             thread::sleep(pause);
-            let now = self.look(&mut engine)?;
+            let now = look(&mut engine)?;
             let rows: Vec<Row> = now.iter().map(|seen| self.row(seen, &before)).collect();
-            let text = shape.print(COLUMNS, &rows)?;
+            let text = shape.print(columns, &rows)?;
             if self.no_stream {
                 invocation.console.print(text)?;
                 return Ok(SUCCESS);
@@ -102,12 +121,27 @@ impl Act for Stats {
 }
 
 /// A container, and what it uses if it runs.
-struct Seen {
+pub(super) struct Seen {
     /// As it was named.
     word: String,
     id: String,
     name: String,
     sample: Option<Sample>,
+    /// The id of the pod that it is in, where pods are looked at.
+    pod: String,
+}
+
+impl Seen {
+    /// A container of a pod's that runs.
+    pub(super) fn of(sample: Sample, pod: &str) -> Self {
+        Self {
+            word: sample.id.to_string(),
+            id: sample.id.to_string(),
+            name: sample.name.clone(),
+            sample: Some(sample),
+            pod: pod.to_owned(),
+        }
+    }
 }
 
 impl Stats {
@@ -127,12 +161,15 @@ impl Stats {
             // Who has ended since it was listed uses nothing.
             let sample = engine.sample(&id).ok();
             if sample.is_some() || self.all {
-                seen.push(Seen { word: id.clone(), id, name: container.name, sample });
+                let pod = String::new();
+                seen.push(Seen { word: id.clone(), id, name: container.name, sample, pod });
             }
         }
         Ok(seen)
     }
+}
 
+impl Looks {
     fn row(&self, seen: &Seen, before: &[Seen]) -> Row {
         let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
         let id = if self.no_trunc { seen.id.clone() } else { short(&seen.id) };
@@ -140,8 +177,13 @@ impl Stats {
             .iter()
             .filter_map(|seen| Some((seen.id.as_str(), seen.sample.as_ref()?)))
             .collect();
-        let mut fields =
-            vec![("Container", seen.word.clone()), ("ID", id), ("Name", seen.name.clone())];
+        let mut fields = vec![
+            ("Container", seen.word.clone()),
+            ("CID", id.clone()),
+            ("ID", id),
+            ("Name", seen.name.clone()),
+            ("Pod", seen.pod.clone()),
+        ];
         match &seen.sample {
             Some(sample) => {
                 fields.extend(numbers(sample, earlier.get(seen.id.as_str()).copied()));
@@ -174,10 +216,12 @@ fn named(engine: &mut Engine, word: &str) -> Result<Seen> {
             id: sample.id.to_string(),
             name: sample.name.clone(),
             sample: Some(sample),
+            pod: String::new(),
         }),
         Err(error) if error.kind() == Kind::Conflict => {
             let (id, name) = engine.name_of(word)?;
-            Ok(Seen { word: word.to_owned(), id: id.to_string(), name, sample: None })
+            let pod = String::new();
+            Ok(Seen { word: word.to_owned(), id: id.to_string(), name, sample: None, pod })
         }
         Err(error) => Err(error),
     }

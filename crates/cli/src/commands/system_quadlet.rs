@@ -51,9 +51,21 @@ impl Act for Quadlet {
             files.filter_map(|(name, (_, text))| quadlet::named(name, text)).collect()
         };
         let (volumes, images) = (names_of(".volume"), names_of(".image"));
+        let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, (_, text)) in &texts {
+            if let Some((pod, service)) = quadlet::membership(name, text) {
+                members.entry(pod).or_default().push(service);
+            }
+        }
         let mut code = SUCCESS;
         for (path, text) in texts.values() {
-            let place = Place { path, command: &command, volumes: &volumes, images: &images };
+            let place = Place {
+                path,
+                command: &command,
+                volumes: &volumes,
+                images: &images,
+                members: &members,
+            };
             let made = quadlet::translate(&place, text)
                 .and_then(|service| self.give(&service, invocation));
             if let Err(error) = made {

@@ -35,11 +35,15 @@ impl Act for Top {
         let mut engine = invocation.engine()?;
         let container = several::one(&mut engine, named)?;
         let pids = engine.processes(&container)?;
-        let text = match Field::parse_all(&options) {
-            Some(fields) => fields::table(&pids, &fields),
-            None => runtime::ps::table(&pids, &options)?,
-        };
-        invocation.console.print(text)?;
+        invocation.console.print(table(&pids, &options)?)?;
         Ok(SUCCESS)
+    }
+}
+
+/// Processes, with the fields or in the way of the host's `ps` that the words ask for.
+pub(super) fn table(pids: &[i32], words: &[String]) -> Result<String> {
+    match Field::parse_all(words) {
+        Some(fields) => Ok(fields::table(pids, &fields)),
+        None => runtime::ps::table(pids, words),
     }
 }

@@ -35,6 +35,22 @@ pub(crate) struct BlockIoFlags {
 }
 
 impl BlockIoFlags {
+    /// The words of a command line that say the same.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let weight = self.blkio_weight.map(|weight| format!("--blkio-weight={weight}"));
+        let lists = [
+            ("blkio-weight-device", &self.blkio_weight_device),
+            ("device-read-bps", &self.device_read_bps),
+            ("device-read-iops", &self.device_read_iops),
+            ("device-write-bps", &self.device_write_bps),
+            ("device-write-iops", &self.device_write_iops),
+        ];
+        let all = lists
+            .iter()
+            .flat_map(|(flag, values)| values.iter().map(move |value| format!("--{flag}={value}")));
+        weight.into_iter().chain(all).collect()
+    }
+
     /// What the flags ask for.
     pub(crate) fn options(&self) -> Result<BlockIoOptions> {
         let weight = |text: &str| {

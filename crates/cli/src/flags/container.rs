@@ -355,6 +355,31 @@ impl LimitFlags {
         })
     }
 
+    /// The words of a command line that say the same.
+    pub(crate) fn words(&self) -> Vec<String> {
+        fn number<N: ToString>(number: Option<N>) -> Option<String> {
+            number.map(|number| number.to_string())
+        }
+        let single = [
+            ("memory", self.memory.clone()),
+            ("memory-swap", self.memory_swap.clone()),
+            ("memory-reservation", self.memory_reservation.clone()),
+            ("cpus", self.cpus.clone()),
+            ("cpu-shares", number(self.cpu_shares)),
+            ("cpu-period", number(self.cpu_period)),
+            ("cpu-quota", number(self.cpu_quota)),
+            ("cpu-rt-period", number(self.cpu_rt_period)),
+            ("cpu-rt-runtime", number(self.cpu_rt_runtime)),
+            ("memory-swappiness", number(self.memory_swappiness)),
+            ("cpuset-cpus", self.cpuset_cpus.clone()),
+            ("cpuset-mems", self.cpuset_mems.clone()),
+            ("pids-limit", number(self.pids_limit)),
+        ];
+        let single = single.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+        let ulimits = self.ulimit.iter().map(|value| ("ulimit", value.clone()));
+        single.chain(ulimits).map(|(flag, value)| format!("--{flag}={value}")).collect()
+    }
+
     /// -1 is how docker's clients write what they do not mean.
     fn swappiness(&self) -> Result<Option<u64>> {
         match self.memory_swappiness {
@@ -559,6 +584,19 @@ mod tests {
         assert_eq!(options.groups, ["audio"]);
         assert_eq!(options.entrypoint, Some(Vec::new()));
         assert_eq!(options.annotations, [("x".to_owned(), "y".to_owned())]);
+    }
+
+    #[test]
+    fn limits_are_words_again() {
+        let line = ["--memory=1g", "--cpu-quota=-1", "--pids-limit=7", "--ulimit=nofile=5", "box"];
+        let command = ContainerFlags::augment_args(clap::Command::new("run"))
+            .disable_help_flag(true)
+            .no_binary_name(true);
+        let matches = command.try_get_matches_from(line).unwrap();
+
+        let flags = ContainerFlags::from_arg_matches(&matches).unwrap();
+
+        assert_eq!(flags.limits.words(), line[..4]);
     }
 
     #[test]

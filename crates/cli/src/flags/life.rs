@@ -2,7 +2,10 @@
 
 use super::{Surroundings, health::HealthFlags, limits, refuse};
 use dhow_base::{Error, Kind, Result};
-use dhow_engine::options::{LifeOptions, LogDriver, LogOptions, RestartPolicy};
+use dhow_engine::{
+    Readiness,
+    options::{LifeOptions, LogDriver, LogOptions, RestartPolicy},
+};
 
 /// How the container lives.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -32,6 +35,11 @@ pub(crate) struct LifeFlags {
     #[arg(long, value_name = "NAME=VALUE")]
     log_opt: Vec<String>,
 
+    /// Tell the service manager that the container is ready: when it says so itself (container), when it has
+    /// started (conmon), when it is healthy (healthy), or not (ignore)
+    #[arg(long, value_name = "MODE")]
+    sdnotify: Option<String>,
+
     /// Make the container with another OCI runtime, by name or path
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
@@ -50,6 +58,7 @@ impl LifeFlags {
             timeout_seconds: self.timeout,
             health: self.health.options()?,
             log: self.log(around)?,
+            readiness: self.sdnotify.as_deref().map(readiness).transpose()?.unwrap_or_default(),
             runtime: self.runtime.as_deref().map(|name| runtime(name, around)).transpose()?,
             ..LifeOptions::default()
         })
@@ -69,6 +78,16 @@ impl LifeFlags {
 /// `--restart`.
 pub(crate) fn restart(text: &str) -> Result<RestartPolicy> {
     RestartPolicy::parse(text)
+}
+
+fn readiness(text: &str) -> Result<Readiness> {
+    match text {
+        "container" => Ok(Readiness::ByProgram),
+        "conmon" => Ok(Readiness::ByStart),
+        "healthy" => Ok(Readiness::ByHealth),
+        "ignore" => Ok(Readiness::Never),
+        _ => Err(refuse("--sdnotify", text, "neither container, conmon, healthy nor ignore")),
+    }
 }
 
 fn log_option(text: &str, options: &mut LogOptions, around: Surroundings<'_>) -> Result<()> {

@@ -60,6 +60,7 @@ impl ObjectFlags {
                 (None, Some(path)) => Some(pod_in_file(path, around)?),
                 (None, None) => None,
             },
+            infra: false,
         })
     }
 }

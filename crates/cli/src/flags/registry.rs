@@ -34,14 +34,7 @@ pub(crate) struct TlsFlags {
     pub(crate) cert_dir: Option<String>,
 
     /// Check certificates whatever registries.conf says; with =false do not, and try plain HTTP too
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "BOOL")]
     pub(crate) tls_verify: Option<bool>,
 }
 

@@ -25,14 +25,7 @@ pub(crate) struct SurroundingFlags {
     pub(super) unsetenv_all: bool,
 
     /// Pass on the variables for proxies
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "BOOL")]
     pub(super) http_proxy: Option<bool>,
 
     /// Have the clock of this time zone; local is the host's
@@ -52,25 +45,11 @@ pub(crate) struct SurroundingFlags {
     pub(super) personality: Option<String>,
 
     /// Keep /run, /tmp and /var/tmp of a read-only root writable
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "BOOL")]
     pub(super) read_only_tmpfs: Option<bool>,
 
     /// Give a user without an account a line in /etc/passwd
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "BOOL")]
     pub(super) passwd: Option<bool>,
 
     /// Give the user this line in /etc/passwd, such as '$USERNAME:x:$UID:$GID::$HOME:/bin/sh'
@@ -134,7 +113,7 @@ fn proxies(around: Surroundings<'_>) -> Vec<String> {
     names.filter_map(|name| Some(format!("{name}={}", (around.variable)(&name)?))).collect()
 }
 
-fn sysctl(text: &str) -> Result<(String, String)> {
+pub(super) fn sysctl(text: &str) -> Result<(String, String)> {
     if !text.contains('=') {
         return Err(refuse("--sysctl", text, "the value is missing")
             .hint("write NAME=VALUE, such as net.ipv4.ip_forward=1"));

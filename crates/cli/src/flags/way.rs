@@ -54,15 +54,7 @@ macro_rules! way_flags {
             shared_blob_dir: Option<String>,
 
             /// Check certificates; with =false do not, and try plain HTTP too
-            #[arg(
-                id = concat!($front, "tls-verify"),
-                long = concat!($front, "tls-verify"),
-                value_name = "BOOL",
-                num_args = 0..=1,
-                require_equals = true,
-                default_missing_value = "true",
-                hide_possible_values = true
-            )]
+            #[arg(id = concat!($front, "tls-verify"), long = concat!($front, "tls-verify"), value_name = "BOOL")]
             tls_verify: Option<bool>,
 
             /// The name at the registry, with a password

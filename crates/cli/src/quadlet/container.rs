@@ -1,7 +1,8 @@
 //! `.container` files: the flags of `run` that their keys mean.
 
 use super::{
-    Lines, Place, missing,
+    Lines, NO_NETWORK, Place, missing,
+    pod::service_name,
     unit_file::{UnitFile, join},
 };
 use dhow_base::{Error, Kind, Result};
@@ -27,8 +28,6 @@ enum Rule {
     /// Refused, with a reason.
     Refused(&'static str),
 }
-
-const NO_NETWORK: &str = "there are no networks yet; Network=host and Network=none are known";
 
 /// All keys, in the order of the flags that they become.
 const KEYS: &[(&str, &str, Rule)] = &[
@@ -95,9 +94,9 @@ const KEYS: &[(&str, &str, Rule)] = &[
     ("Image", "", Rule::Special),
     ("Exec", "", Rule::Special),
     ("ContainerName", "", Rule::Special),
-    ("Notify", "", Rule::Refused("the program's own word of readiness is not passed on yet")),
+    ("Notify", "--sdnotify", Rule::Special),
     ("Rootfs", "", Rule::Refused("a container is made of an image")),
-    ("Pod", "", Rule::Refused("a pod has no service yet")),
+    ("Pod", "", Rule::Special),
     ("PublishPort", "", Rule::Refused(NO_NETWORK)),
     ("ExposeHostPort", "", Rule::Refused(NO_NETWORK)),
     ("IP", "", Rule::Refused(NO_NETWORK)),
@@ -121,17 +120,18 @@ pub(super) fn service_of_container(
     let name = file.last(SECTION, "ContainerName").unwrap_or(&usual);
     let words = ["run", "--quiet", "--rm", "--name", name, "--cidfile=%t/%N.cid"];
     let words = words.map(str::to_owned).to_vec();
-    let mut line = CommandLine { file, place, words, needs: Vec::new() };
+    let mut line =
+        CommandLine { file, place, words, needs: Vec::new(), pod: None, notifies: false };
     for (key, flag, rule) in KEYS {
         line.add(key, flag, *rule)?;
     }
     line.words.extend(file.words(SECTION, "PodmanArgs")?);
     line.add_image(image)?;
     line.words.extend(file.words(SECTION, "Exec")?);
-    let CommandLine { words, needs, .. } = line;
+    let CommandLine { words, needs, pod, notifies, .. } = line;
     let command = place.command;
     let mut lines = vec![
-        "Type=exec".to_owned(),
+        if notifies { "Type=notify" } else { "Type=exec" }.to_owned(),
         "Environment=PODMAN_SYSTEMD_UNIT=%n".to_owned(),
         // The monitor that keeps the container writes down how it ended: it is not to be killed.
         "KillMode=process".to_owned(),
@@ -142,6 +142,15 @@ pub(super) fn service_of_container(
         format!("ExecStop={command} stop --ignore {name}"),
         format!("ExecStopPost=-{command} rm --force --ignore {name}"),
     ];
+    if notifies {
+        // The command speaks for the container, and the monitor is what is watched.
+        lines.push("NotifyAccess=all".to_owned());
+    }
+    if let Some(service) = pod {
+        // It goes with its pod.
+        lines.push(format!("Unit:BindsTo={service}"));
+        lines.push(format!("Unit:After={service}"));
+    }
     for service in needs {
         lines.push(format!("Unit:Requires={service}"));
         lines.push(format!("Unit:After={service}"));
@@ -155,6 +164,9 @@ struct CommandLine<'a> {
     place: &'a Place<'a>,
     words: Vec<String>,
     needs: Vec<String>,
+    pod: Option<String>,
+    /// Whether the program itself says when it is ready.
+    notifies: bool,
 }
 
 impl CommandLine<'_> {
@@ -206,6 +218,21 @@ impl CommandLine<'_> {
             "SeccompProfile" => self.say(flag, &format!("seccomp={last}")),
             "Mask" | "Unmask" => {
                 self.say(flag, &format!("{}={last}", key.to_ascii_lowercase()));
+            }
+            "Pod" => {
+                let stem = last.strip_suffix(".pod").ok_or_else(|| {
+                    Error::new(Kind::Invalid, format!("{key}={last}: not the name of a .pod file"))
+                })?;
+                self.words.push(format!("--pod-id-file=%t/{stem}-pod.pod-id"));
+                self.pod = Some(service_name(stem));
+            }
+            "Notify" if last == "healthy" => {
+                let why = "Notify=healthy: the service stays with its container and cannot wait";
+                return Err(Error::new(Kind::Unsupported, why));
+            }
+            "Notify" if truth(key, last)? => {
+                self.say(flag, "container");
+                self.notifies = true;
             }
             "AutoUpdate" => self.say(flag, &format!("io.containers.autoupdate={last}")),
             // A switch that is off, or what has a place of its own in the line.

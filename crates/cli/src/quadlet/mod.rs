@@ -1,20 +1,23 @@
-//! Quadlet files: containers, volumes and images described in systemd's syntax, and the services
+//! Quadlet files: containers, volumes, images and pods described in systemd's syntax, and the services
 //! that are made of them, as podman's generator makes its own.
 //!
 //! ```text
 //!   web.container ──▶ web.service          dhow run --name systemd-web …
 //!   data.volume   ──▶ data-volume.service  dhow volume create …
 //!   base.image    ──▶ base-image.service   dhow pull …
+//!   web.pod       ──▶ web-pod.service      dhow pod create …
 //! ```
 //!
 //! A key that would not be kept is an error that names file and key: a service that does half of
 //! what its file says is worse than none.
 
 mod container;
+mod pod;
 mod unit_file;
 
 use container::service_of_container;
 use dhow_base::{Doing, Error, Kind, Result};
+pub(crate) use pod::membership;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -33,8 +36,7 @@ pub(crate) struct Service {
 }
 
 /// Kinds of files that are known elsewhere and made nothing of here.
-const TO_COME: [(&str, &str); 4] = [
-    ("pod", "a pod has no service yet"),
+const TO_COME: [(&str, &str); 3] = [
     ("network", "there are no networks yet"),
     ("kube", "nothing is played from Kubernetes files yet"),
     ("build", "no image is built yet"),
@@ -76,6 +78,8 @@ pub(crate) struct Place<'a> {
     pub(crate) volumes: &'a Names,
     /// The names of images, likewise.
     pub(crate) images: &'a Names,
+    /// The services of the containers that each pod has, by the stems of the pods' files.
+    pub(crate) members: &'a BTreeMap<String, Vec<String>>,
 }
 
 /// Names of objects by the stems of the files that describe them.
@@ -105,6 +109,7 @@ pub(crate) fn translate(place: &Place<'_>, text: &str) -> Result<Service> {
         "container" => service_of_container(&file, stem, place),
         "volume" => service_of_volume(&file, stem, command),
         "image" => service_of_image(&file, stem, command),
+        "pod" => pod::service_of_pod(&file, stem, place),
         _ => {
             let why = TO_COME.iter().find(|(other, _)| *other == kind);
             let why = why.map_or("there is no such kind of file", |(_, why)| why);
@@ -117,6 +122,8 @@ pub(crate) fn translate(place: &Place<'_>, text: &str) -> Result<Service> {
     unit.set_source(path);
     Ok(Service { text: unit.print(&lines), name: service, links })
 }
+
+const NO_NETWORK: &str = "there are no networks yet; Network=host and Network=none are known";
 
 /// The lines of a service's own section.
 type Lines = Vec<String>;
@@ -200,8 +207,13 @@ mod tests {
     fn service(name: &str, text: &str) -> Result<Service> {
         let path = Path::new("/etc/containers/systemd").join(name);
         let names = BTreeMap::from([("base".to_owned(), "debian:13".to_owned())]);
-        let place =
-            Place { path: &path, command: "/usr/bin/dhow", volumes: &Names::new(), images: &names };
+        let place = Place {
+            path: &path,
+            command: "/usr/bin/dhow",
+            volumes: &Names::new(),
+            images: &names,
+            members: &BTreeMap::from([("web".to_owned(), vec!["a.service".to_owned()])]),
+        };
         translate(&place, text)
     }
 
@@ -250,6 +262,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_and_its_containers_need_each_other() {
+        let pod = "[Pod]\nVolume=/srv:/srv\nNetwork=host\nStopTimeout=3\n";
+
+        let pod = service("web.pod", pod).unwrap();
+        let container = service("a.container", "[Container]\nImage=x\nPod=web.pod\n").unwrap();
+
+        assert_eq!(pod.name, "web-pod.service");
+        for line in [
+            "ExecStart=/usr/bin/dhow pod create --replace --pod-id-file=%t/%N.pod-id --name \
+             systemd-web --exit-policy=stop --network=host --volume /srv:/srv",
+            "Wants=a.service",
+            "Before=a.service",
+            "RemainAfterExit=yes",
+        ] {
+            assert!(pod.text.lines().any(|other| other == line), "{line} in {}", pod.text);
+        }
+        assert!(pod.text.contains("pod stop --ignore --time=3"), "{}", pod.text);
+        assert!(container.text.contains(" --pod-id-file=%t/web-pod.pod-id "), "{}", container.text);
+        assert!(container.text.contains("BindsTo=web-pod.service\n"), "{}", container.text);
+    }
+
+    #[test]
     fn what_would_not_be_kept_is_an_error() {
         let cases = [
             ("web.container", "[Container]\nExec=x\n", "Image="),
@@ -257,7 +291,11 @@ mod tests {
             ("web.container", "[Container]\nImage=x\nNetwork=front.network\n", "Network="),
             ("web.container", "[Container]\nImage=x\nExec=\"unclosed\n", "quote"),
             ("web.container", "[Container]\nImage=gone.image\n", "gone.image"),
-            ("web.pod", "[Pod]\n", "pod"),
+            ("web.pod", "[Pod]\nPublishPort=80:80\n", "PublishPort"),
+            ("web.pod", "[Pod]\nBogus=1\n", "Bogus"),
+            ("front.network", "[Network]\n", "no networks"),
+            ("a.kube", "[Kube]\n", "Kubernetes"),
+            ("a.build", "[Build]\n", "built"),
             ("web.container", "no section", "line 1"),
         ];
         for (name, text, why) in cases {

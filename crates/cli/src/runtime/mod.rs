@@ -22,7 +22,7 @@ mod help;
 mod kill;
 mod list;
 mod log;
-mod notify;
+pub(crate) mod notify;
 mod pause;
 pub(crate) mod ps;
 pub(crate) mod ps_table;

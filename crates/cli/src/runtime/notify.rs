@@ -11,7 +11,6 @@
 use dhow_base::{Doing, Error, Kind, Result};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
     io::Errno,
     net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
@@ -23,8 +22,8 @@ use std::{
     io::IoSlice,
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStrExt, fs::PermissionsExt},
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
     },
     path::Path,
 };
@@ -34,29 +33,34 @@ const PATIENCE_SECONDS: i64 = 30;
 
 /// A container's socket, and the manager's.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     socket: OwnedFd,
+    manager: Manager,
+}
+
+/// The service manager, which is told.
+#[derive(Debug)]
+struct Manager {
     host: OwnedFd,
-    /// The process that the manager should watch.
+    /// The process that it should watch.
     main: i32,
+}
+
+/// Tells the service manager that the container is ready, whatever that one says.
+pub(crate) fn tell_ready(host: &Path, main: i32) -> Result<()> {
+    let manager = Manager { host: dial(host)?, main };
+    manager.tell(b"READY=1").doing(|| "tell the service manager that the container is ready")
 }
 
 impl Relay {
     /// Listens where the container `place` was created with a place to listen.
     pub(super) fn bind(place: &Path, host: &Path, main: i32) -> Result<Self> {
-        let path = place.join("notify/notify.sock");
-        let doing = || format!("listen on {}", path.display());
-        let socket = datagram().doing(doing)?;
-        // A socket's address is at most 107 bytes long, a record's path may be longer.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory =
-            rustix::fs::open(place.join("notify"), flags, Mode::empty()).doing(doing)?;
-        let short = format!("/proc/self/fd/{}/notify.sock", directory.as_raw_fd());
-        let address = SocketAddrUnix::new(&short).doing(doing)?;
-        rustix::net::bind(&socket, &address).doing(doing)?;
-        // Whoever the container's user is may write.
-        std::fs::set_permissions(&short, std::fs::Permissions::from_mode(0o777)).doing(doing)?;
-        Ok(Self { socket, host: dial(host)?, main })
+        Self::on(dhow_monitor::listen_for_readiness(place)?, host, main)
+    }
+
+    /// The same, of a socket that somebody listens on already.
+    pub(crate) fn on(socket: OwnedFd, host: &Path, main: i32) -> Result<Self> {
+        Ok(Self { socket, manager: Manager { host: dial(host)?, main } })
     }
 
     /// What becomes readable when the container says something.
@@ -65,7 +69,7 @@ impl Relay {
     }
 
     /// Waits until the container says that it is ready, and passes that on, or has ended.
-    pub(super) fn wait(&self, process: &OwnedFd) -> Result<()> {
+    pub(crate) fn wait(&self, process: &OwnedFd) -> Result<()> {
         loop {
             let mut polled =
                 [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(process, PollFlags::IN)];
@@ -94,10 +98,14 @@ impl Relay {
         let Some(ready) = lines.into_iter().find(|line| line.starts_with(b"READY=")) else {
             return Ok(false);
         };
-        self.tell(ready).doing(|| "tell the service manager that the container is ready")?;
+        self.manager
+            .tell(ready)
+            .doing(|| "tell the service manager that the container is ready")?;
         Ok(true)
     }
+}
 
+impl Manager {
     fn tell(&self, ready: &[u8]) -> Result<()> {
         let doing = || "send to NOTIFY_SOCKET";
         let send = |line: &[u8]| {

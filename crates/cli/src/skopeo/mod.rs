@@ -18,7 +18,7 @@ use crate::{
     exit::{FAILURE, SUCCESS},
     flags::foreign::refuse_any,
     invocation::{Globals, Invocation, Manners},
-    tree::Switches,
+    tree::{self, Switches},
 };
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, error::ErrorKind};
 use dhow_base::{Error, Kind, Result, clock::Moment};
@@ -75,14 +75,7 @@ struct Before {
     tls_details: Option<String>,
 
     /// As the flag of that name after a command, for all places
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        hide = true
-    )]
+    #[arg(long, value_name = "BOOL", hide = true)]
     tls_verify: Option<bool>,
 
     /// Not kept: registries hear of dhow alone
@@ -106,7 +99,7 @@ fn command() -> Command {
         .help("Version for Skopeo");
     let commands =
         commands::ALL.iter().map(|entry| entry.command(entry.name, Switches::WithValues));
-    Before::augment_args(Command::new(NAME))
+    tree::truths(Before::augment_args(Command::new(NAME)))
         .about("Various operations with container images and container image registries")
         .version(env!("CARGO_PKG_VERSION"))
         .disable_version_flag(true)

@@ -85,7 +85,7 @@ fn the_doctor_names_a_mount_that_is_gone_or_nobodys() {
     let repaired = dhow.run(&["doctor", "--repair"]).ok();
 
     assert!(found.stdout.contains("is said to be mounted on"), "{}", found.stdout);
-    assert!(found.stdout.contains("stray: no mounted image"), "{}", found.stdout);
+    assert!(found.stdout.contains("stray: nothing that is mounted"), "{}", found.stdout);
     assert!(repaired.stdout.ends_with("all is well\n"), "{}", repaired.stdout);
     assert!(!stray.exists());
     drop(dhow.run(&["rmi", "top"]).ok());

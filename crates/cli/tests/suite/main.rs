@@ -16,6 +16,10 @@ mod bad_table;
 mod boot;
 #[cfg(test)]
 mod bundle;
+#[cfg(test)]
+mod checkpoint;
+#[cfg(test)]
+mod clone;
 mod commit;
 mod completion;
 #[cfg(test)]
@@ -48,6 +52,8 @@ mod fixture;
 mod frozen;
 mod guide;
 #[cfg(test)]
+mod handed;
+#[cfg(test)]
 mod health;
 mod hello;
 mod help;
@@ -72,6 +78,8 @@ mod manifest;
 #[cfg(test)]
 mod metadata;
 #[cfg(test)]
+mod mounted;
+#[cfg(test)]
 mod mounts;
 #[cfg(test)]
 mod options;
@@ -81,6 +89,8 @@ mod other_runtimes;
 mod peers;
 #[cfg(test)]
 mod pods;
+#[cfg(test)]
+mod pods_more;
 #[cfg(test)]
 mod quadlet;
 #[cfg(test)]

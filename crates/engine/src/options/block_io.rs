@@ -1,9 +1,10 @@
 //! How much of block devices a container may use, by the devices' paths on the host.
 
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Weights and rates.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct BlockIoOptions {
     /// `--blkio-weight`, 10 to 1000; 0 is not said.
     pub weight: Option<u16>,

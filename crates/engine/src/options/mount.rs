@@ -1,10 +1,11 @@
 //! What `-v`, `--mount`, `--tmpfs`, `--volumes-from` and `--image-volume` ask for.
 
 use dhow_base::id::Name;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// One `-v`, `--mount` or `--tmpfs`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct MountOption {
     /// What is mounted.
     pub what: MountWhat,
@@ -19,7 +20,7 @@ pub struct MountOption {
 }
 
 /// What few mounts ask for.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct MountDetails {
     /// `nocopy`: what the image has there does not go into an empty volume.
     pub no_copy: bool,
@@ -38,7 +39,7 @@ pub struct MountDetails {
 }
 
 /// How ids are mapped.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum IdMap {
     /// As those of the container.
     Container,
@@ -52,14 +53,14 @@ pub enum IdMap {
 }
 
 /// Where the changes of `:O` go; unsaid, they go with the container.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct OverlayOption {
     /// The user's directory for them, and the kernel's scratch directory beside it.
     pub kept_in: Option<(PathBuf, PathBuf)>,
 }
 
 /// How a volume is made.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VolumeMaking {
     /// The driver; `local` unless said.
     pub driver: Option<String>,
@@ -70,7 +71,7 @@ pub struct VolumeMaking {
 }
 
 /// What a mount shows.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum MountWhat {
     /// A path of the host's. `-v` creates a missing directory as docker does, `--mount` does not.
     Bind {
@@ -80,7 +81,7 @@ pub enum MountWhat {
         create: bool,
     },
     /// A named volume; made where it is missing.
-    Volume(Name),
+    Volume(#[serde(with = "name_as_text")] Name),
     /// A new volume without a name, which goes with the container.
     Anonymous,
     /// Memory.
@@ -96,7 +97,7 @@ pub enum MountWhat {
 }
 
 /// `--volumes-from`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VolumesFrom {
     /// The other container.
     pub container: String,
@@ -127,6 +128,8 @@ pub struct ObjectOptions {
     pub secrets: Vec<SecretOption>,
     /// `--pod`.
     pub pod: Option<PodChoice>,
+    /// Whether it is the container that keeps what its pod shares.
+    pub infra: bool,
 }
 
 /// One `--secret`.
@@ -163,4 +166,17 @@ pub enum PodChoice {
     Existing(String),
     /// A new one; named at random where the name is empty.
     New(Option<Name>),
+}
+
+mod name_as_text {
+    use dhow_base::id::Name;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(name: &Name, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(name.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Name, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
 }

@@ -1,9 +1,9 @@
 //! Making, starting, stopping and removing pods.
 
-use super::{Pods, Settings, cgroup};
+use super::{InfraOptions, Member, Pods, Settings, tell};
 use crate::{
     Engine, devices, merge, names,
-    options::{Limits, RemoveOptions},
+    options::{CreateOptions, DeviceOption, Limits, MountOption, NameOptions, VolumesFrom},
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -11,10 +11,10 @@ use dhow_base::{
     id::{ContainerId, Name},
 };
 use dhow_cgroup::{Cgroup, Hierarchies, Location};
+use dhow_image::Progress;
 use dhow_spec::runtime::NamespaceKind;
 use dhow_state::{
     containers::{self, Phase},
-    events,
     pods::{self, Pod as Row},
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub enum Shared {
     Ipc,
     /// The network, loopback included.
     Net,
+    /// The processes: of a container of the pod's own.
+    Pid,
     /// The host name.
     Uts,
 }
@@ -38,6 +40,7 @@ impl Shared {
         match self {
             Self::Ipc => "ipc",
             Self::Net => "net",
+            Self::Pid => "pid",
             Self::Uts => "uts",
         }
     }
@@ -46,8 +49,14 @@ impl Shared {
         match self {
             Self::Ipc => NamespaceKind::Ipc,
             Self::Net => NamespaceKind::Network,
+            Self::Pid => NamespaceKind::Pid,
             Self::Uts => NamespaceKind::Uts,
         }
+    }
+
+    /// A PID namespace ends with its first process, whoever holds a file of it.
+    pub(super) fn is_held_by_a_file(self) -> bool {
+        self != Self::Pid
     }
 }
 
@@ -58,7 +67,7 @@ pub enum ExitPolicy {
     /// Nothing.
     #[default]
     Continue,
-    /// It counts as stopped. There is nothing left in it to stop.
+    /// It is stopped: the container of its own, where it has one, ends too.
     Stop,
 }
 
@@ -95,6 +104,51 @@ pub struct PodOptions {
     pub exit_policy: ExitPolicy,
     /// Whether it takes the place of one of this name.
     pub replace: bool,
+    /// Where its cgroup is; with ours where nothing is said.
+    pub cgroup_parent: Option<String>,
+    /// The container of its own. One that shares processes has one in any case.
+    pub infra: Option<InfraOptions>,
+    /// What each of its containers gets.
+    pub members: MemberOptions,
+}
+
+/// What each container of a pod gets, beside what it asks for itself.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct MemberOptions {
+    /// Mounts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<MountOption>,
+    /// What other containers have mounted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<VolumesFrom>,
+    /// Devices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceOption>,
+    /// Parameters of the kernel, in the namespaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<(String, String)>,
+    /// Names of hosts; the container's own go before all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<NameOptions>,
+}
+
+impl MemberOptions {
+    /// Adds it to what a container asks for; its own word on a place or name counts.
+    pub(super) fn give(&self, options: &mut CreateOptions) {
+        let is_taken =
+            |mount: &&MountOption| options.mounts.iter().all(|own| own.target != mount.target);
+        let mounts: Vec<_> = self.mounts.iter().filter(is_taken).cloned().collect();
+        options.mounts.splice(0..0, mounts);
+        options.objects.volumes_from.splice(0..0, self.volumes_from.iter().cloned());
+        options.rights.devices.splice(0..0, self.devices.iter().cloned());
+        options.surroundings.sysctls.splice(0..0, self.sysctls.iter().cloned());
+        if let Some(names) = &self.names
+            && options.names == NameOptions::default()
+        {
+            options.names = names.clone();
+        }
+    }
 }
 
 impl PodOptions {
@@ -114,7 +168,11 @@ const NAME_ATTEMPTS: usize = 16;
 
 impl Engine {
     /// Makes a pod.
-    pub fn create_pod(&mut self, options: &PodOptions) -> Result<ContainerId> {
+    pub fn create_pod(
+        &mut self,
+        options: &PodOptions,
+        progress: &dyn Progress,
+    ) -> Result<ContainerId> {
         // What makes no sense is refused now, and not at the first start.
         merge::pod_resources(&options.limits)?;
         if let (Some(name), true) = (&options.name, options.replace) {
@@ -130,10 +188,58 @@ impl Engine {
             };
             match self.insert_pod(options, name) {
                 Err(error) if error.kind() == Kind::AlreadyExists && options.name.is_none() => {}
-                result => return result.doing(|| "create a pod"),
+                result => {
+                    let id = result.doing(|| "create a pod")?;
+                    return self.complete_pod(id, options, progress);
+                }
             }
         }
         Err(Error::new(Kind::AlreadyExists, "find a free name for the pod"))
+    }
+
+    /// Makes the container of a pod's own, where there is to be one; without it there is no pod.
+    fn complete_pod(
+        &mut self,
+        id: ContainerId,
+        options: &PodOptions,
+        progress: &dyn Progress,
+    ) -> Result<ContainerId> {
+        let infra = match &options.infra {
+            Some(infra) => infra.clone(),
+            None if options.shared.contains(&Shared::Pid) => InfraOptions::default(),
+            None => return Ok(id),
+        };
+        if let Err(error) = self.create_infra(&id, &infra, progress) {
+            // Why it was not made says more than what is left of it.
+            let _removed = self.remove_pod(id.as_str(), Force::Yes);
+            return Err(error).doing(|| "create the pod's own container");
+        }
+        Ok(id)
+    }
+
+    /// How a pod was made, to make another like it.
+    pub fn pod_options(&mut self, text: &str) -> Result<PodOptions> {
+        let row = pods::look_up(self.state.read(), text)?;
+        let settings = Settings::of(&row)?;
+        let infra = match settings.infra()? {
+            Some(infra) => Some(self.infra_options(&infra)?),
+            None => None,
+        };
+        Ok(PodOptions {
+            name: None,
+            limits: settings.limits(),
+            hostname: (settings.hostname != row.name.as_str()).then_some(settings.hostname),
+            shared: settings.shared,
+            labels: settings.labels,
+            host_network: settings.host_network,
+            own_cgroup: settings.cgroup,
+            shm_bytes: settings.shm_bytes,
+            exit_policy: settings.exit_policy,
+            replace: false,
+            cgroup_parent: settings.cgroup_parent,
+            infra,
+            members: settings.members,
+        })
     }
 
     fn insert_pod(&mut self, options: &PodOptions, name: Name) -> Result<ContainerId> {
@@ -153,10 +259,12 @@ impl Engine {
             cpuset_mems: limits.cpuset_mems.clone(),
             pids: limits.pids,
             shm_bytes: options.shm_bytes,
+            block_io: limits.block_io.clone(),
+            cgroup_parent: options.cgroup_parent.clone(),
+            infra: None,
+            members: options.members.clone(),
         };
-        let settings = serde_json::to_string(&settings).map_err(|error| {
-            Error::new(Kind::Internal, "write the settings of a pod").because(error)
-        })?;
+        let settings = settings.to_text()?;
         let row = Row { id: ContainerId::random()?, name, created: Moment::now(), settings };
         self.state.write(|write| {
             if let Some(container) = containers::find_by_name(write, row.name.as_str())? {
@@ -165,7 +273,7 @@ impl Engine {
                 return Err(Error::new(Kind::AlreadyExists, text));
             }
             pods::insert(write, &row)?;
-            events::record(write, "pod", "create", row.id.as_str(), "{}")
+            tell(write, &row, "create")
         })?;
         Ok(row.id)
     }
@@ -181,9 +289,9 @@ impl Engine {
             return Err(Error::new(Kind::Conflict, text)
                 .hint("`dhow pod stop` stops all of them, and --force kills and removes them"));
         }
-        for member in &pod.members {
-            let options = RemoveOptions { force: true, volumes: true };
-            match self.remove(member.id.as_str(), options) {
+        // Its own container is the oldest of them, and goes last.
+        for member in pod.members.iter().rev() {
+            match self.remove_member(&member.id) {
                 Err(error) if error.kind() == Kind::NotFound => {}
                 result => result.doing(doing)?,
             }
@@ -197,32 +305,49 @@ impl Engine {
                     let text = format!("container {} has come into it", member.short());
                     return Err(Error::new(Kind::Conflict, text));
                 }
+                let row = pods::find(write, &pod.id)?;
                 pods::delete(write, &pod.id)?;
-                events::record(write, "pod", "remove", pod.id.as_str(), "{}")
+                row.map_or(Ok(()), |row| tell(write, &row, "remove"))
             })
             .doing(doing)?;
         Ok(pod.id)
     }
 
     /// Does something to each container of a pod, and goes on after a failure, which is returned
-    /// at the end.
+    /// at the end. Where all went well it is an event of the pod. The pod's own container is the
+    /// first to start, and the last for everything else.
     pub fn each_of_pod(
         &mut self,
         text: &str,
-        which: fn(Phase) -> bool,
+        action: &str,
+        which: fn(&Member) -> bool,
         mut one: impl FnMut(&mut Self, &ContainerId) -> Result<()>,
     ) -> Result<ContainerId> {
         let pod = self.pod(text)?;
+        let mut members: Vec<&Member> = pod.members.iter().filter(|member| which(member)).collect();
+        members.sort_by_key(|member| {
+            let is_own = Some(&member.id) == pod.infra.as_ref();
+            if matches!(action, "start" | "restart") { !is_own } else { is_own }
+        });
         let mut failed = None;
-        for member in pod.members.iter().filter(|member| which(member.phase)) {
-            if let Err(error) = one(self, &member.id) {
-                failed = failed.or(Some(error));
+        for member in members {
+            match one(self, &member.id) {
+                // It has ended with the last of the others.
+                Err(error)
+                    if error.kind() == Kind::Conflict && Some(&member.id) == pod.infra.as_ref() => {
+                }
+                Err(error) => failed = failed.or(Some(error)),
+                Ok(()) => {}
             }
         }
-        match failed {
-            Some(error) => Err(error).doing(|| format!("work on pod {}", pod.name)),
-            None => Ok(pod.id),
+        if let Some(error) = failed {
+            return Err(error).doing(|| format!("{action} pod {}", pod.name));
         }
+        self.state.write(|write| match pods::find(write, &pod.id)? {
+            Some(row) => tell(write, &row, action),
+            None => Ok(()),
+        })?;
+        Ok(pod.id)
     }
 }
 
@@ -236,7 +361,7 @@ pub enum Force {
 }
 
 /// Makes a pod's cgroup with its limits, where it is not there.
-pub(super) fn make_cgroup(id: &ContainerId, limits: &Limits) -> Result<()> {
+pub(super) fn make_cgroup(path: &str, limits: &Limits) -> Result<()> {
     let mut resources = merge::pod_resources(limits)?;
     if resources == dhow_spec::runtime::Resources::default() {
         // Nothing is limited: it is made on the way to its first container's.
@@ -244,7 +369,7 @@ pub(super) fn make_cgroup(id: &ContainerId, limits: &Limits) -> Result<()> {
     }
     // What devices there are is a matter of each container.
     resources.devices = vec![devices::allow_all()];
-    let (hierarchies, location) = (Hierarchies::detect()?, location(id)?);
+    let (hierarchies, location) = (Hierarchies::detect()?, location(path)?);
     match Cgroup::open(&hierarchies, &location) {
         // Made and limited when the first container started; others run in it.
         Ok(_) => Ok(()),
@@ -256,9 +381,9 @@ pub(super) fn make_cgroup(id: &ContainerId, limits: &Limits) -> Result<()> {
 }
 
 /// Removes a pod's cgroup, in which there is nothing any more.
-pub(super) fn remove_cgroup(id: &ContainerId) -> Result<()> {
+pub(super) fn remove_cgroup(path: &str) -> Result<()> {
     let hierarchies = Hierarchies::detect()?;
-    let location = location(id)?;
+    let location = location(path)?;
     match Cgroup::open(&hierarchies, &location) {
         Ok(cgroup) => cgroup.delete(),
         Err(error) if error.kind() == Kind::NotFound => Ok(()),
@@ -266,8 +391,8 @@ pub(super) fn remove_cgroup(id: &ContainerId) -> Result<()> {
     }
 }
 
-fn location(id: &ContainerId) -> Result<Location> {
-    Location::new(Some(&cgroup(id)), "dhow", id.as_str())
+fn location(path: &str) -> Result<Location> {
+    Location::new(Some(path), "dhow", "pod")
 }
 
 impl Pods<'_> {

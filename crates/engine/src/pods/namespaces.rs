@@ -65,6 +65,8 @@ fn flag(what: Shared) -> ThreadNameSpaceType {
         Shared::Net => ThreadNameSpaceType::NETWORK,
         Shared::Ipc => ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
         Shared::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
+        // Of a container's process, and not of a file.
+        Shared::Pid => ThreadNameSpaceType::empty(),
     }
 }
 

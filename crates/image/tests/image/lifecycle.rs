@@ -54,10 +54,11 @@ fn what_an_earlier_boot_had_mounted_is_mounted_no_more() {
     let mut room = Room::new();
     let layer = room.layer(&[("a", "1")]);
     let image = room.pull_of(vec![layer], "one").unwrap();
+    let object = mounts::Object::Image(image.manifest.clone());
     room.state
         .write(|write| {
-            mounts::begin(write, &image.manifest, "another boot")?;
-            mounts::set_users(write, &image.manifest, 2)
+            mounts::begin(write, &object, "another boot")?;
+            mounts::set_users(write, &object, 2)
         })
         .unwrap();
     let before = room.images.mounted(&room.state).unwrap().len();

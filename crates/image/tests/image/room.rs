@@ -97,7 +97,9 @@ impl Room {
 /// The directories of an image's view, the uppermost first.
 pub(crate) fn directories(image: &Image) -> Vec<PathBuf> {
     match image.view().unwrap() {
-        dhow_spec::Mount::Bind { source, .. } => vec![source],
+        dhow_spec::Mount::Bind { source, .. } | dhow_spec::Mount::Attached { at: source } => {
+            vec![source]
+        }
         dhow_spec::Mount::Overlay { lower, .. } => lower,
     }
 }

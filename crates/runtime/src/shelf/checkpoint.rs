@@ -86,10 +86,14 @@ impl Shelf {
             let text = format!("container cannot be checkpointed in {status} state");
             return Err(Error::new(Kind::Conflict, text)).doing(doing);
         }
-        self.dump(&record, checkpoint).doing(doing)
+        record.dump(checkpoint).doing(doing)
     }
+}
 
-    fn dump(&self, record: &Record, checkpoint: &Checkpoint<'_>) -> Result<()> {
+impl Record {
+    /// Writes the processes down. That they run is the caller's to know.
+    pub fn dump(&self, checkpoint: &Checkpoint<'_>) -> Result<()> {
+        let record = self;
         let revival = &checkpoint.revival;
         let pid = record.init.map_or(0, |init| init.pid);
         let images = directory(revival.images)?;
@@ -106,7 +110,7 @@ impl Shelf {
         options.parent_img = checkpoint.parent.map(str::to_owned);
         options.track_mem = checkpoint.parent.map(|_| true);
         options.status_fd = checkpoint.status_fd;
-        self.describe(record, pid, checkpoint, &mut options)?;
+        self.describe(pid, checkpoint, &mut options)?;
         revival.check_features(checkpoint.pre_dump)?;
         let matter = if checkpoint.pre_dump { Matter::PreDump } else { Matter::Dump };
         let request =
@@ -122,13 +126,8 @@ impl Shelf {
     }
 
     /// Tells what is not the container's own, and keeps what a restore must know.
-    fn describe(
-        &self,
-        record: &Record,
-        pid: i32,
-        checkpoint: &Checkpoint<'_>,
-        options: &mut Options,
-    ) -> Result<()> {
+    fn describe(&self, pid: i32, checkpoint: &Checkpoint<'_>, options: &mut Options) -> Result<()> {
+        let record = self;
         let cgroup = record.outline().cgroup()?;
         checkpoint.revival.settle_cgroups(options, &cgroup);
         options.freeze_cgroup =

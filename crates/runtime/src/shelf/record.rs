@@ -54,6 +54,13 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The record of a container that somebody else keeps.
+    pub fn of_running(creation: &Creation<'_>, init: Init, spec: Spec) -> Self {
+        Self { init: Some(init), ..Self::new(creation, spec) }
+    }
+}
+
 impl Shelf {
     /// The record of a container.
     pub fn record(&self, id: &str) -> Result<Record> {

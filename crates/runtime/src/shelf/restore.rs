@@ -231,7 +231,7 @@ fn cgroup_roots(pid: Pid) -> Result<Vec<CgroupRoot>> {
 }
 
 /// Does something in a copy of the host's mounts that goes with the last process in it.
-fn in_own_mounts<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn in_own_mounts<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let doing = || "make a mount namespace for CRIU";
     let host = Procfs::of_host().doing(|| "check /proc")?;
     let own = host.namespace("self", "mnt").doing(doing)?;

@@ -45,6 +45,12 @@ pub fn open_mapped(mount: &Mount, owners: Owners<'_>) -> Result<OwnedFd, Failure
             }
             Ok(tree)
         }
+        // Who mounted it did so without these ids, and a union cannot get them afterwards.
+        Mount::Attached { at } => {
+            Err(failed(|| format!("map the ids of {}, which is mounted", at.display()))(
+                Errno::BUSY,
+            ))
+        }
     }
 }
 

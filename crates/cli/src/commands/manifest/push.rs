@@ -24,15 +24,7 @@ pub(crate) struct Push {
     destination: Option<String>,
 
     /// Send the images too; with =false they are there already
-    #[arg(
-        long,
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_value = "true",
-        default_missing_value = "true",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "BOOL", default_value = "true")]
     all: bool,
 
     /// Write the list's digest to this file

@@ -44,6 +44,10 @@ impl Act for Inspect {
     }
 }
 
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("/", |(parent, _)| parent)
+}
+
 /// Podman's document.
 fn document(pod: &Pod) -> Value {
     let shared: Vec<&str> = pod.shared.iter().map(|what| what.word()).collect();
@@ -61,10 +65,10 @@ fn document(pod: &Pod) -> Value {
         "Hostname": pod.hostname,
         "Labels": pod.labels,
         "CreateCgroup": pod.cgroup.is_some(),
-        "CgroupParent": "/dhow",
+        "CgroupParent": pod.cgroup.as_deref().map_or("/dhow", parent),
         "CgroupPath": pod.cgroup,
-        "CreateInfra": false,
-        "InfraContainerID": "",
+        "CreateInfra": pod.infra.is_some(),
+        "InfraContainerID": pod.infra.as_ref().map_or("", |id| id.as_str()),
         "SharedNamespaces": shared,
         "NumContainers": pod.members.len(),
         "Containers": members,

@@ -3,7 +3,7 @@
 use super::{super::several::each, ChosenPods};
 use crate::{flags::signal, invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result, id::ContainerId};
-use dhow_engine::{Engine, StopOptions, Watch};
+use dhow_engine::{Engine, StopOptions, Watch, pods::Member};
 use dhow_state::containers::Phase;
 
 /// Start all containers of pods
@@ -52,8 +52,8 @@ pub(crate) struct Kill {
 
 impl Act for Start {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        for_each(&self.chosen, invocation, Missing::Fails, |engine, pod| {
-            engine.each_of_pod(pod, rests, start)
+        for_each(&self.chosen, invocation, |engine, pod| {
+            engine.each_of_pod(pod, "start", rests, start)
         })
     }
 }
@@ -61,8 +61,8 @@ impl Act for Start {
 impl Act for Stop {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let missing = if self.ignore { Missing::Ignored } else { Missing::Fails };
-        for_each(&self.chosen, invocation, missing, |engine, pod| {
-            engine.each_of_pod(pod, runs, |engine, id| {
+        for_each_found(&self.chosen, invocation, missing, |engine, pod| {
+            engine.each_of_pod(pod, "stop", runs, |engine, id| {
                 engine.stop(id.as_str(), &StopOptions::within(self.time))
             })
         })
@@ -71,11 +71,11 @@ impl Act for Stop {
 
 impl Act for Restart {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        for_each(&self.chosen, invocation, Missing::Fails, |engine, pod| {
-            engine.each_of_pod(pod, runs, |engine, id| {
+        for_each(&self.chosen, invocation, |engine, pod| {
+            engine.each_of_pod(pod, "stop", runs, |engine, id| {
                 engine.stop(id.as_str(), &StopOptions::within(self.time))
             })?;
-            engine.each_of_pod(pod, rests, start)
+            engine.each_of_pod(pod, "restart", rests, start)
         })
     }
 }
@@ -83,8 +83,8 @@ impl Act for Restart {
 impl Act for Kill {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let signal = signal::parse("--signal", &self.signal)?;
-        for_each(&self.chosen, invocation, Missing::Fails, |engine, pod| {
-            engine.each_of_pod(pod, runs, |engine, id| engine.kill(id.as_str(), signal))
+        for_each(&self.chosen, invocation, |engine, pod| {
+            engine.each_of_pod(pod, "kill", runs, |engine, id| engine.kill(id.as_str(), signal))
         })
     }
 }
@@ -93,12 +93,12 @@ fn start(engine: &mut Engine, id: &ContainerId) -> Result<()> {
     engine.start(id.as_str(), Watch::Detached)?.client.detach()
 }
 
-fn runs(phase: Phase) -> bool {
-    !rests(phase)
+fn runs(member: &Member) -> bool {
+    !rests(member)
 }
 
-fn rests(phase: Phase) -> bool {
-    matches!(phase, Phase::Created | Phase::Exited)
+fn rests(member: &Member) -> bool {
+    matches!(member.phase, Phase::Created | Phase::Exited)
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -107,7 +107,16 @@ enum Missing {
     Ignored,
 }
 
-fn for_each(
+/// Does something to each of the pods.
+pub(super) fn for_each(
+    chosen: &ChosenPods,
+    invocation: &Invocation,
+    one: impl FnMut(&mut Engine, &str) -> Result<ContainerId>,
+) -> Result<u8> {
+    for_each_found(chosen, invocation, Missing::Fails, one)
+}
+
+fn for_each_found(
     chosen: &ChosenPods,
     invocation: &Invocation,
     missing: Missing,

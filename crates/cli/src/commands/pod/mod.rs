@@ -1,12 +1,17 @@
 //! `pod …`: containers that share namespaces, limits and a life.
 
+pub(crate) mod clone;
 pub(crate) mod create;
 pub(crate) mod exists;
 pub(crate) mod inspect;
 pub(crate) mod life;
+pub(crate) mod logs;
+pub(crate) mod pause;
 pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod rm;
+pub(crate) mod stats;
+pub(crate) mod top;
 
 use crate::{flags::refuse, invocation::Invocation};
 use dhow_base::{Result, file};

@@ -132,7 +132,7 @@ fn row(pod: &Pod, now: Moment, whole: bool) -> Row {
         ("Created", format!("{} ago", humanly(now.since(pod.created)))),
         ("ID", short(&pod.id)),
         ("Id", pod.id.to_string()),
-        ("InfraID", String::new()),
+        ("InfraID", pod.infra.as_ref().map(short).unwrap_or_default()),
         ("Labels", joined(labels)),
         ("Name", pod.name.to_string()),
         ("Namespaces", joined(shared)),

@@ -34,6 +34,7 @@ impl Act for Rm {
                 if let Some(seconds) = self.time {
                     engine.each_of_pod(
                         pod,
+                        "stop",
                         |_| true,
                         |engine, id| engine.stop(id.as_str(), &StopOptions::within(Some(seconds))),
                     )?;

@@ -1,0 +1,196 @@
+//! `container checkpoint`: running containers become files.
+
+use super::{init::Named, several::each};
+use crate::{
+    flags::{foreign::refuse_any, refuse},
+    invocation::Invocation,
+    tree::Act,
+};
+use dhow_base::{Doing, Result, file};
+use dhow_engine::{Afterwards, Changes, Encoding, Engine, RevivalOptions, Which};
+use std::{
+    io::{BufWriter, Write},
+    path::PathBuf,
+};
+
+/// Write the processes of running containers down, by criu
+///
+/// The containers end, and `container restore` lets them run on from there, also after a reboot, or with
+/// --export on another machine that has the image. Prints the ids.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Checkpoint {
+    #[command(flatten)]
+    named: Named,
+
+    /// Let the containers go on
+    #[arg(short = 'R', long)]
+    leave_running: bool,
+
+    /// Keep criu's log and statistics with the files
+    #[arg(short, long)]
+    keep: bool,
+
+    #[command(flatten)]
+    way: Way,
+
+    /// Write the checkpoint, with what the container has changed of its image, to a file
+    #[arg(short, long, value_name = "FILE")]
+    export: Option<String>,
+
+    /// With --export, compress by this: zstd, gzip or none
+    #[arg(short, long, value_name = "ALGORITHM", default_value = "zstd", requires = "export")]
+    compress: String,
+
+    /// With --export, leave out what the container has changed of its image
+    #[arg(long, requires = "export")]
+    ignore_rootfs: bool,
+
+    /// With --export, leave out what is in volumes, which has to be said
+    #[arg(long, requires = "export")]
+    ignore_volumes: bool,
+
+    /// Refused: --export writes a file
+    #[arg(long, value_name = "IMAGE", hide = true)]
+    create_image: Option<String>,
+
+    /// Refused: the memory is written with the rest
+    #[arg(short = 'P', long, hide = true)]
+    pre_checkpoint: bool,
+
+    /// Refused with --pre-checkpoint
+    #[arg(long, hide = true)]
+    with_previous: bool,
+
+    /// Refused: --keep keeps what criu has counted
+    #[arg(long, hide = true)]
+    print_stats: bool,
+}
+
+/// How criu works, both times.
+#[derive(clap::Args, Debug)]
+pub(super) struct Way {
+    /// Take open TCP connections along
+    #[arg(long)]
+    tcp_established: bool,
+
+    /// Take locks of files along
+    #[arg(long)]
+    file_locks: bool,
+
+    /// Use this criu
+    #[arg(long, value_name = "PROGRAM", default_value = "criu")]
+    criu: PathBuf,
+}
+
+impl Way {
+    pub(super) fn options(&self, keep: bool) -> RevivalOptions {
+        RevivalOptions {
+            criu: self.criu.clone(),
+            tcp_established: self.tcp_established,
+            file_locks: self.file_locks,
+            keep,
+        }
+    }
+}
+
+impl Act for Checkpoint {
+    fn act(self, invocation: &Invocation) -> Result<u8> {
+        self.check()?;
+        let passage =
+            self.export.as_ref().map(|path| self.passage(path, invocation)).transpose()?;
+        let options = self.way.options(self.keep);
+        let afterwards = if self.leave_running { Afterwards::GoOn } else { Afterwards::End };
+        let mut engine = invocation.engine()?;
+        let all = self.named.all;
+        let names = match all {
+            true => running(&mut engine)?,
+            false => self.named.picked().names(&mut engine, Which::Running, invocation)?,
+        };
+        if let (Some(passage), [_, second, ..]) = (&passage, &names[..]) {
+            return Err(refuse("--export", &passage.shown(), "it takes one container")
+                .hint(format!("export {second} with a command of its own")));
+        }
+        each(invocation.console, &names, |container| {
+            if let Some(passage) = &passage {
+                passage.check(&mut engine, container)?;
+            }
+            let id = engine.checkpoint(container, &options, afterwards)?;
+            if let Some(passage) = &passage {
+                passage.write(&mut engine, id.as_str())?;
+                if !self.keep {
+                    engine.forget_checkpoint(id.as_str())?;
+                }
+            }
+            Ok(Some(id.to_string()))
+        })
+    }
+}
+
+/// A file that a checkpoint goes into.
+struct Export {
+    path: PathBuf,
+    encoding: Encoding,
+    changes: Changes,
+    without_volumes: bool,
+}
+
+impl Export {
+    fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// What would be missing in it has to be known before.
+    fn check(&self, engine: &mut Engine, container: &str) -> Result<()> {
+        if self.without_volumes || !engine.has_volumes(container)? {
+            return Ok(());
+        }
+        Err(refuse("--export", &self.shown(), "what is in its volumes does not go along")
+            .hint("`dhow volume export` writes it; --ignore-volumes says that this is known"))
+    }
+
+    /// It is there when it is whole.
+    fn write(&self, engine: &mut Engine, container: &str) -> Result<()> {
+        let part = self.path.with_extension("part");
+        file::remove_if_there(&part)?;
+        let mut sink = BufWriter::new(file::create_new(&part, 0o600)?);
+        let written = engine
+            .export_checkpoint(container, &mut sink, self.encoding, self.changes)
+            .and_then(|()| sink.flush().doing(|| format!("write {}", part.display())))
+            .and_then(|()| {
+                std::fs::rename(&part, &self.path).doing(|| format!("make {}", self.shown()))
+            });
+        if written.is_err() {
+            file::remove_if_there(&part)?;
+        }
+        written
+    }
+}
+
+fn running(engine: &mut Engine) -> Result<Vec<String>> {
+    let running = engine.list(Which::Running)?.into_iter();
+    Ok(running.map(|container| container.id.to_string()).collect())
+}
+
+impl Checkpoint {
+    fn passage(&self, path: &str, invocation: &Invocation) -> Result<Export> {
+        Ok(Export {
+            path: invocation.surroundings().absolute(path),
+            encoding: match self.compress.as_str() {
+                "zstd" => Encoding::Zstd,
+                "gzip" => Encoding::Gzip,
+                "none" => Encoding::Plain,
+                other => return Err(refuse("--compress", other, "neither zstd, gzip nor none")),
+            },
+            changes: if self.ignore_rootfs { Changes::Left } else { Changes::Taken },
+            without_volumes: self.ignore_volumes,
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        refuse_any([("--create-image", self.create_image.is_some())], "--export writes a file")?;
+        let before =
+            [("--pre-checkpoint", self.pre_checkpoint), ("--with-previous", self.with_previous)];
+        refuse_any(before, "the memory is written with the rest")?;
+        refuse_any([("--print-stats", self.print_stats)], "--keep keeps what criu has counted")
+    }
+}

@@ -1,0 +1,199 @@
+//! Containers that become files while they run, and run on from there later.
+//!
+//! ```text
+//!  running ─▶ checkpoint.new/ ─▶ checkpoint/ ─▶ exited ── restore ──▶ starting ─▶ running
+//! ```
+//!
+//! What is being written has another name until it is whole. A checkpoint is the processes; the files are
+//! in the container's root, where they stay. It goes with its container, and when it was restored.
+
+mod passage;
+
+pub use passage::{Changes, Passage};
+
+use crate::{
+    Engine, Watch,
+    events::{Subject, tell},
+    record::Record,
+    start::Extras,
+};
+use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
+use dhow_monitor::{Dump, Revival};
+use dhow_state::{
+    Owner,
+    containers::{self, Container, Phase},
+};
+use std::path::{Path, PathBuf};
+
+/// What checkpoint and restore are told.
+#[derive(Clone, Debug)]
+pub struct RevivalOptions {
+    /// CRIU, by name or path.
+    pub criu: PathBuf,
+    /// Open connections come along.
+    pub tcp_established: bool,
+    /// Locks of files come along.
+    pub file_locks: bool,
+    /// The logs of a checkpoint that went well, and the files of one that was restored, stay.
+    pub keep: bool,
+}
+
+/// What becomes of the processes of which there is a checkpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Afterwards {
+    /// They end.
+    End,
+    /// They go on.
+    GoOn,
+}
+
+impl Engine {
+    /// Writes down the processes of a running container.
+    pub fn checkpoint(
+        &mut self,
+        container: &str,
+        options: &RevivalOptions,
+        afterwards: Afterwards,
+    ) -> Result<ContainerId> {
+        let row = self.steady(container)?;
+        let doing = || format!("checkpoint container {}", row.name);
+        let record = Record::parse(&row.settings)?;
+        let process = check_dumpable(&row, &record, afterwards).doing(doing)?;
+        let fresh = self.layout.checkpoint_being_made(&row.id);
+        remove_tree(&fresh).doing(doing)?;
+        let dump = Dump {
+            id: row.id.clone(),
+            config: self.layout.config(&row.id),
+            directory: self.layout.run(&row.id),
+            init: (process.pid, process.start_time),
+            rootfs: self.images.container_mount(&self.state, &row.id)?.for_reading(),
+            driver: record.driver(),
+            revival: self.revival(&row.id, fresh.clone(), options),
+            leave_running: afterwards == Afterwards::GoOn,
+        };
+        if afterwards == Afterwards::End {
+            // First: that it ends is the user's will, and its restart policy does not answer it.
+            self.state.write(|write| containers::mark_stopped(write, &row.id))?;
+        }
+        if let Err(error) = dhow_monitor::checkpoint(&dump) {
+            if afterwards == Afterwards::End {
+                self.state.write(|write| containers::unmark_stopped(write, &row.id))?;
+            }
+            return Err(error).doing(doing);
+        }
+        let place = self.layout.checkpoint(&row.id);
+        remove_tree(&place).doing(doing)?;
+        std::fs::rename(&fresh, &place).doing(doing)?;
+        if options.keep {
+            keep_logs(&dump.revival.work, &place).doing(doing)?;
+        }
+        if afterwards == Afterwards::End {
+            self.settle(&row)?;
+        }
+        self.state.write(|write| tell(write, &Subject::of(&row, &record), "checkpoint", &[]))?;
+        Ok(row.id)
+    }
+
+    /// Lets a container run on from its checkpoint.
+    pub fn restore(&mut self, container: &str, options: &RevivalOptions) -> Result<ContainerId> {
+        let row = self.steady(container)?;
+        let doing = || format!("restore container {}", row.name);
+        let images = self.layout.checkpoint(&row.id);
+        if !images.is_dir() {
+            return Err(Error::new(Kind::NotFound, "there is no checkpoint of it")
+                .hint("`dhow container checkpoint` makes one of a running container"))
+            .doing(doing);
+        }
+        let _lock = self.lock_root(&row.id)?;
+        let owner = Some(Owner::current()?);
+        let from = [Phase::Exited, Phase::Created];
+        let is_ours = self.state.write(|write| {
+            containers::begin_anew(write, &row.id)?;
+            containers::advance(write, &row.id, &from, Phase::Starting, owner)
+        })?;
+        if !is_ours {
+            return Err(Error::new(Kind::Conflict, format!("it is {}", row.status()))).doing(doing);
+        }
+        let revival = Some(self.revival(&row.id, images.clone(), options));
+        let extras = Extras { revival, ..Extras::default() };
+        match self.launch_with(&row, Watch::Detached, extras) {
+            Ok(launched) => launched.client.detach()?,
+            Err(error) => {
+                self.settle_failed_restore(&row)?;
+                return Err(error).doing(doing);
+            }
+        }
+        if !options.keep {
+            remove_tree(&images).doing(doing)?;
+        }
+        let record = Record::parse(&row.settings)?;
+        self.state.write(|write| tell(write, &Subject::of(&row, &record), "restore", &[]))?;
+        Ok(row.id)
+    }
+
+    /// The containers of which there is a checkpoint.
+    pub fn checkpointed(&mut self) -> Result<Vec<ContainerId>> {
+        let rows = containers::list(self.state.read())?;
+        let rests = |row: &&Container| matches!(row.phase, Phase::Exited | Phase::Created);
+        let ids = rows.iter().filter(rests).map(|row| row.id.clone());
+        Ok(ids.filter(|id| self.layout.checkpoint(id).is_dir()).collect())
+    }
+
+    fn revival(&self, id: &ContainerId, images: PathBuf, options: &RevivalOptions) -> Revival {
+        Revival {
+            criu: options.criu.clone(),
+            images,
+            // It is asked to explain itself when it fails, so it must not go with the files.
+            work: self.layout.run(id).join("criu"),
+            tcp_established: options.tcp_established,
+            file_locks: options.file_locks,
+        }
+    }
+
+    /// It is as it was: ended, with its checkpoint.
+    fn settle_failed_restore(&mut self, row: &Container) -> Result<()> {
+        let from = [Phase::Starting];
+        self.state
+            .write(|write| containers::advance(write, &row.id, &from, Phase::Exited, None))?;
+        self.leave_objects(row)
+    }
+}
+
+/// The process that is to be written down, unless there is a reason against it.
+fn check_dumpable(row: &Container, record: &Record, afterwards: Afterwards) -> Result<Owner> {
+    let refused = |why: &str| Error::new(Kind::Conflict, why);
+    if row.phase != Phase::Running || row.course.paused {
+        return Err(refused(&format!("it is {}", row.status())));
+    }
+    if row.auto_remove && afterwards == Afterwards::End {
+        let error = refused("it is removed at its end, and its checkpoint would be too");
+        return Err(error.hint("with --leave-running it goes on"));
+    }
+    if let Some(runtime) = &record.life.runtime {
+        let text = format!("{} has made it, and dhow's own runtime has not", runtime.display());
+        return Err(Error::new(Kind::Unsupported, text));
+    }
+    row.process.ok_or_else(|| refused("it has just ended"))
+}
+
+/// Puts CRIU's log beside the files.
+fn keep_logs(work: &Path, place: &Path) -> Result<()> {
+    for name in ["dump.log", "stats-dump"] {
+        match std::fs::copy(work.join(name), place.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).doing(|| format!("keep {name}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
