@@ -14,6 +14,7 @@ use crate::{
     entry::{Entry, EntryKind, Mtime, Xattr},
     holes::{self, Regions},
     limits::Limits,
+    mapped_owners::MappedOwners,
     path::{ArchivePath, Shown, join},
     removal::{names, open_beneath},
     whiteout::{OPAQUE, OPAQUE_VALUE, OVERLAY_XATTRS, PREFIX},
@@ -36,11 +37,12 @@ use std::{
 };
 
 /// How a directory is packed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pack {
     form: Form,
     latest: Option<Mtime>,
     sparse: bool,
+    owners: Option<MappedOwners>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,17 +76,17 @@ pub struct Packed {
 impl Pack {
     /// Packs a directory as it is.
     pub fn tree() -> Self {
-        Self { form: Form::Tree, latest: None, sparse: true }
+        Self { form: Form::Tree, latest: None, sparse: true, owners: None }
     }
 
     /// Packs the changes that an overlay has collected in its upper directory.
     pub fn overlay_upper() -> Self {
-        Self { form: Form::OverlayUpper, latest: None, sparse: true }
+        Self { form: Form::OverlayUpper, latest: None, sparse: true, owners: None }
     }
 
     /// Packs files to be copied somewhere, which are no layer: no name has a meaning of its own.
     pub fn copy() -> Self {
-        Self { form: Form::Copy, latest: None, sparse: true }
+        Self { form: Form::Copy, latest: None, sparse: true, owners: None }
     }
 
     /// Writes later times as this one (`SOURCE_DATE_EPOCH`), so that what was made in a build has
@@ -92,6 +94,13 @@ impl Pack {
     #[must_use]
     pub fn no_later_than(mut self, latest: Mtime) -> Self {
         self.latest = Some(latest);
+        self
+    }
+
+    /// Writes the owners as a user namespace has them.
+    #[must_use]
+    pub fn seen_by(mut self, owners: Option<MappedOwners>) -> Self {
+        self.owners = owners;
         self
     }
 
@@ -161,6 +170,7 @@ impl Pack {
             form: self.form,
             latest: self.latest,
             sparse: self.sparse,
+            owners: self.owners,
             root,
             prefix: prefix.to_vec(),
             builder: Builder::new(&mut sink),
@@ -178,6 +188,7 @@ struct Packer<'p> {
     form: Form,
     latest: Option<Mtime>,
     sparse: bool,
+    owners: Option<MappedOwners>,
     root: BorrowedFd<'p>,
     /// What the root is called in the archive.
     prefix: Vec<u8>,
@@ -447,12 +458,16 @@ impl Packer<'_> {
             seconds: stat.st_mtime,
             nanoseconds: u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
         };
+        let (uid, gid) = match &self.owners {
+            Some(owners) => owners.inside(stat.st_uid, stat.st_gid),
+            None => (stat.st_uid, stat.st_gid),
+        };
         Ok(Entry {
             path: self.archived(path)?,
             kind,
             mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+            uid,
+            gid,
             mtime: self.latest.map_or(mtime, |latest| mtime.min(latest)),
             xattrs,
         })

@@ -13,6 +13,7 @@
 use crate::{
     entry::{Entry, EntryKind, Mtime, Xattr},
     limits::{Limits, exceeded},
+    mapped_owners::MappedOwners,
     pack::belongs_in_layer,
     path::{ArchivePath, Shown, join, split},
     reader::Reader,
@@ -118,6 +119,7 @@ pub struct Unpack<'d> {
     root: BorrowedFd<'d>,
     whiteouts: Whiteouts,
     owner: Option<(u32, u32)>,
+    owners: Option<MappedOwners>,
     root_entry: RootEntry,
     standing: Standing,
     limits: Limits,
@@ -134,6 +136,7 @@ impl<'d> Unpack<'d> {
             root,
             whiteouts,
             owner: None,
+            owners: None,
             root_entry: RootEntry::Applied,
             standing: Standing::GivesWay,
             limits,
@@ -149,6 +152,13 @@ impl<'d> Unpack<'d> {
     #[must_use]
     pub fn owned_by(mut self, uid: u32, gid: u32) -> Self {
         self.owner = Some((uid, gid));
+        self
+    }
+
+    /// Takes the owners of the archive for those of a user namespace.
+    #[must_use]
+    pub fn seen_by(mut self, owners: Option<MappedOwners>) -> Self {
+        self.owners = owners;
         self
     }
 
@@ -178,6 +188,11 @@ impl<'d> Unpack<'d> {
                 if is_foreign && entry.kind != EntryKind::Directory {
                     entry.mode &= 0o1777;
                 }
+            }
+            let doing = || format!("unpack archive entry {}", entry.path);
+            if let Some(owners) = &self.owners {
+                let (uid, gid) = owners.outside(entry.uid, entry.gid).doing(doing)?;
+                (entry.uid, entry.gid) = (uid, gid);
             }
             self.place(&entry, &mut reader)
                 .doing(|| format!("unpack archive entry {}", entry.path))?;

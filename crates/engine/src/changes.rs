@@ -88,6 +88,7 @@ impl Engine {
             pack = pack.no_later_than(Mtime { seconds, nanoseconds: 0 });
         }
         let mut layer = |sink: &mut dyn Write| {
+            let pack = pack.clone();
             let packed = match options.layers {
                 Layers::Squashed => pack.write(root.as_fd(), sink),
                 Layers::Kept => pack.write_changes(root.as_fd(), presences(&changes), sink),

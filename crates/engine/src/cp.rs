@@ -21,7 +21,7 @@ use crate::{
 use dhow_archive::{DecodeLimits, Decoder, Limits, Pack, RootEntry, Standing, Unpack, Whiteouts};
 use dhow_base::{Doing, Error, Kind, Result};
 use place::{Spot, Target};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use std::{
     io::{self, BufReader, BufWriter, Read, Write},
     os::fd::AsFd,
@@ -72,23 +72,22 @@ impl Engine {
         let doing = || format!("copy {} to {}", shown(from), shown(to));
         let source = self.open_end(from, Access::Read).doing(doing)?;
         let target = self.open_end(to, Access::Write).doing(doing)?;
+        let (from_owners, to_owners) = (&source.rooted.owners, &target.rooted.owners);
+        let maker = target.rooted.maker;
         let copy = || -> Result<()> {
             let source = source.spot.source(source.rooted.root.as_fd(), options.follow)?;
             let target = target.spot.target(target.rooted.root.as_fd(), &source)?;
             let owner = owner(to, options.owners);
+            let (seen_from, seen_to) = (from_owners.clone(), to_owners.clone());
             pass(
                 |sink| {
-                    Pack::copy()
-                        .write_named(
-                            source.directory.as_fd(),
-                            Path::new(&source.name),
-                            &target.shown,
-                            sink,
-                        )
-                        .map(drop)
+                    let (name, shown) = (Path::new(&source.name), &target.shown);
+                    let pack = Pack::copy().seen_by(seen_from);
+                    pack.write_named(source.directory.as_fd(), name, shown, sink).map(drop)
                 },
                 |stream| {
-                    unpacker(&target, owner, options.overwrite, unbounded()).apply(stream).map(drop)
+                    let unpack = unpacker(&target, owner, options.overwrite, unbounded());
+                    as_maker(maker, || unpack.seen_by(seen_to).apply(stream).map(drop))
                 },
             )
         };
@@ -99,12 +98,14 @@ impl Engine {
     pub fn cp_out(&mut self, from: &CpEnd, options: CpOptions, sink: &mut dyn Write) -> Result<()> {
         let doing = || format!("copy {} to the stream", shown(from));
         let source = self.open_end(from, Access::Read).doing(doing)?;
+        let owners = &source.rooted.owners;
         let mut write = || -> Result<()> {
             let source = source.spot.source(source.rooted.root.as_fd(), options.follow)?;
             let mut sink = BufWriter::with_capacity(256 << 10, &mut *sink);
             let name = Path::new(&source.name);
             let shown = source.own_name();
-            Pack::copy().write_named(source.directory.as_fd(), name, shown, &mut sink)?;
+            let pack = Pack::copy().seen_by(owners.clone());
+            pack.write_named(source.directory.as_fd(), name, shown, &mut sink)?;
             sink.flush().doing(|| "write the end")
         };
         write().doing(doing)
@@ -124,7 +125,8 @@ impl Engine {
             let owner = owner(to, options.owners);
             let mut plain = Decoder::detect(stream, DecodeLimits::default())?;
             let unpack = unpacker(&target, owner, options.overwrite, Limits::default());
-            unpack.apply(&mut plain).map(drop)
+            let unpack = unpack.seen_by(opened.rooted.owners.clone());
+            as_maker(opened.rooted.maker, || unpack.apply(&mut plain).map(drop))
         };
         read().doing(doing)
     }
@@ -159,6 +161,18 @@ fn shown(end: &CpEnd) -> String {
     match end {
         CpEnd::Host(path) => path.clone(),
         CpEnd::Container { container, path } => format!("{container}:{path}"),
+    }
+}
+
+/// Does the work of the unpacker as the user whose ids the destination knows.
+fn as_maker(maker: Option<(u32, u32)>, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    match maker {
+        None => work(),
+        Some((uid, gid)) => {
+            let owner = (Uid::from_raw(uid), Gid::from_raw(gid));
+            dhow_sys::process::as_owner(owner, work)
+                .doing(|| "make files as the container's root")?
+        }
     }
 }
 

@@ -4,7 +4,12 @@
 //! run it is mounted unseen: for reading, as often as anybody likes; for writing, by one who holds a
 //! lock that a start waits for, since two unions must not write to one layer.
 
-use crate::{Engine, exec::root_of};
+use crate::{
+    Engine,
+    exec::root_of,
+    record::{NamespaceRecord, Record},
+};
+use dhow_archive::MappedOwners;
 use dhow_base::{
     Doing, Error, Kind, Result, file,
     id::ContainerId,
@@ -29,6 +34,10 @@ pub(crate) enum Access {
 pub(crate) struct Rooted {
     pub(crate) root: OwnedFd,
     pub(crate) path: PathBuf,
+    /// Whose files are whose, where the container has ids of its own.
+    pub(crate) owners: Option<MappedOwners>,
+    /// As whom files are made there, where root's own ids have no place: owner and group.
+    pub(crate) maker: Option<(u32, u32)>,
     /// Keeps the container from being started.
     _lock: Option<Lock>,
 }
@@ -36,7 +45,7 @@ pub(crate) struct Rooted {
 impl Rooted {
     /// A place that nobody starts.
     pub(crate) fn new(root: OwnedFd, path: PathBuf) -> Self {
-        Self { root, path, _lock: None }
+        Self { root, path, owners: None, maker: None, _lock: None }
     }
 }
 
@@ -54,7 +63,12 @@ impl Engine {
         access: Access,
     ) -> Result<Rooted> {
         if let Some(process) = row.process.filter(|_| row.phase == Phase::Running) {
-            return Ok(Rooted::new(root_of(process)?, path.to_owned()));
+            let owners = owners(&row.settings)?;
+            // Its mounts show other ids than the disk has, and root's are not among them.
+            let maker = owners.as_ref().filter(|_| access == Access::Write);
+            let maker = maker.map(|owners| owners.outside(0, 0)).transpose()?;
+            let rooted = Rooted::new(root_of(process)?, path.to_owned());
+            return Ok(Rooted { owners, maker, ..rooted });
         }
         let lock = match access {
             Access::Read => None,
@@ -70,22 +84,28 @@ impl Engine {
             Phase::Created | Phase::Exited => {}
             _ => return Err(busy(&row)),
         }
-        let (root, path) = self.unseen(&row, path, access)?;
-        Ok(Rooted { root, path, _lock: lock })
+        let unseen = self.unseen(&row, path, access)?;
+        Ok(Rooted { _lock: lock, ..unseen })
     }
 
-    fn unseen(&self, row: &Container, path: &Path, access: Access) -> Result<(OwnedFd, PathBuf)> {
+    fn unseen(&self, row: &Container, path: &Path, access: Access) -> Result<Rooted> {
         let bytes = file::read_limited(&self.layout.config(&row.id), 16 << 20)?;
         let spec = Spec::parse(&bytes)?;
         let refused = |what: &str| {
             Error::new(Kind::Denied, format!("write to {} in {}: {what}", path.display(), row.name))
         };
-        if let Some((source, inner, read_only)) = mounted_at(&spec, path, self.layout.runroot()) {
-            if read_only && access == Access::Write {
+        if let Some(found) = mounted_at(&spec, path, self.layout.runroot()) {
+            if found.read_only && access == Access::Write {
                 return Err(refused("what is mounted there is read-only"));
             }
-            let mount = dhow_spec::Mount::Bind { source, read_only: access == Access::Read };
-            return Ok((open(&mount)?, inner));
+            // A mapped mount shows the ids of the disk as the container's; another one does not.
+            let owners = match found.is_mapped {
+                true => None,
+                false => owners(&row.settings)?,
+            };
+            let read_only = access == Access::Read;
+            let mount = dhow_spec::Mount::Bind { source: found.source, read_only };
+            return Ok(Rooted { owners, ..Rooted::new(open(&mount)?, found.inner) });
         }
         let is_read_only = spec.root.as_ref().is_some_and(|root| root.readonly);
         if is_read_only && access == Access::Write {
@@ -95,7 +115,7 @@ impl Engine {
             Access::Read => self.images.container_mount(&self.state, &row.id)?.for_reading(),
             Access::Write => self.root_at_rest(row)?,
         };
-        Ok((open(&mount)?, path.to_owned()))
+        Ok(Rooted::new(open(&mount)?, path.to_owned()))
     }
 }
 
@@ -108,9 +128,24 @@ pub(crate) fn open(mount: &dhow_spec::Mount) -> Result<OwnedFd> {
     dhow_sys::union::open(mount).map_err(io::Error::from).doing(|| "mount the root unseen")
 }
 
+/// The ids of a container that has some of its own.
+fn owners(settings: &str) -> Result<Option<MappedOwners>> {
+    let NamespaceRecord { uids, gids, .. } = Record::parse(settings)?.namespaces;
+    Ok((!uids.is_empty()).then(|| MappedOwners::new(&uids, &gids)))
+}
+
+/// What would be mounted where a path leads.
+struct MountedAt {
+    source: PathBuf,
+    /// The rest of the path.
+    inner: PathBuf,
+    read_only: bool,
+    is_mapped: bool,
+}
+
 /// The directory that would be mounted where the path leads, and the rest of the path. A link on the
 /// way is not followed for this: nothing is mounted yet that could be crossed.
-fn mounted_at(spec: &Spec, path: &Path, runroot: &Path) -> Option<(PathBuf, PathBuf, bool)> {
+fn mounted_at(spec: &Spec, path: &Path, runroot: &Path) -> Option<MountedAt> {
     let binds = spec.mounts.iter().filter(|mount| {
         let source = mount.source.as_deref().map(Path::new);
         let is_bind = mount.options.iter().any(|option| option == "bind" || option == "rbind");
@@ -121,6 +156,11 @@ fn mounted_at(spec: &Spec, path: &Path, runroot: &Path) -> Option<(PathBuf, Path
         .filter(|mount| path.starts_with(&mount.destination))
         .max_by_key(|mount| mount.destination.components().count())?;
     let inner = path.strip_prefix(&found.destination).ok()?;
-    let read_only = found.options.iter().any(|option| option == "ro");
-    Some((PathBuf::from(found.source.as_ref()?), Path::new("/").join(inner), read_only))
+    let has = |word: &str| found.options.iter().any(|option| option == word);
+    Some(MountedAt {
+        source: PathBuf::from(found.source.as_ref()?),
+        inner: Path::new("/").join(inner),
+        read_only: has("ro"),
+        is_mapped: !found.uid_mappings.is_empty() || has("idmap") || has("ridmap"),
+    })
 }

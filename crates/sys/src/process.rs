@@ -127,6 +127,24 @@ fn parse(stat: &[u8]) -> Option<Status> {
     Some(Status { state, started, is_copy: flags & NO_EXEC_SINCE_FORK != 0 })
 }
 
+/// Does something as another user to the file system, with all rights that we have. Rights go with
+/// root's id, so they are taken up again. What the calling thread does
+/// meanwhile is meant, and no other thread.
+pub fn as_owner<T>(owner: (Uid, Gid), work: impl FnOnce() -> T) -> io::Result<T> {
+    use rustix::thread::{capabilities, set_capabilities, set_thread_res_gid, set_thread_res_uid};
+    let rights = capabilities(None)?;
+    let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    set_thread_res_gid(gid, owner.1, gid)?;
+    let done = set_thread_res_uid(uid, owner.0, uid)
+        .and_then(|()| set_capabilities(None, rights))
+        .map(|()| work());
+    // Whoever could become another can become itself again: its real id is still the old one.
+    set_thread_res_uid(uid, uid, uid)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_capabilities(None, rights)?;
+    Ok(done?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

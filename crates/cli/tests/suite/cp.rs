@@ -278,3 +278,34 @@ fn no_program_of_the_container_unpacks_a_stream() {
     }
     drop(dhow.run(&["cp", "web:/trapped", "x"]).exits(1));
 }
+
+#[test]
+fn ids_are_the_containers_where_it_has_ids_of_its_own() {
+    needs_root!();
+    let dhow = with_box();
+    let maps = ["--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536", "-v", "data:/data"];
+    start(&dhow, &[&["--name", "web"], &maps[..], &["box", "sleep", "1000"]].concat());
+    let tree = tree(&dhow);
+
+    for running in [true, false] {
+        let name = if running { "one" } else { "two" };
+        drop(dhow.run(&["cp", &tree, &format!("web:/{name}")]).ok());
+        drop(dhow.run(&["cp", "-a", &tree, &format!("web:/kept-{name}")]).ok());
+        drop(dhow.run(&["cp", &tree, &format!("web:/data/{name}")]).ok());
+        let out = here(&dhow, &format!("out-{name}"));
+        drop(dhow.run(&["cp", "-a", &format!("web:/kept-{name}/inner/one"), &out]).ok());
+        let status = fs::metadata(out).unwrap();
+        assert_eq!((status.uid(), status.gid()), (123, 456), "{name}");
+        if running {
+            drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+        }
+    }
+    drop(dhow.run(&["start", "web"]).ok());
+
+    for name in ["one", "two"] {
+        let script = format!("stat -c '%u %g' /{name}/inner/one /kept-{name}/inner/one");
+        assert_eq!(in_container(&dhow, &script), "0 0\n123 456\n", "{name}");
+        let script = format!("stat -c '%u %g' /data/{name}/inner/one");
+        assert_eq!(in_container(&dhow, &script), "0 0\n", "{name}");
+    }
+}

@@ -16,7 +16,6 @@ use rustix::{
     mount::{MountAttrFlags, fsconfig_set_fd, fsconfig_set_flag},
 };
 use std::{
-    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -72,7 +71,7 @@ fn unite(layers: &Layers<'_>, owners: Owners<'_>) -> Result<OwnedFd, Failure> {
     if let Some(upper) = layers.upper {
         kept.extend(set_upper(context.as_fd(), upper, owners)?);
     }
-    let mounted = as_owner(owners.root, || mount(context.as_fd()));
+    let mounted = crate::process::as_owner(owners.root, || mount(context.as_fd()));
     drop(kept);
     mounted.map_err(failed(|| "become the owner of the layers".to_owned()))?
 }
@@ -143,21 +142,4 @@ fn set_upper(
             .map_err(failed(|| "make the overlay volatile".to_owned()))?;
     }
     Ok([above, work, tree])
-}
-
-/// Does something as another user to the file system, with all rights that we have. Rights go with
-/// root's id, so they are taken up again; the process has one thread.
-fn as_owner<T>(owner: (Uid, Gid), work: impl FnOnce() -> T) -> io::Result<T> {
-    use rustix::thread::{capabilities, set_capabilities, set_thread_res_gid, set_thread_res_uid};
-    let rights = capabilities(None)?;
-    let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
-    set_thread_res_gid(gid, owner.1, gid)?;
-    let done = set_thread_res_uid(uid, owner.0, uid)
-        .and_then(|()| set_capabilities(None, rights))
-        .map(|()| work());
-    // Whoever could become another can become itself again: its real id is still the old one.
-    set_thread_res_uid(uid, uid, uid)?;
-    set_thread_res_gid(gid, gid, gid)?;
-    set_capabilities(None, rights)?;
-    Ok(done?)
 }
