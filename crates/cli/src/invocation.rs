@@ -6,6 +6,7 @@ use crate::{
     containers_conf::{ContainersConf, Places},
     env::{self, Environment},
     flags::{self, Surroundings, refuse},
+    manners::Manners,
     render::progress::Reporter,
 };
 use clap::FromArgMatches;
@@ -86,16 +87,6 @@ pub(crate) struct Invocation {
     pub(crate) manners: Manners,
 }
 
-/// Whose manners the commands have that stand in two trees.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Manners {
-    /// Ours.
-    #[default]
-    Dhow,
-    /// skopeo's, which says to standard output what it is doing.
-    Skopeo,
-}
-
 impl Invocation {
     pub(crate) fn new(globals: Globals, environment: Environment, console: Console) -> Self {
         // A directory that was removed under us is no reason to fail: only relative paths need it,
@@ -126,7 +117,7 @@ impl Invocation {
 
     /// What flags may look at.
     pub(crate) fn surroundings(&self) -> Surroundings<'_> {
-        Surroundings { variable: &env::variable, directory: &self.directory }
+        Surroundings { variable: &env::variable, directory: &self.directory, manners: self.manners }
     }
 
     /// What `containers.conf` says.

@@ -32,6 +32,7 @@ pub mod fuzz;
 mod hello;
 mod init;
 mod invocation;
+mod manners;
 mod prompt;
 mod quadlet;
 mod render;
@@ -47,6 +48,7 @@ use console::{Colour, Console, ErrorFormat, Level};
 use dhow_base::{Error, Kind};
 use env::Environment;
 use invocation::{Globals, Invocation};
+use manners::Manners;
 use role::Role;
 use std::{ffi::OsString, mem::ManuallyDrop, process::ExitCode};
 use tree::Switches;
@@ -69,7 +71,7 @@ pub fn main() -> ExitCode {
         Role::Skopeo => ExitCode::from(skopeo::main(&arguments)),
         Role::Probe => ExitCode::from(probe(&arguments)),
         Role::Hello => hello::main(),
-        Role::CommandLine => ExitCode::from(run(&arguments)),
+        Role::CommandLine(manners) => ExitCode::from(run(&arguments, manners)),
     }
 }
 
@@ -80,12 +82,12 @@ fn probe(arguments: &[OsString]) -> u8 {
 
 // A frame of its own: those of the monitor lie below that of `main` as long as a container lives.
 #[inline(never)]
-fn run(arguments: &[OsString]) -> u8 {
+fn run(arguments: &[OsString], manners: Manners) -> u8 {
     let environment = Environment::read();
     let plain = |colour| {
         Console::new(colour, Level::Info, environment.no_color, environment.term.as_deref())
     };
-    let matches = match parse(arguments) {
+    let matches = match parse(arguments, manners) {
         Ok(matches) => matches,
         Err(error) => {
             let console = plain(Colour::Auto).saying_in(error_format(arguments));
@@ -100,12 +102,17 @@ fn run(arguments: &[OsString]) -> u8 {
         environment.term.as_deref(),
     )
     .saying_in(globals.error_format);
+    if let Err(error) = manners.check(&matches, console) {
+        console.error(&error);
+        return exit::OWN_FAILURE;
+    }
     let Some((entry, inner, _)) = tree::chosen(&matches) else {
         console.error(&Error::new(Kind::Invalid, "the command is missing"));
         return exit::FAILURE;
     };
     let mut invocation = Invocation::new(globals, environment, console);
     invocation.arguments = arguments.to_vec();
+    invocation.manners = manners;
     match entry.act(inner, &invocation) {
         Ok(code) => code,
         // Who closed our standard output has read all that they wanted: `dhow ps | head`.
@@ -121,11 +128,12 @@ const EPIPE: i32 = rustix::io::Errno::PIPE.raw_os_error();
 
 /// The plain tree first: it is the quicker one, and its help is the readable one. It is not taken
 /// down again, which would take a fifth of the time that it took to grow.
-fn parse(arguments: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
-    let mut plain = ManuallyDrop::new(tree::command(Switches::Plain));
+fn parse(arguments: &[OsString], manners: Manners) -> Result<clap::ArgMatches, clap::Error> {
+    let tree = |switches| manners.declare(tree::command(switches));
+    let mut plain = ManuallyDrop::new(tree(Switches::Plain));
     plain.try_get_matches_from_mut(arguments).or_else(|error| {
         if error.use_stderr() {
-            tree::command(Switches::WithValues).try_get_matches_from(arguments).map_err(|_| error)
+            tree(Switches::WithValues).try_get_matches_from(arguments).map_err(|_| error)
         } else {
             Err(error)
         }

@@ -9,9 +9,10 @@
 //! | `skopeo` | the commands that copy and look at images elsewhere, as skopeo has them |
 //! | `dhow-probe` | the hostile program in the containers of `dhow selftest` |
 //! | `hello`, `/hello` | the program of the embedded image |
+//! | `docker`, `podman` | the command line, with their manners (`crate::manners`) |
 //! | anything else | the command line |
 
-use crate::{runtime, skopeo};
+use crate::{manners::Manners, runtime, skopeo};
 use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A role of the binary.
@@ -32,7 +33,7 @@ pub(crate) enum Role {
     /// Say what a container is, from inside of one.
     Hello,
     /// Do what the user types.
-    CommandLine,
+    CommandLine(Manners),
 }
 
 impl Role {
@@ -48,7 +49,7 @@ impl Role {
             name if name == dhow_selftest::probe::NAME.as_bytes() => Self::Probe,
             b"hello" => Self::Hello,
             _ if arguments.get(1).is_some_and(|word| word == "runtime") => Self::Runtime(1),
-            _ => Self::CommandLine,
+            name => Self::CommandLine(Manners::of_name(name).unwrap_or_default()),
         }
     }
 }
@@ -59,21 +60,24 @@ mod tests {
 
     #[test]
     fn the_name_decides() {
-        let cases: [(&[&str], Role); 14] = [
+        let command_line = Role::CommandLine(Manners::Dhow);
+        let cases: [(&[&str], Role); 16] = [
             (&["/usr/bin/skopeo", "copy"], Role::Skopeo),
-            (&["dhow", "run"], Role::CommandLine),
-            (&["/usr/bin/dhow"], Role::CommandLine),
+            (&["/usr/bin/podman", "ps"], Role::CommandLine(Manners::Podman)),
+            (&["docker"], Role::CommandLine(Manners::Docker)),
+            (&["dhow", "run"], command_line),
+            (&["/usr/bin/dhow"], command_line),
             (&["dhow-monitor"], Role::Monitor),
             (&["/dev/dhow-init", "--", "sh"], Role::Init),
             (&["dhow-pause", "100", "x"], Role::Pause),
             (&["/usr/bin/dhow-runtime", "create"], Role::Runtime(0)),
             (&["/usr/sbin/runc", "create"], Role::Runtime(0)),
             (&["dhow", "runtime", "create"], Role::Runtime(1)),
-            (&["dhow", "run", "runtime"], Role::CommandLine),
+            (&["dhow", "run", "runtime"], command_line),
             (&["/hello", "runtime"], Role::Hello),
             (&["/dhow-probe", "fds"], Role::Probe),
-            (&["hello/dhow"], Role::CommandLine),
-            (&[], Role::CommandLine),
+            (&["hello/dhow"], command_line),
+            (&[], command_line),
         ];
         for (arguments, role) in cases {
             let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();

@@ -37,12 +37,25 @@ pub struct CommitOptions {
     pub epoch: Option<i64>,
 }
 
+/// What becomes of the empty places that the runtime made to mount something on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Places {
+    /// They are no changes, as docker has it.
+    LeftOut,
+    /// They are changes like others, as podman has it.
+    Told,
+}
+
 impl Engine {
     /// What is otherwise in a container's root than in its image.
-    pub fn changes(&mut self, container: &str) -> Result<Vec<Change>> {
+    pub fn changes(&mut self, container: &str, places: Places) -> Result<Vec<Change>> {
         let row = self.look_up(container)?;
         let doing = || format!("compare container {} with its image", row.name);
-        self.own_changes(&row).map(with_directories).doing(doing)
+        let changes = match places {
+            Places::LeftOut => self.own_changes(&row),
+            Places::Told => self.images.container_changes(&self.state, &row.id),
+        };
+        changes.map(with_directories).doing(doing)
     }
 
     /// Writes a container's root as a tar file, without what is mounted in it.
@@ -115,7 +128,7 @@ impl Engine {
         })
     }
 
-    fn spec_of(&self, row: &Container) -> Result<Spec> {
+    pub(crate) fn spec_of(&self, row: &Container) -> Result<Spec> {
         Spec::parse(&file::read_limited(&self.layout.config(&row.id), 16 << 20)?)
     }
 

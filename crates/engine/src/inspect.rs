@@ -3,9 +3,10 @@
 
 mod host_config;
 mod network;
+mod podmans;
 
 use crate::{Engine, merge, record::Record};
-use dhow_base::{Digest, Result, clock::Moment, file};
+use dhow_base::{Digest, Result, clock::Moment};
 use dhow_spec::runtime::Spec;
 use dhow_state::containers::{Container, Phase};
 use serde::Serialize;
@@ -47,8 +48,7 @@ impl Engine {
     pub fn inspect(&mut self, container: &str) -> Result<Value> {
         let row = self.look_up(container)?;
         let record = Record::parse(&row.settings)?;
-        let bytes = file::read_limited(&self.layout.config(&row.id), 16 << 20)?;
-        let spec = Spec::parse(&bytes)?;
+        let spec = self.spec_of(&row)?;
         let image = self.images.find(
             &self.state,
             row.image.as_ref().map_or(&row.image_name, |digest| digest.as_str()),

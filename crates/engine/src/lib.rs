@@ -75,7 +75,7 @@ mod wait;
 
 pub use boot::Booted;
 pub use bundle::unpack_bundle;
-pub use changes::CommitOptions;
+pub use changes::{CommitOptions, Places};
 pub use checkpoint::{Afterwards, Changes, Passage, RevivalOptions};
 pub use cp::{CpEnd, CpOptions, Owners};
 pub use create::Created;

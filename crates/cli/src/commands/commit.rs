@@ -1,7 +1,7 @@
 //! `commit`: an image of what a container has become.
 
 use super::repack::epoch;
-use crate::{exit::SUCCESS, flags::refuse, invocation::Invocation, tree::Act};
+use crate::{exit::SUCCESS, flags::refuse, invocation::Invocation, manners::Manners, tree::Act};
 use clap::ValueEnum;
 use dhow_base::{Result, file};
 use dhow_engine::CommitOptions;
@@ -31,9 +31,9 @@ pub(crate) struct Commit {
     #[arg(short, long, value_name = "LINE")]
     change: Vec<String>,
 
-    /// Write the image's documents as OCI or as docker has them
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "oci")]
-    format: Form,
+    /// Write the image's documents as OCI has them, which is usual, or docker
+    #[arg(short, long, value_name = "FORMAT", value_enum)]
+    format: Option<Form>,
 
     /// Write the image's id to this file
     #[arg(long, value_name = "FILE")]
@@ -47,9 +47,9 @@ pub(crate) struct Commit {
     #[arg(short, long, value_name = "TEXT")]
     message: Option<String>,
 
-    /// Let the processes stand still meanwhile
-    #[arg(short, long, value_name = "BOOL", default_value = "true")]
-    pause: bool,
+    /// Let the processes stand still meanwhile, which is usual but under podman's name
+    #[arg(short, long, value_name = "BOOL")]
+    pause: Option<bool>,
 
     /// Do not print the id
     #[arg(short, long)]
@@ -75,15 +75,16 @@ impl Act for Commit {
             return Err(refuse("--include-volumes", "true", why)
                 .hint("`dhow cp` copies what is to be in it into the container first"));
         }
+        let manners = invocation.manners;
         let options = CommitOptions {
             name: self.image,
             changes: self.change,
             author: self.author,
             message: self.message,
-            pause: self.pause,
-            dialect: match self.format {
-                Form::Oci => Dialect::Oci,
-                Form::Docker => Dialect::Docker,
+            pause: self.pause.unwrap_or(manners != Manners::Podman),
+            dialect: match (self.format, manners) {
+                (Some(Form::Docker), _) | (None, Manners::Docker) => Dialect::Docker,
+                (Some(Form::Oci) | None, _) => Dialect::Oci,
             },
             layers: if self.squash { Layers::Squashed } else { Layers::Kept },
             epoch: epoch()?,

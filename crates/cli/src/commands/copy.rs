@@ -6,7 +6,8 @@ use crate::{
         foreign::{CopyingFlags, PaceFlags, SigningFlags},
         way::{DestinationWay, SourceWay, Way},
     },
-    invocation::{Invocation, Manners},
+    invocation::Invocation,
+    manners::Manners,
     skopeo,
     tree::Act,
 };
@@ -150,7 +151,7 @@ impl Act for Copy {
         if let Some(path) = &self.digestfile {
             write_digest(path, &copied.digest, invocation)?;
         }
-        if !self.quiet && invocation.manners == Manners::Dhow {
+        if !self.quiet && invocation.manners != Manners::Skopeo {
             invocation.console.line(copied.digest.as_str())?;
         }
         Ok(SUCCESS)

@@ -4,6 +4,7 @@ use crate::{
     exit::SUCCESS,
     flags::{Surroundings, refuse},
     invocation::Invocation,
+    manners::Manners,
     tree::Act,
 };
 use dhow_base::{Error, Kind, Result};
@@ -55,7 +56,7 @@ impl Act for Cp {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let (from, to) = (End::parse(&self.from)?, End::parse(&self.to)?);
         let options = CpOptions {
-            owners: if self.archive { Owners::Kept } else { Owners::OfDestination },
+            owners: self.owners(&from, &to, invocation.manners),
             follow: self.follow_link,
             overwrite: self.overwrite,
         };
@@ -94,6 +95,21 @@ impl Act for Cp {
             }
         }
         Ok(SUCCESS)
+    }
+}
+
+impl Cp {
+    /// Whose the copies are: docker keeps numbers on the way in, whatever its manual says, and podman
+    /// on the way out.
+    fn owners(&self, from: &End, to: &End, manners: Manners) -> Owners {
+        let goes_in = matches!(from, End::Host(_)) && matches!(to, End::Container(..));
+        let goes_out = matches!(from, End::Container(..)) && matches!(to, End::Host(_));
+        let keeps = match manners {
+            Manners::Docker => goes_in,
+            Manners::Podman => goes_out,
+            Manners::Dhow | Manners::Skopeo => false,
+        };
+        if self.archive || keeps { Owners::Kept } else { Owners::OfDestination }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `diff`: what a container has otherwise than its image.
 
 use super::{image_diff, several};
-use crate::{exit::SUCCESS, invocation::Invocation, tree::Act};
+use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, tree::Act};
 use dhow_base::Result;
+use dhow_engine::Places;
 
 /// Show what files a container has otherwise than its image
 ///
@@ -27,7 +28,11 @@ impl Act for Diff {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine()?;
         let container = several::one(&mut engine, self.container)?;
-        let changes = engine.changes(&container)?;
+        let places = match invocation.manners {
+            Manners::Podman => Places::Told,
+            _ => Places::LeftOut,
+        };
+        let changes = engine.changes(&container, places)?;
         invocation.console.print(image_diff::text(&changes, &self.format)?)?;
         Ok(SUCCESS)
     }

@@ -48,7 +48,7 @@ pub(crate) struct History {
 
 impl Act for History {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?.by(invocation.manners);
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let image = images.look_up(state, &self.image)?;

@@ -33,7 +33,7 @@ pub(crate) struct Mount {
 
 impl Act for Mount {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(false, self.format.as_deref(), "Mountpoint")?;
+        let shape = Shape::of(false, self.format.as_deref(), "Mountpoint")?.by(invocation.manners);
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let named = if self.all {

@@ -4,7 +4,8 @@ use crate::{
     exit::SUCCESS,
     flags::filter::Filters,
     invocation::Invocation,
-    render::list::{Column, Row, Shape},
+    manners::Manners,
+    render::list::{Column, Podmans, Row, Shape},
     tree::Act,
 };
 use dhow_base::pattern::matches;
@@ -15,6 +16,7 @@ use dhow_base::{
 };
 use dhow_image::{Images, Outline, Reference};
 use dhow_state::State;
+use serde_json::{Map, json};
 use std::collections::HashSet;
 
 const COLUMNS: &[Column] = &[
@@ -73,7 +75,7 @@ pub(crate) struct List {
 
 impl Act for List {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?.by(invocation.manners);
         // What is wrong in a filter is told before a database is made for it.
         Filters::parse(&self.filter, &KEYS)?.switch("dangling")?;
         let mut engine = invocation.engine()?;
@@ -84,6 +86,14 @@ impl Act for List {
         let mut rows = Vec::new();
         for image in images.outlines(state)? {
             if labelled.as_ref().is_some_and(|labelled| !labelled.contains(&image.manifest)) {
+                continue;
+            }
+            if invocation.manners == Manners::Podman && shape.is_array() {
+                let is_shown = |name: &Shown| chosen.may_show(&image, name);
+                if Shown::of(&image).iter().any(is_shown) {
+                    let row = row(&image, &Shown::nameless(), now, self.no_trunc);
+                    rows.push(row.with(podmans(&image)));
+                }
                 continue;
             }
             for name in Shown::of(&image) {
@@ -124,9 +134,13 @@ impl Shown {
         }
         let mut all: Vec<Self> = names.iter().map(shown).collect();
         if all.is_empty() {
-            all.push(Self { repository: NONE.to_owned(), tag: NONE.to_owned() });
+            all.push(Self::nameless());
         }
         all
+    }
+
+    fn nameless() -> Self {
+        Self { repository: NONE.to_owned(), tag: NONE.to_owned() }
     }
 }
 
@@ -144,6 +158,27 @@ fn row(image: &Outline, name: &Shown, now: Moment, whole: bool) -> Row {
         ("Size", size::humanly(image.size)),
         ("Tag", name.tag.clone()),
     ])
+}
+
+/// podman has one object for an image, with all of its names.
+fn podmans(image: &Outline) -> Podmans {
+    let names = image.names.iter().filter_map(|name| Reference::parse(name).ok());
+    let (tagged, digested): (Vec<_>, Vec<_>) = names.partition(|name| name.tag().is_some());
+    let texts = |names: Vec<Reference>| names.iter().map(Reference::to_string).collect::<Vec<_>>();
+    let names = texts(tagged);
+    let seconds = |at: Moment| at.unix_nanoseconds().div_euclid(1_000_000_000);
+    let document = json!({
+        "Id": image.id.hex(),
+        "RepoTags": names,
+        "RepoDigests": texts(digested),
+        "Names": names,
+        "Digest": image.manifest.as_str(),
+        "Size": image.size,
+        "VirtualSize": image.size,
+        "Created": image.created().map(seconds),
+        "CreatedAt": image.created().map(Moment::rfc3339),
+    });
+    Podmans { document, fields: Map::new() }
 }
 
 /// Which images a list has.

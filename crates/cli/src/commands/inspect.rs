@@ -1,9 +1,11 @@
-//! `inspect`: all that is known of containers and images, as docker's documents.
+//! `inspect`: all that is known of containers and images, as docker's documents; under podman's name
+//! containers as podman's.
 
 use super::look::pretty;
 use crate::{
     exit::{FAILURE, SUCCESS},
     invocation::Invocation,
+    manners::Manners,
     render::template::Format,
     tree::Act,
 };
@@ -62,7 +64,7 @@ impl Act for Inspect {
             false => self.names.clone(),
         };
         for name in &names {
-            match self.find(&mut engine, name) {
+            match self.find(&mut engine, name, invocation.manners) {
                 Ok(document) => documents.push(document),
                 Err(error) => {
                     invocation.console.error(&error);
@@ -88,14 +90,15 @@ impl Inspect {
         Self { names, r#type: Some(Type::Image), latest: false, size: false, format }
     }
 
-    fn find(&self, engine: &mut Engine, name: &str) -> Result<Value> {
+    fn find(&self, engine: &mut Engine, name: &str, manners: Manners) -> Result<Value> {
         let image = |engine: &mut Engine| {
             let (images, state) = engine.images();
             images.look_up(state, name).map(|image| image.inspect())
         };
-        let container = |engine: &mut Engine| match self.size {
-            true => engine.inspect_with_size(name),
-            false => engine.inspect(name),
+        let container = |engine: &mut Engine| match (manners, self.size) {
+            (Manners::Podman, size) => engine.inspect_as_podman(name, size),
+            (_, true) => engine.inspect_with_size(name),
+            (_, false) => engine.inspect(name),
         };
         match self.r#type {
             Some(Type::Container) => container(engine),

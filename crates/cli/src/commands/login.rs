@@ -3,7 +3,8 @@
 use crate::{
     exit::SUCCESS,
     flags::registry::TrustFlags,
-    invocation::{Invocation, Manners},
+    invocation::Invocation,
+    manners::Manners,
     prompt::{self, Echo},
     tree::Act,
 };
@@ -97,7 +98,8 @@ impl Act for Login {
         }
         match invocation.manners {
             Manners::Dhow => invocation.console.note(&format!("logged in to {account}")),
-            Manners::Skopeo => invocation.console.line("Login Succeeded!")?,
+            Manners::Docker => invocation.console.line("Login Succeeded")?,
+            Manners::Podman | Manners::Skopeo => invocation.console.line("Login Succeeded!")?,
         }
         Ok(SUCCESS)
     }

@@ -1,10 +1,6 @@
 //! `logout`: forget the name and password for a registry.
 
-use crate::{
-    exit::SUCCESS,
-    invocation::{Invocation, Manners},
-    tree::Act,
-};
+use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, tree::Act};
 use dhow_base::{Error, Kind, Result};
 use dhow_image::login::{self, Account};
 
@@ -53,7 +49,11 @@ impl Act for Logout {
         if login::erase(own, &account)? {
             match invocation.manners {
                 Manners::Dhow => invocation.console.note(&format!("logged out of {account}")),
-                Manners::Skopeo => {
+                Manners::Docker => {
+                    let text = format!("Removing login credentials for {account}");
+                    invocation.console.line(&text)?;
+                }
+                Manners::Podman | Manners::Skopeo => {
                     let text = format!("Removed login credentials for {account}");
                     invocation.console.line(&text)?;
                 }

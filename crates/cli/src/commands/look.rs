@@ -59,7 +59,7 @@ pub(crate) struct Look {
 impl Act for Look {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let with_transport = |text: &String| Place::parse(text).is_ok();
-        let skopeo = invocation.manners == crate::invocation::Manners::Skopeo;
+        let skopeo = invocation.manners == crate::manners::Manners::Skopeo;
         if !skopeo && !self.images.iter().any(with_transport) {
             return Inspect::of_images(self.images, self.format).act(invocation);
         }

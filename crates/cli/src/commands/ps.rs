@@ -2,12 +2,14 @@
 
 mod choice;
 mod order;
+mod podmans;
 mod rows;
 
 use crate::{
     exit::SUCCESS,
     flags::refuse,
     invocation::Invocation,
+    manners::Manners,
     render::list::{Column, Shape, Sheet},
     tree::Act,
 };
@@ -116,7 +118,7 @@ pub(crate) struct Ps {
 
 impl Act for Ps {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?.by(invocation.manners);
         let order = self.sort.as_deref().map(Order::parse).transpose()?;
         Choice::check(&self.filter)?;
         if self.watch == Some(0) {
@@ -155,9 +157,17 @@ impl Ps {
         let columns = self.columns();
         let shows = |field: &str| shape.shows(&columns, field);
         let rows = Rows { now, whole: self.no_trunc, namespaces: self.ns, shows: &shows };
+        let mut podmans = match invocation.manners {
+            Manners::Podman => Some(podmans::Rows::default()),
+            _ => None,
+        };
         let mut sheet = Sheet::new(shape, &columns);
         for container in listed {
-            sheet.push(&rows.row(&container, size(&container)))?;
+            let row = rows.row(&container, size(&container));
+            match &mut podmans {
+                Some(podmans) => sheet.push(&row.with(podmans.row(&container, &mut engine)?))?,
+                None => sheet.push(&row)?,
+            }
         }
         let text = sheet.finish()?;
         if self.noheading && shape.has_titles() {

@@ -12,6 +12,7 @@
 use crate::{
     flags::{Surroundings, container::ContainerFlags},
     invocation::Invocation,
+    manners::Manners,
     tree::{self, Switches},
 };
 use clap::FromArgMatches;
@@ -51,7 +52,9 @@ impl Recipe {
     /// What it asks for.
     pub(super) fn options(&self, invocation: &Invocation) -> Result<CreateOptions> {
         let Made { words, directory, .. } = &self.0;
-        let around = Surroundings { directory: Path::new(directory), ..invocation.surroundings() };
+        let directory_then = Path::new(directory);
+        let (manners, world) = (self.manners(), invocation.surroundings());
+        let around = Surroundings { directory: directory_then, manners, ..world };
         let flags = self.read()?.with_defaults(&invocation.containers_conf()?, around)?;
         let options = flags.options(around)?;
         let life = LifeOptions {
@@ -60,6 +63,11 @@ impl Recipe {
             ..options.life.clone()
         };
         Ok(CreateOptions { life, ..options })
+    }
+
+    /// Those of the name that was called then.
+    fn manners(&self) -> Manners {
+        self.0.words.first().map_or(Manners::Dhow, |program| Manners::of_program(program))
     }
 
     fn read(&self) -> Result<ContainerFlags> {
@@ -71,7 +79,8 @@ impl Recipe {
             Error::new(Kind::Unsupported, text)
                 .hint("it is known of containers of `dhow run` and `dhow create`")
         };
-        let command = tree::command(Switches::WithValues).args_override_self(true);
+        let tree = self.manners().declare(tree::command(Switches::WithValues));
+        let command = tree.args_override_self(true);
         let matches = command.try_get_matches_from(&self.0.words).map_err(|_| unknown())?;
         let (_, inner, _) = tree::chosen(&matches).ok_or_else(unknown)?;
         ContainerFlags::from_arg_matches(inner).map_err(|_| unknown())

@@ -4,9 +4,12 @@ use super::{
     picked::{Picked, is_ignored, note_no_links},
     several,
 };
-use crate::{invocation::Invocation, tree::Act};
+use crate::{invocation::Invocation, manners::Manners, tree::Act};
 use dhow_base::{Kind, Result};
 use dhow_engine::{Engine, RemoveOptions, StopOptions, Which};
+
+/// podman's exit code where a container runs that was to be removed.
+const PODMANS_RUNNING: u8 = 2;
 
 /// Remove containers
 #[derive(clap::Args, Debug)]
@@ -43,14 +46,20 @@ impl Act for Rm {
         let mut engine = invocation.engine()?;
         let containers = self.picked.names(&mut engine, Which::All, invocation)?;
         let gone_is_fine = self.force || self.picked.all || self.ignore;
-        several::each(invocation.console, &containers, |container| {
+        let mut runs = false;
+        let code = several::each(invocation.console, &containers, |container| {
             match self.remove(&mut engine, container) {
                 Ok(()) => Ok(Some(container.to_owned())),
                 // What is wanted gone is gone, whoever did it.
                 Err(error) if is_ignored(gone_is_fine, &error) => Ok(None),
-                Err(error) => Err(error),
+                Err(error) => {
+                    runs |= error.kind() == Kind::Conflict;
+                    Err(error)
+                }
             }
-        })
+        })?;
+        let is_podman = invocation.manners == Manners::Podman;
+        Ok(if runs && is_podman { PODMANS_RUNNING } else { code })
     }
 }
 

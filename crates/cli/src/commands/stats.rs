@@ -95,7 +95,7 @@ impl Looks {
         invocation: &Invocation,
         look: impl Fn(&mut Engine) -> Result<Vec<Seen>>,
     ) -> Result<u8> {
-        let shape = Shape::of(false, self.format.as_deref(), "ID")?;
+        let shape = Shape::of(false, self.format.as_deref(), "ID")?.by(invocation.manners);
         if self.interval == 0 {
             return Err(refuse("--interval", "0", "an interval is one second at least"));
         }

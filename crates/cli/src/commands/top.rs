@@ -3,7 +3,7 @@
 mod fields;
 
 use super::several;
-use crate::{exit::SUCCESS, invocation::Invocation, runtime, tree::Act};
+use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, runtime, tree::Act};
 use dhow_base::Result;
 use fields::Field;
 
@@ -31,7 +31,10 @@ impl Act for Top {
             return Err(crate::flags::refuse("CONTAINER", "", "no container is named")
                 .hint("`dhow ps` lists those that run"));
         }
-        let options: Vec<String> = words.collect();
+        let mut options: Vec<String> = words.collect();
+        if options.is_empty() && invocation.manners == Manners::Podman {
+            options.push(fields::USUAL.to_owned());
+        }
         let mut engine = invocation.engine()?;
         let container = several::one(&mut engine, named)?;
         let pids = engine.processes(&container)?;

@@ -319,7 +319,7 @@ impl PlaceFlags {
     fn mounts(&self, around: Surroundings<'_>) -> Result<Vec<dhow_engine::options::MountOption>> {
         let mut all = parse_all(&self.volume, |text| mount::volume(text, around))?;
         all.extend(parse_all(&self.mount, |text| mount::mount(text, around))?);
-        all.extend(parse_all(&self.tmpfs, mount::tmpfs)?);
+        all.extend(parse_all(&self.tmpfs, |text| mount::tmpfs(text, around.manners))?);
         Ok(all)
     }
 }

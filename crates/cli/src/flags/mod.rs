@@ -32,6 +32,7 @@ pub(crate) mod surroundings;
 pub(crate) mod variables;
 pub(crate) mod way;
 
+use crate::manners::Manners;
 use dhow_base::{Error, Kind, Result};
 use std::{
     fmt,
@@ -45,6 +46,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
     /// Where relative paths of the host start.
     pub(crate) directory: &'a Path,
+    /// Whose rules hold where programs disagree.
+    pub(crate) manners: Manners,
 }
 
 impl fmt::Debug for Surroundings<'_> {
@@ -83,7 +86,11 @@ pub(crate) mod tests {
 
     /// A little world: two variables, and `/here` as the working directory.
     pub(crate) fn world() -> Surroundings<'static> {
-        Surroundings { variable: &variable, directory: Path::new("/here") }
+        Surroundings {
+            variable: &variable,
+            directory: Path::new("/here"),
+            manners: crate::manners::Manners::Dhow,
+        }
     }
 
     fn variable(name: &str) -> Option<String> {

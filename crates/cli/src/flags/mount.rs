@@ -12,6 +12,7 @@ mod idmap;
 pub(crate) use fields::mount;
 
 use super::{Surroundings, refuse};
+use crate::manners::Manners;
 use dhow_base::{Result, size};
 use dhow_engine::options::{MountDetails, MountOption, MountWhat, OverlayOption, VolumesFrom};
 use std::path::PathBuf;
@@ -173,7 +174,7 @@ pub(crate) fn volumes_from(text: &str) -> Result<VolumesFrom> {
 }
 
 /// One `--tmpfs`.
-pub(crate) fn tmpfs(text: &str) -> Result<MountOption> {
+pub(crate) fn tmpfs(text: &str, manners: Manners) -> Result<MountOption> {
     let refused = |why: &str| {
         refuse("--tmpfs", text, why)
             .hint("write TARGET or TARGET:OPTION,…, such as /tmp:size=64m,mode=1777")
@@ -182,11 +183,14 @@ pub(crate) fn tmpfs(text: &str) -> Result<MountOption> {
     let target =
         absolute_target(target).ok_or_else(|| refused("the path must be absolute and not /"))?;
     let mut mount = plain(MountWhat::Tmpfs, target);
+    if manners == Manners::Podman {
+        mount.options.push("tmpcopyup".to_owned());
+    }
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => mount.read_only = true,
             "rw" => mount.read_only = false,
-            // That is what a tmpfs does unless it is told otherwise.
+            // That is what a tmpfs does unless it is told otherwise, or podman's.
             "notmpcopyup" => mount.options.retain(|option| option != "tmpcopyup"),
             option => mount.options.push(tmpfs_option(option).map_err(|why| refused(&why))?),
         }
@@ -371,7 +375,7 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(tmpfs(text).ok(), expected, "parsing {text:?}");
+            assert_eq!(tmpfs(text, Manners::Dhow).ok(), expected, "parsing {text:?}");
         }
     }
 }

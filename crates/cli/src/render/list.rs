@@ -1,13 +1,14 @@
 //! Lists of objects: as a table, as JSON lines, as a template, or as ids alone.
 //!
-//! JSON is one object a line, as docker prints it and podman does not: a list of any length can
-//! then be read line by line.
+//! JSON is one object a line, as docker prints it: a list of any length can then be read line by line.
+//! Under podman's name it is one array, of the objects that podman's programs expect.
 
 use super::{
     table::{self, Table},
     template::Format,
     text::escaped,
 };
+use crate::manners::Manners;
 use dhow_base::Result;
 use serde_json::{Map, Value};
 
@@ -16,12 +17,27 @@ use serde_json::{Map, Value};
 pub(crate) struct Row {
     // A handful: to look through them is cheaper than a map, of which a long list makes thousands.
     fields: Vec<(&'static str, String)>,
+    podmans: Option<Box<Podmans>>,
+}
+
+/// The same object as podman has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Podmans {
+    /// In a list that is printed as JSON.
+    pub(crate) document: Value,
+    /// Fields of templates that are no text there, or that docker has not.
+    pub(crate) fields: Map<String, Value>,
 }
 
 impl Row {
     /// A row of fields.
     pub(crate) fn new(fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
-        Self { fields: fields.into_iter().collect() }
+        Self { fields: fields.into_iter().collect(), podmans: None }
+    }
+
+    /// The same row, for podman's readers.
+    pub(crate) fn with(self, podmans: Podmans) -> Self {
+        Self { podmans: Some(Box::new(podmans)), ..self }
     }
 
     /// The value of a field.
@@ -32,9 +48,15 @@ impl Row {
 
     fn object(&self) -> Value {
         let fields = self.fields.iter();
-        Value::Object(
-            fields.map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect(),
-        )
+        let mut object: Map<String, Value> =
+            fields.map(|(name, value)| ((*name).to_owned(), value.as_str().into())).collect();
+        object.extend(self.podmans.iter().flat_map(|podmans| podmans.fields.clone()));
+        Value::Object(object)
+    }
+
+    fn document(&self) -> Value {
+        let document = self.podmans.as_ref().map(|podmans| podmans.document.clone());
+        document.filter(|document| !document.is_null()).unwrap_or_else(|| self.object())
     }
 }
 
@@ -50,6 +72,8 @@ pub(crate) enum Shape {
     Only(&'static str),
     /// One JSON object a line.
     Json,
+    /// One JSON array.
+    Array,
     /// One filled template a line.
     Lines(Format),
     /// A table whose cells are those of a template, under the titles of its fields.
@@ -70,14 +94,27 @@ impl Shape {
         })
     }
 
+    /// The same, as the other program would print it whose manners these are.
+    pub(crate) fn by(self, manners: Manners) -> Self {
+        match (self, manners) {
+            (Self::Json, Manners::Podman) => Self::Array,
+            (shape, _) => shape,
+        }
+    }
+
     /// Whether a field is shown, or may be: of long lists only such are worth making.
     pub(crate) fn shows(&self, columns: &[Column], field: &str) -> bool {
         match self {
             Self::Table => columns.iter().any(|(_, shown)| *shown == field),
             Self::Only(shown) => *shown == field,
-            Self::Json => true,
+            Self::Json | Self::Array => true,
             Self::Lines(format) | Self::TableOf(format) => format.may_use(field),
         }
+    }
+
+    /// Whether it is one JSON array.
+    pub(crate) fn is_array(&self) -> bool {
+        matches!(self, Self::Array)
     }
 
     /// Whether the first line is one of titles.
@@ -121,6 +158,7 @@ pub(crate) struct Sheet<'s> {
     text: String,
     /// Those that only a table by a template needs, whose titles are the fields of a row.
     rows: Vec<Row>,
+    documents: Vec<Value>,
 }
 
 impl<'s> Sheet<'s> {
@@ -129,7 +167,8 @@ impl<'s> Sheet<'s> {
         if matches!(shape, Shape::Table) {
             table.push(columns.iter().map(|(title, _)| title));
         }
-        Self { shape, columns, table, text: String::new(), rows: Vec::new() }
+        let (text, rows, documents) = Default::default();
+        Self { shape, columns, table, text, rows, documents }
     }
 
     pub(crate) fn push(&mut self, row: &Row) -> Result<()> {
@@ -138,6 +177,7 @@ impl<'s> Sheet<'s> {
             Shape::Only(field) => self.line(&escaped(row.cell(field))),
             Shape::Json => self.line(&row.object().to_string()),
             Shape::Lines(format) => self.line(&format.fill(&row.object())?),
+            Shape::Array => self.documents.push(row.document()),
             Shape::TableOf(_) => self.rows.push(row.clone()),
         }
         Ok(())
@@ -147,6 +187,7 @@ impl<'s> Sheet<'s> {
         match self.shape {
             Shape::Table => Ok(self.table.lay_out()),
             Shape::TableOf(format) => table_of(format, self.columns, &self.rows),
+            Shape::Array => Ok(format!("{:#}\n", Value::Array(self.documents))),
             Shape::Only(_) | Shape::Json | Shape::Lines(_) => Ok(self.text),
         }
     }
@@ -187,6 +228,26 @@ mod tests {
         };
         let rows = [row("1", "one"), row("2", "two")];
         Shape::of(quiet, format, "ID").unwrap().print(COLUMNS, &rows).unwrap()
+    }
+
+    #[test]
+    fn podman_prints_one_array_of_its_own_objects() {
+        let podmans = Podmans {
+            document: serde_json::json!({ "Id": "1", "Names": ["one"] }),
+            fields: Map::from_iter([("Labels".to_owned(), serde_json::json!({ "a": "b" }))]),
+        };
+        let row = Row::new([("ID", "1".to_owned()), ("Labels", "a=b".to_owned())]).with(podmans);
+        let rows = [row];
+        let printed = |format| {
+            let shape = Shape::of(false, Some(format), "ID").unwrap().by(Manners::Podman);
+            shape.print(COLUMNS, &rows).unwrap()
+        };
+
+        let array: Value = serde_json::from_str(&printed("json")).unwrap();
+        assert_eq!(array, serde_json::json!([{ "Id": "1", "Names": ["one"] }]));
+        assert_eq!(printed("{{.ID}} {{.Labels.a}}"), "1 b\n");
+        let none = Shape::of(false, Some("json"), "ID").unwrap().by(Manners::Podman);
+        assert_eq!(none.print(COLUMNS, &[]).unwrap(), "[]\n");
     }
 
     #[test]

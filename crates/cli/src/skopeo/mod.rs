@@ -17,7 +17,8 @@ use crate::{
     env::Environment,
     exit::{FAILURE, SUCCESS},
     flags::foreign::refuse_any,
-    invocation::{Globals, Invocation, Manners},
+    invocation::{Globals, Invocation},
+    manners::Manners,
     tree::{self, Switches},
 };
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, error::ErrorKind};

@@ -76,6 +76,8 @@ mod logs;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]
+mod manners;
+#[cfg(test)]
 mod metadata;
 #[cfg(test)]
 mod mounted;

@@ -72,7 +72,7 @@ pub(crate) struct Ps {
 
 impl Act for Ps {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?.by(invocation.manners);
         let filters =
             self.filter.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
         let mut pods = invocation.engine()?.pods()?;

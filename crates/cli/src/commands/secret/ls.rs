@@ -43,7 +43,7 @@ pub(crate) struct Ls {
 
 impl Act for Ls {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?;
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "ID")?.by(invocation.manners);
         let filters = self.filter.iter().map(|text| filter(text)).collect::<Result<Vec<_>>>()?;
         let now = Moment::now();
         let secrets = invocation.engine()?.secrets()?;

@@ -64,6 +64,9 @@ const ALL: [(&str, &str, Field); 24] = [
     ("tgid", "TGID", Field::Pid),
 ];
 
+/// Those that podman shows where none is named.
+pub(super) const USUAL: &str = "user,pid,ppid,pcpu,etime,tty,time,args";
+
 /// A field with its title.
 pub(super) type Titled = (&'static str, Field);
 

@@ -4,6 +4,7 @@ use crate::{
     exit::SUCCESS,
     flags::{pairs, refuse},
     invocation::Invocation,
+    manners::Manners,
     tree::Act,
 };
 use dhow_base::{Error, Kind, Result, id::Name};
@@ -12,7 +13,7 @@ use dhow_engine::{VolumeOptions, options::VolumeMaking};
 /// Make a volume
 ///
 /// Prints its name. Without a name it gets one that nobody knows, and `volume prune` may take it. One
-/// that is there already and was made in the same way is as good. Options are those of mount(8):
+/// that is there already and was made in the same way is as good, but not under podman's name. Options are those of mount(8):
 /// --opt type=tmpfs --opt device=tmpfs --opt o=size=100m, or for a directory of the host's --opt
 /// type=none --opt o=bind --opt device=/srv. Without a type, --opt o= takes size=, inodes=, uid=, gid=
 /// and nocopy.
@@ -61,7 +62,15 @@ impl Act for Create {
             self.opt.iter().map(|text| pairs::parse("--opt", text)).collect::<Result<_>>()?;
         let making = VolumeMaking { driver: Some(self.driver), options, labels };
         let options = VolumeOptions { name, making, uid: self.uid, gid: self.gid };
-        let name = match (invocation.engine()?.create_volume(&options), &options.name) {
+        let mut engine = invocation.engine()?;
+        if let (Manners::Podman, false, Some(name)) =
+            (invocation.manners, self.ignore, &options.name)
+            && engine.volumes()?.iter().any(|volume| volume.name == *name)
+        {
+            let text = format!("create volume {name}: there is one of this name");
+            return Err(Error::new(Kind::AlreadyExists, text).hint("--ignore takes that one"));
+        }
+        let name = match (engine.create_volume(&options), &options.name) {
             (Err(error), Some(name)) if error.kind() == Kind::AlreadyExists && self.ignore => {
                 name.clone()
             }

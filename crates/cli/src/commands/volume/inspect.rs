@@ -37,7 +37,7 @@ impl Act for Inspect {
 }
 
 /// Docker's document, with what podman's has besides.
-fn document(volume: &Volume) -> Value {
+pub(super) fn document(volume: &Volume) -> Value {
     let (uid, gid) = volume.owner;
     json!({
         "CreatedAt": volume.created.rfc3339(),

@@ -4,11 +4,13 @@ use super::filter;
 use crate::{
     exit::SUCCESS,
     invocation::Invocation,
-    render::list::{Column, Row, Shape},
+    manners::Manners,
+    render::list::{Column, Podmans, Row, Shape},
     tree::Act,
 };
 use dhow_base::Result;
 use dhow_engine::Volume;
+use serde_json::{Map, json};
 
 const COLUMNS: &[Column] = &[("DRIVER", "Driver"), ("VOLUME NAME", "Name")];
 
@@ -34,10 +36,17 @@ pub(crate) struct Ls {
 
 impl Act for Ls {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(self.quiet, self.format.as_deref(), "Name")?;
+        let shape = Shape::of(self.quiet, self.format.as_deref(), "Name")?.by(invocation.manners);
         let filters = filter::all(&self.filter)?;
-        let rows: Vec<Row> =
-            invocation.engine()?.volumes_where(&filters)?.iter().map(row).collect();
+        let volumes = invocation.engine()?.volumes_where(&filters)?;
+        let podmans = |volume: &Volume| match invocation.manners {
+            Manners::Podman => row(volume).with(Podmans {
+                document: super::inspect::document(volume),
+                fields: Map::from_iter([("Labels".to_owned(), json!(volume.labels))]),
+            }),
+            _ => row(volume),
+        };
+        let rows: Vec<Row> = volumes.iter().map(podmans).collect();
         let text = shape.print_titled(COLUMNS, &rows, self.noheading)?;
         invocation.console.print(text)?;
         Ok(SUCCESS)

@@ -1,13 +1,14 @@
 //! `volume rm`: remove volumes.
 
 use super::super::several::each;
-use crate::{console::Console, invocation::Invocation, tree::Act};
-use dhow_base::Result;
-use dhow_engine::RemoveVolume;
+use crate::{console::Console, invocation::Invocation, manners::Manners, tree::Act};
+use dhow_base::{Kind, Result};
+use dhow_engine::{Engine, RemoveOptions, RemoveVolume};
 
 /// Remove volumes, with all that is in them
 ///
-/// One that a container uses is not removed, whether the container runs or not.
+/// One that a container uses is not removed, whether the container runs or not. Under podman's name
+/// `--force` removes the containers too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Rm {
     /// The volumes
@@ -38,9 +39,24 @@ impl Act for Rm {
             self.volumes
         };
         each(invocation.console, &volumes, |volume| {
+            if self.force && invocation.manners == Manners::Podman {
+                remove_users(&mut engine, volume)?;
+            }
             engine.remove_volume(volume, how).map(|name| Some(name.to_string()))
         })
     }
+}
+
+/// podman's force: the containers that use it go first.
+fn remove_users(engine: &mut Engine, volume: &str) -> Result<()> {
+    let users = match engine.volume(volume) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        volume => volume?.users,
+    };
+    for user in users {
+        engine.remove(user.id.as_str(), RemoveOptions { force: true, volumes: false })?;
+    }
+    Ok(())
 }
 
 fn tell_of_time(time: Option<u32>, console: Console) {

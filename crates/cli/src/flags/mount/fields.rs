@@ -1,7 +1,10 @@
 //! One `--mount`: fields as in a line of CSV, so that a path may hold a comma in quotes.
 
 use super::{PASSED, absolute_target, idmap, plain, tmpfs_option};
-use crate::flags::{Surroundings, refuse};
+use crate::{
+    flags::{Surroundings, refuse},
+    manners::Manners,
+};
 use dhow_base::Result;
 use dhow_engine::options::{IdMap, MountDetails, MountOption, MountWhat};
 
@@ -24,8 +27,16 @@ pub(crate) fn mount(text: &str, around: Surroundings<'_>) -> Result<MountOption>
     if fields.needs_read_only && !read_only {
         return Err(refused("bind-recursive=readonly and writable are for read-only mounts"));
     }
+    let mut options = fields.options;
+    let says = |name: &str| name == "tmpcopyup" || name == "notmpcopyup";
+    if matches!(what, MountWhat::Tmpfs)
+        && around.manners == Manners::Podman
+        && !fields.special.iter().any(|(name, _)| says(name))
+    {
+        options.push("tmpcopyup".to_owned());
+    }
     let mount = plain(what, target);
-    Ok(MountOption { read_only, options: fields.options, details: fields.details, ..mount })
+    Ok(MountOption { read_only, options, details: fields.details, ..mount })
 }
 
 /// What the fields of a `--mount` said so far.

@@ -1,0 +1,73 @@
+//! A container in podman's lists: other names of fields, and values that are no text.
+
+use crate::render::list::Podmans;
+use dhow_base::{Result, clock::Moment};
+use dhow_engine::{Engine, Summary};
+use dhow_state::containers::Phase;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// What rows have in common, looked up once.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// The ids of images, by the digests of their manifests.
+    images: HashMap<String, String>,
+}
+
+impl Rows {
+    pub(super) fn row(&mut self, container: &Summary, engine: &mut Engine) -> Result<Podmans> {
+        let image = self.image(container, engine)?;
+        let labels: Map<String, Value> =
+            container.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let fields = json!({
+            "Created": seconds(Some(container.created)),
+            "Exited": container.phase == Phase::Exited,
+            "ExitedAt": seconds(container.finished),
+            "ImageID": image,
+            "Labels": labels,
+            "StartedAt": seconds(container.started),
+        });
+        let (pod, pod_name) = container.pod();
+        // podman's own `Status` is the health alone.
+        let status = container.health.as_deref().unwrap_or_default();
+        let mut document = json!({
+            "Command": container.words,
+            "CreatedAt": container.created.as_go_prints(),
+            "ExitCode": container.exit_code.unwrap_or(0),
+            "Id": container.id.as_str(),
+            "Image": container.image_name,
+            "Mounts": container.mounts,
+            "Names": [container.name],
+            "Networks": [container.network],
+            "Pid": container.pid.unwrap_or(0),
+            "Pod": pod,
+            "PodName": pod_name,
+            "Ports": null,
+            "State": container.status(),
+            "Status": status,
+        });
+        let Value::Object(fields) = fields else { return Ok(Podmans::default()) };
+        if let Value::Object(document) = &mut document {
+            document.extend(fields.clone());
+        }
+        Ok(Podmans { document, fields })
+    }
+
+    fn image(&mut self, container: &Summary, engine: &mut Engine) -> Result<String> {
+        let Some(manifest) = &container.image else { return Ok(String::new()) };
+        if let Some(id) = self.images.get(manifest.as_str()) {
+            return Ok(id.clone());
+        }
+        let (images, state) = engine.images();
+        let found = images.find(state, manifest.as_str())?;
+        let id = found.map(|image| image.id.hex().to_owned()).unwrap_or_default();
+        self.images.insert(manifest.to_string(), id.clone());
+        Ok(id)
+    }
+}
+
+/// Seconds since 1970; where there is no time, as many as Go has before its first.
+fn seconds(moment: Option<Moment>) -> i64 {
+    const NEVER: i64 = -62_135_596_800;
+    moment.map_or(NEVER, |moment| moment.unix_nanoseconds().div_euclid(1_000_000_000))
+}
