@@ -149,8 +149,8 @@ fn a_tmpfs_begins_with_what_it_hides_for_podman() {
         under(name, &dhow, &words).stdout.lines().count()
     };
 
-    assert_eq!(list("docker", &["--tmpfs", "/etc"]), list("podman", &["--tmpfs", "/etc"]));
-    for mount in [["--tmpfs", "/bin"], ["--mount", "type=tmpfs,target=/bin"]] {
+    // Where nothing is copied up there is no program to list what is there.
+    for mount in [["--tmpfs", "/bin:exec"], ["--mount", "type=tmpfs,target=/bin,exec"]] {
         assert_eq!(list("docker", &mount), 0, "{mount:?}");
         assert!(list("podman", &mount) > 0, "{mount:?}");
     }
