@@ -123,6 +123,15 @@ impl<'a> Engine<'a> {
         drop(self.run(&[self.remove, names].concat()).ok());
     }
 
+    /// What `pod create` needs where a process keeps a pod: podman's own is built from a program that
+    /// may not be there.
+    pub(crate) fn infra(&self) -> &'static [&'static str] {
+        match self.prefix.iter().any(|word| word == "podman") {
+            true => &["--infra-image", BOX, "--infra-command", "sleep 1000"],
+            false => &[],
+        }
+    }
+
     /// Removes all containers.
     pub(crate) fn remove_all(&self) {
         let all = self.run(&["ps", "-a", "-q"]).ok().stdout;

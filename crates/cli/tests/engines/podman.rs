@@ -18,9 +18,6 @@ log_driver = "k8s-file"
 init_path = "INIT"
 [engine]
 cgroup_manager = "cgroupfs"
-# Podman's own is built from a program that may not be there.
-infra_image = "box.example/box:1"
-infra_command = "sleep 1000"
 events_logger = "file"
 runtime = "subject"
 runtime_supports_json = ["subject"]

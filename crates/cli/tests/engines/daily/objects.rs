@@ -151,6 +151,7 @@ fn secrets(engine: &Engine<'_>, steps: &mut Steps) {
 fn pods(engine: &Engine<'_>, steps: &mut Steps) {
     steps.step("pod create, ps, inspect, exists", || {
         let create = ["pod", "create", "--name", "pod", "--network", "none", "--share", "net,uts"];
+        let create = [&create[..], engine.infra()].concat();
         let id = engine.said(&create);
         assert_eq!(id.len(), 64);
         assert_eq!(engine.said(&["pod", "ps", "--format", "{{.Name}}"]), "pod");
