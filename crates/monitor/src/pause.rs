@@ -11,12 +11,12 @@
 
 use crate::{serve::become_command, spawn::own_program};
 use dhow_base::{Doing, Error, Kind, Result};
-use rustix::pipe::PipeFlags;
+use rustix::{event::Timespec, pipe::PipeFlags};
 use std::{
     ffi::OsString,
     os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Command, ExitCode, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The name under which the binary is a sleeper.
@@ -64,10 +64,22 @@ pub fn pause_main(arguments: &[OsString]) -> ExitCode {
     // A terminal that is closed takes its session along, and we belong to no session of a user's.
     let _session = rustix::process::setsid();
     wait_for_the_end_of_input();
-    dhow_sys::memory::give_back();
-    std::thread::sleep(Duration::from_millis(pause_ms));
+    sleep(Duration::from_millis(pause_ms));
     let _error = become_command(command);
     ExitCode::FAILURE
+}
+
+fn sleep(pause: Duration) {
+    let begin = Instant::now();
+    loop {
+        let left = pause.saturating_sub(begin.elapsed());
+        let Ok(timeout) = Timespec::try_from(left) else { return };
+        if left.is_zero() {
+            return;
+        }
+        // A signal ends a wait before its time.
+        let _waited = dhow_sys::memory::give_back_and_poll(&mut [], Some(&timeout));
+    }
 }
 
 fn wait_for_the_end_of_input() {

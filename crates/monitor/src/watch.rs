@@ -25,7 +25,7 @@ use crate::{
     spawn::as_usual,
 };
 use dhow_base::{Error, Kind, clock::Moment, lock::Lock};
-use dhow_sys::signal;
+use dhow_sys::{memory::give_back_and_poll, signal};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     net::SocketFlags,
@@ -201,10 +201,11 @@ impl<'a> Watch<'a> {
             Timespec::try_from(timeout).expect("timeouts are seconds, not centuries")
         });
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.interests().into_iter().unzip();
-        if self.rested && timeout.is_none_or(|timeout| timeout >= LONG_WAIT) {
-            dhow_sys::memory::give_back();
-        }
-        let count = poll(&mut fds, spec.as_ref());
+        let is_long = self.rested && timeout.is_none_or(|timeout| timeout >= LONG_WAIT);
+        let count = match is_long {
+            true => give_back_and_poll(&mut fds, spec.as_ref()),
+            false => poll(&mut fds, spec.as_ref()),
+        };
         let ready: Vec<_> = sources
             .into_iter()
             .zip(fds.iter().map(PollFd::revents))

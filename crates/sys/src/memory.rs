@@ -1,5 +1,9 @@
 //! The memory of a process that is about to sleep for a long time.
 
+use rustix::{
+    event::{PollFd, Timespec, poll},
+    mm::Advice,
+};
 use std::{fs::File, hint::black_box, io, os::unix::fs::FileExt, ptr};
 
 /// How far below the caller's frame the stack is given back: deeper than anything reached.
@@ -18,17 +22,31 @@ unsafe extern "C" {
     static edata: u8;
 }
 
-/// Gives back to the kernel what this process can do without until it wakes: free memory of the
-/// heap, the stack below the caller, and its hold on the pages of the program's constants and code,
-/// which stay in the page cache and are found again at the first touch. Call it right before the
-/// sleep: every touch in between takes 64 KiB back.
-pub fn give_back() {
+/// Waits as poll(2) does, after giving back to the kernel what this process can do without until it
+/// wakes: free memory of the heap, the stack below the caller, and its hold on the pages of the
+/// program's variables, constants and code that the file has as well, which stay in the page cache and
+/// are found again at the first touch.
+///
+/// One function, whose calls to the kernel are part of it: every touch of other code in between would
+/// take 64 KiB back.
+#[inline(never)]
+pub fn give_back_and_poll(
+    fds: &mut [PollFd<'_>],
+    timeout: Option<&Timespec>,
+) -> rustix::io::Result<usize> {
+    give_back();
+    forget_code();
+    poll(fds, timeout)
+}
+
+/// All but the code, which runs.
+#[inline(never)]
+fn give_back() {
     // SAFETY: the allocator takes its own locks, and touches free memory only.
     unsafe { libc::malloc_trim(0) };
     // Where there is no telling, what is held stays held.
     let _forgotten = forget_clean_data();
     forget_stack();
-    forget_code();
 }
 
 /// Lets go of those pages of variables, and of constants with addresses in them, that nobody has
@@ -82,15 +100,15 @@ fn forget_stack() {
     unsafe { libc::madvise(low, STACK_BYTES, libc::MADV_DONTNEED) };
 }
 
+#[inline(always)]
 fn forget_code() {
     let start = (&raw const __executable_start).addr();
     let end = (&raw const etext).addr() & !(PAGE_BYTES - 1);
     let length_bytes = end.saturating_sub(start);
+    let start = ptr::without_provenance_mut(start);
     // SAFETY: constants and code are private mappings of the program's file that nobody writes to,
     // so what comes back from the page cache is what was there.
-    unsafe {
-        libc::madvise(ptr::without_provenance_mut(start), length_bytes, libc::MADV_DONTNEED);
-    }
+    let _kept = unsafe { rustix::mm::madvise(start, length_bytes, Advice::LinuxDontNeed) };
 }
 
 #[cfg(test)]
@@ -114,7 +132,8 @@ mod tests {
         let before = (dig(40), format!("{:?}", (1..100).collect::<Vec<_>>()));
         let resident = resident_kib("RssFile:");
 
-        give_back();
+        let timeout = Timespec { tv_sec: 0, tv_nsec: 0 };
+        assert_eq!(give_back_and_poll(&mut [], Some(&timeout)), Ok(0));
 
         let given_back = resident_kib("RssFile:");
         assert!(given_back < resident, "{given_back} of {resident} KiB are still held");
