@@ -93,7 +93,7 @@ impl Who {
                 (None, Engine::new(world, &words, &["rm", "-f", "-t", "0"]))
             }
             Self::Docker => {
-                let (daemon, engine) = docker::start_empty(world, &usual("runc"), &[]);
+                let (daemon, engine) = docker::start_empty(world, &usual("runc"));
                 (Some(daemon), engine)
             }
         }

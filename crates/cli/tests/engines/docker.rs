@@ -44,23 +44,29 @@ fn docker_runs_its_containers_with_dhow() {
 
 /// Starts the daemon, with the subject as its runtime and the image loaded.
 fn start<'a>(world: &'a World, subject: &Subject, more: &[&str]) -> (Daemon, Engine<'a>) {
-    let (daemon, docker) = start_empty(world, subject, more);
+    let (daemon, docker) = serve(world, subject, more, "docker");
     drop(docker.run(&["load", "-q", "-i", &archive(world, BOX, &["sh"])]).ok());
     (daemon, docker)
 }
 
-/// The client: that of the distribution if there is one, since it is the daemon's.
+/// The client of the distribution if there is one, since it is the daemon's.
 fn client() -> String {
     let beside = need::tool("dockerd").map(|daemon| daemon.with_file_name("../bin/docker"));
     let client = beside.filter(|client| client.is_file()).or_else(|| need::tool("docker"));
     client.unwrap().display().to_string()
 }
 
+/// Starts the daemon, for what is docker's own and not the runtime's: with the daemon's own client.
+pub(crate) fn start_empty<'a>(world: &'a World, subject: &Subject) -> (Daemon, Engine<'a>) {
+    serve(world, subject, &[], &client())
+}
+
 /// Starts the daemon, with the subject as its runtime.
-pub(crate) fn start_empty<'a>(
+fn serve<'a>(
     world: &'a World,
     subject: &Subject,
     more: &[&str],
+    client: &str,
 ) -> (Daemon, Engine<'a>) {
     let runtime = format!("subject={}", subject.shown());
     let lib = world.lib().display().to_string();
@@ -87,7 +93,7 @@ pub(crate) fn start_empty<'a>(
         "nofile=1024:1024",
     ];
     let mut daemon = world.daemon(&[&words, more].concat());
-    let docker = Engine::new(world, &[&client(), "--host", SOCKET], &["rm", "-f"]);
+    let docker = Engine::new(world, &[client, "--host", SOCKET], &["rm", "-f"]);
     daemon.wait_until(|| docker.run(&["version"]).code == 0);
     (daemon, docker)
 }
