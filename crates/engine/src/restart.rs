@@ -152,7 +152,9 @@ impl Engine {
         let mut command = self.own_command();
         command.extend(["cleanup".into(), "--again".into(), row.id.as_str().into()]);
         let sleeper = dhow_monitor::spawn_sleeper(Duration::from_millis(milliseconds), &command)?;
-        let Some(owner) = Owner::of(sleeper.pid)? else { return Ok(false) };
+        // One that was killed at once owns the pause all the same: whoever looks next ends it.
+        let gone = Owner { pid: sleeper.pid, start_time: 0 };
+        let owner = Owner::of(sleeper.pid)?.unwrap_or(gone);
         let is_ours = self.state.write(|write| {
             let pause = Pause { milliseconds, owner };
             let is_ours = containers::mark_restarting(write, &row.id, ended, row.process, pause)?;
