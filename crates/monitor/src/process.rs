@@ -92,37 +92,19 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
     })?;
-    Process {
-        pid: created.init.pid,
-        start_time: created.init.started,
-        pidfd: created.pidfd,
-        input: None,
-        outputs: Vec::new(),
-        terminal: None,
-        part: Part::First,
-        container: Container::new(run.id.as_str(), &run.bundle, spec),
-        oom_kills_before: 0,
-        foreign: None,
-    }
-    .with_ends(job, streams, created.terminal)
+    Process::first(&created.init, created.pidfd, run, spec).with_ends(
+        job,
+        streams,
+        created.terminal,
+    )
 }
 
 fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Process> {
     let mut streams = Streams::new(job)?;
     let created = foreign::start(job, run, program, &spec, streams.theirs.take())?;
-    Process {
-        pid: created.pid,
-        start_time: Init::of_pid(created.pid)?.started,
-        pidfd: created.pidfd,
-        input: None,
-        outputs: Vec::new(),
-        terminal: None,
-        part: Part::First,
-        container: Container::new(run.id.as_str(), &run.bundle, spec),
-        oom_kills_before: 0,
-        foreign: Some(created.foreign),
-    }
-    .with_ends(job, streams, created.terminal)
+    let init = Init::of_pid(created.pid)?;
+    let process = Process::first(&init, created.pidfd, run, spec);
+    Process { foreign: Some(created.foreign), ..process }.with_ends(job, streams, created.terminal)
 }
 
 fn revive(job: &Job, run: &Run, revival: &Revival, spec: Spec) -> Result<Process> {
@@ -131,19 +113,7 @@ fn revive(job: &Job, run: &Run, revival: &Revival, spec: Spec) -> Result<Process
     let init = created.record.init.ok_or_else(|| {
         Error::new(Kind::Internal, "restore a container: there is no process of it")
     })?;
-    Process {
-        pid: init.pid,
-        start_time: init.started,
-        pidfd: created.pidfd,
-        input: None,
-        outputs: Vec::new(),
-        terminal: None,
-        part: Part::First,
-        container: Container::new(run.id.as_str(), &run.bundle, spec),
-        oom_kills_before: 0,
-        foreign: None,
-    }
-    .with_ends(job, streams, created.terminal)
+    Process::first(&init, created.pidfd, run, spec).with_ends(job, streams, created.terminal)
 }
 
 fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
@@ -239,6 +209,22 @@ impl Container {
 }
 
 impl Process {
+    /// A container's first process, before its ends are put in place.
+    fn first(init: &Init, pidfd: OwnedFd, run: &Run, spec: Spec) -> Self {
+        Self {
+            pid: init.pid,
+            start_time: init.started,
+            pidfd,
+            input: None,
+            outputs: Vec::new(),
+            terminal: None,
+            part: Part::First,
+            container: Container::new(run.id.as_str(), &run.bundle, spec),
+            oom_kills_before: 0,
+            foreign: None,
+        }
+    }
+
     fn with_ends(mut self, job: &Job, streams: Streams, terminal: Option<OwnedFd>) -> Result<Self> {
         match terminal {
             // Their ends close here: else we would wait for our own end of file.

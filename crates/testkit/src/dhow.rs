@@ -110,6 +110,24 @@ impl Dhow {
         command
     }
 
+    /// Runs the program to its end under another name, such as `skopeo`. The private roots are in its
+    /// environment, since its flags may be others.
+    pub fn run_as(&self, name: &str, arguments: &[&str]) -> Outcome {
+        let link = self.directory().join(name);
+        if !link.exists() {
+            std::os::unix::fs::symlink(&self.program, &link)
+                .unwrap_or_else(|error| panic!("link {}: {error}", link.display()));
+        }
+        let mut command = Command::new(link);
+        command
+            .args(arguments)
+            .current_dir(self.directory())
+            .env("DHOW_ROOT", self.root())
+            .env("DHOW_RUNROOT", self.runroot())
+            .env("HOME", self.directory());
+        self.finish(&mut command, b"")
+    }
+
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Outcome {
         self.run_with_input(arguments, b"")

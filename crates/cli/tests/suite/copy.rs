@@ -14,7 +14,6 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    os::unix::fs::symlink,
     path::Path,
     process::Command,
     sync::{
@@ -34,18 +33,7 @@ fn skopeo(arguments: &[&str]) -> Outcome {
 
 /// The dhow that is called skopeo.
 fn ours(dhow: &Dhow, arguments: &[&str]) -> Outcome {
-    let link = dhow.directory().join("skopeo");
-    if !link.exists() {
-        symlink(dhow.program(), &link).unwrap();
-    }
-    let mut command = Command::new(link);
-    command
-        .args(arguments)
-        .current_dir(dhow.directory())
-        .env("DHOW_ROOT", dhow.root())
-        .env("DHOW_RUNROOT", dhow.runroot())
-        .env("HOME", dhow.directory());
-    dhow.finish(&mut command, b"")
+    dhow.run_as("skopeo", arguments)
 }
 
 fn registry() -> Registry {

@@ -5,23 +5,12 @@ use dhow_testkit::{Dhow, Outcome, needs_root};
 use serde_json::{Value, json};
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, chown, symlink},
+    os::unix::fs::{MetadataExt, chown},
 };
 
 /// Runs a command of dhow's under another name.
 fn under(name: &str, dhow: &Dhow, arguments: &[&str]) -> Outcome {
-    let link = dhow.directory().join(name);
-    if !link.exists() {
-        symlink(dhow.program(), &link).unwrap();
-    }
-    let mut command = std::process::Command::new(link);
-    command
-        .args(arguments)
-        .current_dir(dhow.directory())
-        .env("DHOW_ROOT", dhow.root())
-        .env("DHOW_RUNROOT", dhow.runroot())
-        .env("HOME", dhow.directory());
-    dhow.finish(&mut command, b"")
+    dhow.run_as(name, arguments)
 }
 
 fn json_of(outcome: Outcome) -> Value {

@@ -7,7 +7,7 @@ use super::{
     quota::{self, new_project},
 };
 use crate::{
-    Engine,
+    Engine, RemoveOptions,
     options::{MountOption, VolumeMaking},
     plan::{self, Planned},
 };
@@ -42,6 +42,8 @@ pub struct VolumeOptions {
     pub uid: Option<u32>,
     /// Its group.
     pub gid: Option<u32>,
+    /// Whether one of this name that is there already is an error, however it was made.
+    pub must_be_new: bool,
 }
 
 /// What a removal puts up with.
@@ -51,10 +53,13 @@ pub enum RemoveVolume {
     Gently,
     /// It may be gone already, and is unmounted.
     Force,
+    /// The same, and the containers that use it go first, as podman has it.
+    WithUsers,
 }
 
 impl Engine {
-    /// Makes a volume. One of this name that was made in the same way is as good.
+    /// Makes a volume. One of this name that was made in the same way is as good, unless it has to be
+    /// new.
     pub fn create_volume(&mut self, options: &VolumeOptions) -> Result<Name> {
         let (name, anonymous) = match &options.name {
             Some(name) => (name.clone(), false),
@@ -63,7 +68,7 @@ impl Engine {
         let settings = settings(&options.making, options.uid, options.gid)
             .doing(|| format!("create volume {name}"))?;
         self.volumes_mut()
-            .create(&name, &settings, anonymous)
+            .create(&name, &settings, anonymous, options.must_be_new)
             .doing(|| format!("create volume {name}"))?;
         Ok(name)
     }
@@ -71,11 +76,16 @@ impl Engine {
     /// Removes a volume that no container uses.
     pub fn remove_volume(&mut self, text: &str, how: RemoveVolume) -> Result<Name> {
         let row = match volumes::look_up(self.state.read(), text) {
-            Err(error) if error.kind() == Kind::NotFound && how == RemoveVolume::Force => {
+            Err(error) if error.kind() == Kind::NotFound && how != RemoveVolume::Gently => {
                 return text.parse().map_err(|_| error);
             }
             row => row?,
         };
+        if how == RemoveVolume::WithUsers {
+            for user in volumes::users(self.state.read(), &row.name)? {
+                self.remove(user.id.as_str(), RemoveOptions { force: true, volumes: false })?;
+            }
+        }
         self.volumes_mut()
             .remove(&row.name, how)
             .doing(|| format!("remove volume {}", row.name))?;
@@ -102,9 +112,19 @@ fn settings(making: &VolumeMaking, uid: Option<u32>, gid: Option<u32>) -> Result
 }
 
 impl Volumes<'_> {
-    fn create(&mut self, name: &Name, settings: &Settings, anonymous: bool) -> Result<()> {
+    fn create(
+        &mut self,
+        name: &Name,
+        settings: &Settings,
+        anonymous: bool,
+        must_be_new: bool,
+    ) -> Result<()> {
         let _lock = lock(self.layout, name)?;
         let Some(row) = self.settled(name)? else { return self.make(name, settings, anonymous) };
+        if must_be_new {
+            return Err(Error::new(Kind::AlreadyExists, "there is one of this name")
+                .hint("--ignore takes that one"));
+        }
         let there = Settings { project: settings.project, ..Settings::of(&row)? };
         if there == *settings || *settings == Settings::default() {
             return Ok(());
@@ -170,7 +190,7 @@ impl Volumes<'_> {
         let missing = || Error::new(Kind::NotFound, "it is not there any more");
         let row = match volumes::find(self.state.read(), name)? {
             Some(row) => row,
-            None if how == RemoveVolume::Force => return Ok(()),
+            None if how != RemoveVolume::Gently => return Ok(()),
             None => return Err(missing()),
         };
         let boot = crate::start::boot_id()?;

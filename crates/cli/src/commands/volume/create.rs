@@ -61,16 +61,14 @@ impl Act for Create {
         let options =
             self.opt.iter().map(|text| pairs::parse("--opt", text)).collect::<Result<_>>()?;
         let making = VolumeMaking { driver: Some(self.driver), options, labels };
-        let options = VolumeOptions { name, making, uid: self.uid, gid: self.gid };
-        let mut engine = invocation.engine()?;
-        if let (Manners::Podman, false, Some(name)) =
-            (invocation.manners, self.ignore, &options.name)
-            && engine.volumes()?.iter().any(|volume| volume.name == *name)
-        {
-            let text = format!("create volume {name}: there is one of this name");
-            return Err(Error::new(Kind::AlreadyExists, text).hint("--ignore takes that one"));
-        }
-        let name = match (engine.create_volume(&options), &options.name) {
+        let options = VolumeOptions {
+            name,
+            making,
+            uid: self.uid,
+            gid: self.gid,
+            must_be_new: invocation.manners == Manners::Podman && !self.ignore,
+        };
+        let name = match (invocation.engine()?.create_volume(&options), &options.name) {
             (Err(error), Some(name)) if error.kind() == Kind::AlreadyExists && self.ignore => {
                 name.clone()
             }

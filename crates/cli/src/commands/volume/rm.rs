@@ -2,8 +2,8 @@
 
 use super::super::several::each;
 use crate::{console::Console, invocation::Invocation, manners::Manners, tree::Act};
-use dhow_base::{Kind, Result};
-use dhow_engine::{Engine, RemoveOptions, RemoveVolume};
+use dhow_base::Result;
+use dhow_engine::RemoveVolume;
 
 /// Remove volumes, with all that is in them
 ///
@@ -31,7 +31,11 @@ pub(crate) struct Rm {
 impl Act for Rm {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         tell_of_time(self.time, invocation.console);
-        let how = if self.force { RemoveVolume::Force } else { RemoveVolume::Gently };
+        let how = match (self.force, invocation.manners) {
+            (false, _) => RemoveVolume::Gently,
+            (true, Manners::Podman) => RemoveVolume::WithUsers,
+            (true, _) => RemoveVolume::Force,
+        };
         let mut engine = invocation.engine()?;
         let volumes = if self.all {
             engine.volumes()?.into_iter().map(|volume| volume.name.to_string()).collect()
@@ -39,24 +43,9 @@ impl Act for Rm {
             self.volumes
         };
         each(invocation.console, &volumes, |volume| {
-            if self.force && invocation.manners == Manners::Podman {
-                remove_users(&mut engine, volume)?;
-            }
             engine.remove_volume(volume, how).map(|name| Some(name.to_string()))
         })
     }
-}
-
-/// podman's force: the containers that use it go first.
-fn remove_users(engine: &mut Engine, volume: &str) -> Result<()> {
-    let users = match engine.volume(volume) {
-        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
-        volume => volume?.users,
-    };
-    for user in users {
-        engine.remove(user.id.as_str(), RemoveOptions { force: true, volumes: false })?;
-    }
-    Ok(())
 }
 
 fn tell_of_time(time: Option<u32>, console: Console) {
