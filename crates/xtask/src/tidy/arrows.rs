@@ -20,7 +20,7 @@ const fn room(name: &'static str, floor: u8, uses: &'static [&'static str]) -> R
     Room { name, floor, uses }
 }
 
-const ROOMS: [Room; 19] = [
+const ROOMS: [Room; 20] = [
     room("base", 0, &[]),
     room("spec", 0, &["base"]),
     room("sys", 0, &["base", "spec"]),
@@ -29,7 +29,8 @@ const ROOMS: [Room; 19] = [
     room("archive", 1, &["base", "spec", "sys"]),
     room("cgroup", 1, &["base", "spec", "sys"]),
     room("distribution", 1, &["base", "spec"]),
-    room("monitor", 1, &["base", "spec", "sys", "runtime"]),
+    room("monitor", 1, &["base", "spec", "sys", "runtime", "network"]),
+    room("network", 1, &["base", "spec", "sys"]),
     room("runtime", 1, &["base", "spec", "sys", "cgroup", "seccomp"]),
     room("seccomp", 1, &["base", "spec"]),
     room("selftest", 1, &["base", "spec", "sys", "seccomp"]),
@@ -45,8 +46,8 @@ const ROOMS: [Room; 19] = [
         "engine",
         3,
         &[
-            "base", "spec", "sys", "image", "snapshot", "archive", "store", "monitor", "cgroup",
-            "seccomp", "state",
+            "base", "spec", "sys", "image", "snapshot", "archive", "store", "monitor", "network",
+            "cgroup", "seccomp", "state",
         ],
     ),
     room(
@@ -62,6 +63,7 @@ const ROOMS: [Room; 19] = [
             "engine",
             "image",
             "monitor",
+            "network",
             "runtime",
             "seccomp",
             "selftest",

@@ -1,0 +1,25 @@
+//! How a container talks, is reached, and finds its neighbours.
+//!
+//! ```text
+//!   Network (a row's settings) ─┐
+//!   a container's wishes ───────┼─▶ Plan ──▶ links, addresses, routes   (in the container's namespace)
+//!   leases, names ──────────────┘      ├───▶ firewall: one table of our own, changed in batches
+//!                                      ├───▶ ports, held so that nothing else can bind them
+//!                                      └───▶ a resolver, in the process that keeps the container
+//! ```
+//!
+//! A [`Plan`] is data: whoever starts a container makes it from rows, and whoever keeps its process
+//! carries it out in the moment between the birth of its network namespace and its program. Nothing
+//! here is a daemon, and nothing here knows a database, an image or a container's life.
+
+mod mac;
+mod network;
+mod plan;
+mod port;
+mod subnet;
+
+pub use mac::Mac;
+pub use network::{Driver, Isolation, Network, Range};
+pub use plan::{Attachment, InterfaceAddress, Plan, ResolverPlan, Route};
+pub use port::{Protocol, Publication};
+pub use subnet::Subnet;

@@ -1,0 +1,101 @@
+//! A network: what containers that are connected to it share. Data, as a row's settings keep it.
+
+use crate::{Subnet, plan::Route};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// What a network is made of.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Network {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What carries its packets.
+    pub driver: Driver,
+    /// Its device on the host: the bridge, or what macvlan and ipvlan stand on.
+    pub device: String,
+    /// Its addresses, at most one range of each version; none where addresses come from elsewhere.
+    pub subnets: Vec<Range>,
+    /// No way out and none in: neither a default route nor a published port.
+    pub internal: bool,
+    /// Whether it is kept apart from other networks.
+    pub isolation: Isolation,
+    /// Whether its containers speak to the world under the host's address. Without it the network is
+    /// routed.
+    pub masquerade: bool,
+    /// Whether names are resolved by us.
+    pub resolves_names: bool,
+    /// Servers to ask for other names; the host's where there are none.
+    pub servers: Vec<IpAddr>,
+    /// The largest packet; the kernel's default where missing.
+    pub mtu: Option<u32>,
+    /// The VLAN of the bridge that its containers are in.
+    pub vlan: Option<u16>,
+    /// How dear its default routes are, against those of other networks.
+    pub metric: Option<u32>,
+    /// What else is reached through it.
+    pub routes: Vec<Route>,
+    /// Keys of `/proc/sys/net` as they are in a container, such as `net.ipv4.conf.eth0.rp_filter`.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// What carries a network's packets.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// A bridge of the host's, with a pair of devices to each container.
+    #[default]
+    Bridge,
+    /// Devices of their own hardware address on one of the host's.
+    Macvlan,
+    /// Devices of the same hardware address on one of the host's.
+    Ipvlan,
+}
+
+/// Whether packets pass between networks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// None pass to another network or come from one.
+    #[default]
+    Isolated,
+    /// They pass between networks that are both open.
+    Open,
+}
+
+/// Addresses of a network.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Range {
+    /// All of them.
+    pub subnet: Subnet,
+    /// The host's own, through which the rest of the world is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// The first and the last that containers are given; all where missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased: Option<(IpAddr, IpAddr)>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            driver: Driver::Bridge,
+            device: String::new(),
+            subnets: Vec::new(),
+            internal: false,
+            isolation: Isolation::Isolated,
+            masquerade: true,
+            resolves_names: true,
+            servers: Vec::new(),
+            mtu: None,
+            vlan: None,
+            metric: None,
+            routes: Vec::new(),
+            sysctls: BTreeMap::new(),
+        }
+    }
+}
