@@ -24,6 +24,7 @@ pub mod memory;
 pub mod memory_policy;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod notification;
 pub mod pidfd;
 pub mod process;

@@ -4,20 +4,16 @@
 //! stays one of that namespace, wherever the process goes. Every call here is one request and its
 //! whole answer. The formats are the kernel's own, in this machine's byte order.
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use crate::netlink::{Answer, Netlink, Protocol, Request, attributes, broken, number_at as number};
 use std::{
-    ffi::{CStr, CString},
+    ffi::CStr,
     io,
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd},
 };
 
-/// The length of a message's head, of a link's and of an address's.
-const HEAD: usize = 16;
+/// The length of a link's head, and of an address's.
 const LINK_HEAD: usize = 16;
 const ADDRESS_HEAD: usize = 8;
-
-/// The kernel sends dumps in pieces of at most this size.
-const ANSWER_BYTES: usize = 32 << 10;
 
 // Attributes of an address (`if_addr.h`), which libc does not name.
 const IFA_ADDRESS: u16 = 1;
@@ -31,7 +27,7 @@ const STATE_OF_ADDRESS: u32 = libc::IFA_F_PERMANENT | libc::IFA_F_TENTATIVE | li
 /// A connection to a network namespace.
 #[derive(Debug)]
 pub struct Route {
-    socket: OwnedFd,
+    netlink: Netlink,
 }
 
 /// A network device.
@@ -69,20 +65,13 @@ impl Address {
 impl Route {
     /// Opens a connection to the network namespace that the process is in.
     pub fn open() -> io::Result<Self> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            // The first of netlink's protocols, which is `NETLINK_ROUTE`.
-            None,
-        )?;
-        Ok(Self { socket })
+        Netlink::open(Protocol::Route).map(|netlink| Self { netlink })
     }
 
     /// The device of this name; `ENODEV` where there is none.
     pub fn link(&self, name: &str) -> io::Result<Link> {
         let mut request = Request::new(libc::RTM_GETLINK, 0, &link_head(0, 0, 0));
-        request.name(name)?;
+        request.device(libc::IFLA_IFNAME, name)?;
         let answers = self.ask(request)?;
         let found = answers.iter().find(|answer| answer.kind == libc::RTM_NEWLINK);
         let body = found.map(|answer| answer.body.as_slice()).unwrap_or_default();
@@ -155,7 +144,7 @@ impl Route {
     ) -> io::Result<()> {
         let mut request = Request::new(libc::RTM_NEWLINK, 0, &link_head(link.index, 0, 0));
         request.attribute(libc::IFLA_NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
-        request.name(name)?;
+        request.device(libc::IFLA_IFNAME, name)?;
         if let Some(index) = index {
             request.attribute(libc::IFLA_NEW_IFINDEX, &index.to_ne_bytes());
         }
@@ -181,92 +170,8 @@ impl Route {
         self.ask(request).map(drop)
     }
 
-    /// Sends a request and collects its answer, to the end.
     fn ask(&self, request: Request) -> io::Result<Vec<Answer>> {
-        rustix::net::send(&self.socket, &request.finish(), SendFlags::empty())?;
-        let mut answers = Vec::new();
-        let mut buffer = vec![0; ANSWER_BYTES];
-        loop {
-            let (count, _) = rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::empty())?;
-            let mut rest = &buffer[..count];
-            while !rest.is_empty() {
-                let (answer, after) = Answer::first_of(rest).ok_or_else(broken)?;
-                rest = after;
-                match i32::from(answer.kind) {
-                    libc::NLMSG_DONE => return Ok(answers),
-                    libc::NLMSG_ERROR => {
-                        let errno = number(&answer.body, 0).ok_or_else(broken)?.cast_signed();
-                        return match errno {
-                            0 => Ok(answers),
-                            errno => Err(io::Error::from_raw_os_error(-errno)),
-                        };
-                    }
-                    _ => answers.push(answer),
-                }
-            }
-        }
-    }
-}
-
-/// A message on its way to the kernel.
-#[derive(Debug)]
-struct Request {
-    bytes: Vec<u8>,
-}
-
-impl Request {
-    fn new(kind: u16, flags: libc::c_int, head: &[u8]) -> Self {
-        let flags = libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags;
-        let flags = u16::try_from(flags).expect("flags of a message have 16 bits");
-        let mut bytes = vec![0; 4];
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(flags.to_ne_bytes());
-        // One request at a time, so that their numbers may all be the same; the kernel is the
-        // other side.
-        bytes.extend([0; 8]);
-        bytes.extend(head);
-        Self { bytes }
-    }
-
-    fn attribute(&mut self, kind: u16, value: &[u8]) {
-        let length = u16::try_from(value.len() + 4).expect("attributes are addresses and names");
-        self.bytes.extend(length.to_ne_bytes());
-        self.bytes.extend(kind.to_ne_bytes());
-        self.bytes.extend(value);
-        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
-    }
-
-    fn name(&mut self, name: &str) -> io::Result<()> {
-        let name = CString::new(name)?;
-        if name.as_bytes_with_nul().len() > libc::IFNAMSIZ {
-            return Err(io::Error::from_raw_os_error(libc::ERANGE));
-        }
-        self.attribute(libc::IFLA_IFNAME, name.as_bytes_with_nul());
-        Ok(())
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        let length = u32::try_from(self.bytes.len()).expect("a request is short");
-        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
-        self.bytes
-    }
-}
-
-/// A message from the kernel.
-#[derive(Debug)]
-struct Answer {
-    kind: u16,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// The first message, and what comes after it.
-    fn first_of(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let length = usize::try_from(number(bytes, 0)?).ok()?;
-        let body = bytes.get(HEAD..length)?.to_vec();
-        let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
-        let after = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((Self { kind, body }, after))
+        self.netlink.ask(request)
     }
 }
 
@@ -289,26 +194,6 @@ fn parse_address(body: &[u8]) -> Option<Address> {
         }
     }
     Some(address)
-}
-
-/// Attributes by their numbers; none where one is cut short.
-fn attributes(mut rest: &[u8]) -> Option<Vec<(u16, &[u8])>> {
-    let mut all = Vec::new();
-    while let Some(&[a, b, c, d]) = rest.first_chunk::<4>() {
-        let length = usize::from(u16::from_ne_bytes([a, b]));
-        all.push((u16::from_ne_bytes([c, d]), rest.get(4..length)?));
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Some(all)
-}
-
-/// Four bytes as a number.
-fn number(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk::<4>().map(|four| u32::from_ne_bytes(*four))
-}
-
-fn broken() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the kernel's answer is cut short")
 }
 
 #[cfg(test)]
@@ -342,13 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_are_cut_short_are_no_answers() {
-        let whole = Request::new(libc::RTM_GETADDR, 0, &[2, 24, 0, 0, 7, 0, 0, 0]).finish();
-        assert!(Answer::first_of(&whole).is_some());
-
-        for length in 0..whole.len() {
-            assert!(Answer::first_of(&whole[..length]).is_none(), "{length}");
-        }
+    fn an_address_that_is_cut_short_is_none() {
         assert!(parse_address(&[2, 24, 0]).is_none());
         assert!(parse_address(&[2, 24, 0, 0, 7, 0, 0, 0, 9, 0, 1, 0, 1]).is_none());
     }
