@@ -28,13 +28,17 @@ pub mod artifacts;
 pub mod blobs;
 pub mod containers;
 pub mod discards;
+pub mod endpoints;
 pub mod events;
 pub mod images;
+pub mod leases;
 pub mod lists;
 pub mod mounts;
+pub mod networks;
 mod owner;
 pub mod places;
 pub mod pods;
+pub mod ports;
 pub mod secrets;
 pub mod snapshots;
 pub mod volumes;
@@ -64,6 +68,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
+    include_str!("schema/10.sql"),
 ];
 
 /// An open state database. One connection a process.

@@ -1,0 +1,275 @@
+//! Connections of containers, and of pods, to networks.
+//!
+//! ```text
+//!  connected, no address ──lease──▶ with addresses ──release──▶ connected, no address
+//! ```
+//!
+//! An address that was asked for is the connection's from the beginning to the end. Any other is
+//! leased for a life of the container (see [`crate::leases`]). The name of the device and its hardware
+//! address stay the same all the time.
+
+use crate::{Read, Sql, Write, leases::Version};
+use dhow_base::{Error, Kind, Result, id::ContainerId};
+use rusqlite::{OptionalExtension, Row, params};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A connection, as its row has it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// The container, or the pod.
+    pub owner: ContainerId,
+    /// The network.
+    pub network: ContainerId,
+    /// Its place among its owner's connections.
+    pub place: u32,
+    /// The name of its device inside.
+    pub interface: String,
+    /// Its hardware address.
+    pub mac: String,
+    /// Its address of version 4, while it has one.
+    pub ip4: Option<Ipv4Addr>,
+    /// Its address of version 6, while it has one.
+    pub ip6: Option<Ipv6Addr>,
+    /// Whether the first was asked for.
+    pub fixed_ip4: bool,
+    /// Whether the second was.
+    pub fixed_ip6: bool,
+    /// The engine's settings, JSON.
+    pub settings: String,
+}
+
+/// A connection to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection<'a> {
+    /// The container, or the pod.
+    pub owner: &'a ContainerId,
+    /// The network.
+    pub network: &'a ContainerId,
+    /// The name of its device; the first free of `eth0`, `eth1`… where missing.
+    pub interface: Option<&'a str>,
+    /// Its hardware address.
+    pub mac: &'a str,
+    /// The address of version 4 that it is to have.
+    pub ip4: Option<Ipv4Addr>,
+    /// The address of version 6 that it is to have.
+    pub ip6: Option<Ipv6Addr>,
+    /// The engine's settings, JSON.
+    pub settings: &'a str,
+}
+
+const COLUMNS: &str =
+    "owner, network, place, interface, mac, ip4, ip6, fixed_ip4, fixed_ip6, settings";
+
+/// Connects a container to a network, behind the connections that it has.
+pub fn connect(write: &Write<'_>, connection: &Connection<'_>) -> Result<Endpoint> {
+    let Connection { owner, network, mac, ip4, ip6, settings, .. } = *connection;
+    let there = of_owner(write, owner)?;
+    if there.iter().any(|other| other.network == *network) {
+        return Err(Error::new(Kind::AlreadyExists, "it is connected already"));
+    }
+    let interface = match connection.interface {
+        Some(asked) => asked.to_owned(),
+        None => first_free_interface(&there),
+    };
+    if there.iter().any(|other| other.interface == interface) {
+        let text = format!("another of its devices is called {interface}");
+        return Err(Error::new(Kind::AlreadyExists, text));
+    }
+    for address in ip4.map(IpAddr::V4).into_iter().chain(ip6.map(IpAddr::V6)) {
+        if let Some(holder) = holder(write, network, address)? {
+            let text = format!("address {address} is in use by container {}", holder.short());
+            return Err(Error::new(Kind::AlreadyExists, text).hint("choose another, or none"));
+        }
+    }
+    let endpoint = Endpoint {
+        owner: owner.clone(),
+        network: network.clone(),
+        place: there.iter().map(|other| other.place + 1).max().unwrap_or(0),
+        interface,
+        mac: mac.to_owned(),
+        ip4,
+        ip6,
+        fixed_ip4: ip4.is_some(),
+        fixed_ip6: ip6.is_some(),
+        settings: settings.to_owned(),
+    };
+    insert(write, &endpoint)?;
+    Ok(endpoint)
+}
+
+fn first_free_interface(there: &[Endpoint]) -> String {
+    let names = (0_u32..).map(|number| format!("eth{number}"));
+    let mut free = names.filter(|name| there.iter().all(|other| other.interface != *name));
+    free.next().expect("a container has fewer connections than there are numbers")
+}
+
+fn insert(write: &Write<'_>, endpoint: &Endpoint) -> Result<()> {
+    write
+        .prepare_cached(
+            "INSERT INTO endpoints (owner, network, place, interface, mac, ip4, ip6, fixed_ip4, fixed_ip6, \
+             settings) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                endpoint.owner.as_str(),
+                endpoint.network.as_str(),
+                endpoint.place,
+                endpoint.interface,
+                endpoint.mac,
+                endpoint.ip4.map(|address| address.octets()),
+                endpoint.ip6.map(|address| address.octets()),
+                endpoint.fixed_ip4,
+                endpoint.fixed_ip6,
+                endpoint.settings,
+            ])
+        })
+        .sql(|| format!("connect container {}", endpoint.owner.short()))?;
+    Ok(())
+}
+
+/// Takes a connection away; `false` says that there was none.
+pub fn disconnect(write: &Write<'_>, owner: &ContainerId, network: &ContainerId) -> Result<bool> {
+    write
+        .prepare_cached("DELETE FROM endpoints WHERE owner = ?1 AND network = ?2")
+        .and_then(|mut statement| statement.execute([owner.as_str(), network.as_str()]))
+        .map(|count| count == 1)
+        .sql(|| format!("disconnect container {} from network {}", owner.short(), network.short()))
+}
+
+/// Replaces the engine's settings of a connection.
+pub fn set_settings(write: &Write<'_>, endpoint: &Endpoint, settings: &str) -> Result<()> {
+    write
+        .prepare_cached("UPDATE endpoints SET settings = ?3 WHERE owner = ?1 AND network = ?2")
+        .and_then(|mut statement| {
+            statement.execute([endpoint.owner.as_str(), endpoint.network.as_str(), settings])
+        })
+        .sql(|| format!("change a connection of container {}", endpoint.owner.short()))?;
+    Ok(())
+}
+
+/// A container's connection to a network.
+pub fn find(read: &Read, owner: &ContainerId, network: &ContainerId) -> Result<Option<Endpoint>> {
+    let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner = ?1 AND network = ?2");
+    Ok(many(read, &query, [owner.as_str(), network.as_str()])?.pop())
+}
+
+/// The connections of a container or a pod, in their order.
+pub fn of_owner(read: &Read, owner: &ContainerId) -> Result<Vec<Endpoint>> {
+    let query = format!("SELECT {COLUMNS} FROM endpoints WHERE owner = ?1 ORDER BY place");
+    many(read, &query, [owner.as_str()])
+}
+
+/// The connections to a network.
+pub fn of_network(read: &Read, network: &ContainerId) -> Result<Vec<Endpoint>> {
+    let query = format!("SELECT {COLUMNS} FROM endpoints WHERE network = ?1 ORDER BY owner");
+    many(read, &query, [network.as_str()])
+}
+
+/// All connections, those of one owner in their order.
+pub fn list(read: &Read) -> Result<Vec<Endpoint>> {
+    many(read, &format!("SELECT {COLUMNS} FROM endpoints ORDER BY owner, place"), [])
+}
+
+/// Whether somebody is connected to a network.
+pub fn is_used(read: &Read, network: &ContainerId) -> Result<bool> {
+    read.prepare_cached("SELECT 1 FROM endpoints WHERE network = ?1")
+        .and_then(|mut statement| statement.exists([network.as_str()]))
+        .sql(|| format!("look who is connected to network {}", network.short()))
+}
+
+/// Who has an address of a network.
+pub fn holder(read: &Read, network: &ContainerId, address: IpAddr) -> Result<Option<ContainerId>> {
+    let version = Version::of(address);
+    let column = version.column();
+    let query = format!("SELECT owner FROM endpoints WHERE network = ?1 AND {column} = ?2");
+    let holder: Option<String> = read
+        .prepare_cached(&query)
+        .and_then(|mut statement| {
+            let values = params![network.as_str(), version.bytes(address)];
+            statement.query_row(values, |row| row.get(0)).optional()
+        })
+        .sql(|| format!("look who has address {address}"))?;
+    holder.as_deref().map(str::parse).transpose()
+}
+
+fn many(read: &Read, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Endpoint>> {
+    let doing = || "list connections";
+    let mut statement = read.prepare_cached(query).sql(doing)?;
+    let rows = statement.query_map(parameters, |row| Ok(from_row(row))).sql(doing)?;
+    rows.map(|row| row.sql(doing)?).collect()
+}
+
+fn from_row(row: &Row<'_>) -> Result<Endpoint> {
+    let doing = || "read the row of a connection";
+    Ok(Endpoint {
+        owner: row.get::<_, String>(0).sql(doing)?.parse()?,
+        network: row.get::<_, String>(1).sql(doing)?.parse()?,
+        place: row.get(2).sql(doing)?,
+        interface: row.get(3).sql(doing)?,
+        mac: row.get(4).sql(doing)?,
+        ip4: row.get::<_, Option<[u8; 4]>>(5).sql(doing)?.map(Ipv4Addr::from),
+        ip6: row.get::<_, Option<[u8; 16]>>(6).sql(doing)?.map(Ipv6Addr::from),
+        fixed_ip4: row.get(7).sql(doing)?,
+        fixed_ip6: row.get(8).sql(doing)?,
+        settings: row.get(9).sql(doing)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{State, leases::tests::with_network};
+
+    fn connection<'a>(owner: &'a ContainerId, network: &'a ContainerId) -> Connection<'a> {
+        Connection {
+            owner,
+            network,
+            interface: None,
+            mac: "02:00:00:00:00:01",
+            ip4: None,
+            ip6: None,
+            settings: "{}",
+        }
+    }
+
+    #[test]
+    fn connections_are_in_their_order_and_devices_fill_gaps() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let owner: ContainerId = "01".repeat(32).parse().unwrap();
+        let networks = ["aa", "bb", "cc"].map(|id| with_network(&mut state, id));
+        for network in &networks[..2] {
+            state.write(|write| connect(write, &connection(&owner, network))).unwrap();
+        }
+        assert!(state.write(|write| disconnect(write, &owner, &networks[0])).unwrap());
+        assert!(!state.write(|write| disconnect(write, &owner, &networks[0])).unwrap());
+
+        state.write(|write| connect(write, &connection(&owner, &networks[2]))).unwrap();
+
+        let there = of_owner(state.read(), &owner).unwrap();
+        let names: Vec<&str> = there.iter().map(|one| one.interface.as_str()).collect();
+        assert_eq!(names, ["eth1", "eth0"]);
+        assert_eq!(there[1].network, networks[2]);
+        let twice = state.write(|write| connect(write, &connection(&owner, &networks[2])));
+        assert_eq!(twice.unwrap_err().kind(), Kind::AlreadyExists);
+        assert!(is_used(state.read(), &networks[2]).unwrap());
+        assert!(!is_used(state.read(), &networks[0]).unwrap());
+    }
+
+    #[test]
+    fn an_address_that_was_asked_for_is_one_owner_s() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let [one, other] = ["01", "02"].map(|id| id.repeat(32).parse::<ContainerId>().unwrap());
+        let network = with_network(&mut state, "aa");
+        let address = Some(Ipv4Addr::new(10, 0, 0, 9));
+        let asked = |owner| Connection { ip4: address, ..connection(owner, &network) };
+        state.write(|write| connect(write, &asked(&one))).unwrap();
+
+        let error = state.write(|write| connect(write, &asked(&other))).unwrap_err();
+
+        assert_eq!(error.kind(), Kind::AlreadyExists);
+        assert!(error.one_line().contains(one.short()), "{}", error.one_line());
+        assert!(of_owner(state.read(), &other).unwrap().is_empty());
+    }
+}
