@@ -16,10 +16,12 @@ mod mac;
 mod network;
 mod plan;
 mod port;
+mod reach;
 mod subnet;
 
 pub use mac::Mac;
-pub use network::{Driver, Isolation, Network, Range};
+pub use network::{Driver, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, Plan, ResolverPlan, Route};
 pub use port::{Protocol, Publication};
+pub use reach::{HostRoute, host_routes};
 pub use subnet::Subnet;

@@ -16,8 +16,15 @@ pub struct Network {
     pub driver: Driver,
     /// Its device on the host: the bridge, or what macvlan and ipvlan stand on.
     pub device: String,
+    /// How devices of macvlan and ipvlan see each other; the driver's first where missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Whether a server on the network gives the addresses (DHCP).
+    pub dhcp: bool,
     /// Its addresses, at most one range of each version; none where addresses come from elsewhere.
     pub subnets: Vec<Range>,
+    /// Whether its gateway leads to the rest of the world.
+    pub default_route: bool,
     /// No way out and none in: neither a default route nor a published port.
     pub internal: bool,
     /// Whether it is kept apart from other networks.
@@ -54,6 +61,61 @@ pub enum Driver {
     Ipvlan,
 }
 
+/// How the devices of macvlan (the first four) or ipvlan (the others) on one of the host's see each other.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// They reach each other.
+    Bridge,
+    /// They do not.
+    Private,
+    /// By way of the switch outside.
+    Vepa,
+    /// There is one only, which has the host's device to itself.
+    Passthru,
+    /// As on one link.
+    L2,
+    /// By routes alone.
+    L3,
+    /// The same, and packets go through the host's firewall.
+    L3s,
+}
+
+impl Mode {
+    /// All of a driver's, the usual one first.
+    pub fn all_of(driver: Driver) -> &'static [Self] {
+        match driver {
+            Driver::Bridge => &[],
+            Driver::Macvlan => &[Self::Bridge, Self::Private, Self::Vepa, Self::Passthru],
+            Driver::Ipvlan => &[Self::L2, Self::L3, Self::L3s],
+        }
+    }
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Private => "private",
+            Self::Vepa => "vepa",
+            Self::Passthru => "passthru",
+            Self::L2 => "l2",
+            Self::L3 => "l3",
+            Self::L3s => "l3s",
+        }
+    }
+}
+
+impl Driver {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
+        }
+    }
+}
+
 /// Whether packets pass between networks.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -85,7 +147,10 @@ impl Default for Network {
             name: String::new(),
             driver: Driver::Bridge,
             device: String::new(),
+            mode: None,
+            dhcp: false,
             subnets: Vec::new(),
+            default_route: true,
             internal: false,
             isolation: Isolation::Isolated,
             masquerade: true,
