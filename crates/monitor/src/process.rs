@@ -91,6 +91,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         hold: Hold::Not,
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
+        network: None,
     })?;
     Process::first(&created.init, created.pidfd, run, spec).with_ends(
         job,

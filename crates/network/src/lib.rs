@@ -12,11 +12,14 @@
 //! carries it out in the moment between the birth of its network namespace and its program. Nothing
 //! here is a daemon, and nothing here knows a database, an image or a container's life.
 
+mod inside;
+mod link;
 mod mac;
 mod network;
 mod plan;
 mod port;
 mod reach;
+mod setup;
 mod subnet;
 
 pub use mac::Mac;
@@ -24,4 +27,5 @@ pub use network::{Driver, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, Plan, ResolverPlan, Route};
 pub use port::{Protocol, Publication};
 pub use reach::{HostRoute, host_routes};
+pub use setup::{connect, disconnect, remove_device, setup};
 pub use subnet::Subnet;

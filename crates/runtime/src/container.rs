@@ -199,6 +199,9 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     if names_host && !namespaces.is_own(NamespaceKind::Uts) {
         return Err(invalid("a host name needs a UTS namespace of the container's own"));
     }
+    if request.network.is_some() && !namespaces.is_new(NamespaceKind::Network) {
+        return Err(invalid("what is to be set up is a new network namespace, and there is none"));
+    }
     if !linux.net_devices.is_empty() && !namespaces.is_own(NamespaceKind::Network) {
         return Err(invalid("linux.netDevices need a network namespace of the container's own"));
     }
@@ -284,11 +287,21 @@ fn bear(
 fn move_devices(birth: &Birth<'_>, pid: i32) -> Result<Moved> {
     let namespace = match birth.namespaces.joined(NamespaceKind::Network) {
         Some(joined) => joined.try_clone().doing(|| "keep the net namespace")?,
-        None => Procfs::of_host()
-            .and_then(|host| host.namespace(&pid.to_string(), "net"))
-            .doing(|| "open the container's net namespace")?,
+        None => network_of(pid)?,
     };
     net_devices::move_in(&birth.linux.net_devices, namespace)
+}
+
+/// Has the new network namespace set up, where somebody is to; meanwhile the child mounts.
+fn furnish(birth: &Birth<'_>, pid: i32) -> Result<()> {
+    let Some(network) = birth.request.network else { return Ok(()) };
+    network.furnish(network_of(pid)?.as_fd())
+}
+
+fn network_of(pid: i32) -> Result<OwnedFd> {
+    Procfs::of_host()
+        .and_then(|host| host.namespace(&pid.to_string(), "net"))
+        .doing(|| "open the container's net namespace")
 }
 
 /// A first process that nobody has heard of yet.
@@ -378,6 +391,11 @@ fn accompany(
     moved: &mut Option<Moved>,
 ) -> Result<(Option<OwnedFd>, Option<Waiting>)> {
     let mut terminal = None;
+    // Its root has no ids yet in a user namespace of its own: that comes first.
+    let asks_first = birth.namespaces.is_own(NamespaceKind::User);
+    if !asks_first {
+        furnish(birth, newborn.pid)?;
+    }
     loop {
         match line.hear()? {
             Heard::Asked(Ask::NeedIdMaps, _) => {
@@ -390,7 +408,9 @@ fn accompany(
                     mappings::write(newborn.pid, birth.linux)?;
                 }
                 line.go()?;
+                furnish(birth, newborn.pid)?;
             }
+            Heard::Asked(Ask::Surrounded, _) => line.go()?,
             Heard::Asked(Ask::MoveDevices, _) => {
                 *moved = Some(move_devices(birth, newborn.pid)?);
                 line.go()?;

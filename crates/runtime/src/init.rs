@@ -145,6 +145,9 @@ fn prepare(
         join_keyring(birth.request.id);
     }
     let procfs = birth.task.procfs_for_labels()?;
+    if birth.parameters.are_of_devices() {
+        wait_for_network(birth, line)?;
+    }
     birth.parameters.set()?;
     let console = if birth.namespaces.is_new(NamespaceKind::Mount) {
         build_root(birth, cgroup, line)?
@@ -288,7 +291,15 @@ fn make_working_directory(root: Root<'_>, path: &Path) -> Result<()> {
     }
 }
 
+/// Until here the network was set up beside us.
+fn wait_for_network(birth: &Birth<'_>, line: &ChildEnd) -> Result<()> {
+    birth.request.network.map_or(Ok(()), |_| line.ask(Ask::Surrounded))
+}
+
 fn run_hooks_before_pivot(birth: &Birth<'_>, line: &ChildEnd) -> Result<()> {
+    if !birth.parameters.are_of_devices() {
+        wait_for_network(birth, line)?;
+    }
     let spec = birth.request.spec;
     let of_runtime = hooks(spec, |hooks| &hooks.prestart).len()
         + hooks(spec, |hooks| &hooks.create_runtime).len();

@@ -59,4 +59,4 @@ pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::is_ordinary_user;
 pub use memory_policy::names as memory_policy_names;
 pub use options::mount_options;
-pub use request::{Hold, Init, Keyring, Paused, Request, Stdio};
+pub use request::{Furnish, Hold, Init, Keyring, Paused, Request, Stdio};

@@ -7,6 +7,8 @@
 //!     │  Go ───────────────────────────────▶│
 //!     │◀────────────────────── MoveDevices ─│  is in its network namespace
 //!     │  Go ───────────────────────────────▶│
+//!     │◀─────────────────────── Surrounded ─│  needs what somebody brings into that namespace
+//!     │  Go ───────────────────────────────▶│
 //!     │◀───────────────────────── RunHooks ─│  mounts done, root not yet pivoted
 //!     │  Go ───────────────────────────────▶│
 //!     │◀────────────── Listener (and fd) ───│  a filter asks an agent; a courier says it
@@ -18,7 +20,7 @@
 //!
 //! The order is the security argument (hooks must see the mounts but run before the pivot), so it
 //! is data here and not spread over the two processes. At any point the child may say `Failed`
-//! instead, with its error; it then ends. `exec` uses the same line, without the first three.
+//! instead, with its error; it then ends. `exec` uses the same line, without the first four.
 
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_sys::fds::leave_to_exec;
@@ -46,6 +48,8 @@ pub(crate) enum Ask {
     NeedIdMaps,
     /// The network namespace is there; devices are to move into it.
     MoveDevices,
+    /// It goes on when its network is set up, which was begun at its birth.
+    Surrounded,
     /// The mounts are done; the runtime's hooks are due.
     RunHooks,
     /// A filter is loaded that asks an agent, who needs this fd.
@@ -55,9 +59,10 @@ pub(crate) enum Ask {
 }
 
 impl Ask {
-    const ALL: [(Self, u8); 5] = [
+    const ALL: [(Self, u8); 6] = [
         (Self::NeedIdMaps, b'M'),
         (Self::MoveDevices, b'D'),
+        (Self::Surrounded, b'S'),
         (Self::RunHooks, b'H'),
         (Self::Listener, b'L'),
         (Self::Ready, b'R'),

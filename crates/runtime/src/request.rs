@@ -30,6 +30,15 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// Whether the process gets a session keyring of its own.
     pub keyring: Keyring,
+    /// Who sets up the new network namespace, while the container's mounts are made.
+    pub network: Option<&'a dyn Furnish>,
+}
+
+/// Who brings devices into a network namespace that has just been born.
+pub trait Furnish: std::fmt::Debug {
+    /// Does it, or says why not: then there is no container. Called once, in the parent, before any
+    /// hook and before the program; what is half done is the callee's to undo.
+    fn furnish(&self, namespace: BorrowedFd<'_>) -> Result<()>;
 }
 
 /// The standard streams of a process.

@@ -39,6 +39,16 @@ impl<'a> Parameters<'a> {
             .map(Self)
     }
 
+    /// Whether some are of single network devices, which must be there before.
+    pub(crate) fn are_of_devices(&self) -> bool {
+        let is_of_one = |path: &PathBuf| {
+            let mut parts = path.iter().skip(1);
+            parts.next() == Some("net".as_ref())
+                && matches!(parts.nth(1).and_then(|part| part.to_str()), Some("conf" | "neigh"))
+        };
+        self.0.iter().any(|(path, _)| is_of_one(path))
+    }
+
     /// Writes them, in the container's namespaces, through a procfs that no path leads to.
     pub(crate) fn set(&self) -> Result<()> {
         if self.0.is_empty() {

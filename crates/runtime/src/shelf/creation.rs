@@ -158,6 +158,7 @@ impl Shelf {
             hold: Hold::UntilDialled(listener.as_fd()),
             preserve_fds: creation.preserve_fds,
             keyring: creation.keyring,
+            network: None,
         })?;
         record.init = Some(container.init);
         if let Some(path) = &container.cgroups_path {
