@@ -12,16 +12,20 @@
 //! carries it out in the moment between the birth of its network namespace and its program. Nothing
 //! here is a daemon, and nothing here knows a database, an image or a container's life.
 
+mod firewall;
+mod forwarding;
 mod inside;
 mod link;
 mod mac;
 mod network;
+mod nft;
 mod plan;
 mod port;
 mod reach;
 mod setup;
 mod subnet;
 
+pub use firewall::Firewall;
 pub use mac::Mac;
 pub use network::{Driver, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, Plan, ResolverPlan, Route};

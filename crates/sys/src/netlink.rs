@@ -178,6 +178,15 @@ impl Request {
         self
     }
 
+    /// Adds flags to those that it has.
+    #[must_use]
+    pub fn flagged(mut self, flags: libc::c_int) -> Self {
+        let flags = u16::try_from(flags).expect("flags have 16 bits").to_ne_bytes();
+        self.bytes[6] |= flags[0];
+        self.bytes[7] |= flags[1];
+        self
+    }
+
     /// Adds an attribute.
     pub fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         let length = u16::try_from(value.len() + 4).expect("attributes are short");

@@ -1,0 +1,246 @@
+//! `nftables(8)` as the kernel speaks it: tables, chains, sets and rules over netlink.
+//!
+//! Changes are gathered in a [`Batch`], which the kernel carries out as a whole or not at all. An
+//! [`Nft`] is a connection to the network namespace that the process was in when it was opened, and
+//! stays one of that namespace. What the rules are for is the caller's.
+
+mod batch;
+mod read;
+mod rule;
+mod set;
+
+pub(crate) use batch::{Batch, Hook, Priority};
+pub(crate) use rule::{ESTABLISHED, INVALID, RELATED, Rule, Side, Verdict, Version};
+pub(crate) use set::{Element, Field, Key, Set};
+
+use dhow_base::{Doing, Error, Kind, Result};
+use dhow_sys::netlink::{self, Answer, Netlink, Protocol, Request};
+use rustix::io::Errno;
+use std::{collections::HashSet, io};
+
+/// The part of netfilter that nftables is (`NFNL_SUBSYS_NFTABLES`), in the upper byte of a message's
+/// kind.
+const SUBSYSTEM: u16 = 10 << 8;
+
+/// Packets of both versions of the internet protocol (`NFPROTO_INET`).
+const INET: u8 = 1;
+
+// What a message is about (`nf_tables.h`).
+const NEW_TABLE: u16 = SUBSYSTEM;
+const GET_TABLE: u16 = SUBSYSTEM | 1;
+const DELETE_TABLE: u16 = SUBSYSTEM | 2;
+const NEW_CHAIN: u16 = SUBSYSTEM | 3;
+const GET_CHAIN: u16 = SUBSYSTEM | 4;
+const NEW_RULE: u16 = SUBSYSTEM | 6;
+const DELETE_RULE: u16 = SUBSYSTEM | 8;
+const NEW_SET: u16 = SUBSYSTEM | 9;
+const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
+const GET_ELEMENT: u16 = SUBSYSTEM | 13;
+const DELETE_ELEMENT: u16 = SUBSYSTEM | 14;
+const GET_GENERATION: u16 = SUBSYSTEM | 16;
+
+/// A batch begins and ends with messages of netfilter itself (`nfnetlink.h`).
+const BEGIN: u16 = 0x10;
+const END: u16 = 0x11;
+
+// Flags of a message (`netlink.h`).
+const ACKNOWLEDGED: i32 = 0x4;
+const DUMP: i32 = 0x300;
+const CREATE: i32 = 0x400;
+const APPEND: i32 = 0x800;
+
+/// The kind of an answer that says what became of a request.
+const VERDICT: u16 = 2;
+
+/// How many bytes the kernel has for the name of a device, with the zero at its end.
+const DEVICE_BYTES: usize = 16;
+
+/// Of so many elements it is quicker to ask one by one whether they are there, and of more to read
+/// the whole set.
+const FEW: usize = 32;
+
+/// The kernel sends answers in pieces of at most this size.
+const ANSWER_BYTES: usize = 32 << 10;
+
+/// A connection to the kernel's nftables in one network namespace.
+#[derive(Debug)]
+pub(crate) struct Nft {
+    socket: Netlink,
+}
+
+/// Why a batch was not carried out.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What was refused, such as `add chain forward`.
+    pub(crate) what: String,
+    /// Why.
+    pub(crate) errno: Errno,
+}
+
+impl Refusal {
+    /// The same as an error, about a table.
+    pub(crate) fn into_error(self, doing: impl Into<String>) -> Error {
+        let kind = match self.errno {
+            Errno::PERM | Errno::ACCESS => Kind::Denied,
+            Errno::OPNOTSUPP | Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT => Kind::Unsupported,
+            Errno::NOSPC | Errno::NOMEM | Errno::NFILE => Kind::Exhausted,
+            _ => Kind::Internal,
+        };
+        let cause = Error::new(kind, self.what).because(io::Error::from(self.errno));
+        let error = Error::new(kind, doing).because(cause);
+        match kind {
+            Kind::Denied => error.hint("changing the firewall takes CAP_NET_ADMIN"),
+            Kind::Unsupported => error.hint("the kernel needs nf_tables with nat, fib and masq"),
+            // A missing module is told as a missing object.
+            _ if self.errno == Errno::NOENT => {
+                error.hint("is nf_tables part of this kernel? See CONFIG_NF_TABLES_INET")
+            }
+            _ => error,
+        }
+    }
+}
+
+impl Nft {
+    /// Opens a connection to the network namespace that the process is in.
+    pub(crate) fn open() -> Result<Self> {
+        let socket = Netlink::open(Protocol::Netfilter);
+        let socket = socket.map_err(|error| {
+            let hint = "the kernel needs nf_tables (CONFIG_NF_TABLES)";
+            Error::new(Kind::Unsupported, "open a connection to nftables").because(error).hint(hint)
+        })?;
+        Ok(Self { socket })
+    }
+
+    /// Has a batch carried out. The error is the first thing that the kernel refused.
+    pub(crate) fn commit(&self, batch: Batch) -> Result<Result<(), Refusal>> {
+        let doing = || "change the firewall";
+        let (bytes, names) = batch.finish();
+        if names.is_empty() {
+            return Ok(Ok(()));
+        }
+        self.socket.send(&bytes).doing(doing)?;
+        let last = names.len();
+        let mut refusal = None;
+        let mut buffer = vec![0; ANSWER_BYTES];
+        loop {
+            let length = self.socket.receive(&mut buffer).doing(doing)?;
+            let mut rest = &buffer[..length];
+            while !rest.is_empty() {
+                let (answer, after) = first_of(rest).doing(doing)?;
+                rest = after;
+                if answer.kind != VERDICT {
+                    continue;
+                }
+                let number = usize::try_from(answer.number).unwrap_or(usize::MAX);
+                if let Err(error) = answer.verdict() {
+                    let what = number.checked_sub(1).and_then(|place| names.get(place));
+                    // The beginning's number stands for the batch as a whole.
+                    let what = what.cloned().unwrap_or_else(|| "all of it at once".to_owned());
+                    let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                    refusal.get_or_insert(Refusal { what, errno });
+                }
+                // Only the last one asks for an answer; a refused beginning is the only one.
+                if number == last || (number == 0 && refusal.is_some()) {
+                    return Ok(refusal.map_or(Ok(()), Err));
+                }
+            }
+        }
+    }
+
+    /// How many changes of the whole ruleset there were.
+    pub(crate) fn generation(&self) -> Result<u32> {
+        let doing = "ask for the ruleset's generation";
+        let answer = self.ask_one(request(GET_GENERATION, 0)).doing(|| doing)?;
+        let number = answer.and_then(|body| read::big_number(read::attribute(&body, 1)?));
+        number.ok_or_else(|| Error::new(Kind::Internal, doing))
+    }
+
+    /// What is kept with a table, where there is one: `None` for no table, and nothing for a table
+    /// with which nothing is kept.
+    pub(crate) fn table_note(&self, table: &str) -> Result<Option<Vec<u8>>> {
+        let mut request = request(GET_TABLE, 0);
+        text(&mut request, 1, table);
+        let answer = self.ask_one(request).doing(|| format!("look for the table inet {table}"))?;
+        let Some(body) = answer else { return Ok(None) };
+        Ok(Some(read::attribute(&body, 6).unwrap_or_default().to_vec()))
+    }
+
+    /// How often a chain is used, by its own rules and by those that lead to it; `None` for no chain.
+    pub(crate) fn chain_use(&self, table: &str, chain: &str) -> Result<Option<u32>> {
+        let mut request = request(GET_CHAIN, 0);
+        text(&mut request, 1, table);
+        text(&mut request, 3, chain);
+        let answer = self.ask_one(request).doing(|| format!("look for the chain {chain}"))?;
+        let Some(body) = answer else { return Ok(None) };
+        Ok(read::attribute(&body, 6).and_then(read::big_number))
+    }
+
+    /// Those of the elements that are in the set, with the values that they have there.
+    pub(crate) fn present(&self, table: &str, set: &Set, keys: &[Element]) -> Result<Vec<Element>> {
+        let doing = || format!("read the firewall's set {}", set.name);
+        let mut request = request(GET_ELEMENT, 0);
+        text(&mut request, 1, table);
+        text(&mut request, 2, set.name);
+        if keys.len() > FEW {
+            let all = self.elements(table, set)?.into_iter();
+            let wanted: HashSet<&[u8]> =
+                keys.iter().map(|element| element.key.as_slice()).collect();
+            return Ok(all.filter(|found| wanted.contains(found.key.as_slice())).collect());
+        }
+        let mut found = Vec::new();
+        for key in keys {
+            let mut request = request.clone();
+            set::put_elements(&mut request, &[key.without_value()]);
+            if let Some(body) = self.ask_one(request).doing(doing)? {
+                found.extend(set::elements(&body));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Everything that is in a set.
+    pub(crate) fn elements(&self, table: &str, set: &Set) -> Result<Vec<Element>> {
+        let mut request = request(GET_ELEMENT, DUMP);
+        text(&mut request, 1, table);
+        text(&mut request, 2, set.name);
+        let all = self.dump(request).doing(|| format!("read the firewall's set {}", set.name))?;
+        Ok(all.iter().flat_map(|body| set::elements(body)).collect())
+    }
+
+    /// All answers to a request that lists; none where what is listed is not there.
+    fn dump(&self, request: Request) -> io::Result<Vec<Vec<u8>>> {
+        match self.socket.ask(request) {
+            Ok(answers) => Ok(answers.into_iter().map(|answer| answer.body).collect()),
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The one answer to a question; `None` where what was asked for is not there.
+    fn ask_one(&self, request: Request) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.dump(request)?.into_iter().next())
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::NOENT)
+}
+
+fn first_of(bytes: &[u8]) -> io::Result<(Answer, &[u8])> {
+    Answer::first_of(bytes).ok_or_else(netlink::broken)
+}
+
+/// A question about what packets of both versions meet, answered with a verdict at its end.
+fn request(kind: u16, flags: i32) -> Request {
+    Request::new(kind, flags, &[INET, 0, 0, 0])
+}
+
+/// Adds an attribute that is a name of ours.
+fn text(request: &mut Request, kind: u16, name: &str) {
+    request.text(kind, name).expect("names of ours have no zero byte");
+}
+
+/// Adds a number, which nftables wants with its highest byte first.
+fn number(request: &mut Request, kind: u16, number: u32) {
+    request.attribute(kind, &number.to_be_bytes());
+}
