@@ -106,20 +106,25 @@ impl Firewall {
         for _ in 0..TRIES {
             match self.try_to_add(wanted, missing, &stale)? {
                 Ok(()) => return Ok(()),
-                // A port that led elsewhere: to a container that is gone, for this one holds it.
-                Err(refused) if refused.errno == Errno::BUSY => {
+                // Something of the same name is there. A port that led elsewhere led to a container
+                // that is gone, for this one holds it; anything else is a range that overlaps one
+                // that nobody took away.
+                Err(refused) if is_clash(refused.errno) => {
                     stale = self.stale(wanted)?;
-                    refusal = Some(refused);
-                }
-                // A chain at another hook, a range that overlaps what nobody took away.
-                Err(refused) if matches!(refused.errno, Errno::EXIST | Errno::NOTEMPTY) => {
-                    missing = Missing::Table;
+                    if stale.is_empty() {
+                        missing = Missing::Table;
+                    }
                     refusal = Some(refused);
                 }
                 // Somebody took the table away, or the stale elements.
                 Err(refused) if refused.errno == Errno::NOENT => {
                     missing = self.missing()?;
                     stale.clear();
+                    refusal = Some(refused);
+                }
+                // A chain of the same name at another hook.
+                Err(refused) if missing == Missing::Rules && refused.errno != Errno::PERM => {
+                    missing = Missing::Table;
                     refusal = Some(refused);
                 }
                 Err(refused) => return Err(refused.into_error(CHANGE)),
@@ -201,14 +206,7 @@ impl Firewall {
     fn remove(&self, wanted: &Wanted) -> Result<()> {
         let mut refusal = None;
         for _ in 0..TRIES {
-            let mut batch = Batch::of(TABLE);
-            for (set, elements) in wanted.sets() {
-                let wanted: HashSet<&Element> = elements.iter().collect();
-                let mut found = self.nft.present(TABLE, set, elements)?;
-                found.retain(|found| wanted.contains(found));
-                batch.delete(set, &found);
-            }
-            match self.nft.commit(batch)? {
+            match self.try_to_remove(wanted)? {
                 Ok(()) => return Ok(()),
                 // Somebody else was quicker with some of them.
                 Err(refused) if refused.errno == Errno::NOENT => refusal = Some(refused),
@@ -219,6 +217,22 @@ impl Firewall {
             Some(refusal) => Err(refusal.into_error(CHANGE)),
             None => Ok(()),
         }
+    }
+
+    fn try_to_remove(&self, wanted: &Wanted) -> Result<Result<(), Refusal>> {
+        for (set, elements) in wanted.sets() {
+            let known: HashSet<&Element> = elements.iter().collect();
+            let mut found = self.nft.present(TABLE, set, elements)?;
+            found.retain(|found| known.contains(found));
+            for part in found.chunks(ELEMENTS) {
+                let mut batch = Batch::of(TABLE);
+                batch.delete(set, part);
+                if let Err(refusal) = self.nft.commit(batch)? {
+                    return Ok(Err(refusal));
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Takes the table away where no network is left, unless one comes in between.
@@ -243,4 +257,251 @@ impl Firewall {
     }
 }
 
+/// Whether the kernel refuses what is there already and not the same. (Before 6.10 it says `EBUSY` of an
+/// element with another value.)
+fn is_clash(errno: Errno) -> bool {
+    matches!(errno, Errno::BUSY | Errno::EXIST | Errno::NOTEMPTY)
+}
+
 const CHANGE: &str = "change the firewall's table inet dhow";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attachment, InterfaceAddress, Isolation, Protocol, Publication, Range};
+    use dhow_testkit::need;
+    use rustix::thread::ThreadNameSpaceType;
+    use std::{io::Write, process::Command};
+
+    /// Moves this thread to a network namespace of its own, where there is no ruleset; the programs
+    /// that it starts are there too. No, with words, where that cannot be.
+    fn alone() -> bool {
+        if !need::root() {
+            need::skip("root");
+            return false;
+        }
+        if need::tool("nft").is_none() {
+            need::skip("nft");
+            return false;
+        }
+        dhow_sys::namespace::leave(ThreadNameSpaceType::NETWORK).unwrap();
+        true
+    }
+
+    fn nft(words: &[&str], input: &str) -> String {
+        let mut nft = Command::new("nft");
+        let mut child = nft
+            .args(words)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "nft {words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn ruleset() -> String {
+        nft(&["list", "ruleset"], "")
+    }
+
+    fn network(device: &str, subnets: &[&str]) -> Network {
+        let range =
+            |text: &&str| Range { subnet: text.parse().unwrap(), gateway: None, leased: None };
+        let subnets = subnets.iter().map(range).collect();
+        Network {
+            device: device.to_owned(),
+            name: device.to_owned(),
+            subnets,
+            ..Network::default()
+        }
+    }
+
+    fn plan(network: Network, addresses: &[&str], published: &[&str]) -> Plan {
+        let address = |text: &&str| InterfaceAddress { address: text.parse().unwrap(), prefix: 24 };
+        let attachment = Attachment {
+            network,
+            interface: "eth0".to_owned(),
+            host_interface: "dv-1".to_owned(),
+            mac: "02:42:0a:58:00:05".parse().unwrap(),
+            addresses: addresses.iter().map(address).collect(),
+            ingress_bits: None,
+            egress_bits: None,
+        };
+        let publications =
+            published.iter().flat_map(|text| Publication::parse(text).unwrap()).collect();
+        Plan { attachments: vec![attachment], publications, ..Plan::default() }
+    }
+
+    fn both(device: &str) -> Network {
+        network(device, &["10.88.0.0/16", "fd00:88::/64"])
+    }
+
+    #[test]
+    fn the_table_is_what_nft_makes_of_the_same_text() {
+        if !alone() {
+            return;
+        }
+        let text = include_str!("firewall/table.nft");
+        nft(&["-f", "-"], text);
+        let (expected, as_json) = (ruleset(), nft(&["-j", "list", "ruleset"], ""));
+        nft(&["flush", "ruleset"], "");
+        let mut plan = plan(
+            both("dhow0"),
+            &["10.88.0.2", "fd00:88::2"],
+            &["8080:80", "53:53/udp", "192.0.2.1:81:80", "[2001:db8::1]:82:80/sctp"],
+        );
+        plan.attachments.push(Attachment {
+            network: Network { internal: true, ..network("dh-1", &["10.89.0.0/24"]) },
+            ..plan.attachments[0].clone()
+        });
+        let open = Isolation::Open;
+        let routed = Network { isolation: open, masquerade: false, ..network("dh-2", &[]) };
+
+        let firewall = Firewall::open().unwrap();
+        firewall.raise(&plan).unwrap();
+        firewall.raise_network(&routed).unwrap();
+
+        assert_eq!(ruleset(), expected);
+        assert_eq!(
+            without_handles(&nft(&["-j", "list", "ruleset"], "")),
+            without_handles(&as_json)
+        );
+    }
+
+    /// The same without what the kernel numbers as things come and go.
+    fn without_handles(json: &str) -> serde_json::Value {
+        fn strip(value: &mut serde_json::Value) {
+            match value {
+                serde_json::Value::Object(fields) => {
+                    fields.remove("handle");
+                    fields.values_mut().for_each(strip);
+                }
+                serde_json::Value::Array(all) => all.iter_mut().for_each(strip),
+                _ => {}
+            }
+        }
+        let mut value = serde_json::from_str(json).unwrap();
+        strip(&mut value);
+        value
+    }
+
+    #[test]
+    fn to_raise_twice_is_to_raise_once_and_lowering_leaves_nothing() {
+        if !alone() {
+            return;
+        }
+        nft(&["-f", "-"], "table inet other { chain c { type filter hook input priority 0; }; }");
+        let before = ruleset();
+        let firewall = Firewall::open().unwrap();
+        let first = plan(both("dhow0"), &["10.88.0.2", "fd00:88::2"], &["8080:80", "[::1]:1:1"]);
+        let second = plan(network("dh-1", &["10.89.0.0/24"]), &["10.89.0.2"], &["8081:80"]);
+
+        firewall.raise(&first).unwrap();
+        let with_first = ruleset();
+        firewall.raise(&first).unwrap();
+        assert_eq!(ruleset(), with_first);
+
+        firewall.raise(&second).unwrap();
+        firewall.lower(&second).unwrap();
+        firewall.lower(&second).unwrap();
+        firewall.drop_network(&second.attachments[0].network).unwrap();
+        assert_eq!(ruleset(), with_first);
+
+        firewall.lower(&first).unwrap();
+        firewall.drop_network(&first.attachments[0].network).unwrap();
+        firewall.drop_network(&first.attachments[0].network).unwrap();
+        firewall.lower(&first).unwrap();
+        assert_eq!(ruleset(), before);
+    }
+
+    #[test]
+    fn a_port_belongs_to_whoever_raised_it_last() {
+        if !alone() {
+            return;
+        }
+        let firewall = Firewall::open().unwrap();
+        let dead = plan(both("dhow0"), &["10.88.0.2", "fd00:88::2"], &["8080:80", "8081:80"]);
+        let alive = plan(both("dhow0"), &["10.88.0.3", "fd00:88::3"], &["8080:80"]);
+        firewall.raise(&dead).unwrap();
+
+        firewall.raise(&alive).unwrap();
+        let both = ruleset();
+        firewall.lower(&dead).unwrap();
+        let after = ruleset();
+
+        assert!(both.contains("tcp . 8080 : 10.88.0.3 . 80"), "{both}");
+        assert!(both.contains("tcp . 8081 : 10.88.0.2 . 80"), "{both}");
+        assert!(after.contains("tcp . 8080 : fd00:88::3 . 80"), "{after}");
+        assert!(!after.contains("10.88.0.2"), "{after}");
+    }
+
+    #[test]
+    fn what_somebody_took_away_or_changed_is_put_right() {
+        if !alone() {
+            return;
+        }
+        let firewall = Firewall::open().unwrap();
+        let plan = plan(both("dhow0"), &["10.88.0.2", "fd00:88::2"], &["8080:80"]);
+        firewall.raise(&plan).unwrap();
+        let whole = ruleset();
+        let older = "table inet dhow { comment \"of dhow, layout 0\"\n set bridges { type inet_service; }; }";
+        let other_hook =
+            "table inet dhow { chain raw { type filter hook output priority 0; policy accept; }; }";
+        for (words, input) in [
+            (&["flush", "ruleset"][..], ""),
+            (&["flush", "table", "inet", "dhow"], ""),
+            (&["flush", "chain", "inet", "dhow", "inward"], ""),
+            (&["add", "rule", "inet", "dhow", "inward", "accept"], ""),
+            (&["flush", "map", "inet", "dhow", "ports4"], ""),
+            (&["-f", "-"], &format!("flush ruleset\n{older}")),
+            (&["-f", "-"], &format!("flush ruleset\n{other_hook}")),
+        ] {
+            nft(words, input);
+            assert_ne!(ruleset(), whole, "{words:?}");
+
+            firewall.raise(&plan).unwrap();
+
+            assert_eq!(ruleset(), whole, "after {words:?}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_ports_are_a_few_messages_and_go_as_they_came() {
+        if !alone() {
+            return;
+        }
+        let firewall = Firewall::open().unwrap();
+        let ports = "20000-22999:20000-22999";
+        let plan = plan(both("dhow0"), &["10.88.0.2", "fd00:88::2"], &[ports]);
+
+        firewall.raise(&plan).unwrap();
+        let published = ruleset().matches("tcp . 2").count();
+        firewall.lower(&plan).unwrap();
+
+        assert_eq!(published, 6000);
+        assert!(!ruleset().contains("tcp . 2"));
+    }
+
+    #[test]
+    fn names_that_the_kernel_has_no_room_for_are_refused() {
+        if !alone() {
+            return;
+        }
+        let firewall = Firewall::open().unwrap();
+        for device in ["", "a-name-of-20-letters", "a\0b"] {
+            let refused = firewall.raise_network(&network(device, &[])).unwrap_err();
+
+            assert_eq!(refused.kind(), dhow_base::Kind::Invalid, "{device:?}");
+        }
+        assert_eq!(ruleset(), "");
+    }
+
+    #[test]
+    fn protocols_have_the_numbers_that_packets_have() {
+        let numbers = Protocol::ALL.map(Protocol::number);
+
+        assert_eq!(numbers, [6, 17, 132]);
+    }
+}

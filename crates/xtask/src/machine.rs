@@ -62,6 +62,7 @@ const NEEDS: &[Need] = &[
     program("setfacl", "acl", "access control lists"),
     program("setcap", "libcap2-bin", "file capabilities"),
     program("ip", "iproute2", "network namespaces"),
+    program("nft", "nftables", "the firewall, compared with its text"),
     program("iptables-restore", "iptables", "checkpoints with open connections"),
     program("tar", "tar", "archives read by others"),
     program("mkfs.btrfs", "btrfs-progs", "snapshots on btrfs"),

@@ -135,8 +135,8 @@ pub(super) fn chains() -> Vec<Chain> {
             vec![
                 rule().to(V4, &loopback4).verdict(Return),
                 rule().to(V6, &loopback6).verdict(Return),
-                rule().to_own_link().verdict(Return),
-                rule().to_this_host().verdict(Jump("published")),
+                rule().destined_for_own_link().verdict(Return),
+                rule().destined_here().verdict(Jump("published")),
             ],
         ),
         chain(
@@ -144,7 +144,7 @@ pub(super) fn chains() -> Vec<Chain> {
             Some(("nat", Hook::Output, Priority::DESTINATION_NAT)),
             vec![
                 rule().to(V6, &loopback6).verdict(Return),
-                rule().to_this_host().verdict(Jump("published")),
+                rule().destined_here().verdict(Jump("published")),
             ],
         ),
         // What belongs to no connection leaves no network: nothing would change its address.

@@ -139,7 +139,7 @@ impl Rule {
     }
 
     /// `fib daddr type local`.
-    pub(crate) fn to_this_host(self) -> Self {
+    pub(crate) fn destined_here(self) -> Self {
         // `RTN_LOCAL`, in the machine's own order.
         self.step(Step::IsLocal { into: WORD }).compare(true, &2_u32.to_ne_bytes())
     }
@@ -156,7 +156,7 @@ impl Rule {
 
     /// `ip6 daddr fe80::/10`: the first ten bits are those of addresses that mean something on one
     /// link alone.
-    pub(crate) fn to_own_link(self) -> Self {
+    pub(crate) fn destined_for_own_link(self) -> Self {
         let (offset, length) = Version::V6.destination();
         let mut mask = vec![0; 16];
         mask[..2].copy_from_slice(&[0xff, 0xc0]);
