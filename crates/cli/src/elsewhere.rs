@@ -23,16 +23,17 @@ const fn foreign(
     Foreign { names, why, instead }
 }
 
-const NO_BRIDGE: &str = "there are no bridges and no published ports yet";
-const WITH_HOST: Option<&str> = Some("--network host gives the container the host's network");
 const OF_WINDOWS: &str = "it is for containers of Windows";
 const NOT_SIGNED: &str = "signatures of images are not looked at yet";
 
 /// Those of `run` and `create`.
 const OF_RUN: &[Foreign] = &[
-    foreign(&["--publish", "-p", "--publish-all", "-P", "--expose"], NO_BRIDGE, WITH_HOST),
-    foreign(&["--ip", "--ip6", "--mac-address", "--link-local-ip"], NO_BRIDGE, WITH_HOST),
-    foreign(&["--network-alias", "--net-alias", "--link"], NO_BRIDGE, WITH_HOST),
+    foreign(&["--link-local-ip"], "a device has the addresses of its network only", None),
+    foreign(
+        &["--link"],
+        "links are docker's old way to find a neighbour",
+        Some("on one network the other's name resolves; --network-alias gives it another"),
+    ),
     foreign(&["--isolation", "--cpu-count", "--cpu-percent"], OF_WINDOWS, None),
     foreign(&["--io-maxbandwidth", "--io-maxiops"], OF_WINDOWS, None),
     foreign(

@@ -23,7 +23,7 @@ use crate::{
     capabilities, cdi,
     identity::Identity,
     life,
-    options::{CgroupMaking, CreateOptions, NetworkMode},
+    options::{CgroupMaking, CreateOptions, DEFAULT_NETWORK, NetworkMode},
     plan::Planned,
     record::{Asked, NamespaceRecord, Record},
 };
@@ -93,6 +93,7 @@ pub(crate) fn record(
         pids: options.limits.pids.unwrap_or(0),
         cap_add: options.rights.cap_add.clone(),
         cap_drop: options.rights.cap_drop.clone(),
+        ports: options.ports.clone(),
         names: options.names.clone(),
         namespaces: NamespaceRecord {
             pid: options.namespaces.pid.word(),
@@ -112,7 +113,11 @@ pub(crate) fn record(
 fn network_word(network: &NetworkMode) -> String {
     match network {
         NetworkMode::Host => "host".to_owned(),
-        NetworkMode::Unsaid | NetworkMode::None => "none".to_owned(),
+        NetworkMode::None => "none".to_owned(),
+        NetworkMode::Unsaid => DEFAULT_NETWORK.to_owned(),
+        NetworkMode::Networks(connections) => {
+            connections.first().map_or("none", |first| &first.network).to_owned()
+        }
         NetworkMode::Container(name) => format!("container:{name}"),
         NetworkMode::Path(path) => format!("ns:{}", path.display()),
     }

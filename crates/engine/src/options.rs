@@ -9,14 +9,17 @@ mod environment;
 mod mount;
 mod names;
 mod namespaces;
+mod network;
 mod process;
 
 pub use block_io::BlockIoOptions;
 pub use cdi::CdiName;
 pub use cgroup::{CgroupMaking, CgroupOptions};
+pub use dhow_network::{Mac, Protocol, Publication};
 pub use environment::EnvironmentOptions;
 pub use names::{HostsBase, NameOptions};
 pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
+pub use network::{ConnectionOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PortOptions};
 pub use process::{AccountOptions, SurroundingOptions};
 
 pub use crate::{
@@ -75,8 +78,10 @@ pub struct CreateOptions {
     pub mounts: Vec<MountOption>,
     /// `--read-only`.
     pub read_only: bool,
-    /// `--network`.
+    /// `--network`, and how it is connected to each.
     pub network: NetworkMode,
+    /// `-p`, `-P`, `--expose`.
+    pub ports: PortOptions,
     /// `--stop-signal`.
     pub stop_signal: Option<i32>,
     /// `--stop-timeout`, seconds; 10 unless said.
@@ -126,6 +131,7 @@ impl CreateOptions {
             mounts: Vec::new(),
             read_only: false,
             network: NetworkMode::Unsaid,
+            ports: PortOptions::default(),
             stop_signal: None,
             stop_timeout: None,
             pull: PullPolicy::Missing,
@@ -246,22 +252,6 @@ pub struct DeviceOption {
     pub container: PathBuf,
     /// Some of `rwm`.
     pub access: String,
-}
-
-/// `--network`. A bridge comes with the network crate; until then unsaid means none.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum NetworkMode {
-    /// Nothing was said.
-    #[default]
-    Unsaid,
-    /// A network namespace with a loopback only.
-    None,
-    /// The host's network.
-    Host,
-    /// A container's network, by its name or id.
-    Container(String),
-    /// The network namespace at this path.
-    Path(PathBuf),
 }
 
 /// A process to run in a running container.

@@ -9,7 +9,10 @@ mod namespaces;
 pub(crate) use asked::Asked;
 pub(crate) use namespaces::{Joined, NamespaceRecord};
 
-use crate::{life::LifeRecord, options::NameOptions};
+use crate::{
+    life::LifeRecord,
+    options::{NameOptions, PortOptions},
+};
 use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_monitor::Driver;
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,7 @@ pub(crate) struct Record {
     pub(crate) stop_timeout_seconds: u32,
     /// Labels of image and user together.
     pub(crate) labels: BTreeMap<String, String>,
-    /// `none`, `host`, `container:<id>` or `ns:<path>`.
+    /// The first network's name; or `none`, `host`, `container:<id>`, `ns:<path>`.
     pub(crate) network: String,
     /// The host name inside.
     pub(crate) hostname: String,
@@ -57,6 +60,9 @@ pub(crate) struct Record {
     pub(crate) cap_add: Vec<String>,
     /// Capabilities dropped.
     pub(crate) cap_drop: Vec<String>,
+    /// How it is reached from the host, as it was asked for.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub(crate) ports: PortOptions,
     /// Names of hosts, which are written anew at each start.
     #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) names: NameOptions,

@@ -34,7 +34,6 @@ impl Act for Create {
         let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
         let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
-        note_network(&flags, invocation);
         let progress = invocation.progress(self.container.quiet);
         let mut engine =
             invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Any)?;
@@ -67,16 +66,6 @@ pub(super) fn make_room(engine: &mut Engine, flags: &ContainerFlags) -> Result<(
         return Ok(());
     }
     engine.remove(name, RemoveOptions { force: true, volumes: false })
-}
-
-/// Says that there will be no network, where the user did not say so.
-pub(super) fn note_network(flags: &ContainerFlags, invocation: &Invocation) {
-    if flags.place.network.is_none() && !flags.quiet {
-        invocation.console.note(
-            "the container gets no network; --network host gives it the host's; \
-             bridges come later",
-        );
-    }
 }
 
 /// The file that `--cidfile` names: it must not be there before, so that no id is taken for another.

@@ -3,7 +3,7 @@
 use super::several;
 use crate::{
     choice::Choice,
-    flags::{container::platform, network, registry::RegistryFlags},
+    flags::{container::platform, policy, registry::RegistryFlags},
     invocation::Invocation,
     tree::Act,
 };
@@ -44,7 +44,7 @@ impl Act for Pull {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let options = PullOptions {
             platform: self.platform.as_deref().map(platform).transpose()?,
-            policy: network::pull("--policy", &self.policy)?,
+            policy: policy::pull("--policy", &self.policy)?,
         };
         let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();

@@ -70,7 +70,6 @@ impl Act for Run {
         )?
         .attached(&self.attach)?;
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
-        create::note_network(flags, invocation);
         let mut engine =
             invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Start)?;
         let choice = create::choose_image(&engine, &mut options)?;

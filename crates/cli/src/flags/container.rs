@@ -2,9 +2,10 @@
 
 use super::{
     Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, defaults::Unflagged, device,
-    life::LifeFlags, limits, mount, names::NameFlags, namespaces::NamespaceFlags, network,
-    objects::ObjectFlags, pairs, parse, parse_all, process::ProcessFlags, pulling::PullingFlags,
-    refuse, security, signal, surroundings::SurroundingFlags,
+    life::LifeFlags, limits, mount, names::NameFlags, namespaces::NamespaceFlags,
+    network::NetworkFlags, objects::ObjectFlags, pairs, parse, parse_all, policy,
+    process::ProcessFlags, pulling::PullingFlags, refuse, security, signal,
+    surroundings::SurroundingFlags,
 };
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::options::{CreateOptions, EnvironmentOptions, Limits, PullPolicy, Rights};
@@ -100,6 +101,9 @@ pub(crate) struct ContainerFlags {
     pub(super) namespaces: NamespaceFlags,
 
     #[command(flatten)]
+    pub(crate) network: NetworkFlags,
+
+    #[command(flatten)]
     pub(super) names: NameFlags,
 
     #[command(flatten)]
@@ -117,9 +121,9 @@ pub(crate) struct ContainerFlags {
     pub(crate) image_and_command: Vec<String>,
 }
 
-/// Where the container lives: its filesystems and its network.
+/// Where the container lives: its filesystems and its name.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Filesystem and network")]
+#[command(next_help_heading = "Filesystem")]
 pub(crate) struct PlaceFlags {
     /// Mount a path of the host or a volume
     #[arg(short, long, value_name = "SOURCE:TARGET[:OPTIONS]")]
@@ -140,11 +144,6 @@ pub(crate) struct PlaceFlags {
     /// Make /dev/shm this large
     #[arg(long, value_name = "SIZE")]
     pub(super) shm_size: Option<String>,
-
-    /// Use no network (none, also the default for now), the host's (host), a container's
-    /// (container:NAME) or the one at a path (ns:PATH)
-    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
-    pub(crate) network: Option<String>,
 
     /// Name the container's host
     #[arg(short = 'h', long, value_name = "NAME")]
@@ -291,13 +290,14 @@ impl ContainerFlags {
             },
             mounts: self.place.mounts(around)?,
             read_only: self.place.read_only,
-            network: network::mode(self.place.network.as_deref())?,
+            network: self.network.mode()?,
+            ports: self.network.ports()?,
             stop_signal: parse(self.stop_signal.as_ref(), |t| signal::parse("--stop-signal", t))?,
             stop_timeout: self.stop_timeout,
             pull: self
                 .pull
                 .as_deref()
-                .map_or(Ok(PullPolicy::Missing), |text| network::pull("--pull", text))?,
+                .map_or(Ok(PullPolicy::Missing), |text| policy::pull("--pull", text))?,
             platform: self.pulling.platform(self.platform.as_deref())?,
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
             objects: self.objects.options(around)?,

@@ -70,10 +70,10 @@ impl ContainerFlags {
         prepend(&mut place.mount, said.mounts.as_ref());
         place.read_only |= said.read_only == Some(true);
         put(&mut place.shm_size, said.shm_size.as_ref());
-        // podman's words for its kinds of bridges are passed over: there is no bridge yet.
-        let known =
-            |text: &&String| matches!(text.as_str(), "none" | "host") || text.starts_with("ns:");
-        put(&mut place.network, said.netns.as_ref().filter(known));
+        // Who asks for something of a connection wants one.
+        if self.network.network.is_empty() && !self.network.asks_for_connection() {
+            self.network.network.extend(said.netns.clone().filter(|text| !text.is_empty()));
+        }
     }
 
     fn fill_limits(&mut self, said: &Containers) {
@@ -130,8 +130,8 @@ impl ContainerFlags {
     }
 
     fn fill_surroundings(&mut self, said: &Containers) {
-        let is_host = |text: &Option<String>| text.as_deref() == Some("host");
-        let (network, ipc) = (is_host(&self.place.network), is_host(&self.namespaces.ipc));
+        let network = self.network.network == ["host"];
+        let ipc = self.namespaces.ipc.as_deref() == Some("host");
         let flags = &mut self.surroundings;
         flags.env_host |= said.env_host == Some(true);
         flags.http_proxy = flags.http_proxy.or(said.http_proxy);

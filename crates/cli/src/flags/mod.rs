@@ -23,6 +23,7 @@ pub(crate) mod network;
 pub(crate) mod objects;
 pub(crate) mod pairs;
 pub(crate) mod pod;
+pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod pulling;
 pub(crate) mod registry;

@@ -63,7 +63,10 @@ pub(super) fn set(
     match &options.network {
         NetworkMode::Host => leave_out(linux, NamespaceKind::Network),
         NetworkMode::Path(path) => point(linux, NamespaceKind::Network, path),
-        NetworkMode::Unsaid | NetworkMode::None | NetworkMode::Container(_) => {}
+        NetworkMode::Unsaid
+        | NetworkMode::None
+        | NetworkMode::Container(_)
+        | NetworkMode::Networks(_) => {}
     }
     set_user(linux, options, record);
     share_memory(mounts, &options.namespaces.ipc);

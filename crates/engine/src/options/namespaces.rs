@@ -1,6 +1,5 @@
 //! Which namespaces are a container's own, and whose the others are.
 
-use super::NetworkMode;
 use dhow_spec::runtime::IdMapping;
 use std::path::PathBuf;
 
@@ -116,11 +115,4 @@ pub enum UserNamespace {
     Container(String),
     /// The namespace at this path.
     Path(PathBuf),
-}
-
-impl NetworkMode {
-    /// Whether the network is the host's.
-    pub fn is_host(&self) -> bool {
-        *self == Self::Host
-    }
 }
