@@ -31,6 +31,7 @@ impl Engine {
         self.check_volumes(&mut findings)?;
         self.check_secrets(&mut findings)?;
         self.check_pods(&mut findings)?;
+        self.check_networks(&mut findings)?;
         Ok(findings)
     }
 

@@ -10,6 +10,7 @@
 //! <root>/secrets/<id>                                                contents of secrets
 //! <runroot>/locks/                                                   who works on which volume
 //! <runroot>/pods/<id>/          net ipc uts shm                       what its containers share
+//! <runroot>/networks/<id>/      names                               who is called what on it
 //! <runroot>/containers/<id>/    attach lock started.json             the monitor's
 //!                               hosts hostname resolv.conf           bound into the container
 //!                               exec-<session>/                      one for each exec
@@ -122,6 +123,14 @@ impl Layout {
 
     pub(crate) fn container_secrets(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join("secrets")
+    }
+
+    pub(crate) fn networks(&self) -> PathBuf {
+        self.runroot.join("networks")
+    }
+
+    pub(crate) fn network(&self, id: &ContainerId) -> PathBuf {
+        self.networks().join(id.as_str())
     }
 
     pub(crate) fn pods(&self) -> PathBuf {

@@ -51,6 +51,7 @@ mod mend;
 mod merge;
 mod mounted;
 mod names;
+mod networks;
 pub mod options;
 mod plan;
 pub mod pods;
@@ -89,6 +90,10 @@ pub use history::History;
 pub use init::{INIT_ROLE, INIT_WAITS};
 pub use list::{Summary, Which};
 pub use merge::signal_number;
+pub use networks::{
+    AddressRange, ConnectOptions, Connected, Connection, Network, NetworkDefaults, NetworkFilter,
+    NetworkOptions, Pool, RemoveNetwork, UpdateNetwork,
+};
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
 pub use processes::Sample;
 pub use prune::{Pruned, Scope};
@@ -148,6 +153,7 @@ pub struct Engine {
     state: State,
     images: Images,
     warn: fn(&str),
+    network_defaults: NetworkDefaults,
 }
 
 impl Engine {
@@ -163,7 +169,9 @@ impl Engine {
         let images = Images::open(&root, &runroot, registries)?;
         let images = images.stored_by(storage_driver).within(bounds).with_layer_blobs(layer_blobs);
         let layout = Layout::new(root, runroot);
-        let mut engine = Self { monitor, layout, state, images, warn: settings.warn };
+        let network_defaults = NetworkDefaults::default();
+        let mut engine =
+            Self { monitor, layout, state, images, warn: settings.warn, network_defaults };
         engine.mend().doing(|| "mend what an earlier command has left")?;
         Ok(engine)
     }

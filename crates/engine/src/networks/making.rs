@@ -1,0 +1,617 @@
+//! What a network is to be, made of what was asked for.
+
+use super::{
+    Settings, USUAL_DEVICE,
+    subnets::{self, AddressRange, NetworkDefaults, Taken},
+};
+use dhow_base::{
+    Doing, Error, Kind, Result,
+    id::{ContainerId, Name},
+};
+use dhow_network::{Driver, HostRoute, Isolation, Mode, Network as Made, Range, Route, Subnet};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// A network to make.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkOptions {
+    /// Its name; without one it gets a number.
+    pub name: Option<Name>,
+    /// `--driver`: bridge, macvlan or ipvlan; bridge without.
+    pub driver: Option<String>,
+    /// `--opt`.
+    pub options: Vec<(String, String)>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// `--subnet`.
+    pub subnets: Vec<Subnet>,
+    /// `--gateway`, each of one of the subnets.
+    pub gateways: Vec<IpAddr>,
+    /// `--ip-range`, each of one of the subnets.
+    pub ranges: Vec<AddressRange>,
+    /// `--aux-address`: addresses that no container gets.
+    pub reserved: Vec<(String, IpAddr)>,
+    /// `--ipam-driver`: default, dhcp or none.
+    pub ipam: Option<String>,
+    /// `--ipam-opt`.
+    pub ipam_options: Vec<(String, String)>,
+    /// `--ipv4`; as the subnets are without.
+    pub ipv4: Option<bool>,
+    /// `--ipv6`.
+    pub ipv6: bool,
+    /// `--internal`.
+    pub internal: bool,
+    /// Whether packets pass to other networks, unless an option says so.
+    pub isolation: Isolation,
+    /// `--interface-name`: the device on the host.
+    pub device: Option<String>,
+    /// `--route`.
+    pub routes: Vec<Route>,
+    /// `--dns`.
+    pub servers: Vec<IpAddr>,
+    /// `--disable-dns`.
+    pub without_names: bool,
+    /// `--attachable`.
+    pub attachable: bool,
+}
+
+/// What is around a network that is to be made.
+#[derive(Debug)]
+pub(super) struct Around<'a> {
+    /// The addresses that others have.
+    pub(super) taken: Vec<Taken>,
+    /// The devices of other networks.
+    pub(super) devices: BTreeMap<String, String>,
+    /// The host's routes.
+    pub(super) routes: &'a [HostRoute],
+    /// How addresses are chosen.
+    pub(super) defaults: &'a NetworkDefaults,
+}
+
+/// The settings of a network; nothing is made yet.
+pub(super) fn settings(
+    options: &NetworkOptions,
+    id: &ContainerId,
+    around: &Around<'_>,
+) -> Result<Settings> {
+    let made = Made {
+        driver: driver(options.driver.as_deref())?,
+        internal: options.internal,
+        isolation: options.isolation,
+        resolves_names: !options.without_names,
+        servers: options.servers.clone(),
+        ..Made::default()
+    };
+    let mut settings = Settings {
+        made,
+        labels: options.labels.iter().cloned().collect(),
+        options: options.options.iter().cloned().collect(),
+        ipam: ipam(options.ipam.as_deref())?.to_owned(),
+        ipam_options: options.ipam_options.iter().cloned().collect(),
+        attachable: options.attachable,
+        ..Settings::default()
+    };
+    for (key, value) in &options.options {
+        set(&mut settings, key, value).doing(|| format!("use the network option {key}={value}"))?;
+    }
+    choose_device(&mut settings.made, options.device.as_deref(), id, around)?;
+    choose_addresses(&mut settings, options, around)?;
+    for route in &options.routes {
+        check_route(&settings.made, route)?;
+    }
+    settings.made.routes.clone_from(&options.routes);
+    Ok(settings)
+}
+
+/// The settings of the usual network.
+pub(super) fn usual(id: &ContainerId, around: &Around<'_>) -> Result<Settings> {
+    let usual = around.defaults.usual;
+    let subnet = match subnets::check_free(usual, &around.taken) {
+        Ok(()) => usual,
+        Err(_) => subnets::first_free(&around.defaults.pools, &around.taken)?,
+    };
+    let options = NetworkOptions { subnets: vec![subnet], ..NetworkOptions::default() };
+    let mut settings = settings(&options, id, around)?;
+    // Another state's usual network may be on this host.
+    if !device_exists(USUAL_DEVICE) {
+        USUAL_DEVICE.clone_into(&mut settings.made.device);
+    }
+    Ok(settings)
+}
+
+fn driver(word: Option<&str>) -> Result<Driver> {
+    let refused = |kind, why: &str| {
+        let text = format!("use the network driver {}: {why}", word.unwrap_or_default());
+        Err(Error::new(kind, text).hint("there are bridge, macvlan and ipvlan"))
+    };
+    match word {
+        None | Some("bridge" | "default" | "") => Ok(Driver::Bridge),
+        Some("macvlan") => Ok(Driver::Macvlan),
+        Some("ipvlan") => Ok(Driver::Ipvlan),
+        Some("host" | "none" | "null") => refused(Kind::Conflict, "there is one such network only"),
+        Some("overlay") => refused(Kind::Unsupported, "it takes a swarm, and there is none"),
+        Some(_) => refused(Kind::Unsupported, "there is no such driver"),
+    }
+}
+
+fn ipam(word: Option<&str>) -> Result<&'static str> {
+    match word {
+        None | Some("default" | "host-local" | "") => Ok("default"),
+        Some("dhcp") => Ok("dhcp"),
+        Some("none" | "null") => Ok("none"),
+        Some(other) => {
+            let text = format!("use the IPAM driver {other}: there is no such driver");
+            Err(Error::new(Kind::Unsupported, text)
+                .hint("there are default (also called host-local), dhcp and none"))
+        }
+    }
+}
+
+fn invalid(why: impl Into<String>) -> Error {
+    Error::new(Kind::Invalid, why)
+}
+
+/// Sets what an option of the driver's says, in docker's words or podman's.
+fn set(settings: &mut Settings, key: &str, value: &str) -> Result<()> {
+    let made = &mut settings.made;
+    let driver = made.driver;
+    let only = |wanted: Driver| {
+        let text = format!("it is one of {} networks", wanted.word());
+        if driver == wanted { Ok(()) } else { Err(invalid(text)) }
+    };
+    match key {
+        "mtu" | "com.docker.network.driver.mtu" => made.mtu = Some(number(value, 68, 65535)?),
+        "vlan" => {
+            only(Driver::Bridge)?;
+            let vlan = number(value, 1, 4094)?;
+            made.vlan = Some(u16::try_from(vlan).expect("it is at most 4094"));
+        }
+        "metric" => made.metric = Some(number(value, 0, u32::MAX)?),
+        "isolate" if value == "strict" => made.isolation = Isolation::Isolated,
+        "isolate" => {
+            let isolated = truth(value)?;
+            made.isolation = if isolated { Isolation::Isolated } else { Isolation::Open };
+        }
+        "no_default_route" => made.default_route = !truth(value)?,
+        "com.docker.network.bridge.name" => {
+            only(Driver::Bridge)?;
+            made.device = device_name(value)?;
+        }
+        "com.docker.network.bridge.enable_ip_masquerade" => made.masquerade = truth(value)?,
+        "com.docker.network.bridge.gateway_mode_ipv4"
+        | "com.docker.network.bridge.gateway_mode_ipv6" => {
+            made.masquerade = match value {
+                "nat" => true,
+                "routed" => false,
+                _ => return Err(unsupported("there are nat and routed")),
+            };
+        }
+        "com.docker.network.bridge.enable_icc" if truth(value)? => {}
+        "com.docker.network.bridge.host_binding_ipv4" if value == "0.0.0.0" => {}
+        "com.docker.network.container_iface_prefix"
+        | "com.docker.network.container_interface_prefix" => {
+            if value.len() > 11 {
+                return Err(invalid("it leaves no room for a number"));
+            }
+            settings.interface_prefix = Some(device_name(value)?);
+        }
+        "parent" if driver != Driver::Bridge => made.device = device_name(value)?,
+        "mode" | "macvlan_mode" | "ipvlan_mode" if driver != Driver::Bridge => {
+            made.mode = Some(mode(driver, value)?);
+        }
+        "sysctls" => {
+            for pair in value.split(',') {
+                let (key, value) = sysctl(pair)?;
+                made.sysctls.insert(key, value);
+            }
+        }
+        "com.docker.network.bridge.enable_icc"
+        | "com.docker.network.bridge.host_binding_ipv4"
+        | "bclim"
+        | "vrf"
+        | "host_interface_name"
+        | "ipvlan_flag" => return Err(unsupported("this dhow does not know how")),
+        _ => return Err(invalid(format!("a {} network has no such option", driver.word()))),
+    }
+    Ok(())
+}
+
+fn unsupported(why: &str) -> Error {
+    Error::new(Kind::Unsupported, why)
+}
+
+fn number(text: &str, least: u32, most: u32) -> Result<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
+    number.ok_or_else(|| invalid(format!("it is a number from {least} to {most}")))
+}
+
+/// As Go's `strconv.ParseBool` has it.
+fn truth(text: &str) -> Result<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(invalid("it is true or false")),
+    }
+}
+
+fn mode(driver: Driver, word: &str) -> Result<Mode> {
+    let modes = Mode::all_of(driver);
+    modes.iter().copied().find(|mode| mode.word() == word).ok_or_else(|| {
+        let words: Vec<&str> = modes.iter().map(|mode| mode.word()).collect();
+        invalid(format!("{} has the modes {}", driver.word(), words.join(", ")))
+    })
+}
+
+fn sysctl(pair: &str) -> Result<(String, String)> {
+    let refused = || invalid(format!("{pair:?} is not KEY=VALUE with a key of net."));
+    let (key, value) = pair.split_once('=').ok_or_else(refused)?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let is_sound = key.starts_with("net.")
+        && key.bytes().all(allowed)
+        && key.split('.').all(|part| !part.is_empty());
+    if is_sound { Ok((key.to_owned(), value.to_owned())) } else { Err(refused()) }
+}
+
+/// A name that the kernel takes for a device, and that is no path.
+pub(super) fn device_name(text: &str) -> Result<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=15).contains(&text.len()) && text.bytes().all(allowed) && !matches!(text, "." | "..") {
+        return Ok(text.to_owned());
+    }
+    Err(invalid(format!("{text:?} cannot be the name of a network device"))
+        .hint("a device's name has up to 15 letters, digits, dots, hyphens and underscores"))
+}
+
+/// Whether the host has a device of this name.
+fn device_exists(name: &str) -> bool {
+    let family = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM);
+    rustix::net::socket(family.0, family.1, None)
+        .is_ok_and(|socket| rustix::net::netdevice::name_to_index(&socket, name).is_ok())
+}
+
+fn choose_device(
+    made: &mut Made,
+    asked: Option<&str>,
+    id: &ContainerId,
+    around: &Around<'_>,
+) -> Result<()> {
+    if let Some(asked) = asked {
+        made.device = device_name(asked)?;
+    }
+    if made.driver == Driver::Bridge {
+        if made.device.is_empty() {
+            made.device = format!("dh-{}", id.short());
+        }
+        return match around.devices.get(&made.device) {
+            Some(other) => {
+                let text = format!("use the bridge {}: network {other} has it", made.device);
+                Err(Error::new(Kind::Conflict, text))
+            }
+            None => Ok(()),
+        };
+    }
+    if made.device.is_empty() {
+        let defaults = around.routes.iter().filter(|route| route.is_default());
+        let way_out =
+            defaults.filter(|route| route.device.is_some()).min_by_key(|route| route.metric);
+        let way_out = way_out.and_then(|route| route.device.clone());
+        made.device = way_out.ok_or_else(|| {
+            invalid(format!(
+                "find a device for {}: the host has no default route",
+                made.driver.word()
+            ))
+            .hint("name one of the host's devices: --opt parent=DEVICE")
+        })?;
+    }
+    if device_exists(&made.device) {
+        return Ok(());
+    }
+    let text = format!("use the device {}: the host has none of this name", made.device);
+    Err(Error::new(Kind::NotFound, text))
+}
+
+fn choose_addresses(
+    settings: &mut Settings,
+    options: &NetworkOptions,
+    around: &Around<'_>,
+) -> Result<()> {
+    let driver = settings.made.driver;
+    if settings.ipam != "default" {
+        if settings.ipam == "dhcp" && driver != Driver::Macvlan {
+            return Err(unsupported("use DHCP: it is for macvlan networks"));
+        }
+        let given = !options.subnets.is_empty()
+            || !options.gateways.is_empty()
+            || !options.ranges.is_empty()
+            || !options.reserved.is_empty();
+        if given {
+            let text = format!("choose addresses: the IPAM driver {} gives them", settings.ipam);
+            let text = text.replace("none gives them", "none gives none");
+            return Err(invalid(text));
+        }
+        settings.made.dhcp = settings.ipam == "dhcp";
+        return Ok(());
+    }
+    for subnet in all_subnets(options, driver, around)? {
+        let gateway = gateway_of(subnet, options)?;
+        let leased = range_of(subnet, options)?;
+        settings.made.subnets.push(Range { subnet, gateway: Some(gateway), leased });
+    }
+    let within =
+        |address: IpAddr| settings.made.subnets.iter().any(|range| range.subnet.contains(address));
+    for gateway in &options.gateways {
+        if !within(*gateway) {
+            return Err(outside("gateway", &gateway.to_string()));
+        }
+    }
+    for range in &options.ranges {
+        if !within(range.first) {
+            return Err(outside("range", &format!("{}-{}", range.first, range.last)));
+        }
+    }
+    for (name, address) in &options.reserved {
+        if !within(*address) {
+            return Err(outside("auxiliary address", &format!("{name}={address}")));
+        }
+        settings.reserved.insert(name.clone(), *address);
+    }
+    Ok(())
+}
+
+fn outside(what: &str, which: &str) -> Error {
+    invalid(format!("use {what} {which}: it is in none of the network's subnets"))
+        .hint("give the subnet with --subnet")
+}
+
+fn all_subnets(
+    options: &NetworkOptions,
+    driver: Driver,
+    around: &Around<'_>,
+) -> Result<Vec<Subnet>> {
+    let mut all: Vec<Subnet> = Vec::new();
+    for subnet in &options.subnets {
+        if all.iter().any(|other| other.is_ipv6() == subnet.is_ipv6()) {
+            let text = format!("use subnet {subnet}: there is one of the same version");
+            return Err(
+                unsupported(&text).hint("a network has one of version 4 and one of version 6")
+            );
+        }
+        if subnet.places().is_none() || subnet.prefix() == 0 {
+            return Err(invalid(format!(
+                "use subnet {subnet}: no network of containers is of that size"
+            )));
+        }
+        check_kind(*subnet)?;
+        // What stands on a device of the host's has the addresses of that device's network.
+        if driver == Driver::Bridge {
+            subnets::check_free(*subnet, &around.taken)?;
+        }
+        all.push(*subnet);
+    }
+    let has = |all: &[Subnet], ipv6| all.iter().any(|subnet| subnet.is_ipv6() == ipv6);
+    if options.ipv4 == Some(false) && has(&all, false) {
+        return Err(invalid("use a subnet of version 4: the network is to have no such addresses"));
+    }
+    if options.ipv4 != Some(false) && !has(&all, false) {
+        all.insert(0, subnets::first_free(&around.defaults.pools, &around.taken)?);
+    }
+    if options.ipv6 && !has(&all, true) {
+        all.push(subnets::local_ipv6(&around.taken)?);
+    }
+    if all.is_empty() {
+        return Err(
+            invalid("make a network without addresses").hint("--ipam-driver none makes one")
+        );
+    }
+    Ok(all)
+}
+
+/// Addresses that stand for no single device are no network's of ours.
+fn check_kind(subnet: Subnet) -> Result<()> {
+    let is_usable = match subnet.first() {
+        IpAddr::V4(first) => !first.is_multicast() && !first.is_loopback(),
+        IpAddr::V6(first) => {
+            !first.is_multicast() && !first.is_loopback() && !first.is_unicast_link_local()
+        }
+    };
+    if is_usable {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "use subnet {subnet}: its addresses are not those of devices on a network"
+    )))
+}
+
+fn gateway_of(subnet: Subnet, options: &NetworkOptions) -> Result<IpAddr> {
+    let (first, last) = subnet.places().expect("subnets without a place were refused");
+    let mut asked = options.gateways.iter().filter(|gateway| subnet.contains(**gateway));
+    let Some(gateway) = asked.next() else {
+        return Ok(subnet.nth(first).expect("the first place is one of the subnet"));
+    };
+    if let Some(other) = asked.next() {
+        return Err(invalid(format!("use gateway {other}: {gateway} is one of {subnet} already")));
+    }
+    let place = subnet.place_of(*gateway).expect("it is in the subnet");
+    if !(first..=last).contains(&place) {
+        return Err(invalid(format!("use gateway {gateway}: no device can have it in {subnet}")));
+    }
+    Ok(*gateway)
+}
+
+fn range_of(subnet: Subnet, options: &NetworkOptions) -> Result<Option<(IpAddr, IpAddr)>> {
+    let mut asked = options.ranges.iter().filter(|range| subnet.contains(range.first));
+    let Some(range) = asked.next() else { return Ok(None) };
+    let written = format!("{}-{}", range.first, range.last);
+    if asked.next().is_some() {
+        return Err(invalid(format!("use two ranges of {subnet}: there is one at most")));
+    }
+    if !subnet.contains(range.last) || range.last < range.first {
+        return Err(invalid(format!("use range {written}: it is not a part of {subnet}")));
+    }
+    let (least, most) = subnet.places().expect("subnets without a place were refused");
+    let place = |address| subnet.place_of(address).expect("both ends are in the subnet");
+    let (first, last) = (place(range.first).max(least), place(range.last).min(most));
+    if last < first {
+        return Err(invalid(format!("use range {written}: no device can have an address of it")));
+    }
+    Ok(subnet.nth(first).zip(subnet.nth(last)))
+}
+
+fn check_route(made: &Made, route: &Route) -> Result<()> {
+    let doing = format!("use route {} through {}", route.to, route.gateway);
+    if route.to.is_ipv6() != route.gateway.is_ipv6() {
+        return Err(invalid(format!("{doing}: they are of different versions")));
+    }
+    if !made.subnets.iter().any(|range| range.subnet.contains(route.gateway)) {
+        return Err(invalid(format!("{doing}: the gateway is in none of the network's subnets")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(change: impl FnOnce(&mut NetworkOptions)) -> Result<Settings> {
+        let mut options = NetworkOptions::default();
+        change(&mut options);
+        let defaults = NetworkDefaults::default();
+        let taken = ["10.89.0.0/24", "192.168.7.0/24"];
+        let taken =
+            taken.map(|subnet| Taken { subnet: subnet.parse().unwrap(), by: "x".to_owned() });
+        let around = Around {
+            taken: taken.to_vec(),
+            devices: BTreeMap::from([("br-other".to_owned(), "other".to_owned())]),
+            routes: &[],
+            defaults: &defaults,
+        };
+        settings(&options, &"ab".repeat(32).parse().unwrap(), &around)
+    }
+
+    fn with_option(key: &str, value: &str) -> Result<Settings> {
+        made(|options| options.options = vec![(key.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn without_a_wish_it_is_a_bridge_of_the_next_free_subnet() {
+        let settings = made(|_| {}).unwrap();
+
+        let Made { driver, device, subnets, isolation, masquerade, .. } = settings.made;
+        assert_eq!((driver, device.as_str()), (Driver::Bridge, "dh-abababababab"));
+        assert_eq!((isolation, masquerade), (Isolation::Isolated, true));
+        assert_eq!(subnets.len(), 1);
+        assert_eq!(subnets[0].subnet.to_string(), "10.89.1.0/24");
+        assert_eq!(subnets[0].gateway.unwrap().to_string(), "10.89.1.1");
+    }
+
+    #[test]
+    fn gateways_and_ranges_go_to_the_subnet_that_they_are_in() {
+        let settings = made(|options| {
+            options.subnets = vec!["10.1.0.0/16".parse().unwrap(), "fd00:1::/64".parse().unwrap()];
+            options.gateways = vec!["fd00:1::7".parse().unwrap(), "10.1.0.9".parse().unwrap()];
+            options.ranges = vec![AddressRange::from("10.1.0.0/24".parse::<Subnet>().unwrap())];
+            options.reserved = vec![("router".to_owned(), "10.1.0.3".parse().unwrap())];
+        })
+        .unwrap();
+
+        let [four, six] = &settings.made.subnets[..] else { panic!("two subnets") };
+        assert_eq!(four.gateway.unwrap().to_string(), "10.1.0.9");
+        assert_eq!(six.gateway.unwrap().to_string(), "fd00:1::7");
+        let (first, last) = four.leased.unwrap();
+        assert_eq!((first.to_string(), last.to_string()), ("10.1.0.1".into(), "10.1.0.255".into()));
+        assert_eq!(settings.reserved_addresses().len(), 3);
+    }
+
+    #[test]
+    fn options_are_docker_s_and_podman_s() {
+        assert_eq!(with_option("mtu", "9000").unwrap().made.mtu, Some(9000));
+        assert_eq!(
+            with_option("com.docker.network.driver.mtu", "1400").unwrap().made.mtu,
+            Some(1400)
+        );
+        assert_eq!(with_option("vlan", "7").unwrap().made.vlan, Some(7));
+        assert_eq!(with_option("isolate", "false").unwrap().made.isolation, Isolation::Open);
+        assert!(!with_option("no_default_route", "1").unwrap().made.default_route);
+        let name = "com.docker.network.bridge.name";
+        assert_eq!(with_option(name, "br-web").unwrap().made.device, "br-web");
+        let routed = with_option("com.docker.network.bridge.gateway_mode_ipv4", "routed");
+        assert!(!routed.unwrap().made.masquerade);
+        let sysctls =
+            with_option("sysctls", "net.ipv4.conf.eth0.rp_filter=2").unwrap().made.sysctls;
+        assert_eq!(sysctls["net.ipv4.conf.eth0.rp_filter"], "2");
+        for (key, value) in [
+            ("mtu", "10"),
+            ("mtu", "+1500"),
+            ("mtu", "big"),
+            ("vlan", "4095"),
+            ("vlan", "0"),
+            ("isolate", "maybe"),
+            ("mode", "bridge"),
+            ("parent", "eth0"),
+            ("bogus", "1"),
+            ("sysctls", "kernel.hostname=x"),
+            ("sysctls", "net..x=1"),
+            ("com.docker.network.bridge.name", "a/b"),
+            ("com.docker.network.bridge.name", "br-other"),
+            ("com.docker.network.bridge.name", "longer-than-a-name"),
+            ("com.docker.network.bridge.enable_icc", "false"),
+        ] {
+            assert!(with_option(key, value).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_are_refused() {
+        let subnet = |text: &str| text.parse::<Subnet>().unwrap();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let cases: [(&str, &dyn Fn(&mut NetworkOptions)); 12] = [
+            ("overlap", &|one| one.subnets = vec![subnet("192.168.0.0/16")]),
+            ("two of a version", &|one| {
+                one.subnets = vec![subnet("10.1.0.0/24"), subnet("10.2.0.0/24")]
+            }),
+            ("too small", &|one| one.subnets = vec![subnet("10.1.0.0/31")]),
+            ("all there are", &|one| one.subnets = vec![subnet("0.0.0.0/0")]),
+            ("of groups", &|one| one.subnets = vec![subnet("224.1.0.0/16")]),
+            ("loopback", &|one| one.subnets = vec![subnet("127.1.0.0/16")]),
+            ("gateway without subnet", &|one| one.gateways = vec![ip("10.1.0.1")]),
+            ("gateway for all", &|one| {
+                one.subnets = vec![subnet("10.1.0.0/24")];
+                one.gateways = vec![ip("10.1.0.255")];
+            }),
+            ("range outside", &|one| {
+                one.subnets = vec![subnet("10.1.0.0/24")];
+                one.ranges = vec![AddressRange { first: ip("10.1.0.9"), last: ip("10.1.1.9") }];
+            }),
+            ("range backwards", &|one| {
+                one.subnets = vec![subnet("10.1.0.0/24")];
+                one.ranges = vec![AddressRange { first: ip("10.1.0.9"), last: ip("10.1.0.8") }];
+            }),
+            ("no version", &|one| one.ipv4 = Some(false)),
+            ("DHCP on a bridge", &|one| one.ipam = Some("dhcp".to_owned())),
+        ];
+        for (what, change) in cases {
+            assert!(made(|options| change(options)).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_driver_stands_on_a_device_of_the_host_s() {
+        let parent = |driver: &str, parent: &str, mode: &str| {
+            made(|options| {
+                options.driver = Some(driver.to_owned());
+                options.options = [("parent", parent), ("mode", mode)]
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .to_vec();
+                options.subnets = vec!["192.168.7.0/24".parse().unwrap()];
+            })
+        };
+
+        assert_eq!(parent("macvlan", "lo", "vepa").unwrap().made.mode, Some(Mode::Vepa));
+        assert_eq!(parent("ipvlan", "lo", "l3s").unwrap().made.mode, Some(Mode::L3s));
+        assert!(parent("ipvlan", "lo", "vepa").is_err());
+        assert_eq!(parent("macvlan", "nowhere0", "bridge").unwrap_err().kind(), Kind::NotFound);
+        for driver in ["host", "overlay", "bogus"] {
+            assert!(made(|options| options.driver = Some(driver.to_owned())).is_err(), "{driver}");
+        }
+    }
+}
