@@ -12,8 +12,11 @@
 //! carries it out in the moment between the birth of its network namespace and its program. Nothing
 //! here is a daemon, and nothing here knows a database, an image or a container's life.
 
+pub mod cni;
 mod firewall;
 mod forwarding;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod inside;
 mod link;
 mod mac;

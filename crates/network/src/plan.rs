@@ -1,8 +1,9 @@
 //! What is to be done for one network namespace: data that travels to whoever does it.
 
 use crate::{Mac, Network, Publication, Subnet};
+use dhow_base::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
-use std::{net::IpAddr, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 /// The networks of one container, or of one pod.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -38,13 +39,51 @@ pub struct Attachment {
     pub egress_bits: Option<u64>,
 }
 
-/// An address of a device, and how many of its bits the neighbours share.
+/// An address of a device, and how many of its bits the neighbours share: `10.88.0.5/16`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct InterfaceAddress {
     /// The address.
     pub address: IpAddr,
     /// The length of its subnet's prefix.
     pub prefix: u8,
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl FromStr for InterfaceAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parsed = text.split_once('/').and_then(|(address, prefix)| {
+            let is_number = prefix.bytes().all(|byte| byte.is_ascii_digit());
+            let prefix = prefix.parse().ok().filter(|_| is_number)?;
+            let address = address.parse().ok()?;
+            Subnet::around(address, prefix).map(|_| Self { address, prefix })
+        });
+        parsed.ok_or_else(|| {
+            Error::new(Kind::Invalid, format!("use {text:?} as an address of a device"))
+                .hint("write an address and a length, such as 10.88.0.5/16 or fd00:88::5/64")
+        })
+    }
+}
+
+impl TryFrom<String> for InterfaceAddress {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<InterfaceAddress> for String {
+    fn from(address: InterfaceAddress) -> Self {
+        address.to_string()
+    }
 }
 
 /// A way to other addresses.

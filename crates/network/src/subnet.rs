@@ -61,7 +61,7 @@ impl Subnet {
 
     /// The address at this place, counted from [`Subnet::first`]; `None` behind the end.
     pub fn nth(self, place: u128) -> Option<IpAddr> {
-        (place <= self.size() - 1).then(|| of_number(number(self.first) + place, self.first))
+        (place < self.size()).then(|| of_number(number(self.first) + place, self.first))
     }
 
     /// The place of an address of the range.
