@@ -25,3 +25,8 @@ pub fn cni_answer(bytes: &[u8]) -> bool {
     }
     true
 }
+
+/// A question for a name, or an answer to one: understood or refused.
+pub fn dns_message(bytes: &[u8]) -> bool {
+    crate::resolver::is_understood(bytes)
+}

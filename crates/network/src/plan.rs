@@ -101,11 +101,20 @@ pub struct Route {
 /// How names are resolved.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ResolverPlan {
-    /// The directories of the networks whose names it knows (see the engine's layout): the first one
-    /// that has a name answers.
-    pub networks: Vec<PathBuf>,
-    /// Servers to ask for all other names, in this order.
+    /// The networks whose names it knows: the first one that has a name answers.
+    pub networks: Vec<NamedNetwork>,
+    /// Servers to ask for all other names, in this order; none where the container is connected to
+    /// internal networks only.
     pub servers: Vec<IpAddr>,
+}
+
+/// A network whose names are known.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct NamedNetwork {
+    /// Its name, which may follow that of a container: `db.backend`.
+    pub name: String,
+    /// Where its names are kept, see [`crate::names`].
+    pub directory: PathBuf,
 }
 
 impl Plan {
