@@ -3,7 +3,7 @@
 use super::{Settings, connect::EndpointSettings};
 use crate::{Engine, layout::Layout};
 use dhow_base::{Digest, Doing, Error, Kind, Result, id::ContainerId};
-use dhow_network::{Attachment, InterfaceAddress, Plan, Range, ResolverPlan};
+use dhow_network::{Attachment, InterfaceAddress, NamedNetwork, Plan, Range, ResolverPlan};
 use dhow_state::{
     Read, Write,
     endpoints::{self, Endpoint},
@@ -49,7 +49,8 @@ impl Engine {
             let attachment = attachment(read, connection)?;
             let network = &attachment.network;
             if network.resolves_names {
-                resolver.networks.push(directory(&self.layout, connection));
+                let directory = directory(&self.layout, connection);
+                resolver.networks.push(NamedNetwork { name: network.name.clone(), directory });
             }
             for server in &network.servers {
                 if !resolver.servers.contains(server) {

@@ -2,16 +2,12 @@
 //!
 //! Docker's address: it is on the loopback of every namespace, whatever networks that has.
 
-use dhow_base::{Doing, Error, Kind, Result};
-use dhow_sys::namespace;
-use rustix::{
-    fs::{Mode, OFlags},
-    net::{AddressFamily, SocketFlags, SocketType, sockopt},
-    thread::ThreadNameSpaceType,
-};
+use crate::inside::within;
+use dhow_base::{Doing, Result};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
 };
 
 /// Where a resolver is found.
@@ -36,13 +32,7 @@ pub(super) struct Doors {
 impl Doors {
     /// Visits a network namespace for the sockets.
     pub(super) fn open(there: BorrowedFd<'_>) -> Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let here = rustix::fs::open("/proc/thread-self/ns/net", flags, Mode::empty())
-            .doing(|| "open the network namespace of this process")?;
-        enter(there)?;
-        let doors = Self::open_here();
-        enter(here.as_fd())?;
-        doors
+        within(there, Self::open_here)
     }
 
     fn open_here() -> Result<Self> {
@@ -51,11 +41,6 @@ impl Doors {
         rustix::net::listen(&streams, BACKLOG).doing(|| "listen for questions")?;
         Ok(Self { packets, streams })
     }
-}
-
-fn enter(namespace: BorrowedFd<'_>) -> Result<()> {
-    namespace::join(namespace, ThreadNameSpaceType::NETWORK)
-        .map_err(|error| Error::new(Kind::Internal, "enter a network namespace").because(error))
 }
 
 fn bound(kind: SocketType, port: u16) -> Result<OwnedFd> {
