@@ -23,6 +23,7 @@
 
 mod change;
 mod connect;
+mod life;
 mod making;
 mod plan;
 mod prune;
@@ -30,14 +31,14 @@ mod subnets;
 mod survey;
 
 pub use change::{RemoveNetwork, UpdateNetwork};
-pub use connect::ConnectOptions;
+pub(crate) use connect::connect_all;
 pub use making::NetworkOptions;
-pub(crate) use plan::release;
+use plan::release;
 pub use prune::NetworkFilter;
 pub use subnets::{AddressRange, NetworkDefaults, Pool};
 pub use survey::{Connected, Connection, Network};
 
-use crate::{Engine, layout::Layout};
+use crate::{Engine, layout::Layout, options::DEFAULT_NETWORK as USUAL};
 use dhow_base::{
     Doing, Error, Kind, Result, file,
     id::ContainerId,
@@ -51,8 +52,7 @@ use dhow_state::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// The name of the usual network. Podman's word for its own means this one too.
-pub(crate) const USUAL: &str = "bridge";
+/// Podman's word for the usual network.
 const PODMANS_USUAL: &str = "podman";
 /// The device of the usual network.
 const USUAL_DEVICE: &str = "dhow0";
@@ -106,7 +106,7 @@ impl Settings {
 
 /// Whether a word means the usual network.
 pub(crate) fn is_usual(text: &str) -> bool {
-    matches!(text, USUAL | PODMANS_USUAL | "default")
+    matches!(text, USUAL | PODMANS_USUAL | "default" | "")
 }
 
 /// The row of the network that a word of the user's means.

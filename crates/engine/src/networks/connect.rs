@@ -1,7 +1,7 @@
 //! Connecting containers to networks: the rows. What is on the host follows at the start.
 
-use super::{Settings, USUAL, is_usual, look_up, making::device_name, tell};
-use crate::{Engine, create, record::Record};
+use super::{Settings, is_usual, look_up, making::device_name, tell};
+use crate::{Engine, create, options::ConnectionOptions, record::Record};
 use dhow_base::{
     Doing, Error, Kind, Result,
     id::{ContainerId, random_hex},
@@ -13,45 +13,7 @@ use dhow_state::{
     endpoints::{self, Endpoint},
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
-
-/// A connection to make.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct ConnectOptions {
-    /// The network, by its name or id; empty for the usual one.
-    pub network: String,
-    /// Other names of the container's on it.
-    pub aliases: Vec<String>,
-    /// `--ip`.
-    pub ip4: Option<Ipv4Addr>,
-    /// `--ip6`.
-    pub ip6: Option<Ipv6Addr>,
-    /// `--mac-address`.
-    pub mac: Option<Mac>,
-    /// What its device in the container is called.
-    pub interface: Option<String>,
-    /// At most so many bits a second come in.
-    pub ingress_bits: Option<u64>,
-    /// At most so many go out.
-    pub egress_bits: Option<u64>,
-    /// Options of the driver's.
-    pub options: Vec<(String, String)>,
-}
-
-impl ConnectOptions {
-    /// A connection to a network, and no wishes.
-    pub fn to(network: &str) -> Self {
-        Self { network: network.to_owned(), ..Self::default() }
-    }
-
-    /// The word for its network.
-    pub(crate) fn word(&self) -> &str {
-        if self.network.is_empty() { USUAL } else { &self.network }
-    }
-}
+use std::net::IpAddr;
 
 /// The `settings` of a connection's row.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -62,12 +24,6 @@ pub(crate) struct EndpointSettings {
     /// Whether the hardware address was asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fixed_mac: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ingress_bits: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) egress_bits: Option<u64>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) options: BTreeMap<String, String>,
 }
 
 impl EndpointSettings {
@@ -83,7 +39,7 @@ impl EndpointSettings {
 pub(crate) fn connect_all(
     write: &Write<'_>,
     owner: &ContainerId,
-    connections: &[ConnectOptions],
+    connections: &[ConnectionOptions],
 ) -> Result<()> {
     for options in connections {
         connect(write, owner, options)?;
@@ -92,8 +48,8 @@ pub(crate) fn connect_all(
 }
 
 /// Writes the row of a connection; the network.
-fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectOptions) -> Result<Made> {
-    let row = look_up(write, options.word())?;
+fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectionOptions) -> Result<Made> {
+    let row = look_up(write, &options.network)?;
     let doing = || format!("connect to network {}", row.name);
     let settings = Settings::of(&row)?;
     check_addresses(&settings, options).doing(doing)?;
@@ -114,9 +70,6 @@ fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectOptions) -> 
     let text = serde_json::to_string(&EndpointSettings {
         aliases: checked_aliases(&options.aliases).doing(doing)?,
         fixed_mac: options.mac.is_some(),
-        ingress_bits: options.ingress_bits,
-        egress_bits: options.egress_bits,
-        options: options.options.iter().cloned().collect(),
     })
     .map_err(|error| Error::new(Kind::Internal, doing()).because(error))?;
     let connection = endpoints::Connection {
@@ -124,7 +77,7 @@ fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectOptions) -> 
         network: &row.id,
         interface: interface.as_deref(),
         mac: &mac.to_string(),
-        ip4: options.ip4,
+        ip4: options.ip,
         ip6: options.ip6,
         settings: &text,
     };
@@ -156,8 +109,8 @@ fn checked_aliases(aliases: &[String]) -> Result<Vec<String>> {
     Ok(checked)
 }
 
-fn check_addresses(settings: &Settings, options: &ConnectOptions) -> Result<()> {
-    let asked = options.ip4.map(IpAddr::V4).into_iter().chain(options.ip6.map(IpAddr::V6));
+fn check_addresses(settings: &Settings, options: &ConnectionOptions) -> Result<()> {
+    let asked = options.ip.map(IpAddr::V4).into_iter().chain(options.ip6.map(IpAddr::V6));
     for address in asked {
         let refused =
             |why: String| Err(Error::new(Kind::Invalid, format!("use address {address}: {why}")));
@@ -188,18 +141,18 @@ impl Engine {
     /// Makes the usual network where one of the connections is to it.
     pub(crate) fn ensure_usual_networks_of(
         &mut self,
-        connections: &[ConnectOptions],
+        connections: &[ConnectionOptions],
     ) -> Result<()> {
-        if connections.iter().any(|one| is_usual(one.word())) {
+        if connections.iter().any(|one| is_usual(&one.network)) {
             self.ensure_usual_network()?;
         }
         Ok(())
     }
 
     /// Connects a container to one more network.
-    pub fn connect_network(&mut self, container: &str, options: &ConnectOptions) -> Result<()> {
+    pub fn connect_network(&mut self, container: &str, options: &ConnectionOptions) -> Result<()> {
         let row = self.changeable(container)?;
-        let doing = || format!("connect container {} to network {}", row.name, options.word());
+        let doing = || format!("connect container {} to network {}", row.name, &options.network);
         let record = Record::parse(&row.settings)?;
         check_mode(&record).doing(doing)?;
         self.ensure_usual_networks_of(std::slice::from_ref(options))?;
@@ -275,8 +228,12 @@ mod tests {
         settings.reserved.insert("router".to_owned(), "10.1.0.9".parse().unwrap());
         let asks = |text: &str| {
             let options = match text.parse().unwrap() {
-                IpAddr::V4(ip4) => ConnectOptions { ip4: Some(ip4), ..ConnectOptions::default() },
-                IpAddr::V6(ip6) => ConnectOptions { ip6: Some(ip6), ..ConnectOptions::default() },
+                IpAddr::V4(ip) => {
+                    ConnectionOptions { ip: Some(ip), ..ConnectionOptions::default() }
+                }
+                IpAddr::V6(ip6) => {
+                    ConnectionOptions { ip6: Some(ip6), ..ConnectionOptions::default() }
+                }
             };
             check_addresses(&settings, &options)
         };

@@ -1,6 +1,6 @@
 //! What is to be done for a container's connections: rows as a [`Plan`].
 
-use super::{Settings, connect::EndpointSettings};
+use super::Settings;
 use crate::{Engine, layout::Layout};
 use dhow_base::{Digest, Doing, Error, Kind, Result, id::ContainerId};
 use dhow_network::{Attachment, InterfaceAddress, NamedNetwork, Plan, Range, ResolverPlan};
@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 /// The addresses of a container or a pod are free again, and nothing is published of it; for the
 /// transaction in which its life ends. What is on the host has to be gone by then.
-pub(crate) fn release(write: &Write<'_>, owner: &ContainerId) -> Result<()> {
+pub(super) fn release(write: &Write<'_>, owner: &ContainerId) -> Result<()> {
     leases::release(write, owner)?;
     ports::withdraw(write, owner)
 }
@@ -23,7 +23,7 @@ impl Engine {
     /// The networks of a container or a pod that is about to start, with addresses that are its own
     /// from now on; `None` where it is connected to none. Who is published and who resolves names for
     /// it is added by whoever knows.
-    pub(crate) fn network_plan(&mut self, owner: &ContainerId) -> Result<Option<Plan>> {
+    pub(super) fn network_plan(&mut self, owner: &ContainerId) -> Result<Option<Plan>> {
         let connections = endpoints::of_owner(self.state.read(), owner)?;
         if connections.is_empty() {
             return Ok(None);
@@ -102,7 +102,6 @@ fn pool(range: &Range) -> Option<(IpAddr, IpAddr)> {
 
 fn attachment(read: &Read, connection: &Endpoint) -> Result<Attachment> {
     let network = settings_of(read, connection)?.made;
-    let settings = EndpointSettings::of(connection)?;
     let held = connection.ip4.map(IpAddr::V4).into_iter().chain(connection.ip6.map(IpAddr::V6));
     let addresses = held.filter_map(|address| {
         let range = network.subnets.iter().find(|range| range.subnet.contains(address))?;
@@ -113,14 +112,18 @@ fn attachment(read: &Read, connection: &Endpoint) -> Result<Attachment> {
         interface: connection.interface.clone(),
         host_interface: host_interface(connection),
         mac: connection.mac.parse()?,
-        ingress_bits: settings.ingress_bits,
-        egress_bits: settings.egress_bits,
+        ingress_bits: None,
+        egress_bits: None,
         network,
     })
 }
 
 /// The name of a connection's end on the host: the same at each start, and no other's.
 fn host_interface(connection: &Endpoint) -> String {
-    let both = format!("{}{}", connection.owner, connection.network);
-    format!("dv-{}", &Digest::of(both.as_bytes()).hex()[..12])
+    format!("dv-{}", &endpoint_id(&connection.owner, &connection.network.to_string())[..12])
+}
+
+/// What docker would call a connection.
+pub(super) fn endpoint_id(owner: &ContainerId, network: &str) -> String {
+    Digest::of(format!("{owner}{network}").as_bytes()).hex().to_owned()
 }

@@ -1,8 +1,8 @@
 //! Networks and connections, as lists and `inspect` show them.
 
-use super::{Settings, USUAL, connect::EndpointSettings, is_usual, look_up};
+use super::{Settings, USUAL, connect::EndpointSettings, is_usual, look_up, plan::endpoint_id};
 use crate::{Engine, doctor::entries};
-use dhow_base::{Digest, Doing, Result, clock::Moment, id::ContainerId};
+use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
 use dhow_image::Finding;
 use dhow_network::Network as Made;
 use dhow_state::{
@@ -75,8 +75,20 @@ pub struct Connection {
     pub aliases: Vec<String>,
     /// Whether its hardware address was asked for.
     pub fixed_mac: bool,
-    /// Options of the driver's.
-    pub options: BTreeMap<String, String>,
+}
+
+impl Connected {
+    /// What docker calls the connection to this network.
+    pub fn endpoint_id(&self, network: &Network) -> String {
+        endpoint_id(&self.owner, &network.id)
+    }
+}
+
+impl Connection {
+    /// What docker calls it.
+    pub fn endpoint_id(&self) -> String {
+        endpoint_id(&self.endpoint.owner, &self.network.id)
+    }
 }
 
 impl Network {
@@ -193,7 +205,6 @@ impl Engine {
                 endpoint,
                 aliases: settings.aliases,
                 fixed_mac: settings.fixed_mac,
-                options: settings.options,
             });
         }
         Ok(all)
@@ -206,16 +217,6 @@ impl Engine {
         match pods::of_container(read, owner)? {
             Some(pod) if own.is_empty() => ports::of_owner(read, &pod.id),
             _ => Ok(own),
-        }
-    }
-
-    /// Takes away what a network has on the host while nobody is connected to it.
-    pub(super) fn clear_host(&self, made: &Made) -> Result<()> {
-        let directory = self.layout.networks().join(&made.id);
-        match std::fs::remove_dir_all(&directory) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).doing(|| format!("remove {}", directory.display())),
         }
     }
 
