@@ -19,6 +19,9 @@
 
 mod elements;
 mod table;
+mod watch;
+
+pub use watch::Watch;
 
 use crate::{
     Network, Plan, forwarding,
@@ -482,6 +485,40 @@ mod tests {
 
         assert_eq!(published, 6000);
         assert!(!ruleset().contains("tcp . 2"));
+    }
+
+    #[test]
+    fn a_flush_wakes_and_a_start_of_ours_does_not() {
+        if !alone() {
+            return;
+        }
+        let name = std::ffi::CString::new("dhow-monitor").unwrap();
+        rustix::thread::set_name(&name).unwrap();
+        let firewall = Firewall::open().unwrap();
+        let first = plan(both("dhow0"), &["10.88.0.2"], &["8080:80"]);
+        let second = plan(both("dhow0"), &["10.88.0.3"], &["8081:80"]);
+        nft(&["-f", "-"], "table inet other { chain c { accept; }; }");
+        firewall.raise(&first).unwrap();
+        let watch = Watch::open().unwrap();
+
+        firewall.raise(&second).unwrap();
+        firewall.lower(&second).unwrap();
+        assert!(!watch.was_changed());
+
+        for words in [
+            &["flush", "ruleset"][..],
+            &["delete", "table", "inet", "dhow"],
+            &["flush", "table", "inet", "dhow"],
+            &["add", "table", "inet", "other"],
+        ] {
+            nft(words, "");
+            assert!(watch.was_changed(), "{words:?}");
+            assert!(!watch.was_changed(), "{words:?} twice");
+
+            firewall.raise(&first).unwrap();
+            watch.was_changed();
+            assert!(ruleset().contains("8080"), "after {words:?}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod firewall;
 mod forwarding;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod held;
 mod inside;
 mod link;
 mod mac;
@@ -30,7 +31,8 @@ mod resolver;
 mod setup;
 mod subnet;
 
-pub use firewall::Firewall;
+pub use firewall::{Firewall, Watch};
+pub use held::Held;
 pub use mac::Mac;
 pub use network::{Driver, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, NamedNetwork, Plan, ResolverPlan, Route};

@@ -26,6 +26,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod notification;
+pub mod packet_filter;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
