@@ -1,0 +1,135 @@
+//! The end of a monitor's life: the process has ended.
+//!
+//! ```text
+//!   reap ─▶ drain output ─▶ exit record ─▶ delete ─▶ tell clients
+//! ```
+
+use super::{HUNG_UP_PAUSE, ReadOutcome, Watch};
+use crate::{
+    Exit, ExitRecord,
+    connection::{Connection, Role},
+    log::Writer,
+};
+use dhow_base::{Error, clock::Moment};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::{os::fd::AsFd, time::Instant};
+
+/// Output that is taken after the exit, at most: somebody else may hold the stream and go on.
+const DRAIN_LIMIT_BYTES: usize = 16 << 20;
+
+impl Watch<'_> {
+    /// The process has ended. What is needed here only is no part of the frame that sleeps.
+    #[inline(never)]
+    pub(super) fn end(mut self) -> bool {
+        let reaped = self.process.reap();
+        let finished_at = Moment::now();
+        if let Some(health) = &mut self.health {
+            health.abandon();
+        }
+        self.drain();
+        let mut record = self.record(reaped, finished_at);
+        // A record that cannot be written is missed by those who come later. Who is here hears.
+        let _written = record.write(&self.job.exit_record);
+        if let Err(error) = self.process.delete() {
+            add_problem(&mut record, &error);
+        }
+        // Processes that outlived the first one, outside a PID namespace, may have written more.
+        self.drain();
+        if let Some(log) = &mut self.log {
+            log.finish();
+        }
+        record.log_lost_bytes = self.log.as_ref().map_or(0, Writer::lost_bytes);
+        if record.problem.is_some() || record.log_lost_bytes > 0 {
+            let _written = record.write(&self.job.exit_record);
+        }
+        self.say_goodbye(record.exit)
+    }
+
+    fn record(&self, reaped: Result<Exit, Error>, finished_at: Moment) -> ExitRecord {
+        let mut record = ExitRecord {
+            exit: Exit { code: u8::MAX, signal: None, oom_killed: false },
+            started_at: Some(self.started.moment()),
+            finished_at: Some(finished_at),
+            log_lost_bytes: self.log.as_ref().map_or(0, Writer::lost_bytes),
+            problem: None,
+        };
+        match reaped {
+            Ok(exit) => record.exit = exit,
+            Err(error) => add_problem(&mut record, &error),
+        }
+        record
+    }
+
+    /// Takes what was written before the exit. With the last process of a PID namespace all ends
+    /// are closed, so this comes to the end; a process elsewhere that still holds one is not waited
+    /// for.
+    fn drain(&mut self) {
+        for index in 0..self.outputs.len() {
+            let mut drained_bytes = 0;
+            while drained_bytes < DRAIN_LIMIT_BYTES && !self.outputs[index].ended {
+                match self.read_once(index) {
+                    ReadOutcome::Bytes(count) => drained_bytes += count,
+                    ReadOutcome::NothingNow => break,
+                    ReadOutcome::Ended => self.outputs[index].ended = true,
+                }
+            }
+        }
+    }
+
+    /// Tells everybody, and waits until they have heard: the starter as long as it likes.
+    fn say_goodbye(mut self, exit: Exit) -> bool {
+        // Who knocks from now on finds no door, and reads the record.
+        let _removed = rustix::fs::unlink(self.job.directory.join(crate::client::SOCKET));
+        drop(self.listener);
+        for connection in &mut self.connections {
+            connection.say_exited(exit);
+        }
+        loop {
+            let now = Instant::now();
+            for connection in &mut self.connections {
+                connection.give_up_if_due(now);
+            }
+            let waiting =
+                |connection: &&mut Connection| !connection.gone && connection.has_unsent();
+            let mut waiting: Vec<_> = self.connections.iter_mut().filter(waiting).collect();
+            if waiting.is_empty() {
+                break;
+            }
+            send_to_all(&mut waiting, now);
+        }
+        self.job.attached
+            && self.connections.iter().any(|connection| {
+                connection.role == Role::Starter && !connection.gone && !connection.detached
+            })
+    }
+}
+
+/// Waits until one of the clients takes something, or has tried our patience.
+fn send_to_all(waiting: &mut [&mut Connection], now: Instant) {
+    let timeout = waiting
+        .iter()
+        .filter_map(|connection| connection.deadline())
+        .map(|deadline| deadline.saturating_duration_since(now))
+        .min()
+        .map(|timeout| Timespec::try_from(timeout).expect("timeouts are seconds, not centuries"));
+    let mut fds: Vec<_> = waiting
+        .iter()
+        .map(|connection| PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::OUT))
+        .collect();
+    let polled = poll(&mut fds, timeout.as_ref());
+    drop(fds);
+    if polled.is_err_and(|errno| errno != rustix::io::Errno::INTR) {
+        std::thread::sleep(HUNG_UP_PAUSE);
+    }
+    for connection in waiting {
+        connection.send();
+    }
+}
+
+fn add_problem(record: &mut ExitRecord, error: &Error) {
+    let problem = error.one_line();
+    record.problem = Some(match record.problem.take() {
+        Some(earlier) => format!("{earlier}; {problem}"),
+        None => problem,
+    });
+}
