@@ -10,7 +10,7 @@ mod rule;
 mod set;
 
 pub(crate) use batch::{Batch, Hook, Priority};
-pub(crate) use rule::{ESTABLISHED, INVALID, RELATED, Rule, Side, Verdict, Version};
+pub(crate) use rule::{ESTABLISHED, INVALID, PortOf, RELATED, Rule, Side, Verdict, Version};
 pub(crate) use set::{Element, Field, Key, Set};
 
 use dhow_base::{Doing, Error, Kind, Result};

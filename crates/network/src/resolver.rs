@@ -20,6 +20,7 @@ mod known;
 mod listen;
 mod message;
 mod poller;
+mod redirect;
 mod streams;
 
 use crate::ResolverPlan;

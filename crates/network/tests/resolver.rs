@@ -481,3 +481,58 @@ fn look_up_once(name: &str) -> Option<[u8; 4]> {
         _ => None,
     }
 }
+
+#[test]
+fn a_container_may_have_the_port_itself() {
+    needs_root!();
+    needs_tool!("ip", "nft");
+    let directory = tempfile::tempdir().unwrap();
+    names::join(directory.path(), &entry("c1", "db", "10.89.0.2")).unwrap();
+    let _host = Host::start(plan(directory.path(), &[]), || ());
+
+    let packets = UdpSocket::bind("0.0.0.0:53").unwrap();
+    let streams = TcpListener::bind("0.0.0.0:53").unwrap();
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"mine", "127.0.0.1:53").unwrap();
+    let _stream = TcpStream::connect("127.0.0.1:53").unwrap();
+
+    assert_eq!(packets.recv(&mut [0; 10]).unwrap(), 4);
+    streams.accept().unwrap();
+    assert_eq!(look_up("db", A).addresses.len(), 1);
+    let mut stream = TcpStream::connect(RESOLVER).unwrap();
+    stream.write_all(&with_length(&question(1, "db", A))).unwrap();
+    assert_eq!(understand(&read_from_stream(&mut stream)).addresses.len(), 1);
+    let shown = std::process::Command::new("nft").args(["list", "ruleset"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    for line in [
+        "ip daddr 127.0.0.11 udp dport 53 udp dport set 31053",
+        "ip saddr 127.0.0.11 udp sport 31053 udp sport set 53",
+        "ip daddr 127.0.0.11 tcp dport 53 tcp dport set 31053",
+        "ip saddr 127.0.0.11 tcp sport 31053 tcp sport set 53",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+#[test]
+fn of_two_resolvers_in_one_namespace_the_one_that_lives_answers() {
+    needs_root!();
+    needs_tool!("ip");
+    let directory = tempfile::tempdir().unwrap();
+    names::join(directory.path(), &entry("c1", "db", "10.89.0.2")).unwrap();
+    let namespace = own_namespace();
+    let open = || Resolver::open(&plan(directory.path(), &[]), namespace.as_fd()).unwrap();
+    let first = open();
+    let mut second = open();
+    drop(first);
+    let asks = std::thread::spawn(|| {
+        // A thread of this one is in the same namespace.
+        (0..20).map(|_| look_up("db", A).addresses.len()).sum::<usize>()
+    });
+
+    while !asks.is_finished() {
+        second.work(Instant::now());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    assert_eq!(asks.join().unwrap(), 20);
+}

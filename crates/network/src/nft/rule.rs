@@ -4,6 +4,7 @@
 //! read like the line that `nft` shows for them.
 
 use super::{number, text};
+use crate::Protocol;
 use dhow_sys::netlink::Request;
 
 /// The register of verdicts, and the first of the words.
@@ -83,6 +84,22 @@ impl Side {
     }
 }
 
+/// Which of a packet's two ports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PortOf {
+    Source,
+    Destination,
+}
+
+impl PortOf {
+    fn offset(self) -> u32 {
+        match self {
+            Self::Source => 0,
+            Self::Destination => 2,
+        }
+    }
+}
+
 /// One step.
 #[derive(Clone, Debug)]
 enum Step {
@@ -96,6 +113,8 @@ enum Step {
     Verdict { code: i32, chain: Option<String> },
     DestinationNat { version: Version, address: u32, port: u32 },
     Masquerade,
+    Value { into: u32, value: Vec<u8> },
+    Write { offset: u32, length: u32, from: u32, sum: u32 },
 }
 
 /// A rule on its way to the kernel.
@@ -192,6 +211,27 @@ impl Rule {
         self.version(version).load_port(WORD).redirect(version, map)
     }
 
+    /// `tcp dport PORT`, `udp sport PORT`…
+    pub(crate) fn port(self, protocol: Protocol, end: PortOf, port: u16) -> Self {
+        self.step(Step::Meta { key: META_PROTOCOL, into: WORD })
+            .compare(true, &[protocol.number()])
+            .step(Step::Payload { base: TRANSPORT, offset: end.offset(), length: 2, into: WORD })
+            .compare(true, &port.to_be_bytes())
+    }
+
+    /// `tcp dport set PORT`, `udp sport set PORT`…: the packet has another port from here on, and no
+    /// connection is tracked for it.
+    pub(crate) fn rewrite(self, protocol: Protocol, end: PortOf, port: u16) -> Self {
+        // Where the head has its checksum.
+        let sum = match protocol {
+            Protocol::Tcp => 16,
+            Protocol::Udp => 6,
+            Protocol::Sctp => 8,
+        };
+        self.step(Step::Value { into: WORD, value: port.to_be_bytes().to_vec() })
+            .step(Step::Write { offset: end.offset(), length: 2, from: WORD, sum })
+    }
+
     /// `masquerade`.
     pub(crate) fn masquerade(self) -> Self {
         self.step(Step::Masquerade)
@@ -286,12 +326,12 @@ impl Step {
         match self {
             Self::Meta { .. } => "meta",
             Self::Ct { .. } => "ct",
-            Self::Payload { .. } => "payload",
+            Self::Payload { .. } | Self::Write { .. } => "payload",
             Self::IsLocal { .. } => "fib",
             Self::Compare { .. } => "cmp",
             Self::Mask { .. } => "bitwise",
             Self::Lookup { .. } => "lookup",
-            Self::Verdict { .. } => "immediate",
+            Self::Verdict { .. } | Self::Value { .. } => "immediate",
             Self::DestinationNat { .. } => "nat",
             Self::Masquerade => "masq",
         }
@@ -365,6 +405,19 @@ impl Step {
                 number(request, 5, *port);
             }
             Self::Masquerade => {}
+            Self::Value { into, value } => {
+                number(request, 1, *into);
+                put_value(request, 2, value);
+            }
+            Self::Write { offset, length, from, sum } => {
+                number(request, 2, TRANSPORT);
+                number(request, 3, *offset);
+                number(request, 4, *length);
+                number(request, 5, *from);
+                // The checksum of the internet (`NFT_PAYLOAD_CSUM_INET`).
+                number(request, 6, 1);
+                number(request, 7, *sum);
+            }
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The sockets on which a resolver is asked, in the namespace of those who ask.
 //!
-//! Docker's address: it is on the loopback of every namespace, whatever networks that has.
+//! The address is docker's: it is on the loopback of every namespace, whatever networks that has. The
+//! port is another one than 53, so that a program in the container may have that one at all addresses;
+//! what is sent to 53 of ours is led there, see [`redirect`](super::redirect).
 
+use super::redirect;
 use crate::inside::within;
 use dhow_base::{Doing, Result};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, sockopt},
+};
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
     os::fd::{BorrowedFd, OwnedFd},
@@ -14,7 +20,12 @@ use std::{
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
 /// The port at which names are asked for.
-const PORT: u16 = 53;
+pub(super) const PORT: u16 = 53;
+
+/// Ports that resolvers have, below those that the kernel gives away. The same in every namespace: the
+/// containers of a pod each have a resolver, which share one port, and while one of them lives it
+/// answers.
+const PORTS: [u16; 4] = [31_053, 31_153, 31_253, 31_353];
 
 /// How many connections may wait.
 const BACKLOG: i32 = 64;
@@ -36,23 +47,36 @@ impl Doors {
     }
 
     fn open_here() -> Result<Self> {
-        let packets = bound(SocketType::DGRAM, PORT)?;
-        let streams = bound(SocketType::STREAM, PORT)?;
-        rustix::net::listen(&streams, BACKLOG).doing(|| "listen for questions")?;
+        for port in PORTS {
+            match Self::bind(port) {
+                Ok(doors) if redirect::lead(PORT, port).is_ok() => return Ok(doors),
+                // A kernel without nftables: then the port is taken from the container.
+                Ok(_) => break,
+                Err(Errno::ADDRINUSE) => {}
+                Err(errno) => return Err(errno).doing(|| listening(port)),
+            }
+        }
+        Self::bind(PORT).doing(|| listening(PORT))
+    }
+
+    fn bind(port: u16) -> Result<Self, Errno> {
+        let packets = bound(SocketType::DGRAM, port)?;
+        // Only the host's root may have more than is usual; without it there is less room.
+        let _forced = sockopt::set_socket_recv_buffer_size_force(&packets, ROOM_BYTES);
+        let streams = bound(SocketType::STREAM, port)?;
+        rustix::net::listen(&streams, BACKLOG)?;
         Ok(Self { packets, streams })
     }
 }
 
-fn bound(kind: SocketType, port: u16) -> Result<OwnedFd> {
+fn listening(port: u16) -> String {
+    format!("answer questions for names at {ADDRESS}:{port}")
+}
+
+fn bound(kind: SocketType, port: u16) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let doing = || format!("answer questions for names at {ADDRESS}:{port}");
-    let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None).doing(doing)?;
-    // In a namespace of several containers each one's resolver may answer.
-    sockopt::set_socket_reuseport(&socket, true).doing(doing)?;
-    if kind == SocketType::DGRAM {
-        // Only the host's root may have more than is usual; without it there is less room.
-        let _forced = sockopt::set_socket_recv_buffer_size_force(&socket, ROOM_BYTES);
-    }
-    rustix::net::bind(&socket, &SocketAddrV4::new(ADDRESS, port)).doing(doing)?;
+    let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(ADDRESS, port))?;
     Ok(socket)
 }
