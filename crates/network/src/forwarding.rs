@@ -37,6 +37,12 @@ pub(crate) fn is_allowed(is_ipv6: bool) -> Option<bool> {
     read(name).map(|value| value != "0")
 }
 
+/// Whether rules may meet packets that only pass a bridge (`br_netfilter`): it is in the kernel, and
+/// whoever loaded it can turn it on at any time.
+pub(crate) fn sees_bridges() -> bool {
+    path("bridge/bridge-nf-call-iptables").exists()
+}
+
 /// A host that forwards IPv6 takes no routes from advertisements any more (`accept_ra` 1 means: unless
 /// forwarding), and would lose its own way out; those devices are told to take them nevertheless.
 fn forward_ipv6() -> Result<()> {

@@ -13,6 +13,9 @@ use std::{
 
 const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
+const INFO_SLAVE_KIND: u16 = 4;
+const INFO_SLAVE_DATA: u16 = 5;
+const BRIDGE_PORT_SENDS_BACK: u16 = 4;
 const VETH_PEER: u16 = 1;
 const MACVLAN_MODE: u16 = 1;
 const IPVLAN_MODE: u16 = 1;
@@ -255,6 +258,18 @@ pub(crate) fn up(which: Which<'_>) -> io::Result<Request> {
 pub(crate) fn enslave(which: Which<'_>, bridge: i32) -> io::Result<Request> {
     let mut request = which.request(UP)?;
     request.attribute(libc::IFLA_MASTER, &bridge.to_ne_bytes());
+    Ok(request)
+}
+
+/// Has a port of a bridge send back by it what came in by it.
+pub(crate) fn send_back(which: Which<'_>) -> io::Result<Request> {
+    let mut request = which.request(0)?;
+    request.nest(libc::IFLA_LINKINFO, |info| {
+        info.attribute(INFO_SLAVE_KIND, b"bridge");
+        info.nest(INFO_SLAVE_DATA, |data| {
+            data.attribute(BRIDGE_PORT_SENDS_BACK, &[1]);
+        });
+    });
     Ok(request)
 }
 

@@ -11,7 +11,7 @@
 //! making one costs more than all the rest.
 
 use crate::{
-    Attachment, Driver, InterfaceAddress, Mac, Mode, Network, Plan,
+    Attachment, Driver, InterfaceAddress, Mac, Mode, Network, Plan, forwarding,
     inside::within,
     link::{self, Link, Stacked, Veth, Which},
 };
@@ -150,6 +150,10 @@ impl<'a> Sides<'a> {
         let _refused = self.host.ask(link::without_own_address(which).doing(doing)?);
         let plugged = self.host.ask(link::enslave(which, bridge.index).doing(doing)?);
         plugged.map(drop).doing(|| format!("plug {outside} into bridge {}", network.device))?;
+        if forwarding::sees_bridges() {
+            // A container that asks for its own published port is led back by the bridge itself.
+            self.host.ask(link::send_back(which).doing(doing)?).map(drop).doing(doing)?;
+        }
         match (network.vlan, link::find(&self.host, outside).doing(doing)) {
             (Some(vlan), Ok(Some(port))) => self
                 .host
