@@ -23,6 +23,8 @@ pub(crate) struct ContainersConf {
     pub(crate) containers: Containers,
     /// How the engine works.
     pub(crate) engine: Engine,
+    /// How networks are made.
+    pub(crate) network: Network,
     /// The files that say something.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -32,6 +34,7 @@ pub(crate) struct ContainersConf {
 struct Document {
     containers: Containers,
     engine: Engine,
+    network: Network,
 }
 
 /// A list of texts, which may be meant in addition to those of earlier files.
@@ -138,6 +141,23 @@ table! {
     }
 }
 
+table! {
+    /// `[network]`.
+    Network {
+        default_subnet: String,
+        default_subnet_pools: Vec<SubnetPool>,
+    } lists {}
+}
+
+/// Subnets of one size.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(crate) struct SubnetPool {
+    /// All of them.
+    pub(crate) base: String,
+    /// The length of the prefix of each.
+    pub(crate) size: u8,
+}
+
 /// Where the files may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Places<'a> {
@@ -215,10 +235,11 @@ impl ContainersConf {
             Error::new(Kind::Invalid, format!("read {}{line}: {why}", path.display()))
                 .hint("containers.conf(5) says which keys have which values")
         })?;
-        let before = (self.containers.clone(), self.engine.clone());
+        let before = (self.containers.clone(), self.engine.clone(), self.network.clone());
         self.containers.lay(document.containers);
         self.engine.lay(document.engine);
-        if before != (self.containers.clone(), self.engine.clone()) {
+        self.network.lay(document.network);
+        if before != (self.containers.clone(), self.engine.clone(), self.network.clone()) {
             self.files.push(path.to_owned());
         }
         Ok(())

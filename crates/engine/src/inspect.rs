@@ -54,7 +54,8 @@ impl Engine {
             row.image.as_ref().map_or(&row.image_name, |digest| digest.as_str()),
         );
         let image_id = image.ok().flatten().map(|image| image.id.to_string());
-        let mut document = document(self, &row, &record, &spec, image_id.as_deref());
+        let networks = network::document(self, &row, &record)?;
+        let mut document = document(self, &row, &record, &spec, image_id.as_deref(), &networks);
         if let Some(report) = self.health_report(&row, &record)? {
             document["State"]["Health"] = serde_json::to_value(report).unwrap_or_default();
         }
@@ -71,6 +72,7 @@ fn document(
     record: &Record,
     spec: &Spec,
     image_id: Option<&str>,
+    networks: &Value,
 ) -> Value {
     let words = record.words();
     let (path, args) =
@@ -110,7 +112,7 @@ fn document(
             "Propagation": if mount.kind == "bind" { "rprivate" } else { "" },
         })).collect::<Vec<_>>(),
         "Config": config(row, record, spec),
-        "NetworkSettings": network::document(record),
+        "NetworkSettings": networks,
     })
 }
 

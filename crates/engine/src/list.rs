@@ -4,7 +4,8 @@ use crate::{Engine, restart::RestartPolicy};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_state::{
     containers::{self, Container, Outline, Phase},
-    pods,
+    endpoints, pods,
+    ports::{self, Port},
 };
 use serde::Deserialize;
 use std::{
@@ -41,8 +42,10 @@ pub struct Summary {
     pub pid: Option<i32>,
     /// Its labels.
     pub labels: Vec<(String, String)>,
-    /// Its network.
-    pub network: String,
+    /// Its networks, or what it has instead.
+    pub networks: Vec<String>,
+    /// The ports through which it is reached from the host.
+    pub ports: Vec<Port>,
     /// Its mounts, by target.
     pub mounts: Vec<String>,
     /// The names of its volumes.
@@ -95,7 +98,8 @@ impl Summary {
             finished: Some(at),
             pid: None,
             labels: vec![("tier".into(), "web".into())],
-            network: "none".to_owned(),
+            networks: vec!["none".to_owned()],
+            ports: Vec::new(),
             mounts: Vec::new(),
             volumes: Vec::new(),
             paused: false,
@@ -132,7 +136,37 @@ impl Engine {
         // Summaries are large: their keys are sorted, and each is moved once.
         summaries.sort_by_cached_key(|one| Reverse(one.created));
         self.name_pods(&mut summaries)?;
+        self.name_networks(&mut summaries)?;
         Ok(summaries)
+    }
+
+    /// Which networks each is connected to and what is published of it, read once for all.
+    fn name_networks(&self, summaries: &mut [Summary]) -> Result<()> {
+        let mut networks: HashMap<ContainerId, Vec<String>> = HashMap::new();
+        for (owner, name) in endpoints::names_of_networks(self.state.read())? {
+            networks.entry(owner).or_default().push(name);
+        }
+        let mut published: HashMap<ContainerId, Vec<Port>> = HashMap::new();
+        for (owner, port) in ports::list(self.state.read())? {
+            published.entry(owner).or_default().push(port);
+        }
+        if networks.is_empty() && published.is_empty() {
+            return Ok(());
+        }
+        for summary in summaries {
+            // What a pod is connected to, all of its containers are.
+            let pod = summary.pod.as_ref().and_then(|(id, _)| id.parse().ok());
+            let owners = [Some(summary.id.clone()), pod];
+            for owner in owners.iter().flatten() {
+                if let Some(names) = networks.get(owner) {
+                    summary.networks.clone_from(names);
+                }
+                if let Some(ports) = published.get(owner) {
+                    summary.ports.clone_from(ports);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Asks of those that are said to run, by their places in the list, whether they do. What has
@@ -255,7 +289,8 @@ fn summary(outline: Outline<'_>) -> Result<Summary> {
     Ok(Summary {
         words,
         labels: shown.labels.into_iter().collect(),
-        network: shown.network,
+        networks: vec![shown.network],
+        ports: Vec::new(),
         volumes,
         mounts,
         pid: outline.pid,

@@ -1,7 +1,9 @@
 //! Pruning: what is not in use goes. Volumes stay unless they are asked for, since they hold the only
 //! copy of what is in them.
 
-use crate::{Engine, PruneVolumes, VolumeFilter, options::RemoveOptions, record::Record};
+use crate::{
+    Engine, NetworkFilter, PruneVolumes, VolumeFilter, options::RemoveOptions, record::Record,
+};
 use dhow_base::{
     Kind, Result,
     id::{ContainerId, Name},
@@ -16,7 +18,7 @@ pub enum Scope {
     Images,
     /// Containers that do not run.
     Containers,
-    /// Both.
+    /// Both, and the networks that no container is connected to.
     Everything,
     /// And the volumes that nobody has named and no container uses.
     EverythingAndVolumes,
@@ -27,6 +29,8 @@ pub enum Scope {
 pub struct Pruned {
     /// The containers.
     pub containers: Vec<ContainerId>,
+    /// The networks.
+    pub networks: Vec<Name>,
     /// The volumes.
     pub volumes: Vec<Name>,
     /// The images and names.
@@ -43,6 +47,15 @@ impl Engine {
         if scope != Scope::Images {
             // First, since with them go the last reasons to keep their images and volumes.
             pruned.containers = self.prune_containers(options)?;
+        }
+        if matches!(scope, Scope::Everything | Scope::EverythingAndVolumes) {
+            let mut filters: Vec<NetworkFilter> =
+                options.until.into_iter().map(NetworkFilter::Until).collect();
+            let labels = options.labels.iter().cloned();
+            filters.extend(labels.map(|(key, value)| NetworkFilter::Label(key, value)));
+            let others = options.without_labels.iter().cloned();
+            filters.extend(others.map(|(key, value)| NetworkFilter::NotLabel(key, value)));
+            pruned.networks = self.prune_networks(&filters)?;
         }
         if scope == Scope::EverythingAndVolumes {
             let wanted = |labels: &[(String, Option<String>)], make: fn(_, _) -> VolumeFilter| {

@@ -170,6 +170,22 @@ pub fn list(read: &Read) -> Result<Vec<Endpoint>> {
     many(read, &format!("SELECT {COLUMNS} FROM endpoints ORDER BY owner, place"), [])
 }
 
+/// The names of the networks of all who are connected to any, those of one owner in their order.
+pub fn names_of_networks(read: &Read) -> Result<Vec<(ContainerId, String)>> {
+    let doing = || "list the networks of containers";
+    let query =
+        "SELECT owner, name FROM endpoints JOIN networks ON id = network ORDER BY owner, place";
+    let mut statement = read.prepare_cached(query).sql(doing)?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .sql(doing)?;
+    rows.map(|row| {
+        let (owner, name) = row.sql(doing)?;
+        Ok((owner.parse()?, name))
+    })
+    .collect()
+}
+
 /// Whether somebody is connected to a network.
 pub fn is_used(read: &Read, network: &ContainerId) -> Result<bool> {
     read.prepare_cached("SELECT 1 FROM endpoints WHERE network = ?1")

@@ -20,7 +20,7 @@ use dhow_image::Reference;
 use dhow_state::{
     State,
     containers::{self, Phase},
-    images, pods, secrets, volumes,
+    images, networks, pods, secrets, volumes,
 };
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ enum Kind {
     Files,
 }
 
-/// The networks that there are.
+/// The networks that are none of ours.
 const NETWORKS: [(&str, &str); 2] = [("host", "the host's"), ("none", "a loopback only")];
 
 /// Which containers make sense.
@@ -184,6 +184,7 @@ fn kinds_of(command: &Command, argument: &Arg) -> Vec<Kind> {
         _ if name.starts_with("NAME[,type=mount") => vec![Kind::Secrets],
         _ if name.starts_with("CONTAINER[:") => vec![Kind::Containers(Life::Any)],
         "NETWORK" => vec![Kind::Networks],
+        _ if name.starts_with("NETWORK[:") => vec![Kind::Networks],
         "FILE" | "DIR" | "PATH" | "BUNDLE" | "LAYOUT" => vec![Kind::Files],
         _ => Vec::new(),
     }
@@ -209,7 +210,12 @@ fn candidates(kind: Kind, wanted: &Wanted<'_>, invocation: &Invocation) -> Vec<C
             .map(|value| (value.get_name().to_owned(), about(value.get_help())))
             .collect(),
         Kind::Files => Vec::new(),
-        Kind::Networks => NETWORKS.map(|(word, about)| (word.to_owned(), about.to_owned())).into(),
+        Kind::Networks => {
+            let known = NETWORKS.map(|(word, about)| (word.to_owned(), about.to_owned()));
+            let made = invocation.state_to_read();
+            let made = made.and_then(|state| names(kind, wanted.start, &state)).unwrap_or_default();
+            known.into_iter().chain(made).collect()
+        }
         Kind::Containers(_)
         | Kind::ContainerPaths
         | Kind::Images
@@ -289,7 +295,11 @@ fn names(kind: Kind, start: &str, state: &State) -> Result<Vec<Candidate>> {
             .into_iter()
             .map(|secret| (secret.name.to_string(), String::new()))
             .collect(),
-        Kind::Commands | Kind::Flags | Kind::Values | Kind::Networks | Kind::Files => Vec::new(),
+        Kind::Networks => networks::list(read)?
+            .into_iter()
+            .map(|network| (network.name.to_string(), network.id.short().to_owned()))
+            .collect(),
+        Kind::Commands | Kind::Flags | Kind::Values | Kind::Files => Vec::new(),
     })
 }
 

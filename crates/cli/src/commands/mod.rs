@@ -50,6 +50,7 @@ mod look;
 mod manifest;
 mod manifest_digest;
 mod mount;
+mod network;
 mod pause;
 mod picked;
 mod pod;
@@ -339,7 +340,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
             Entry::new::<system_prune::Prune>(
                 "prune",
-                "Remove what is not in use: stopped containers, images, interrupted pulls",
+                "Remove what is not in use: stopped containers, networks, images, interrupted pulls",
             ),
         ],
         [
@@ -502,6 +503,45 @@ pub(crate) const GROUPS: &[Group] = &[
         [
             |command| GROUPS[9].members(command, Switches::Plain),
             |command| GROUPS[9].members(command, Switches::WithValues),
+        ],
+    ),
+    Group::new(
+        "network",
+        "Work with networks: what containers that are connected to one share",
+        &[],
+        &[
+            Entry::new::<network::create::Create>("create", "Make a network"),
+            Entry::new::<network::ls::Ls>("ls", "List networks"),
+            Entry::new::<network::inspect::Inspect>(
+                "inspect",
+                "Show all that is known of networks",
+            ),
+            Entry::new::<network::connect::Connect>("connect", "Connect a container to a network"),
+            Entry::new::<network::disconnect::Disconnect>(
+                "disconnect",
+                "Disconnect a container from a network",
+            ),
+            Entry::new::<network::rm::Rm>("rm", "Remove networks"),
+            Entry::new::<network::prune::Prune>(
+                "prune",
+                "Remove the networks that no container is connected to",
+            ),
+            Entry::new::<network::exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is a network of this name",
+            ),
+            Entry::new::<network::update::Update>(
+                "update",
+                "Change which servers a network asks for names",
+            ),
+            Entry::new::<network::reload::Reload>(
+                "reload",
+                "Put the firewall's rules of containers back",
+            ),
+        ],
+        [
+            |command| GROUPS[10].members(command, Switches::Plain),
+            |command| GROUPS[10].members(command, Switches::WithValues),
         ],
     ),
 ];

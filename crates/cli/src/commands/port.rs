@@ -1,12 +1,10 @@
 //! `port`: which ports of a container the host passes on.
-//!
-//! No network of dhow's passes ports on yet, so the answer is always the empty one; it is asked
-//! properly all the same, since scripts do.
 
-use super::several;
+use super::{ps, several};
 use crate::{exit::SUCCESS, flags::refuse, invocation::Invocation, tree::Act};
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::Which;
+use dhow_state::ports::Port as Published;
 
 /// List the ports of a container that the host passes on
 #[derive(clap::Args, Debug)]
@@ -30,22 +28,54 @@ pub(crate) struct Port {
 
 impl Act for Port {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let port = self.port.as_deref().map(parse).transpose()?;
+        let wanted = self.port.as_deref().map(parse).transpose()?;
         let mut engine = invocation.engine()?;
         if self.all {
-            engine.list(Which::Running)?;
+            for row in engine.list(Which::Running)? {
+                for line in lines(&row.ports) {
+                    invocation.console.line(&format!("{}\t{line}", row.id.short()))?;
+                }
+            }
             return Ok(SUCCESS);
         }
         let container = several::one(&mut engine, self.container)?;
-        engine.run_directory(&container)?;
-        match port {
-            None => Ok(SUCCESS),
-            Some(port) => {
-                let what = format!("no port of the host leads to {port} of container {container}");
-                Err(Error::new(Kind::NotFound, what))
+        let (id, name) = engine.name_of(&container)?;
+        let published = engine.published_ports(&id)?;
+        let Some(wanted) = wanted else {
+            for line in lines(&published) {
+                invocation.console.line(&line)?;
             }
+            return Ok(SUCCESS);
+        };
+        let meant = published.iter().filter(|port| word(port) == wanted);
+        let places: Vec<String> = meant.flat_map(places).collect();
+        if places.is_empty() {
+            let what = format!("no port of the host leads to {wanted} of container {name}");
+            return Err(Error::new(Kind::NotFound, what));
         }
+        for place in places {
+            invocation.console.line(&place)?;
+        }
+        Ok(SUCCESS)
     }
+}
+
+/// `80/tcp -> 0.0.0.0:8080`.
+fn lines(published: &[Published]) -> Vec<String> {
+    let line = |port: &Published| {
+        let places = places(port).into_iter();
+        places.map(|place| format!("{} -> {place}", word(port))).collect::<Vec<_>>()
+    };
+    published.iter().flat_map(line).collect()
+}
+
+fn word(port: &Published) -> String {
+    format!("{}/{}", port.container_port, port.protocol)
+}
+
+fn places(port: &Published) -> Vec<String> {
+    let addresses = ps::addresses(&port.host_ip).into_iter();
+    addresses.map(|address| format!("{address}:{}", port.host_port)).collect()
 }
 
 /// A port and its protocol, as docker writes them.

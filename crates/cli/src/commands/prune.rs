@@ -35,10 +35,12 @@ impl PruneFlags {
         let what = match scope {
             Scope::Images => format!("all images {images}"),
             Scope::Containers => "all stopped containers".to_owned(),
-            Scope::Everything => format!("all stopped containers and all images {images}"),
+            Scope::Everything => format!(
+                "all stopped containers, all networks without a container and all images {images}"
+            ),
             Scope::EverythingAndVolumes => format!(
-                "all stopped containers, all volumes without a name that no container uses, and \
-                 all images {images}"
+                "all stopped containers, all networks without a container, all volumes without a name \
+                 that no container uses, and all images {images}"
             ),
         };
         if !self.force && !asked(&format!("This removes {what}."))? {
@@ -48,6 +50,9 @@ impl PruneFlags {
         let console = invocation.console;
         for id in &pruned.containers {
             console.line(&format!("Deleted: {id}"))?;
+        }
+        for name in &pruned.networks {
+            console.line(&format!("Deleted: {name}"))?;
         }
         for name in &pruned.volumes {
             console.line(&format!("Deleted: {name}"))?;

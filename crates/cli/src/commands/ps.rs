@@ -3,6 +3,7 @@
 mod choice;
 mod order;
 mod podmans;
+mod ports;
 mod rows;
 
 use crate::{
@@ -17,6 +18,7 @@ use choice::Choice;
 use dhow_base::{Result, clock::Moment, id::ContainerId};
 use dhow_engine::{ContainerSize, Engine, Summary, Which};
 use order::Order;
+pub(super) use ports::addresses;
 use rows::Rows;
 use std::{collections::HashMap, thread, time::Duration};
 

@@ -5,7 +5,7 @@ use crate::{invocation::Invocation, tree::Act};
 use dhow_base::Result;
 use dhow_engine::Scope;
 
-/// Remove what is not in use: stopped containers, images, interrupted pulls
+/// Remove what is not in use: stopped containers, networks, images, interrupted pulls
 ///
 /// Images without a name, or with `--all` all that no container is made of. Volumes stay: they hold
 /// the only copy of what is in them. With `--volumes` those go that nobody has named and no container

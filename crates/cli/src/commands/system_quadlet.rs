@@ -51,6 +51,7 @@ impl Act for Quadlet {
             files.filter_map(|(name, (_, text))| quadlet::named(name, text)).collect()
         };
         let (volumes, images) = (names_of(".volume"), names_of(".image"));
+        let networks = names_of(".network");
         let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, (_, text)) in &texts {
             if let Some((pod, service)) = quadlet::membership(name, text) {
@@ -64,6 +65,7 @@ impl Act for Quadlet {
                 command: &command,
                 volumes: &volumes,
                 images: &images,
+                networks: &networks,
                 members: &members,
             };
             let made = quadlet::translate(&place, text)

@@ -20,6 +20,7 @@ pub(crate) mod mount;
 pub(crate) mod names;
 pub(crate) mod namespaces;
 pub(crate) mod network;
+pub(crate) mod network_defaults;
 pub(crate) mod objects;
 pub(crate) mod pairs;
 pub(crate) mod pod;

@@ -1,8 +1,9 @@
 //! `.container` files: the flags of `run` that their keys mean.
 
 use super::{
-    Lines, NO_NETWORK, Place, missing,
+    Lines, Place, missing, network,
     pod::service_name,
+    truth,
     unit_file::{UnitFile, join},
 };
 use dhow_base::{Error, Kind, Result};
@@ -97,14 +98,14 @@ const KEYS: &[(&str, &str, Rule)] = &[
     ("Notify", "--sdnotify", Rule::Special),
     ("Rootfs", "", Rule::Refused("a container is made of an image")),
     ("Pod", "", Rule::Special),
-    ("PublishPort", "", Rule::Refused(NO_NETWORK)),
-    ("ExposeHostPort", "", Rule::Refused(NO_NETWORK)),
-    ("IP", "", Rule::Refused(NO_NETWORK)),
-    ("IP6", "", Rule::Refused(NO_NETWORK)),
-    ("NetworkAlias", "", Rule::Refused(NO_NETWORK)),
-    ("DNS", "", Rule::Refused(NO_NETWORK)),
-    ("DNSOption", "", Rule::Refused(NO_NETWORK)),
-    ("DNSSearch", "", Rule::Refused(NO_NETWORK)),
+    ("PublishPort", "--publish", Rule::Each),
+    ("ExposeHostPort", "--expose", Rule::Each),
+    ("IP", "--ip", Rule::Last),
+    ("IP6", "--ip6", Rule::Last),
+    ("NetworkAlias", "--network-alias", Rule::Each),
+    ("DNS", "--dns", Rule::Each),
+    ("DNSOption", "--dns-option", Rule::Each),
+    ("DNSSearch", "--dns-search", Rule::Each),
 ];
 
 /// The service of a container: its name, and the lines of its own sections.
@@ -202,9 +203,11 @@ impl CommandLine<'_> {
     fn add_special(&mut self, key: &str, flag: &str, last: &str) -> Result<()> {
         match key {
             "Volume" => self.add_volumes(flag),
-            "Network" if matches!(last, "none" | "host") => self.say(flag, last),
             "Network" => {
-                return Err(Error::new(Kind::Unsupported, format!("{key}=: {NO_NETWORK}")));
+                for value in self.file.all(SECTION, key) {
+                    let word = network::meant(value, self.place.networks, &mut self.needs)?;
+                    self.say(flag, &word);
+                }
             }
             "User" => match self.file.last(SECTION, "Group") {
                 Some(group) => self.say(flag, &format!("{last}:{group}")),
@@ -276,14 +279,5 @@ impl CommandLine<'_> {
         self.needs.push(format!("{stem}-image.service"));
         self.words.push(name.clone());
         Ok(())
-    }
-}
-
-/// Truth as systemd writes it.
-fn truth(key: &str, value: &str) -> Result<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "true" | "on" | "y" | "t" => Ok(true),
-        "0" | "no" | "false" | "off" | "n" | "f" => Ok(false),
-        _ => Err(Error::new(Kind::Invalid, format!("{key}={value}: neither yes nor no"))),
     }
 }

@@ -1,9 +1,10 @@
-//! Quadlet files: containers, volumes, images and pods described in systemd's syntax, and the services
+//! Quadlet files: containers, volumes, networks, images and pods described in systemd's syntax, and the services
 //! that are made of them, as podman's generator makes its own.
 //!
 //! ```text
 //!   web.container ──▶ web.service          dhow run --name systemd-web …
 //!   data.volume   ──▶ data-volume.service  dhow volume create …
+//!   front.network ──▶ front-network.service dhow network create …
 //!   base.image    ──▶ base-image.service   dhow pull …
 //!   web.pod       ──▶ web-pod.service      dhow pod create …
 //! ```
@@ -12,6 +13,7 @@
 //! what its file says is worse than none.
 
 mod container;
+mod network;
 mod pod;
 mod unit_file;
 
@@ -36,11 +38,8 @@ pub(crate) struct Service {
 }
 
 /// Kinds of files that are known elsewhere and made nothing of here.
-const TO_COME: [(&str, &str); 3] = [
-    ("network", "there are no networks yet"),
-    ("kube", "nothing is played from Kubernetes files yet"),
-    ("build", "no image is built yet"),
-];
+const TO_COME: [(&str, &str); 2] =
+    [("kube", "nothing is played from Kubernetes files yet"), ("build", "no image is built yet")];
 
 /// The files of some directories; of two with one name, the one of the directory named first.
 pub(crate) fn find(directories: &[PathBuf]) -> Result<BTreeMap<String, PathBuf>> {
@@ -78,6 +77,8 @@ pub(crate) struct Place<'a> {
     pub(crate) volumes: &'a Names,
     /// The names of images, likewise.
     pub(crate) images: &'a Names,
+    /// The names of networks, likewise.
+    pub(crate) networks: &'a Names,
     /// The services of the containers that each pod has, by the stems of the pods' files.
     pub(crate) members: &'a BTreeMap<String, Vec<String>>,
 }
@@ -93,6 +94,7 @@ pub(crate) fn named(name: &str, text: &str) -> Option<(String, String)> {
     let called = match kind {
         "volume" => file.last("Volume", "VolumeName"),
         "image" => file.last("Image", "Image"),
+        "network" => file.last("Network", "NetworkName"),
         _ => None,
     }?;
     Some((stem.to_owned(), called.to_owned()))
@@ -109,6 +111,7 @@ pub(crate) fn translate(place: &Place<'_>, text: &str) -> Result<Service> {
         "container" => service_of_container(&file, stem, place),
         "volume" => service_of_volume(&file, stem, command),
         "image" => service_of_image(&file, stem, command),
+        "network" => network::service_of_network(&file, stem, command),
         "pod" => pod::service_of_pod(&file, stem, place),
         _ => {
             let why = TO_COME.iter().find(|(other, _)| *other == kind);
@@ -122,8 +125,6 @@ pub(crate) fn translate(place: &Place<'_>, text: &str) -> Result<Service> {
     unit.set_source(path);
     Ok(Service { text: unit.print(&lines), name: service, links })
 }
-
-const NO_NETWORK: &str = "there are no networks yet; Network=host and Network=none are known";
 
 /// The lines of a service's own section.
 type Lines = Vec<String>;
@@ -185,6 +186,15 @@ fn missing(key: &str) -> Error {
     Error::new(Kind::Invalid, format!("{key}= is missing"))
 }
 
+/// Truth as systemd writes it.
+fn truth(key: &str, value: &str) -> Result<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "yes" | "true" | "on" | "y" | "t" => Ok(true),
+        "0" | "no" | "false" | "off" | "n" | "f" => Ok(false),
+        _ => Err(Error::new(Kind::Invalid, format!("{key}={value}: neither yes nor no"))),
+    }
+}
+
 /// A generator's services are not enabled; what `[Install]` says is done at once.
 fn links(file: &UnitFile, service: &str) -> Vec<String> {
     let wishes = [("WantedBy", "wants"), ("RequiredBy", "requires"), ("UpheldBy", "upholds")];
@@ -212,6 +222,7 @@ mod tests {
             command: "/usr/bin/dhow",
             volumes: &Names::new(),
             images: &names,
+            networks: &BTreeMap::from([("back".to_owned(), "backend".to_owned())]),
             members: &BTreeMap::from([("web".to_owned(), vec!["a.service".to_owned()])]),
         };
         translate(&place, text)
@@ -262,6 +273,39 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_made_before_who_is_connected_to_it() {
+        let text = "[Network]\nSubnet=10.5.0.0/24\nIPv6=yes\nInternal=no\nOptions=mtu=1400\nLabel=a=b\n\
+                    NetworkDeleteOnStop=true\n";
+        let container = "[Container]\nImage=x\nNetwork=front.network:ip=10.5.0.7\nNetwork=back.network\n\
+                         PublishPort=8080:80\nNetworkAlias=www\nDNS=10.5.0.3\n";
+
+        let network = service("front.network", text).unwrap();
+        let container = service("web.container", container).unwrap();
+        let pod = service("web.pod", "[Pod]\nNetwork=front.network\nPublishPort=80:80\n").unwrap();
+
+        assert_eq!(network.name, "front-network.service");
+        for line in [
+            "ExecStart=/usr/bin/dhow network create --ignore --subnet 10.5.0.0/24 --opt mtu=1400 \
+             --ipv6 --label a=b systemd-front",
+            "ExecStopPost=/usr/bin/dhow network rm systemd-front",
+        ] {
+            assert!(network.text.lines().any(|other| other == line), "{line} in {}", network.text);
+        }
+        for part in [
+            "--network systemd-front:ip=10.5.0.7 --network backend ",
+            " --publish 8080:80 ",
+            " --network-alias www ",
+            " --dns 10.5.0.3 ",
+            "Requires=front-network.service\n",
+            "After=back-network.service\n",
+        ] {
+            assert!(container.text.contains(part), "{part} in {}", container.text);
+        }
+        assert!(pod.text.contains(" --network systemd-front --publish 80:80"), "{}", pod.text);
+        assert!(pod.text.contains("Requires=front-network.service\n"), "{}", pod.text);
+    }
+
+    #[test]
     fn a_pod_and_its_containers_need_each_other() {
         let pod = "[Pod]\nVolume=/srv:/srv\nNetwork=host\nStopTimeout=3\n";
 
@@ -271,7 +315,7 @@ mod tests {
         assert_eq!(pod.name, "web-pod.service");
         for line in [
             "ExecStart=/usr/bin/dhow pod create --replace --pod-id-file=%t/%N.pod-id --name \
-             systemd-web --exit-policy=stop --network=host --volume /srv:/srv",
+             systemd-web --exit-policy=stop --network host --volume /srv:/srv",
             "Wants=a.service",
             "Before=a.service",
             "RemainAfterExit=yes",
@@ -288,12 +332,12 @@ mod tests {
         let cases = [
             ("web.container", "[Container]\nExec=x\n", "Image="),
             ("web.container", "[Container]\nImage=x\nBogus=1\n", "Bogus"),
-            ("web.container", "[Container]\nImage=x\nNetwork=front.network\n", "Network="),
+            ("web.container", "[Container]\nImage=x\nNetwork=a.container\n", "container:NAME"),
             ("web.container", "[Container]\nImage=x\nExec=\"unclosed\n", "quote"),
             ("web.container", "[Container]\nImage=gone.image\n", "gone.image"),
-            ("web.pod", "[Pod]\nPublishPort=80:80\n", "PublishPort"),
+            ("front.network", "[Network]\nInternal=perhaps\n", "Internal=perhaps"),
             ("web.pod", "[Pod]\nBogus=1\n", "Bogus"),
-            ("front.network", "[Network]\n", "no networks"),
+            ("front.network", "[Network]\nBogus=1\n", "Bogus"),
             ("a.kube", "[Kube]\n", "Kubernetes"),
             ("a.build", "[Build]\n", "built"),
             ("web.container", "no section", "line 1"),

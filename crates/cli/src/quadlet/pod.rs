@@ -7,7 +7,7 @@
 //! No process keeps a pod, so its service is one that has run and remains.
 
 use super::{
-    Lines, NO_NETWORK, Place,
+    Lines, Place, network,
     unit_file::{UnitFile, join},
 };
 use dhow_base::{Error, Kind, Result};
@@ -15,7 +15,8 @@ use dhow_base::{Error, Kind, Result};
 const SECTION: &str = "Pod";
 
 /// The keys that are flags: those whose every value counts, and those whose last one does.
-const EACH: [(&str, &str); 6] = [
+const EACH: [(&str, &str); 7] = [
+    ("PublishPort", "--publish"),
     ("Volume", "--volume"),
     ("AddHost", "--add-host"),
     ("DNS", "--dns"),
@@ -38,12 +39,9 @@ pub(super) fn service_of_pod(
     place: &Place<'_>,
 ) -> Result<(String, Lines)> {
     let flags = EACH.iter().chain(&LAST).map(|(key, _)| *key);
-    let others = ["PodName", "Network", "PodmanArgs", "StopTimeout", "PublishPort", "UserNS"];
+    let others = ["PodName", "Network", "PodmanArgs", "StopTimeout", "UserNS"];
     file.check(SECTION, &flags.chain(others).collect::<Vec<_>>())?;
     let refused = |key: &str, why: &str| Error::new(Kind::Unsupported, format!("{key}=: {why}"));
-    if file.last(SECTION, "PublishPort").is_some() {
-        return Err(refused("PublishPort", NO_NETWORK));
-    }
     if file.last(SECTION, "UserNS").is_some_and(|mode| mode != "host") {
         return Err(refused("UserNS", "what a pod shares belongs to the host's root"));
     }
@@ -55,10 +53,9 @@ pub(super) fn service_of_pod(
     if file.last(SECTION, "ExitPolicy").is_none() {
         words.push("--exit-policy=stop".to_owned());
     }
-    match file.last(SECTION, "Network") {
-        None => {}
-        Some(network @ ("none" | "host")) => words.push(format!("--network={network}")),
-        Some(_) => return Err(refused("Network", NO_NETWORK)),
+    let mut needs = Vec::new();
+    for value in file.all(SECTION, "Network") {
+        words.extend(["--network".to_owned(), network::meant(value, place.networks, &mut needs)?]);
     }
     for (key, flag) in EACH {
         for value in file.all(SECTION, key) {
@@ -82,6 +79,10 @@ pub(super) fn service_of_pod(
         format!("ExecStopPost=-{command} pod rm --force --ignore --pod-id-file=%t/%N.pod-id"),
         "ExecStopPost=-/bin/rm -f %t/%N.pod-id".to_owned(),
     ];
+    for service in needs {
+        lines.push(format!("Unit:Requires={service}"));
+        lines.push(format!("Unit:After={service}"));
+    }
     for member in place.members.get(stem).into_iter().flatten() {
         lines.push(format!("Unit:Wants={member}"));
         lines.push(format!("Unit:Before={member}"));

@@ -52,7 +52,7 @@ fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
         "ContainerIDFile": "",
         "LogConfig": super::log_config(record),
         "NetworkMode": record.network,
-        "PortBindings": {},
+        "PortBindings": super::network::port_bindings(record),
         "RestartPolicy": {
             "Name": record.life.restart.name(),
             "MaximumRetryCount": record.life.restart.most(),
@@ -72,7 +72,7 @@ fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
         "Links": null,
         "OomScoreAdj": process.oom_score_adj.unwrap_or(0),
         "Privileged": record.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": record.ports.publish_all,
         "ReadonlyRootfs": record.read_only,
         "SecurityOpt": unless_empty(&record.asked.security),
         "Runtime": record.life.runtime.as_ref().map_or("dhow".into(), |path| path.to_string_lossy()),

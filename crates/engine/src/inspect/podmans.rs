@@ -1,7 +1,7 @@
 //! A container as podman's `inspect` shows it: made of docker's document, of which it has most fields
 //! under the same names, and of what podman tells besides.
 
-use crate::{Engine, record::Record};
+use crate::{Engine, options::DEFAULT_NETWORK, record::Record};
 use dhow_base::Result;
 use dhow_spec::runtime::{OCI_VERSION, Spec};
 use dhow_state::containers::{Container, Phase};
@@ -76,6 +76,12 @@ fn document(
         "Namespace": "",
         "Config": config(docker, record, spec),
     });
+    // Podman's own network has podman's name.
+    if let Some(Value::Object(networks)) = fields["NetworkSettings"].get_mut("Networks")
+        && let Some(usual) = networks.remove(DEFAULT_NETWORK)
+    {
+        networks.insert("podman".to_owned(), usual);
+    }
     if let Value::Object(own) = own {
         fields.extend(own);
     }

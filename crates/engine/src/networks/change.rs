@@ -113,9 +113,10 @@ impl Engine {
             if made.driver != Driver::Bridge {
                 continue;
             }
-            let by = format!("network {}", row.name);
-            let subnets = made.subnets.iter();
-            taken.extend(subnets.map(|range| Taken { subnet: range.subnet, by: by.clone() }));
+            taken.extend(made.subnets.iter().map(|range| Taken {
+                subnet: range.subnet,
+                by: format!("network {} ({})", row.name, range.subnet),
+            }));
             devices.insert(made.device, row.name.to_string());
         }
         let own: BTreeSet<String> = devices.keys().cloned().collect();

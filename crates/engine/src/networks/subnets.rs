@@ -80,11 +80,7 @@ pub(super) fn check_free(subnet: Subnet, taken: &[Taken]) -> Result<()> {
     match taken.iter().find(|other| other.subnet.overlaps(subnet)) {
         None => Ok(()),
         Some(other) => {
-            let what = if other.subnet == subnet {
-                format!("use subnet {subnet}: {} has it", other.by)
-            } else {
-                format!("use subnet {subnet}: it overlaps {}, which {} has", other.subnet, other.by)
-            };
+            let what = format!("use subnet {subnet}: it overlaps {}", other.by);
             Err(Error::new(Kind::Conflict, what).hint("choose another, or none and get a free one"))
         }
     }

@@ -5,6 +5,7 @@ use dhow_base::{Result, clock::Moment};
 use dhow_engine::{Engine, Summary, Which};
 use dhow_state::containers::Phase;
 use regex::Regex;
+use std::collections::HashMap;
 
 const KEYS: [&str; 15] = [
     "id",
@@ -51,6 +52,8 @@ pub(super) struct Choice {
     before: Option<Moment>,
     since: Option<Moment>,
     images: Vec<String>,
+    /// The names of networks, by the words that are used for them.
+    networks: HashMap<String, String>,
 }
 
 impl Choice {
@@ -92,6 +95,12 @@ impl Choice {
             let found = store.find(state, name).ok().flatten();
             images.extend(found.map(|image| image.manifest.to_string()));
         }
+        // What is no network is one of the words that stand for having none of one's own.
+        let named = filters.values("network").filter_map(|word| {
+            let network = engine.network(word).ok()?;
+            Some((word.to_owned(), network.name))
+        });
+        let networks = named.collect();
         Ok(Self {
             names: filters.parsed("name", pattern)?,
             commands: filters.parsed("command", pattern)?,
@@ -100,6 +109,7 @@ impl Choice {
             before,
             since,
             images,
+            networks,
         })
     }
 
@@ -127,12 +137,17 @@ impl Choice {
                 container.mounts.iter().any(|mount| mount == name)
                     || container.volumes.iter().any(|volume| volume == name)
             })
-            && self.filters.any("network", |name| container.network == name)
+            && self.filters.any("network", |name| self.is_on(container, name))
             && self.filters.any("health", |word| word == container.health())
             && self.filters.any("restart-policy", |policy| {
                 container.restart.name() == policy || container.restart.to_string() == policy
             })
             && self.filters.any("pod", |name| container.pod_is(name))
+    }
+
+    fn is_on(&self, container: &Summary, name: &str) -> bool {
+        let name = self.networks.get(name).map_or(name, String::as_str);
+        container.networks.iter().any(|network| network == name)
     }
 
     /// Docker knows names with a slash before them, and its users have learned to write it.

@@ -1,6 +1,7 @@
 //! A container in podman's lists: other names of fields, and values that are no text.
 
-use crate::render::list::Podmans;
+use super::ports;
+use crate::{commands::network::shown_name, manners::Manners, render::list::Podmans};
 use dhow_base::{Result, clock::Moment};
 use dhow_engine::{Engine, Summary};
 use dhow_state::containers::Phase;
@@ -27,6 +28,8 @@ impl Rows {
             "Labels": labels,
             "StartedAt": seconds(container.started),
         });
+        let networks: Vec<&str> =
+            container.networks.iter().map(|name| shown_name(name, Manners::Podman)).collect();
         let (pod, pod_name) = container.pod();
         // podman's own `Status` is the health alone.
         let status = container.health.as_deref().unwrap_or_default();
@@ -38,11 +41,11 @@ impl Rows {
             "Image": container.image_name,
             "Mounts": container.mounts,
             "Names": [container.name],
-            "Networks": [container.network],
+            "Networks": networks,
             "Pid": container.pid.unwrap_or(0),
             "Pod": pod,
             "PodName": pod_name,
-            "Ports": null,
+            "Ports": ports::podmans(&container.ports),
             "State": container.status(),
             "Status": status,
         });

@@ -1,5 +1,6 @@
 //! A container as a row of `ps`.
 
+use super::ports;
 use crate::render::{
     list::Row,
     text::{command_line, quoted, shortened},
@@ -42,11 +43,11 @@ impl Rows<'_> {
             ("LocalVolumes", &|| container.volumes.len().to_string()),
             ("Mounts", &|| container.mounts.join(",")),
             ("Names", &|| container.name.clone()),
-            ("Networks", &|| container.network.clone()),
+            ("Networks", &|| container.networks.join(",")),
             ("Pid", &|| container.pid.unwrap_or(0).to_string()),
             ("Pod", &|| container.pod().0.to_owned()),
             ("PodName", &|| container.pod().1.to_owned()),
-            ("Ports", &String::new),
+            ("Ports", &|| ports::words(&container.ports)),
             ("RunningFor", &|| format!("{} ago", humanly(self.now.since(container.created)))),
             ("Size", &|| size.map(shown).unwrap_or_default()),
             ("State", &|| container.status().to_owned()),
