@@ -14,7 +14,10 @@ pub(crate) use rule::{ESTABLISHED, INVALID, PortOf, RELATED, Rule, Side, Verdict
 pub(crate) use set::{Element, Field, Key, Set};
 
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_sys::netlink::{self, Answer, Netlink, Protocol, Request};
+use dhow_sys::{
+    closing,
+    netlink::{self, Answer, Netlink, Protocol, Request},
+};
 use rustix::io::Errno;
 use std::{collections::HashSet, io};
 
@@ -68,7 +71,8 @@ const ANSWER_BYTES: usize = 32 << 10;
 /// A connection to the kernel's nftables in one network namespace.
 #[derive(Debug)]
 pub(crate) struct Nft {
-    socket: Netlink,
+    /// None while it is dropped alone.
+    socket: Option<Netlink>,
 }
 
 /// Why a batch was not carried out.
@@ -111,7 +115,7 @@ impl Nft {
             let hint = "the kernel needs nf_tables (CONFIG_NF_TABLES)";
             Error::new(Kind::Unsupported, "open a connection to nftables").because(error).hint(hint)
         })?;
-        Ok(Self { socket })
+        Ok(Self { socket: Some(socket) })
     }
 
     /// Has a batch carried out. The error is the first thing that the kernel refused.
@@ -121,12 +125,12 @@ impl Nft {
         if names.is_empty() {
             return Ok(Ok(()));
         }
-        self.socket.send(&bytes).doing(doing)?;
+        self.socket().send(&bytes).doing(doing)?;
         let last = names.len();
         let mut refusal = None;
         let mut buffer = vec![0; ANSWER_BYTES];
         loop {
-            let length = self.socket.receive(&mut buffer).doing(doing)?;
+            let length = self.socket().receive(&mut buffer).doing(doing)?;
             let mut rest = &buffer[..length];
             while !rest.is_empty() {
                 let (answer, after) = first_of(rest).doing(doing)?;
@@ -210,9 +214,13 @@ impl Nft {
         Ok(all.iter().flat_map(|body| set::elements(body)).collect())
     }
 
+    fn socket(&self) -> &Netlink {
+        self.socket.as_ref().expect("it is there until the drop")
+    }
+
     /// All answers to a request that lists; none where what is listed is not there.
     fn dump(&self, request: Request) -> io::Result<Vec<Vec<u8>>> {
-        match self.socket.ask(request) {
+        match self.socket().ask(request) {
             Ok(answers) => Ok(answers.into_iter().map(|answer| answer.body).collect()),
             Err(error) if is_missing(&error) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -222,6 +230,16 @@ impl Nft {
     /// The one answer to a question; `None` where what was asked for is not there.
     fn ask_one(&self, request: Request) -> io::Result<Option<Vec<u8>>> {
         Ok(self.dump(request)?.into_iter().next())
+    }
+}
+
+/// The kernel makes whoever closes such a socket wait until it has cleaned up what anybody deleted,
+/// and everybody else who would change the ruleset with them. Nobody has to wait for that.
+impl Drop for Nft {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            closing::leave_to_kernel(socket.into());
+        }
     }
 }
 

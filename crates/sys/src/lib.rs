@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod bpf;
 pub mod clone;
+pub mod closing;
 pub mod courier;
 pub mod entry;
 pub mod exec;
