@@ -9,8 +9,11 @@ use crate::{
     layout::Layout,
     logging,
     merge::{self, Facts},
-    names,
-    options::{CreateOptions, HostsBase, MountWhat, PodChoice, PullPolicy},
+    names, networks,
+    options::{
+        ConnectionOptions, CreateOptions, DEFAULT_NETWORK, HostsBase, MountWhat, NetworkMode,
+        PodChoice, PullPolicy,
+    },
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
     readiness,
@@ -116,6 +119,15 @@ impl Engine {
             }
             None => options,
         };
+        let with_networks;
+        let options = match usual_network(options) {
+            Some(changed) => {
+                with_networks = changed;
+                &with_networks
+            }
+            None => options,
+        };
+        self.ensure_usual_networks_of(options.network.connections())?;
         let image = self.image_for(options, progress)?;
         let mut draft = self.draft(ContainerId::random()?, options, &image)?;
         check_sources(&draft.plan)?;
@@ -255,6 +267,7 @@ impl Engine {
                 user_ids::take_free(write, options, &mut record.namespaces)?;
                 row.settings = record.to_text()?;
                 containers::insert(write, row)?;
+                networks::connect_all(write, id, options.network.connections())?;
                 if let Some(home) = home {
                     Pods::note(write, &home.id, id)?;
                 }
@@ -330,6 +343,13 @@ impl Engine {
         undo.keep();
         Ok(())
     }
+}
+
+/// Who says nothing of networks is connected to the usual one.
+fn usual_network(options: &CreateOptions) -> Option<CreateOptions> {
+    let usual = || NetworkMode::Networks(vec![ConnectionOptions::to(DEFAULT_NETWORK)]);
+    (options.network == NetworkMode::Unsaid)
+        .then(|| CreateOptions { network: usual(), ..options.clone() })
 }
 
 /// The image's files, in a mount that nobody else sees.

@@ -209,6 +209,7 @@ impl Engine {
     fn erase(&mut self, row: &Container, options: RemoveOptions, died: Option<i32>) -> Result<()> {
         let record = Record::parse(&row.settings)?;
         self.bury(row)?;
+        let left = self.lower_networks(&row.id, &record)?;
         self.images.forget_container_mount(&mut self.state, &row.id)?;
         create::remove_files(&self.layout, &row.id)?;
         self.images.remove_container_root(&mut self.state, &row.id)?;
@@ -227,6 +228,9 @@ impl Engine {
             containers::delete(write, &row.id)?;
             for name in &doomed {
                 volumes::mark_unused(write, name)?;
+            }
+            if let Some(plan) = &left {
+                Self::write_left(write, &row.id, plan)?;
             }
             if let Some(code) = died {
                 let code = code.to_string();

@@ -23,11 +23,14 @@ use crate::{
     capabilities, cdi,
     identity::Identity,
     life,
-    options::{CgroupMaking, CreateOptions, DEFAULT_NETWORK, NetworkMode},
+    options::{
+        CgroupMaking, CreateOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PortOptions,
+        Publication,
+    },
     plan::Planned,
     record::{Asked, NamespaceRecord, Record},
 };
-use dhow_base::{Error, Kind, Result, id::ContainerId};
+use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_seccomp::profile::Kernel;
 use dhow_spec::{
     image::{ExecutionConfig, ImageConfig},
@@ -93,7 +96,7 @@ pub(crate) fn record(
         pids: options.limits.pids.unwrap_or(0),
         cap_add: options.rights.cap_add.clone(),
         cap_drop: options.rights.cap_drop.clone(),
-        ports: options.ports.clone(),
+        ports: published(&options.ports, image)?,
         names: options.names.clone(),
         namespaces: NamespaceRecord {
             pid: options.namespaces.pid.word(),
@@ -108,6 +111,32 @@ pub(crate) fn record(
         life,
         ..Record::default()
     })
+}
+
+/// The ports that are published. `-P` publishes what is named and not published yet, each through a
+/// port that is free.
+fn published(asked: &PortOptions, image: &ExecutionConfig) -> Result<PortOptions> {
+    let mut ports = asked.clone();
+    if !asked.publish_all {
+        return Ok(ports);
+    }
+    let mut exposed = asked.expose.clone();
+    for text in image.exposed_ports.keys() {
+        exposed.extend(Exposed::parse(text).doing(|| "publish what the image names")?);
+    }
+    for Exposed { port, protocol } in exposed {
+        let is_same = |one: &Publication| (one.container_port, one.protocol) == (port, protocol);
+        if !ports.publish.iter().any(is_same) {
+            ports.publish.push(Publication {
+                protocol,
+                host: None,
+                host_port: 0,
+                host_port_last: None,
+                container_port: port,
+            });
+        }
+    }
+    Ok(ports)
 }
 
 fn network_word(network: &NetworkMode) -> String {

@@ -31,6 +31,7 @@ mod subnets;
 mod survey;
 
 pub use change::{RemoveNetwork, UpdateNetwork};
+use connect::EndpointSettings;
 pub(crate) use connect::connect_all;
 pub use making::NetworkOptions;
 use plan::release;

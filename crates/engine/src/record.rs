@@ -128,6 +128,13 @@ impl Record {
         })
     }
 
+    /// Whether it is connected to networks of ours.
+    pub(crate) fn has_networks(&self) -> bool {
+        let others = ["container:", "ns:"];
+        !matches!(self.network.as_str(), "" | "none" | "host")
+            && !others.iter().any(|start| self.network.starts_with(start))
+    }
+
     /// Whether it has a volume, named or not.
     pub(crate) fn has_volumes(&self) -> bool {
         self.mounts.iter().any(|mount| mount.kind == "volume")

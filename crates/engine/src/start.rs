@@ -184,9 +184,11 @@ impl Engine {
             self.pods_mut().rise_for(&row.id)?;
         }
         self.point_at_joined(row, &record)?;
+        let network = self.enter_networks(row, &record)?;
         let mut job = self.job(row, &record, watch, rootfs)?;
         if let Task::Run(run) = &mut job.task {
             run.revival = extras.revival.map(Box::new);
+            run.network = network.clone().map(Box::new);
         }
         job.handed.fds = extras.preserve_fds;
         let socket = match record.life.says_ready {
@@ -213,6 +215,9 @@ impl Engine {
                 containers::mark_health(write, &row.id, health)?;
             }
             tell_of_volumes(write, &row.id, &record, "mount")?;
+            if let Some(plan) = &network {
+                Self::write_entered(write, &row.id, plan, &started.ports)?;
+            }
             tell(write, &Subject::of(row, &record), "start", &[])
         })?;
         let process = Owner { pid: started.pid, start_time: started.start_time };
@@ -249,6 +254,7 @@ impl Engine {
                 },
                 revival: None,
                 runtime: record.life.runtime.clone(),
+                network: None,
             })),
             terminal: record.tty,
             stdin: match (record.interactive, attached) {
@@ -409,6 +415,7 @@ impl Engine {
     /// the last to use.
     pub(crate) fn leave_objects(&mut self, row: &Container) -> Result<()> {
         let record = Record::parse(&row.settings)?;
+        self.leave_networks(&row.id, &record)?;
         if record.has_volumes() {
             let mut volumes = self.volumes_mut();
             let names = volumes.with_mounts(&row.id)?;

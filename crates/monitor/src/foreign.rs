@@ -10,9 +10,11 @@
 //! else sees the mount, and it dies with the monitor. The runtime's command ends after `create`, and
 //! the first process is then given to the nearest process that takes orphans in, which the monitor is for that time.
 
-use crate::{Job, Run, bundle, spawn::as_usual};
+use crate::{Job, Run, bundle, furnish::Furnisher, spawn::as_usual};
 use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_runtime::Furnish;
 use dhow_spec::runtime::Spec;
+use dhow_sys::procfs::Procfs;
 use rustix::{
     fs::{Mode, OFlags},
     mount::MountPropagationFlags,
@@ -78,7 +80,7 @@ pub(crate) fn start(
         home,
     };
     let bundle = foreign.make_bundle(job, run, spec);
-    match bundle.and_then(|bundle| foreign.create(job, &bundle, streams)) {
+    match bundle.and_then(|bundle| foreign.create(job, run, &bundle, streams)) {
         Ok((pid, pidfd, terminal)) => Ok(Created { foreign, pid, pidfd, terminal }),
         Err(error) => {
             // Why it was not made says more than what is left of it.
@@ -103,6 +105,7 @@ impl Foreign {
     fn create(
         &self,
         job: &Job,
+        run: &Run,
         bundle: &Path,
         streams: Option<[OwnedFd; 3]>,
     ) -> Result<(i32, OwnedFd, Option<OwnedFd>)> {
@@ -131,6 +134,12 @@ impl Foreign {
         rustix::process::set_child_subreaper(None).doing(|| "take no more orphans in")?;
         let (pid, pidfd) = taken?;
         let terminal = listener.map(|listener| receive_terminal(&listener)).transpose()?;
+        if let Some(plan) = &run.network {
+            let namespace = Procfs::of_host()
+                .and_then(|host| host.namespace(&pid.to_string(), "net"))
+                .doing(|| "open the container's net namespace")?;
+            Furnisher { plan }.furnish(namespace.as_fd())?;
+        }
         self.run_to_end(self.command().arg("start").arg(&self.id), "start")?;
         Ok((pid, pidfd, terminal))
     }

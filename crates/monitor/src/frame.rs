@@ -27,6 +27,7 @@
 
 use crate::{exit::Exit, health::Checked};
 use dhow_base::{Error, Kind, Result, clock::Moment};
+use dhow_network::Publication;
 use serde::{Deserialize, Serialize};
 
 /// The largest payload of every frame but a job.
@@ -99,6 +100,9 @@ pub struct Started {
     pub monitor_pid: i32,
     /// When it started, by the clock on the wall, in nanoseconds since 1970.
     pub started_at: i64,
+    /// The ports through which it is reached: what was asked for, with those that were found free.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Publication>,
 }
 
 impl Started {

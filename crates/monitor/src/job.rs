@@ -5,6 +5,7 @@
 
 use crate::HealthPlan;
 use dhow_base::{Error, Kind, Result, id::ContainerId};
+use dhow_network::Plan;
 use dhow_runtime::Driver;
 use dhow_spec::{Mount, runtime::Process};
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,9 @@ pub struct Run {
     /// The OCI runtime that makes it; our own where missing.
     #[serde(default)]
     pub runtime: Option<PathBuf>,
+    /// What its new network namespace is to have besides a loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Box<Plan>>,
 }
 
 /// A process to start in a running container.
@@ -226,6 +230,7 @@ mod tests {
                 variables: Vec::new(),
                 revival: None,
                 runtime: None,
+                network: None,
             })),
             terminal: true,
             stdin: Stdin::Once,

@@ -25,6 +25,7 @@ mod detach;
 mod exit;
 mod foreign;
 mod frame;
+mod furnish;
 mod group;
 mod health;
 mod input;

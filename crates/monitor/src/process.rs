@@ -3,12 +3,14 @@
 use crate::{
     Exec, Exit, Handed, Job, Revival, Run, Stdin, Task,
     foreign::{self, Foreign},
+    furnish::Furnisher,
     log::Stream,
     revival,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{
-    Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio, Whereabouts,
+    Driver, ExecRequest, Furnish, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio,
+    Whereabouts,
 };
 use dhow_spec::runtime::{Linux, Spec};
 use rustix::{
@@ -80,6 +82,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         return revive(job, run, revival, spec);
     }
     let streams = Streams::new(job)?;
+    let furnisher = run.network.as_deref().map(|plan| Furnisher { plan });
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
         spec: &spec,
@@ -91,7 +94,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         hold: Hold::Not,
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
-        network: None,
+        network: furnisher.as_ref().map(|furnisher| furnisher as &dyn Furnish),
     })?;
     Process::first(&created.init, created.pidfd, run, spec).with_ends(
         job,
@@ -109,6 +112,11 @@ fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Pro
 }
 
 fn revive(job: &Job, run: &Run, revival: &Revival, spec: Spec) -> Result<Process> {
+    if run.network.is_some() {
+        let text = "restore a container that is connected to a network";
+        return Err(Error::new(Kind::Unsupported, text)
+            .hint("a container with --network none or host can be restored"));
+    }
     let mut streams = Streams::new(job)?;
     let created = revival::restore(job, run, revival, &spec, streams.theirs.take())?;
     let init = created.record.init.ok_or_else(|| {

@@ -7,7 +7,7 @@
 //! what should be gone: mounts, processes, cgroups, directories of containers. What is found is
 //! removed and fails the test.
 
-use crate::{Outcome, Terminal, need, outcome};
+use crate::{HostNetwork, Outcome, Terminal, need, outcome};
 use std::{
     cell::RefCell,
     collections::BTreeSet,
@@ -50,6 +50,8 @@ const FOREIGN: [&str; 18] = [
 pub struct Dhow {
     program: PathBuf,
     home: TempDir,
+    /// The machine's network as its commands see it; the real one where there is none.
+    host: Option<HostNetwork>,
     /// Ids of containers that were ever seen, to look for their cgroups.
     ids: RefCell<BTreeSet<String>>,
 }
@@ -70,7 +72,36 @@ impl Dhow {
         for name in ["lib", "run", "home"] {
             fs::create_dir(home.path().join(name)).expect("an empty directory takes it");
         }
-        Self { program: program(), home, ids: RefCell::default() }
+        // A test that says nothing of networks must not change those of the machine.
+        let configuration = home.path().join("override.conf");
+        fs::write(configuration, "[containers]\nnetns = \"none\"\n").expect("a new file");
+        Self { program: program(), home, host: None, ids: RefCell::default() }
+    }
+
+    /// A dhow whose commands see a machine's network of their own, in which there is a loopback only;
+    /// containers of it get bridges as they would on a machine.
+    pub fn networked() -> Self {
+        let mut dhow = Self::new();
+        dhow.host = Some(HostNetwork::new());
+        fs::write(dhow.override_file(), "").expect("a file that is there");
+        dhow
+    }
+
+    /// The machine's network of a [networked](Dhow::networked) dhow.
+    pub fn host(&self) -> &HostNetwork {
+        self.host.as_ref().expect("the dhow is networked")
+    }
+
+    fn override_file(&self) -> PathBuf {
+        self.home.path().join("override.conf")
+    }
+
+    /// The program, on its machine's network.
+    fn start_of(&self, program: &Path) -> Command {
+        match &self.host {
+            Some(host) => host.command(program),
+            None => Command::new(program),
+        }
     }
 
     /// Where the binary is.
@@ -95,7 +126,7 @@ impl Dhow {
 
     /// A command with the private roots, for tests that set more than arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.start_of(&self.program);
         command
             .arg("--root")
             .arg(self.root())
@@ -103,7 +134,8 @@ impl Dhow {
             .arg(self.runroot())
             .args(arguments)
             .current_dir(self.directory())
-            .env("HOME", self.home.path().join("home"));
+            .env("HOME", self.home.path().join("home"))
+            .env("CONTAINERS_CONF_OVERRIDE", self.override_file());
         for name in FOREIGN {
             command.env_remove(name);
         }
@@ -118,10 +150,11 @@ impl Dhow {
             std::os::unix::fs::symlink(&self.program, &link)
                 .unwrap_or_else(|error| panic!("link {}: {error}", link.display()));
         }
-        let mut command = Command::new(link);
+        let mut command = self.start_of(&link);
         command
             .args(arguments)
             .current_dir(self.directory())
+            .env("CONTAINERS_CONF_OVERRIDE", self.override_file())
             .env("DHOW_ROOT", self.root())
             .env("DHOW_RUNROOT", self.runroot())
             .env("HOME", self.directory());

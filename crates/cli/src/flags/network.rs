@@ -6,8 +6,7 @@ use super::{
 };
 use dhow_base::Result;
 use dhow_engine::options::{
-    ConnectionOptions, DEFAULT_NETWORK, Exposed, Mac, NetworkMode, PortOptions, Protocol,
-    Publication,
+    ConnectionOptions, DEFAULT_NETWORK, Exposed, Mac, NetworkMode, PortOptions, Publication,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -139,7 +138,9 @@ impl NetworkFlags {
         }
         let mut expose = Vec::new();
         for text in &self.expose {
-            expose.extend(exposed(text)?);
+            expose.extend(
+                Exposed::parse(text).map_err(|error| refuse("--expose", text, error.one_line()))?,
+            );
         }
         Ok(PortOptions { publish, publish_all: self.publish_all, expose })
     }
@@ -260,26 +261,6 @@ pub(crate) fn interface(flag: &str, text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// `PORT`, `FIRST-LAST`, and a protocol.
-fn exposed(text: &str) -> Result<Vec<Exposed>> {
-    let refused = |why: &str| refuse("--expose", text, why).hint("write 80, 53/udp or 7000-7010");
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = Protocol::ALL
-        .into_iter()
-        .find(|known| known.name().eq_ignore_ascii_case(protocol))
-        .ok_or_else(|| refused("no such protocol"))?;
-    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    let number = |text: &str| match text.parse::<u16>() {
-        Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
-        _ => Err(refused("not a port")),
-    };
-    let (first, last) = (number(first)?, number(last)?);
-    if first > last {
-        return Err(refused("the range is empty"));
-    }
-    Ok((first..=last).map(|port| Exposed { port, protocol }).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,7 +296,7 @@ mod tests {
             ip: Some("10.89.0.7".parse().unwrap()),
             ip6: Some("fd00::7".parse().unwrap()),
             mac: Some("02:42:0a:59:00:07".parse().unwrap()),
-            interface: None,
+            ..ConnectionOptions::default()
         };
         let docker = "name=front,alias=web,alias=www,ip=10.89.0.7,ip6=fd00::7,\
                       mac-address=02:42:0a:59:00:07";
@@ -342,21 +323,5 @@ mod tests {
         assert!(unsaid.connections()[0].ip.is_some());
         assert!(flags(&["a", "b"]).mode().is_err());
         assert!(flags(&["host"]).mode().is_err());
-    }
-
-    #[test]
-    fn exposed_ports_are_one_or_a_range() {
-        let count = |text: &str| exposed(text).ok().map(|ports| ports.len());
-        for (text, expected) in [
-            ("80", Some(1)),
-            ("53/udp", Some(1)),
-            ("7000-7002/TCP", Some(3)),
-            ("0", None),
-            ("7002-7000", None),
-            ("80/icmp", None),
-            ("", None),
-        ] {
-            assert_eq!(count(text), expected, "{text:?}");
-        }
     }
 }

@@ -26,7 +26,15 @@ pub(crate) fn layout_of(dhow: &Dhow, name: &str, change: impl FnOnce(Image) -> I
 
 /// A dhow that has the image `box`.
 pub(crate) fn with_box() -> Dhow {
-    let dhow = Dhow::new();
+    having_box(Dhow::new())
+}
+
+/// The same on a machine's network of its own, where containers get bridges.
+pub(crate) fn with_networked_box() -> Dhow {
+    having_box(Dhow::networked())
+}
+
+fn having_box(dhow: Dhow) -> Dhow {
     let layout = rootfs::busybox_image().unwrap();
     drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
     dhow

@@ -15,6 +15,8 @@ mod bad_table;
 #[cfg(test)]
 mod boot;
 #[cfg(test)]
+mod bridge;
+#[cfg(test)]
 mod bundle;
 #[cfg(test)]
 mod checkpoint;

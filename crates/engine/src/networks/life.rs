@@ -1,50 +1,82 @@
 //! The beginning and the end of a container's life on its networks.
 //!
 //! ```text
-//!  enter: shared lock ─▶ addresses leased ─▶ (the monitor sets up links, firewall, ports) ─▶ lock free
-//!  leave: firewall's elements go ─▶ names left ─▶ addresses free ─▶ nobody else there: the network's own too
+//!  enter: addresses leased ─▶ names joined ─▶ (the monitor sets up links, firewall, ports) ─▶ ports written
+//!  leave: firewall's elements go ─▶ names left ─▶ addresses free
 //! ```
 //!
-//! The lock keeps whoever leaves as the last one from taking away what somebody who enters has just
-//! found there. Nobody waits for it on the way out: where somebody enters, there is nothing to take away.
+//! The end is done by whoever finds it, perhaps twice and perhaps after a kill halfway: each step may be
+//! repeated, and the rows go last. What a network itself has on the host stays until it is removed: to
+//! make a bridge costs more than to keep one.
 
-use super::{release, tell};
-use crate::Engine;
-use dhow_base::{
-    Doing, Error, Kind, Result, file,
-    id::ContainerId,
-    lock::{Lock, Sharing},
+use super::{EndpointSettings, release, tell};
+use crate::{Engine, record::Record};
+use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
+use dhow_network::{
+    Firewall, Network as Made, Plan, Protocol, Publication,
+    names::{self, Entry},
 };
-use dhow_network::{Firewall, Network as Made, Plan, Protocol, Publication};
-use dhow_state::{Write, endpoints, ports};
-use std::path::PathBuf;
+use dhow_state::{
+    Write,
+    containers::Container,
+    endpoints::{self, Endpoint},
+    ports,
+};
 
-/// A container that is about to be on its networks.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    /// What is to be done.
-    pub(crate) plan: Plan,
-    /// Held until it is done.
-    lock: Lock,
-}
-
-impl Entry {
-    /// The plan was carried out, and the row says that its owner lives.
-    pub(crate) fn done(self) {
-        drop(self.lock);
-    }
+/// Who is on a network, for its neighbours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Called<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// Its host name.
+    pub(crate) hostname: &'a str,
 }
 
 impl Engine {
-    /// Leases the addresses of a container or a pod that is about to start; `None` where it is
-    /// connected to no network.
-    pub(crate) fn enter_networks(&mut self, owner: &ContainerId) -> Result<Option<Entry>> {
-        if endpoints::of_owner(self.state.read(), owner)?.is_empty() {
+    /// What is to be done for a container that starts, with addresses that are its own from now on;
+    /// `None` where it is connected to no network.
+    pub(crate) fn enter_networks(
+        &mut self,
+        row: &Container,
+        record: &Record,
+    ) -> Result<Option<Plan>> {
+        if !record.has_networks() {
             return Ok(None);
         }
-        let lock = Lock::acquire(&self.hosts_lock()?, Sharing::Shared)?;
+        let called = Called { name: &row.name, hostname: &record.hostname };
+        let Some(mut plan) = self.enter(&row.id, called)? else { return Ok(None) };
+        plan.publications.clone_from(&record.ports.publish);
+        Ok(Some(plan))
+    }
+
+    /// The same for a container or a pod, by what its neighbours call it.
+    pub(crate) fn enter(
+        &mut self,
+        owner: &ContainerId,
+        called: Called<'_>,
+    ) -> Result<Option<Plan>> {
         let plan = self.network_plan(owner)?;
-        Ok(plan.map(|plan| Entry { plan, lock }))
+        if plan.is_some() {
+            for endpoint in endpoints::of_owner(self.state.read(), owner)? {
+                self.join_names(&endpoint, called)?;
+            }
+        }
+        Ok(plan)
+    }
+
+    fn join_names(&self, endpoint: &Endpoint, called: Called<'_>) -> Result<()> {
+        let mut all = vec![called.name.to_owned()];
+        all.extend(EndpointSettings::of(endpoint)?.aliases);
+        if !called.hostname.is_empty() && !all.iter().any(|name| name == called.hostname) {
+            all.push(called.hostname.to_owned());
+        }
+        let addresses = endpoint.ip4.map(Into::into).into_iter();
+        let entry = Entry {
+            container: endpoint.owner.to_string(),
+            names: all,
+            addresses: addresses.chain(endpoint.ip6.map(Into::into)).collect(),
+        };
+        names::join(&self.layout.network(&endpoint.network), &entry)
     }
 
     /// Writes what is published of a container or a pod that has started, and tells that it is there.
@@ -68,38 +100,49 @@ impl Engine {
             .try_for_each(|one| tell(write, &one.network, "connect", Some(owner.as_str())))
     }
 
-    /// Takes away what a container or a pod has on its networks, and frees its addresses. Done twice
-    /// it does no harm.
-    pub(crate) fn leave_networks(&mut self, owner: &ContainerId) -> Result<()> {
-        let Some(mut plan) = self.network_plan_as_is(owner)? else { return Ok(()) };
-        let published = ports::of_owner(self.state.read(), owner)?;
-        let has_any = plan.attachments.iter().any(|one| !one.addresses.is_empty());
-        if !has_any && published.is_empty() {
-            return Ok(());
+    /// Takes away what a container that has ended has on its networks, and frees its addresses.
+    pub(crate) fn leave_networks(&mut self, id: &ContainerId, record: &Record) -> Result<()> {
+        match self.lower_networks(id, record)? {
+            Some(plan) => self.state.write(|write| Self::write_left(write, id, &plan)),
+            None => Ok(()),
         }
-        plan.publications = published.iter().map(publication).collect::<Result<_>>()?;
-        Firewall::open()?.lower(&plan).doing(|| "take published ports away")?;
-        self.state.write(|write| {
-            release(write, owner)?;
-            let mut networks = plan.attachments.iter().map(|one| &one.network);
-            networks.try_for_each(|made| tell(write, made, "disconnect", Some(owner.as_str())))
-        })?;
-        for attachment in &plan.attachments {
-            self.clear_where_last(&attachment.network, owner)?;
-        }
-        Ok(())
     }
 
-    /// Takes away what a network has on the host, unless somebody else is there or about to be.
-    fn clear_where_last(&mut self, made: &Made, left: &ContainerId) -> Result<()> {
-        let Some(_lock) = Lock::try_acquire(&self.hosts_lock()?, Sharing::Exclusive)? else {
-            return Ok(());
-        };
-        let id: ContainerId = made.id.parse()?;
-        if endpoints::is_alive_beside(self.state.read(), &id, left)? {
-            return Ok(());
+    /// Takes away what a container that has ended has on the host: what is still to be
+    /// [written](Self::write_left) down, or nothing.
+    pub(crate) fn lower_networks(&self, id: &ContainerId, record: &Record) -> Result<Option<Plan>> {
+        if !record.has_networks() {
+            return Ok(None);
         }
-        self.clear_host(made)
+        self.lower(id, &record.ports.publish)
+    }
+
+    /// The same for a container or a pod of which these ports were asked for.
+    pub(crate) fn lower(&self, owner: &ContainerId, asked: &[Publication]) -> Result<Option<Plan>> {
+        let Some(mut plan) = self.network_plan_as_is(owner)? else { return Ok(None) };
+        if plan.attachments.iter().all(|one| one.addresses.is_empty()) {
+            return Ok(None);
+        }
+        for published in ports::of_owner(self.state.read(), owner)? {
+            plan.publications.push(publication(&published)?);
+        }
+        // What was asked for too: who was killed in between has not written what it became.
+        plan.publications.extend(asked.iter().filter(|one| one.host_port != 0).cloned());
+        if !plan.publications.is_empty() {
+            Firewall::open()?.lower(&plan).doing(|| "take published ports away")?;
+        }
+        for attachment in &plan.attachments {
+            let network: ContainerId = attachment.network.id.parse()?;
+            names::leave(&self.layout.network(&network), owner.as_str())?;
+        }
+        Ok(Some(plan))
+    }
+
+    /// Frees the addresses of a container or a pod that has ended.
+    pub(crate) fn write_left(write: &Write<'_>, owner: &ContainerId, plan: &Plan) -> Result<()> {
+        release(write, owner)?;
+        let mut networks = plan.attachments.iter().map(|one| &one.network);
+        networks.try_for_each(|made| tell(write, made, "disconnect", Some(owner.as_str())))
     }
 
     /// Takes away what a network has on the host. For who knows that nobody is there.
@@ -127,12 +170,6 @@ impl Engine {
         plan.publications = published.iter().map(publication).collect::<Result<_>>()?;
         Firewall::open().and_then(|firewall| firewall.raise(&plan)).doing(doing)?;
         Ok(row.id)
-    }
-
-    fn hosts_lock(&self) -> Result<PathBuf> {
-        let directory = self.layout.locks();
-        file::make_directories(&directory, 0o700)?;
-        Ok(directory.join("networks-of-host"))
     }
 }
 

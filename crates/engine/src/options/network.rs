@@ -1,5 +1,6 @@
 //! What is asked of networks: which ones, under which names and addresses, and through which ports.
 
+use dhow_base::{Error, Kind, Result};
 use dhow_network::{Mac, Protocol, Publication};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -94,5 +95,51 @@ impl ConnectionOptions {
     /// A connection to this network, and nothing else said.
     pub fn to(network: impl Into<String>) -> Self {
         Self { network: network.into(), ..Self::default() }
+    }
+}
+
+impl Exposed {
+    /// Reads `PORT` or `FIRST-LAST`, with `/tcp`, `/udp` or `/sctp` where it is not TCP.
+    pub fn parse(text: &str) -> Result<Vec<Self>> {
+        let refused = |why: &str| {
+            Error::new(Kind::Invalid, format!("read {text:?} as ports: {why}"))
+                .hint("write 80, 53/udp or 7000-7010")
+        };
+        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let protocol = Protocol::ALL
+            .into_iter()
+            .find(|known| known.name().eq_ignore_ascii_case(protocol))
+            .ok_or_else(|| refused("no such protocol"))?;
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let number = |text: &str| match text.parse::<u16>() {
+            Ok(port) if port > 0 && !text.starts_with('+') => Ok(port),
+            _ => Err(refused("not a port")),
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last {
+            return Err(refused("the range is empty"));
+        }
+        Ok((first..=last).map(|port| Self { port, protocol }).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exposed_ports_are_one_or_a_range() {
+        let count = |text: &str| Exposed::parse(text).ok().map(|ports| ports.len());
+        for (text, expected) in [
+            ("80", Some(1)),
+            ("53/udp", Some(1)),
+            ("7000-7002/TCP", Some(3)),
+            ("0", None),
+            ("7002-7000", None),
+            ("80/icmp", None),
+            ("", None),
+        ] {
+            assert_eq!(count(text), expected, "{text:?}");
+        }
     }
 }
