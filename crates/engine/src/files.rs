@@ -7,14 +7,30 @@
 use crate::{
     options::{HostsBase, NameOptions},
     record::Record,
+    resolv_conf,
 };
 use dhow_base::{
-    Doing, Kind, Result,
+    Doing, Error, Kind, Result,
     file::{self, Durability},
 };
-use std::path::{Path, PathBuf};
+use dhow_network::{Driver, Network, Plan};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
 
 const LIMIT_BYTES: u64 = 1 << 20;
+
+/// What docker's file begins with.
+const LOCALHOST: &str = "127.0.0.1\tlocalhost\n\
+                         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+                         fe00::0\tip6-localnet\n\
+                         ff00::0\tip6-mcastprefix\n\
+                         ff02::1\tip6-allnodes\n\
+                         ff02::2\tip6-allrouters\n";
+
+/// The names of the host, by podman's word and by docker's.
+const HOST: [&str; 2] = ["host.containers.internal", "host.docker.internal"];
 
 /// Where each file lies and where it is bound. `network` is the run directory of whoever has the
 /// network, whose names are also those of the hosts.
@@ -33,13 +49,16 @@ pub(crate) fn list(
     bound.map(|(_, path, target)| (path, target)).collect()
 }
 
-/// Writes the three files.
-pub(crate) fn write(run: &Path, record: &Record) -> Result<()> {
-    let is_host = record.network == "host";
+/// Writes the three files; `plan` has the container's networks.
+pub(crate) fn write(run: &Path, record: &Record, plan: Option<&Plan>) -> Result<()> {
+    let resolv_conf = match plan {
+        Some(plan) => resolv_conf::with_networks(&record.names, plan)?,
+        None => resolv_conf::without_networks(&record.names, record.network == "host")?,
+    };
     let contents = [
-        ("hosts", hosts(record, is_host)?),
+        ("hosts", hosts(record, plan)?),
         ("hostname", format!("{}\n", record.hostname).into_bytes()),
-        ("resolv.conf", resolv_conf(&record.names, is_host)?),
+        ("resolv.conf", resolv_conf),
     ];
     for (name, bytes) in contents {
         let path = run.join(name);
@@ -49,13 +68,15 @@ pub(crate) fn write(run: &Path, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// What the file begins with, names of its own where nobody else gives them, then the user's: docker
-/// puts those last.
-fn hosts(record: &Record, is_host: bool) -> Result<Vec<u8>> {
+/// What the file begins with, names of its own where nobody else gives them, the user's, and last, as
+/// in docker, the container's own addresses. Behind those is the host, as in podman.
+fn hosts(record: &Record, plan: Option<&Plan>) -> Result<Vec<u8>> {
     let names = &record.names;
+    let is_host = record.network == "host";
+    let alone = || if plan.is_some() { LOCALHOST.into() } else { hosts_alone(&record.hostname) };
     let mut text = match &names.hosts_base {
         HostsBase::Unsaid if is_host => of_host(Path::new("/etc/hosts"))?,
-        HostsBase::Unsaid | HostsBase::None => hosts_alone(&record.hostname),
+        HostsBase::Unsaid | HostsBase::None => alone(),
         HostsBase::Image => Vec::new(),
         HostsBase::File(path) => of_host(path)?,
     };
@@ -63,57 +84,58 @@ fn hosts(record: &Record, is_host: bool) -> Result<Vec<u8>> {
         text.push(b'\n');
     }
     if matches!(names.hosts_base, HostsBase::File(_)) && !has_word(&text, "localhost") {
-        text.extend(hosts_alone(&record.hostname));
+        text.extend(alone());
     }
     for (name, address) in &names.hosts {
         text.extend(format!("{address}\t{name}\n").into_bytes());
     }
+    let gateway = gateway(plan);
+    if !names.host_gateway.is_empty() {
+        let host = is_host.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let address = gateway.or(host).ok_or_else(no_gateway)?;
+        for name in &names.host_gateway {
+            text.extend(format!("{address}\t{name}\n").into_bytes());
+        }
+    }
+    for attachment in plan.into_iter().flat_map(|plan| &plan.attachments) {
+        for own in &attachment.addresses {
+            text.extend(own_line(own.address, record).into_bytes());
+        }
+    }
+    let of_host: Vec<_> = HOST.into_iter().filter(|name| !has_word(&text, name)).collect();
+    if let Some(address) = gateway.filter(|_| !of_host.is_empty()) {
+        text.extend(format!("{address}\t{}\n", of_host.join(" ")).into_bytes());
+    }
     Ok(text)
+}
+
+/// The address and the name of the container itself, with its domain before it where it has one.
+fn own_line(address: IpAddr, record: &Record) -> String {
+    let name = &record.hostname;
+    match &record.names.domain {
+        Some(domain) => format!("{address}\t{name}.{domain} {name}\n"),
+        None => format!("{address}\t{name}\n"),
+    }
+}
+
+/// Where the host is for a container: the first gateway of its networks, one of a way out before
+/// others.
+fn gateway(plan: Option<&Plan>) -> Option<IpAddr> {
+    let gateway_of = |network: &Network| network.subnets.iter().find_map(|range| range.gateway);
+    let all = || plan.into_iter().flat_map(|plan| &plan.attachments).map(|one| &one.network);
+    // The host is no neighbour of what stands on one of its devices.
+    let bridges = || all().filter(|network| network.driver == Driver::Bridge);
+    let mut open = bridges().filter(|network| !network.internal);
+    open.find_map(gateway_of).or_else(|| bridges().find_map(gateway_of))
+}
+
+fn no_gateway() -> Error {
+    Error::new(Kind::Invalid, "use host-gateway as an address: no network has one")
+        .hint("connect the container to a bridge, or name an address")
 }
 
 fn has_word(text: &[u8], word: &str) -> bool {
     String::from_utf8_lossy(text).split_ascii_whitespace().any(|found| found == word)
-}
-
-/// Docker's rule: what the user says of servers, domains or options replaces the host's lines of
-/// that kind. Without the host's network there is nothing of the host's.
-fn resolv_conf(names: &NameOptions, is_host: bool) -> Result<Vec<u8>> {
-    let host = match is_host {
-        true => of_host(Path::new("/etc/resolv.conf"))?,
-        false => Vec::new(),
-    };
-    let said = !names.servers.is_empty()
-        || !names.searches.is_empty()
-        || !names.resolver_options.is_empty();
-    if !said {
-        return Ok(host);
-    }
-    let mut text = String::new();
-    for line in String::from_utf8_lossy(&host).lines() {
-        let word = line.split_ascii_whitespace().next().unwrap_or_default();
-        let is_replaced = match word {
-            "nameserver" => !names.servers.is_empty(),
-            "search" | "domain" => !names.searches.is_empty(),
-            "options" => !names.resolver_options.is_empty(),
-            _ => false,
-        };
-        if !is_replaced {
-            text.push_str(&format!("{line}\n"));
-        }
-    }
-    // A lone dot takes the host's domains away and puts none in their place.
-    let searches: Vec<&str> =
-        names.searches.iter().map(String::as_str).filter(|domain| *domain != ".").collect();
-    if !searches.is_empty() {
-        text.push_str(&format!("search {}\n", searches.join(" ")));
-    }
-    for server in &names.servers {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    if !names.resolver_options.is_empty() {
-        text.push_str(&format!("options {}\n", names.resolver_options.join(" ")));
-    }
-    Ok(text.into_bytes())
 }
 
 fn hosts_alone(hostname: &str) -> Vec<u8> {
@@ -124,7 +146,7 @@ fn hosts_alone(hostname: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn of_host(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn of_host(path: &Path) -> Result<Vec<u8>> {
     match file::read_limited(path, LIMIT_BYTES) {
         Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == Kind::NotFound => Ok(Vec::new()),
@@ -135,6 +157,7 @@ fn of_host(path: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dhow_network::{Attachment, InterfaceAddress, Range, Subnet};
 
     fn record(names: NameOptions) -> Record {
         Record {
@@ -151,8 +174,8 @@ mod tests {
         let victim = run.path().join("victim");
         std::os::unix::fs::symlink(&victim, run.path().join("hosts")).unwrap();
 
-        write(run.path(), &record(NameOptions::default())).unwrap();
-        write(run.path(), &record(NameOptions::default())).unwrap();
+        write(run.path(), &record(NameOptions::default()), None).unwrap();
+        write(run.path(), &record(NameOptions::default()), None).unwrap();
 
         assert!(!victim.exists());
         let hosts = std::fs::read_to_string(run.path().join("hosts")).unwrap();
@@ -184,26 +207,66 @@ mod tests {
     }
 
     fn hosts_text(names: NameOptions) -> String {
-        String::from_utf8(hosts(&record(names), false).unwrap()).unwrap()
+        String::from_utf8(hosts(&record(names), None).unwrap()).unwrap()
+    }
+
+    fn plan(networks: &[(&str, &str, bool)]) -> Plan {
+        let attachment = |&(own, gateway, internal): &(&str, &str, bool)| Attachment {
+            network: Network {
+                subnets: vec![Range {
+                    subnet: Subnet::around(own.parse().unwrap(), 24).unwrap(),
+                    gateway: Some(gateway.parse().unwrap()),
+                    leased: None,
+                }],
+                internal,
+                ..Network::default()
+            },
+            interface: "eth0".to_owned(),
+            host_interface: "dv-0".to_owned(),
+            mac: "02:42:0a:58:00:05".parse().unwrap(),
+            addresses: vec![InterfaceAddress { address: own.parse().unwrap(), prefix: 24 }],
+            ingress_bits: None,
+            egress_bits: None,
+        };
+        Plan { attachments: networks.iter().map(attachment).collect(), ..Plan::default() }
     }
 
     #[test]
-    fn what_is_said_of_resolving_is_written_and_a_dot_is_no_domain() {
+    fn a_container_with_networks_finds_itself_at_its_addresses_and_the_host_at_its_gateway() {
         let names = NameOptions {
-            servers: vec!["9.9.9.9".parse().unwrap()],
-            searches: vec!["a.example".to_owned(), "b.example".to_owned()],
-            resolver_options: vec!["ndots:2".to_owned()],
+            hosts: vec![("db".to_owned(), "10.0.0.1".parse().unwrap())],
+            host_gateway: vec!["gate".to_owned()],
             ..NameOptions::default()
         };
+        let plan = plan(&[("10.1.0.5", "10.1.0.1", true), ("10.2.0.5", "10.2.0.1", false)]);
         let text =
-            |names: &NameOptions| String::from_utf8(resolv_conf(names, false).unwrap()).unwrap();
+            |record: &Record| String::from_utf8(hosts(record, Some(&plan)).unwrap()).unwrap();
 
-        assert_eq!(
-            text(&names),
-            "search a.example b.example\nnameserver 9.9.9.9\noptions ndots:2\n"
+        let whole = text(&record(names.clone()));
+        assert!(whole.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"), "{whole}");
+        assert!(
+            whole.ends_with(
+                "\n10.0.0.1\tdb\n10.2.0.1\tgate\n10.1.0.5\tbox\n10.2.0.5\tbox\n\
+                 10.2.0.1\thost.containers.internal host.docker.internal\n"
+            ),
+            "{whole}"
         );
-        let none = NameOptions { searches: vec![".".to_owned()], ..NameOptions::default() };
-        assert_eq!(text(&none), "");
+        let hosts = vec![("host.docker.internal".to_owned(), "10.9.9.9".parse().unwrap())];
+        let own = NameOptions { hosts, domain: Some("lan".to_owned()), ..NameOptions::default() };
+        let whole = text(&record(own));
+        assert!(whole.contains("\n10.1.0.5\tbox.lan box\n"), "{whole}");
+        assert!(whole.ends_with("\thost.containers.internal\n"), "the user's word counts: {whole}");
+    }
+
+    #[test]
+    fn without_a_gateway_nothing_has_its_address() {
+        let names = NameOptions { host_gateway: vec!["x".to_owned()], ..NameOptions::default() };
+
+        let error = hosts(&record(names.clone()), None).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+        let of_host = Record { network: "host".to_owned(), ..record(names) };
+
+        assert!(hosts(&of_host, None).unwrap().ends_with(b"127.0.0.1\tx\n"));
     }
 
     #[test]

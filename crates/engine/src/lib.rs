@@ -63,6 +63,7 @@ mod record;
 mod rehearsal;
 mod rename;
 mod replace;
+mod resolv_conf;
 mod restart;
 mod rooted;
 mod secrets;

@@ -232,7 +232,7 @@ impl Engine {
     fn prepare_run_directory(&self, row: &Container, record: &Record) -> Result<()> {
         let run = self.layout.run(&row.id);
         create::make_directory(&self.layout.runs(), &run)?;
-        files::write(&run, record)?;
+        files::write(&run, record, None)?;
         dhow_base::file::remove_if_there(&self.layout.exit_record(&row.id))?;
         make_empty(&self.layout)
     }

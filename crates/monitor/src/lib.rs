@@ -32,6 +32,7 @@ mod input;
 mod job;
 mod living;
 pub mod log;
+mod network;
 mod pause;
 mod process;
 mod raw;

@@ -5,6 +5,7 @@ use crate::{
     foreign::{self, Foreign},
     furnish::Furnisher,
     log::Stream,
+    network::Kept,
     revival,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
@@ -43,6 +44,8 @@ pub(crate) struct Process {
     oom_kills_before: u64,
     // The runtime that made it, where that was not ours.
     foreign: Option<Foreign>,
+    /// What is kept of its networks.
+    pub(crate) network: Kept,
 }
 
 /// What a process is to its container.
@@ -152,6 +155,7 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         oom_kills_before: container.oom_kills(),
         container,
         foreign: None,
+        network: Kept::default(),
     }
     .with_ends(job, streams, executed.terminal)
 }
@@ -231,6 +235,7 @@ impl Process {
             container: Container::new(run.id.as_str(), &run.bundle, spec),
             oom_kills_before: 0,
             foreign: None,
+            network: Kept::default(),
         }
     }
 
@@ -401,6 +406,7 @@ pub(crate) mod tests {
             container: Container::new("shell", Path::new("/"), Spec::default()),
             oom_kills_before: 0,
             foreign: None,
+            network: Kept::default(),
         };
         for fd in process.outputs.iter().map(|(_, fd)| fd).chain(&process.input) {
             set_nonblocking(fd.as_fd()).unwrap();

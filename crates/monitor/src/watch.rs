@@ -24,6 +24,7 @@ use crate::{
     health::{self, Health},
     input::{Input, Kind as InputKind, Taken},
     log::{Stream, Writer},
+    network::Kept,
     process::Process,
     spawn::as_usual,
 };
@@ -79,6 +80,7 @@ pub(crate) struct Watch<'a> {
     time_limit: Option<Instant>,
     health: Option<Health<'a>>,
     helpers: Vec<Helper>,
+    network: Kept,
 }
 
 /// A command of ours that does something for the monitor, which has no state database.
@@ -108,6 +110,7 @@ enum Source {
     Check,
     CheckOutput,
     Helper,
+    Network,
 }
 
 /// What a read of output brought.
@@ -149,6 +152,7 @@ impl<'a> Watch<'a> {
             time_limit,
             health,
             helpers: Vec::new(),
+            network: std::mem::take(&mut process.network),
             job,
             process,
             started,
@@ -184,6 +188,7 @@ impl<'a> Watch<'a> {
                     Source::Check => self.end_check(),
                     Source::CheckOutput => self.read_check(),
                     Source::Helper => self.reap_helpers(),
+                    Source::Network => self.network.work(Instant::now()),
                 }
             }
             if ended {
@@ -231,8 +236,8 @@ impl<'a> Watch<'a> {
         let full = self.connections.iter().filter(|connection| connection.is_full());
         let deadlines = full.filter_map(Connection::deadline);
         let pauses = self.outputs.iter().filter_map(|output| output.paused_until);
-        let due =
-            self.health.as_ref().and_then(Health::deadline).into_iter().chain(self.time_limit);
+        let of_health = self.health.as_ref().and_then(Health::deadline);
+        let due = of_health.into_iter().chain(self.time_limit).chain(self.network.deadline());
         let waits =
             deadlines.chain(pauses).chain(due).map(|moment| moment.saturating_duration_since(now));
         waits.chain(resting).min()
@@ -256,6 +261,7 @@ impl<'a> Watch<'a> {
             interests.extend(check.map(|fd| (Source::Check, reading(fd))));
             interests.extend(outputs.into_iter().map(|fd| (Source::CheckOutput, reading(fd))));
         }
+        interests.extend(self.network.fds().map(|fd| (Source::Network, reading(fd))));
         for helper in &self.helpers {
             interests.push((Source::Helper, reading(helper.pidfd.as_fd())));
         }
@@ -397,6 +403,9 @@ impl<'a> Watch<'a> {
             let outcome = health.tick(now);
             self.follow(outcome);
         }
+        if self.network.deadline().is_some_and(|deadline| deadline <= now) {
+            self.network.work(now);
+        }
     }
 
     /// Does what a health check has led to.
@@ -500,6 +509,7 @@ impl<'a> Watch<'a> {
         self.rested = true;
         self.buffer = Vec::new();
         self.connections.iter_mut().for_each(Connection::rest);
+        self.network.rest();
         if let Some(log) = &mut self.log {
             log.rest();
         }

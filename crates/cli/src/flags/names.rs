@@ -5,11 +5,14 @@ use dhow_base::{Result, file};
 use dhow_engine::options::{HostsBase, NameOptions};
 use std::net::IpAddr;
 
+/// In place of an address: the host's, as the container's network has it.
+const HOST_GATEWAY: &str = "host-gateway";
+
 /// What names mean in the container.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Names")]
 pub(crate) struct NameFlags {
-    /// Add a name to /etc/hosts
+    /// Add a name to /etc/hosts; the address host-gateway is the host's
     #[arg(long, value_name = "NAME[;NAME...]:ADDRESS")]
     pub(super) add_host: Vec<String>,
 
@@ -52,9 +55,14 @@ impl NameFlags {
                 return Err(refuse(flag, text, "it does not go with --no-hosts"));
             }
         }
-        let mut hosts = Vec::new();
+        let (mut hosts, mut host_gateway) = (Vec::new(), Vec::new());
         for text in &self.add_host {
-            hosts.extend(host(text)?);
+            match host(text)? {
+                (names, Some(address)) => {
+                    hosts.extend(names.into_iter().map(|name| (name, address)))
+                }
+                (names, None) => host_gateway.extend(names),
+            }
         }
         let no_resolv_conf = self.dns.iter().any(|server| server == "none");
         let says_more =
@@ -64,6 +72,7 @@ impl NameFlags {
         }
         Ok(NameOptions {
             hosts,
+            host_gateway,
             hosts_base: self.hosts_base(around)?,
             no_hosts: self.no_hosts,
             no_hostname: self.no_hostname,
@@ -90,18 +99,16 @@ impl NameFlags {
     }
 }
 
-/// `db:10.0.0.1`, `db=10.0.0.1`, podman's `a;b:10.0.0.1`; an address may stand in brackets.
-pub(super) fn host(text: &str) -> Result<Vec<(String, IpAddr)>> {
+/// `db:10.0.0.1`, `db=10.0.0.1`, podman's `a;b:10.0.0.1`; an address may stand in brackets, and is
+/// missing where it is the host's.
+pub(super) fn host(text: &str) -> Result<(Vec<String>, Option<IpAddr>)> {
     let refused =
         |why: &str| refuse("--add-host", text, why).hint("write NAME:ADDRESS, such as db:10.0.0.1");
     let split = text.split_once('=').or_else(|| text.split_once(':'));
     let (names, address) = split.ok_or_else(|| refused("the address is missing"))?;
-    if address == "host-gateway" {
-        return Err(refuse("--add-host", text, "there is no bridge yet whose gateway it could be")
-            .hint("with --network host the host is localhost"));
-    }
     let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-    let address = bare.unwrap_or(address).parse().map_err(|_| refused("not an address"))?;
+    let parsed = || bare.unwrap_or(address).parse().map_err(|_| refused("not an address"));
+    let address = if address == HOST_GATEWAY { None } else { Some(parsed()?) };
     let names: Vec<&str> = names.split(';').collect();
     let is_name = |name: &&str| {
         !name.is_empty()
@@ -110,7 +117,7 @@ pub(super) fn host(text: &str) -> Result<Vec<(String, IpAddr)>> {
     if !names.iter().all(is_name) {
         return Err(refused("not a name"));
     }
-    Ok(names.into_iter().map(|name| (name.to_owned(), address)).collect())
+    Ok((names.into_iter().map(str::to_owned).collect(), address))
 }
 
 pub(super) fn server(text: &str) -> Result<IpAddr> {
@@ -144,10 +151,12 @@ mod tests {
             (":10.0.0.1", None),
             ("a b:10.0.0.1", None),
             ("a\nb:10.0.0.1", None),
-            ("db:host-gateway", None),
+            ("db:host-gateway", Some(1)),
+            ("a;b=host-gateway", Some(2)),
+            ("db:host-gateways", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(host(text).ok().map(|all| all.len()), expected, "parsing {text:?}");
+            assert_eq!(host(text).ok().map(|(names, _)| names.len()), expected, "parsing {text:?}");
         }
     }
 

@@ -83,7 +83,8 @@ fn asked(row: &Container, record: &Record, spec: &Spec) -> Value {
 
 fn extra_hosts(record: &Record) -> Value {
     let hosts = record.names.hosts.iter().map(|(name, address)| format!("{name}:{address}"));
-    let hosts: Vec<String> = hosts.collect();
+    let gateways = record.names.host_gateway.iter().map(|name| format!("{name}:host-gateway"));
+    let hosts: Vec<String> = hosts.chain(gateways).collect();
     if hosts.is_empty() { Value::Null } else { json!(hosts) }
 }
 

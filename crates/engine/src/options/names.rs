@@ -9,6 +9,8 @@ use std::{net::IpAddr, path::PathBuf};
 pub struct NameOptions {
     /// `--add-host`: names and their address, in order.
     pub hosts: Vec<(String, IpAddr)>,
+    /// `--add-host NAME:host-gateway`: names of the host, where its network has it.
+    pub host_gateway: Vec<String>,
     /// `--hosts-file`: what `/etc/hosts` begins with.
     pub hosts_base: HostsBase,
     /// `--no-hosts`: `/etc/hosts` is the image's.
