@@ -23,6 +23,7 @@ use dhow_image::Progress;
 use dhow_monitor::{
     Client, ExitRecord, Handed, Job, Revival, Run, Started as MonitorStarted, Stdin, Task,
 };
+use dhow_network::Plan;
 use dhow_spec::Mount;
 use dhow_state::{
     Owner,
@@ -175,7 +176,8 @@ impl Engine {
         {
             upper.volatile = true;
         }
-        self.prepare_run_directory(row, &record)?;
+        let network = self.enter_networks(row, &record)?;
+        self.prepare_run_directory(row, &record, network.as_ref())?;
         if record.has_volumes() {
             self.volumes_mut().attach_for(&row.id)?;
         }
@@ -184,7 +186,6 @@ impl Engine {
             self.pods_mut().rise_for(&row.id)?;
         }
         self.point_at_joined(row, &record)?;
-        let network = self.enter_networks(row, &record)?;
         let mut job = self.job(row, &record, watch, rootfs)?;
         if let Task::Run(run) = &mut job.task {
             run.revival = extras.revival.map(Box::new);
@@ -229,10 +230,15 @@ impl Engine {
         Ok(Launched { client, monitor: started.monitor_pid, listener })
     }
 
-    fn prepare_run_directory(&self, row: &Container, record: &Record) -> Result<()> {
+    fn prepare_run_directory(
+        &self,
+        row: &Container,
+        record: &Record,
+        network: Option<&Plan>,
+    ) -> Result<()> {
         let run = self.layout.run(&row.id);
         create::make_directory(&self.layout.runs(), &run)?;
-        files::write(&run, record, None)?;
+        files::write(&run, record, network)?;
         dhow_base::file::remove_if_there(&self.layout.exit_record(&row.id))?;
         make_empty(&self.layout)
     }

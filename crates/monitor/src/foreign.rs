@@ -10,7 +10,7 @@
 //! else sees the mount, and it dies with the monitor. The runtime's command ends after `create`, and
 //! the first process is then given to the nearest process that takes orphans in, which the monitor is for that time.
 
-use crate::{Job, Run, bundle, furnish::Furnisher, spawn::as_usual};
+use crate::{Job, Run, bundle, furnish::Furnisher, network::Kept, spawn::as_usual};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::Furnish;
 use dhow_spec::runtime::Spec;
@@ -58,6 +58,7 @@ pub(crate) struct Created {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     pub(crate) terminal: Option<OwnedFd>,
+    pub(crate) network: Kept,
 }
 
 /// Creates and starts the container of a job with `program`. Its first process gets `streams`, or a
@@ -79,9 +80,13 @@ pub(crate) fn start(
         id: run.id.to_string(),
         home,
     };
+    let furnisher = run.network.as_deref().map(Furnisher::prepare).transpose()?;
     let bundle = foreign.make_bundle(job, run, spec);
-    match bundle.and_then(|bundle| foreign.create(job, run, &bundle, streams)) {
-        Ok((pid, pidfd, terminal)) => Ok(Created { foreign, pid, pidfd, terminal }),
+    match bundle.and_then(|bundle| foreign.create(job, furnisher.as_ref(), &bundle, streams)) {
+        Ok((pid, pidfd, terminal)) => {
+            let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();
+            Ok(Created { foreign, pid, pidfd, terminal, network })
+        }
         Err(error) => {
             // Why it was not made says more than what is left of it.
             let _deleted = foreign.delete();
@@ -105,7 +110,7 @@ impl Foreign {
     fn create(
         &self,
         job: &Job,
-        run: &Run,
+        furnisher: Option<&Furnisher>,
         bundle: &Path,
         streams: Option<[OwnedFd; 3]>,
     ) -> Result<(i32, OwnedFd, Option<OwnedFd>)> {
@@ -134,11 +139,11 @@ impl Foreign {
         rustix::process::set_child_subreaper(None).doing(|| "take no more orphans in")?;
         let (pid, pidfd) = taken?;
         let terminal = listener.map(|listener| receive_terminal(&listener)).transpose()?;
-        if let Some(plan) = &run.network {
+        if let Some(furnisher) = furnisher {
             let namespace = Procfs::of_host()
                 .and_then(|host| host.namespace(&pid.to_string(), "net"))
                 .doing(|| "open the container's net namespace")?;
-            Furnisher { plan }.furnish(namespace.as_fd())?;
+            furnisher.furnish(namespace.as_fd())?;
         }
         self.run_to_end(self.command().arg("start").arg(&self.id), "start")?;
         Ok((pid, pidfd, terminal))

@@ -374,6 +374,7 @@ mod tests {
                 start_time: u64::MAX,
                 monitor_pid: 6,
                 started_at: -1,
+                ports: Vec::new(),
             }),
             Frame::Failed(Failure::from(&failure)),
             Frame::Stdout(vec![0; LIMIT_BYTES]),

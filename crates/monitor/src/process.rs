@@ -85,7 +85,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         return revive(job, run, revival, spec);
     }
     let streams = Streams::new(job)?;
-    let furnisher = run.network.as_deref().map(|plan| Furnisher { plan });
+    let furnisher = run.network.as_deref().map(Furnisher::prepare).transpose()?;
     let created = dhow_runtime::create(&Request {
         id: run.id.as_str(),
         spec: &spec,
@@ -99,11 +99,9 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         keyring: Keyring::New,
         network: furnisher.as_ref().map(|furnisher| furnisher as &dyn Furnish),
     })?;
-    Process::first(&created.init, created.pidfd, run, spec).with_ends(
-        job,
-        streams,
-        created.terminal,
-    )
+    let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();
+    let first = Process::first(&created.init, created.pidfd, run, spec);
+    Process { network, ..first }.with_ends(job, streams, created.terminal)
 }
 
 fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Process> {
@@ -111,7 +109,8 @@ fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Pro
     let created = foreign::start(job, run, program, &spec, streams.theirs.take())?;
     let init = Init::of_pid(created.pid)?;
     let process = Process::first(&init, created.pidfd, run, spec);
-    Process { foreign: Some(created.foreign), ..process }.with_ends(job, streams, created.terminal)
+    let (foreign, network) = (Some(created.foreign), created.network);
+    Process { foreign, network, ..process }.with_ends(job, streams, created.terminal)
 }
 
 fn revive(job: &Job, run: &Run, revival: &Revival, spec: Spec) -> Result<Process> {

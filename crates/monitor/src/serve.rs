@@ -161,6 +161,7 @@ fn start(job: &Job) -> Result<(Process, Started, Place)> {
         start_time: process.start_time,
         monitor_pid: rustix::process::getpid().as_raw_pid(),
         started_at: Moment::now().unix_nanoseconds(),
+        ports: process.network.published(),
     };
     if let Err(error) = write_started(&job.directory, &started) {
         process.abandon();

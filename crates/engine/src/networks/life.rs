@@ -10,7 +10,7 @@
 //! make a bridge costs more than to keep one.
 
 use super::{EndpointSettings, release, tell};
-use crate::{Engine, record::Record};
+use crate::{Engine, record::Record, resolv_conf};
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_network::{
     Firewall, Network as Made, Plan, Protocol, Publication,
@@ -46,6 +46,10 @@ impl Engine {
         let called = Called { name: &row.name, hostname: &record.hostname };
         let Some(mut plan) = self.enter(&row.id, called)? else { return Ok(None) };
         plan.publications.clone_from(&record.ports.publish);
+        let servers = resolv_conf::upstream(&record.names, &plan)?;
+        if let Some(resolver) = &mut plan.resolver {
+            resolver.servers = servers;
+        }
         Ok(Some(plan))
     }
 

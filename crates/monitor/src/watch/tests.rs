@@ -36,7 +36,13 @@ impl Kept {
             log: job.log.clone().map(|settings| Writer::open(settings).unwrap()),
         };
         let process = process::tests::shell(script, stdin);
-        let started = Started { pid: process.pid, start_time: 1, monitor_pid: 1, started_at: 1 };
+        let started = Started {
+            pid: process.pid,
+            start_time: 1,
+            monitor_pid: 1,
+            started_at: 1,
+            ports: Vec::new(),
+        };
         let monitor = std::thread::spawn(move || {
             let mut starter = Connection::new(theirs, 0, Role::Starter);
             starter.attached = attached;
