@@ -24,7 +24,9 @@ mod watch;
 pub use watch::Watch;
 
 use crate::{
-    Network, Plan, forwarding,
+    Network, Plan,
+    conntrack::{self, Stale},
+    forwarding,
     nft::{Batch, Element, Nft, Refusal, Set},
 };
 use dhow_base::Result;
@@ -73,6 +75,7 @@ impl Firewall {
         }
         wanted.publications(plan);
         self.add(&wanted)?;
+        conntrack::forget(plan, Stale::AtStart);
         plan.attachments.iter().try_for_each(|one| forwarding::allow(&one.network))
     }
 
@@ -80,7 +83,9 @@ impl Firewall {
     pub fn lower(&self, plan: &Plan) -> Result<()> {
         let mut wanted = Wanted::default();
         wanted.publications(plan);
-        self.remove(&wanted)
+        self.remove(&wanted)?;
+        conntrack::forget(plan, Stale::AtEnd);
+        Ok(())
     }
 
     /// Makes what a network needs of the host.

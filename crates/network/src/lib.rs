@@ -13,6 +13,7 @@
 //! here is a daemon, and nothing here knows a database, an image or a container's life.
 
 pub mod cni;
+mod conntrack;
 mod firewall;
 mod forwarding;
 #[cfg(any(test, feature = "fuzz"))]

@@ -417,6 +417,37 @@ fn connections_outlive_a_flush_and_ports_come_back() {
 }
 
 #[test]
+fn datagrams_find_the_container_that_has_the_port_now() {
+    needs_world!();
+    let world = World::new();
+    let published = ["8080:80/udp"];
+    world.host.serve(8080);
+    let client = world.peer.within(|| UdpSocket::bind("0.0.0.0:5555").unwrap());
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let ask = || {
+        client.send_to(b"who am I?", "192.0.2.1:8080").unwrap();
+        let mut buffer = [0; 64];
+        client.recv(&mut buffer).map(|length| buffer[..length].to_vec())
+    };
+    // The host itself answers first, and the kernel remembers that.
+    assert_eq!(ask().unwrap(), b"192.0.2.2");
+
+    for number in [2, 3] {
+        let (server, plan) = world.container(&network(0), number, &published);
+        let socket = server.within(|| UdpSocket::bind("0.0.0.0:80").unwrap());
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.send_to(b"hello", "192.0.2.1:8080").unwrap();
+        let mut buffer = [0; 16];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"hello", "container {number}");
+        if number == 2 {
+            world.host.within(|| Firewall::open().unwrap().lower(&plan).unwrap());
+            assert_eq!(ask().unwrap(), b"192.0.2.2");
+        }
+    }
+}
+
+#[test]
 fn what_goes_through_a_published_port_arrives_whole() {
     needs_world!();
     let world = World::new();
