@@ -97,7 +97,8 @@ impl Engine {
     fn end_pause(&mut self, row: &Container) -> Result<()> {
         let waiting = self.state.write(|write| containers::mark_stopped(write, &row.id))?;
         if waiting.is_some() {
-            return crate::restart::dismiss(waiting);
+            crate::restart::dismiss(waiting)?;
+            return self.leave_objects(row);
         }
         // Its pause was over a moment ago.
         self.stop(row.id.as_str(), &StopOptions::default())

@@ -183,6 +183,17 @@ fn volumes(record: &Record) -> Value {
     if places.is_empty() { Value::Null } else { Value::Object(places) }
 }
 
+/// The ports that image and user name or publish.
+fn exposed_ports(record: &Record) -> Value {
+    let named = record.ports.expose.iter().map(|one| (one.port, one.protocol));
+    let published = record.ports.publish.iter().map(|one| (one.container_port, one.protocol));
+    let ports: serde_json::Map<_, _> = named
+        .chain(published)
+        .map(|(port, protocol)| (format!("{port}/{}", protocol.name()), json!({})))
+        .collect();
+    if ports.is_empty() { Value::Null } else { Value::Object(ports) }
+}
+
 fn config(row: &Container, record: &Record, spec: &Spec) -> Value {
     let process = spec.process.clone().unwrap_or_default();
     json!({
@@ -192,6 +203,7 @@ fn config(row: &Container, record: &Record, spec: &Spec) -> Value {
         "AttachStdin": false,
         "AttachStdout": false,
         "AttachStderr": false,
+        "ExposedPorts": exposed_ports(record),
         "Tty": record.tty,
         "OpenStdin": record.interactive,
         "StdinOnce": false,

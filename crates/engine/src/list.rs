@@ -1,6 +1,6 @@
 //! Containers as lists show them.
 
-use crate::{Engine, restart::RestartPolicy};
+use crate::{Engine, options::Exposed, restart::RestartPolicy};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_state::{
     containers::{self, Container, Outline, Phase},
@@ -46,6 +46,8 @@ pub struct Summary {
     pub networks: Vec<String>,
     /// The ports through which it is reached from the host.
     pub ports: Vec<Port>,
+    /// Ports that image or user name.
+    pub exposed: Vec<Exposed>,
     /// Its mounts, by target.
     pub mounts: Vec<String>,
     /// The names of its volumes.
@@ -100,6 +102,7 @@ impl Summary {
             labels: vec![("tier".into(), "web".into())],
             networks: vec!["none".to_owned()],
             ports: Vec::new(),
+            exposed: Vec::new(),
             mounts: Vec::new(),
             volumes: Vec::new(),
             paused: false,
@@ -258,6 +261,13 @@ struct Shown {
     mounts: Vec<ShownMount>,
     life: ShownLife,
     pod: Option<String>,
+    ports: ShownPorts,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ShownPorts {
+    expose: Vec<Exposed>,
 }
 
 #[derive(Default, Deserialize)]
@@ -291,6 +301,7 @@ fn summary(outline: Outline<'_>) -> Result<Summary> {
         labels: shown.labels.into_iter().collect(),
         networks: vec![shown.network],
         ports: Vec::new(),
+        exposed: shown.ports.expose,
         volumes,
         mounts,
         pid: outline.pid,

@@ -137,8 +137,8 @@ impl Engine {
     fn end_lost_pause(&mut self, row: &Container) -> Result<()> {
         let from = [Phase::Restarting];
         self.state
-            .write(|write| containers::advance(write, &row.id, &from, Phase::Exited, None))
-            .map(|_| ())
+            .write(|write| containers::advance(write, &row.id, &from, Phase::Exited, None))?;
+        self.leave_objects(row)
     }
 
     /// Whether a row tells of this boot; one that tells of none has only just begun.

@@ -113,18 +113,24 @@ pub(crate) fn record(
     })
 }
 
-/// The ports that are published. `-P` publishes what is named and not published yet, each through a
+/// The ports that are published, and those that are named by the image too. `-P` publishes what is named and not published yet, each through a
 /// port that is free.
 fn published(asked: &PortOptions, image: &ExecutionConfig) -> Result<PortOptions> {
     let mut ports = asked.clone();
+    for text in image.exposed_ports.keys() {
+        match Exposed::parse(text) {
+            Ok(named) => ports.expose.extend(named),
+            // What makes no sense matters only where it is asked for.
+            Err(_) if !asked.publish_all => {}
+            Err(error) => return Err(error).doing(|| "publish what the image names"),
+        }
+    }
+    ports.expose.sort_unstable();
+    ports.expose.dedup();
     if !asked.publish_all {
         return Ok(ports);
     }
-    let mut exposed = asked.expose.clone();
-    for text in image.exposed_ports.keys() {
-        exposed.extend(Exposed::parse(text).doing(|| "publish what the image names")?);
-    }
-    for Exposed { port, protocol } in exposed {
+    for Exposed { port, protocol } in ports.expose.clone() {
         let is_same = |one: &Publication| (one.container_port, one.protocol) == (port, protocol);
         if !ports.publish.iter().any(is_same) {
             ports.publish.push(Publication {

@@ -193,20 +193,6 @@ pub fn is_used(read: &Read, network: &ContainerId) -> Result<bool> {
         .sql(|| format!("look who is connected to network {}", network.short()))
 }
 
-/// Whether somebody other than `owner` who is connected to a network lives, or is about to.
-pub fn is_alive_beside(read: &Read, network: &ContainerId, owner: &ContainerId) -> Result<bool> {
-    const ALIVE: &str = "state IN ('creating', 'starting', 'running')";
-    let query = format!(
-        "SELECT 1 FROM endpoints WHERE network = ?1 AND owner <> ?2 AND (\
-         EXISTS (SELECT 1 FROM containers WHERE id = owner AND {ALIVE}) OR \
-         EXISTS (SELECT 1 FROM pod_containers JOIN containers ON id = container \
-                 WHERE pod = owner AND {ALIVE}))"
-    );
-    read.prepare_cached(&query)
-        .and_then(|mut statement| statement.exists([network.as_str(), owner.as_str()]))
-        .sql(|| format!("look who lives on network {}", network.short()))
-}
-
 /// Who has an address of a network.
 pub fn holder(read: &Read, network: &ContainerId, address: IpAddr) -> Result<Option<ContainerId>> {
     let version = Version::of(address);

@@ -3,7 +3,7 @@
 use crate::{
     choice::Choice,
     exit::SUCCESS,
-    flags::{container::ContainerFlags, refuse},
+    flags::{container::ContainerFlags, network_defaults, refuse},
     invocation::Invocation,
     tree::Act,
 };
@@ -28,15 +28,15 @@ pub(crate) struct Create {
 
 impl Act for Create {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let flags = self
-            .container
-            .with_defaults(&invocation.containers_conf()?, invocation.surroundings())?;
+        let conf = invocation.containers_conf()?;
+        let flags = self.container.with_defaults(&conf, invocation.surroundings())?;
         let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
         let cid_file = CidFile::check(self.container.cidfile.as_deref(), invocation)?;
         let progress = invocation.progress(self.container.quiet);
         let mut engine =
             invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Any)?;
+        network_defaults::apply(&conf, &mut engine)?;
         let choice = choose_image(&engine, &mut options)?;
         make_room(&mut engine, &flags)?;
         let created = engine.create(&options, &progress)?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     exit::SUCCESS,
-    flags::{container::ContainerFlags, descriptors::DescriptorFlags},
+    flags::{container::ContainerFlags, descriptors::DescriptorFlags, network_defaults},
     invocation::Invocation,
     tree::Act,
 };
@@ -72,6 +72,7 @@ impl Act for Run {
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
         let mut engine =
             invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Start)?;
+        network_defaults::apply(&conf, &mut engine)?;
         let choice = create::choose_image(&engine, &mut options)?;
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
         create::make_room(&mut engine, flags)?;

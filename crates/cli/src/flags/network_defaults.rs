@@ -1,12 +1,20 @@
 //! How networks get addresses where nobody chooses, by `[network]` in containers.conf.
 
-use crate::containers_conf::ContainersConf;
+use crate::containers_conf::{ContainersConf, Network};
 use dhow_base::{Error, Kind, Result};
-use dhow_engine::{NetworkDefaults, Pool};
+use dhow_engine::{Engine, NetworkDefaults, Pool};
 use dhow_network::Subnet;
 
+/// Tells the engine, where the files say something.
+pub(crate) fn apply(conf: &ContainersConf, engine: &mut Engine) -> Result<()> {
+    if conf.network != Network::default() {
+        engine.set_network_defaults(network_defaults(conf)?);
+    }
+    Ok(())
+}
+
 /// What the files say, and podman's own choice for the rest.
-pub(crate) fn network_defaults(conf: &ContainersConf) -> Result<NetworkDefaults> {
+fn network_defaults(conf: &ContainersConf) -> Result<NetworkDefaults> {
     let mut defaults = NetworkDefaults::default();
     if let Some(text) = &conf.network.default_subnet {
         defaults.usual = subnet("default_subnet", text)?;

@@ -70,8 +70,9 @@ impl Engine {
     /// Removes the networks that no container is connected to; their names.
     pub fn prune_networks(&mut self, filters: &[NetworkFilter]) -> Result<Vec<Name>> {
         let mut pruned = Vec::new();
-        for network in self.networks_where(filters)? {
-            if network.is_builtin() || !network.connected.is_empty() {
+        for network in self.made_networks()? {
+            if !all_hold(filters, &network) || network.is_builtin() || !network.connected.is_empty()
+            {
                 continue;
             }
             match self.remove_network(&network.name, RemoveNetwork::Gently) {

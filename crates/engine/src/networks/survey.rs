@@ -122,13 +122,24 @@ impl Engine {
     /// and having none.
     pub fn networks(&mut self) -> Result<Vec<Network>> {
         self.ensure_usual_network()?;
-        let rows = networks::list(self.state.read())?;
-        let present = rows.into_iter().filter(|row| row.phase == networks::Phase::Present);
-        let mut all = present.map(|row| self.shown_network(row)).collect::<Result<Vec<_>>>()?;
+        let mut all = self.made_networks()?;
         all.push(Network::builtin("host", "host"));
         all.push(Network::builtin("none", "null"));
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
+    }
+
+    /// Those that are there as rows, by name.
+    pub(super) fn made_networks(&mut self) -> Result<Vec<Network>> {
+        let rows = networks::list(self.state.read())?;
+        let present = rows.into_iter().filter(|row| row.phase == networks::Phase::Present);
+        present.map(|row| self.shown_network(row)).collect()
+    }
+
+    /// The name of the network that a word means; nothing where there is none.
+    pub fn name_of_network(&self, text: &str) -> Option<String> {
+        let row = look_up(self.state.read(), text).ok()?;
+        Some(row.name.to_string())
     }
 
     /// The network that a word of the user's means.

@@ -46,7 +46,7 @@ impl Act for Connect {
                 .transpose()?,
             interface: None,
         };
-        invocation.engine()?.connect_network(&self.container, &options)?;
+        super::engine(invocation)?.connect_network(&self.container, &options)?;
         Ok(SUCCESS)
     }
 }

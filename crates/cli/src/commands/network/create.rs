@@ -1,7 +1,12 @@
 //! `network create`: make a network.
 
-use super::super::super::flags::{network_defaults::network_defaults, pairs, refuse};
-use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, tree::Act};
+use crate::{
+    exit::SUCCESS,
+    flags::{pairs, refuse},
+    invocation::Invocation,
+    manners::Manners,
+    tree::Act,
+};
 use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_engine::{AddressRange, NetworkOptions};
 use dhow_network::{Isolation, Route, Subnet};
@@ -100,8 +105,7 @@ impl Act for Create {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let manners = invocation.manners;
         let options = self.options(manners)?;
-        let mut engine = invocation.engine()?;
-        engine.set_network_defaults(network_defaults(&invocation.containers_conf()?)?);
+        let mut engine = super::engine(invocation)?;
         let made = match engine.create_network(&options) {
             Err(error) if error.kind() == Kind::AlreadyExists && self.ignore => {
                 let name = options.name.as_ref().ok_or(error)?;

@@ -17,7 +17,7 @@ pub(crate) struct Exists {
 
 impl Act for Exists {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        match invocation.engine()?.network(&self.network) {
+        match super::engine(invocation)?.network(&self.network) {
             Ok(_) => Ok(SUCCESS),
             Err(error) if error.kind() == Kind::NotFound => Ok(FAILURE),
             Err(error) => Err(error),

@@ -31,7 +31,7 @@ pub(crate) struct Inspect {
 impl Act for Inspect {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut documents = Documents::new(self.format.as_deref())?;
-        let mut engine = invocation.engine()?;
+        let mut engine = super::engine(invocation)?;
         for name in &self.networks {
             let document = engine.network(name).map(|network| match invocation.manners {
                 Manners::Podman => podmans(&network, Part::Whole),

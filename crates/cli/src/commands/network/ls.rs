@@ -47,7 +47,7 @@ impl Act for Ls {
         let alone = if podman { "Name" } else { "ID" };
         let shape = Shape::of(self.quiet, self.format.as_deref(), alone)?.by(manners);
         let filters = filter::all(&self.filter)?;
-        let mut networks = invocation.engine()?.networks_where(&filters)?;
+        let mut networks = super::engine(invocation)?.networks_where(&filters)?;
         if podman {
             // To podman these are words for `--network`, and no networks.
             networks.retain(|network| !matches!(network.name.as_str(), "host" | "none"));

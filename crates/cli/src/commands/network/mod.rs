@@ -12,7 +12,16 @@ pub(crate) mod reload;
 pub(crate) mod rm;
 pub(crate) mod update;
 
-use crate::manners::Manners;
+use crate::{flags::network_defaults, invocation::Invocation, manners::Manners};
+use dhow_base::Result;
+use dhow_engine::Engine;
+
+/// The engine, which knows how networks get addresses where nobody chooses.
+fn engine(invocation: &Invocation) -> Result<Engine> {
+    let mut engine = invocation.engine()?;
+    network_defaults::apply(&invocation.containers_conf()?, &mut engine)?;
+    Ok(engine)
+}
 
 /// The name of a network as the program whose manners these are would show it.
 pub(in crate::commands) fn shown_name(name: &str, manners: Manners) -> &str {

@@ -96,10 +96,9 @@ impl Choice {
             images.extend(found.map(|image| image.manifest.to_string()));
         }
         // What is no network is one of the words that stand for having none of one's own.
-        let named = filters.values("network").filter_map(|word| {
-            let network = engine.network(word).ok()?;
-            Some((word.to_owned(), network.name))
-        });
+        let named = filters
+            .values("network")
+            .filter_map(|word| Some((word.to_owned(), engine.name_of_network(word)?)));
         let networks = named.collect();
         Ok(Self {
             names: filters.parsed("name", pattern)?,

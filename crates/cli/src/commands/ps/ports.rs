@@ -1,5 +1,6 @@
 //! Published ports as lists show them: `0.0.0.0:8080-8081->80-81/tcp`.
 
+use dhow_engine::options::Exposed;
 use dhow_state::ports::Port;
 use serde_json::{Value, json};
 
@@ -32,9 +33,16 @@ fn runs(ports: &[Port]) -> Vec<Run<'_>> {
     runs
 }
 
-/// The words of docker's column. A port at all addresses is shown for both versions.
-pub(super) fn words(ports: &[Port]) -> String {
-    let mut words = Vec::new();
+/// The words of docker's column. A port at all addresses is shown for both versions; one that is only
+/// named comes first, as there.
+pub(super) fn words(ports: &[Port], exposed: &[Exposed]) -> String {
+    let is_published = |one: &&Exposed| {
+        let (number, protocol) = (one.port, one.protocol.name());
+        ports.iter().any(|port| port.container_port == number && port.protocol == protocol)
+    };
+    let named = exposed.iter().filter(|one| !is_published(one));
+    let mut words: Vec<String> =
+        named.map(|one| format!("{}/{}", one.port, one.protocol.name())).collect();
     for Run { first, count } in runs(ports) {
         let range = |port: u16| match count {
             1 => port.to_string(),
@@ -77,6 +85,7 @@ pub(super) fn podmans(ports: &[Port]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dhow_engine::options::Protocol;
 
     fn port(host_ip: &str, host_port: u16, container_port: u16) -> Port {
         let (protocol, host_ip) = ("tcp".to_owned(), host_ip.to_owned());
@@ -95,7 +104,9 @@ mod tests {
 
         let expected = "0.0.0.0:8080-8081->80-81/tcp, [::]:8080-8081->80-81/tcp, \
                         127.0.0.1:9000->80/tcp, 127.0.0.1:9001->90/tcp, [::1]:9000->80/tcp";
-        assert_eq!(words(&ports), expected);
+        assert_eq!(words(&ports, &[]), expected);
+        let named = [80, 443].map(|port| Exposed { port, protocol: Protocol::Tcp });
+        assert_eq!(words(&ports[1..2], &named), "443/tcp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp");
         assert_eq!(podmans(&ports)[0]["range"], 2);
         assert_eq!(podmans(&[]), Value::Null);
     }

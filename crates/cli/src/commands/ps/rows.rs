@@ -47,7 +47,7 @@ impl Rows<'_> {
             ("Pid", &|| container.pid.unwrap_or(0).to_string()),
             ("Pod", &|| container.pod().0.to_owned()),
             ("PodName", &|| container.pod().1.to_owned()),
-            ("Ports", &|| ports::words(&container.ports)),
+            ("Ports", &|| self.ports(container)),
             ("RunningFor", &|| format!("{} ago", humanly(self.now.since(container.created)))),
             ("Size", &|| size.map(shown).unwrap_or_default()),
             ("State", &|| container.status().to_owned()),
@@ -59,6 +59,14 @@ impl Rows<'_> {
             fields.extend(namespaces(container.pid));
         }
         Row::new(fields)
+    }
+
+    /// What is published, and behind it what is only named, of a container that runs.
+    fn ports(&self, container: &Summary) -> String {
+        match container.phase {
+            Phase::Running => ports::words(&container.ports, &container.exposed),
+            _ => String::new(),
+        }
     }
 
     fn id<'c>(&self, container: &'c Summary) -> &'c str {
