@@ -18,6 +18,7 @@
 //! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
 //! | `QUADLET_UNIT_DIRS` | where quadlet files are, with colons |
 //! | `NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID` | what a service manager has for a container |
+//! | `CNI_COMMAND` and other `CNI_…` | what a CNI plugin is asked to do |
 //!
 //! `-e NAME` and `--env-file` may name any variable; they ask [`variable`].
 
@@ -116,6 +117,19 @@ pub(crate) fn all() -> Vec<String> {
         .filter_map(|(name, value)| {
             Some(format!("{}={}", name.into_string().ok()?, value.into_string().ok()?))
         })
+        .collect()
+}
+
+/// Whether this process was started as a plugin.
+pub(crate) fn calls_plugin() -> bool {
+    raw("CNI_COMMAND").is_some()
+}
+
+/// What a plugin is told: the variables that are its.
+pub(crate) fn of_plugins() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("CNI_"))
         .collect()
 }
 

@@ -33,6 +33,7 @@ mod hello;
 mod init;
 mod invocation;
 mod manners;
+mod plugin;
 mod prompt;
 mod quadlet;
 mod render;
@@ -70,6 +71,7 @@ pub fn main() -> ExitCode {
         Role::Runtime(first) => runtime::main(arguments.get(first..).unwrap_or_default()),
         Role::Skopeo => ExitCode::from(skopeo::main(&arguments)),
         Role::Probe => ExitCode::from(probe(&arguments)),
+        Role::Plugin(plugin) => plugin::main(plugin),
         Role::Hello => hello::main(),
         Role::CommandLine(manners) => ExitCode::from(run(&arguments, manners)),
     }

@@ -8,11 +8,13 @@
 //! | `dhow-runtime`, `runc`, or `dhow runtime` | the OCI runtime, with runc's command line |
 //! | `skopeo` | the commands that copy and look at images elsewhere, as skopeo has them |
 //! | `dhow-probe` | the hostile program in the containers of `dhow selftest` |
+//! | `bridge`, `host-local`, `portmap`… | a CNI plugin, where `CNI_COMMAND` is in the environment |
 //! | `hello`, `/hello` | the program of the embedded image |
 //! | `docker`, `podman` | the command line, with their manners (`crate::manners`) |
 //! | anything else | the command line |
 
-use crate::{manners::Manners, runtime, skopeo};
+use crate::{env, manners::Manners, runtime, skopeo};
+use dhow_network::cni::plugin::Plugin;
 use std::{ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// A role of the binary.
@@ -30,6 +32,8 @@ pub(crate) enum Role {
     Skopeo,
     /// Try what a container must not do, from inside of one.
     Probe,
+    /// Be a plugin that connects somebody's container.
+    Plugin(Plugin),
     /// Say what a container is, from inside of one.
     Hello,
     /// Do what the user types.
@@ -49,7 +53,11 @@ impl Role {
             name if name == dhow_selftest::probe::NAME.as_bytes() => Self::Probe,
             b"hello" => Self::Hello,
             _ if arguments.get(1).is_some_and(|word| word == "runtime") => Self::Runtime(1),
-            name => Self::CommandLine(Manners::of_name(name).unwrap_or_default()),
+            // The names are words that mean other things too.
+            name => match Plugin::of_name(name).filter(|_| env::calls_plugin()) {
+                Some(plugin) => Self::Plugin(plugin),
+                None => Self::CommandLine(Manners::of_name(name).unwrap_or_default()),
+            },
         }
     }
 }
@@ -61,7 +69,7 @@ mod tests {
     #[test]
     fn the_name_decides() {
         let command_line = Role::CommandLine(Manners::Dhow);
-        let cases: [(&[&str], Role); 16] = [
+        let cases: [(&[&str], Role); 17] = [
             (&["/usr/bin/skopeo", "copy"], Role::Skopeo),
             (&["/usr/bin/podman", "ps"], Role::CommandLine(Manners::Podman)),
             (&["docker"], Role::CommandLine(Manners::Docker)),
@@ -77,6 +85,8 @@ mod tests {
             (&["/hello", "runtime"], Role::Hello),
             (&["/dhow-probe", "fds"], Role::Probe),
             (&["hello/dhow"], command_line),
+            // There is no call of a plugin in this environment.
+            (&["/opt/cni/bin/bridge"], command_line),
             (&[], command_line),
         ];
         for (arguments, role) in cases {

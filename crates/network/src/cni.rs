@@ -24,7 +24,9 @@ mod configuration;
 mod connection;
 mod driver;
 mod outcome;
+pub mod plugin;
 mod process;
+mod program;
 mod refusal;
 mod version;
 

@@ -19,16 +19,27 @@ pub(crate) fn allow(network: &Network) -> Result<()> {
     let has = |is_ipv6| network.subnets.iter().any(|range| range.subnet.is_ipv6() == is_ipv6);
     if has(false) {
         // Packets go between the bridge and the host's other devices.
-        set("ipv4/ip_forward", "1")?;
+        forward(false)?;
         // A port published at 127.0.0.1 leads to the container: the packet leaves by the bridge under
         // that address until its source is changed, and the answer is for it. The firewall drops
         // what a container itself sends to such addresses.
-        set(&format!("ipv4/conf/{}/route_localnet", network.device), "1")?;
+        route_loopback(&network.device)?;
     }
     if has(true) {
-        forward_ipv6()?;
+        forward(true)?;
     }
     Ok(())
+}
+
+/// Has packets of a version forwarded.
+pub(crate) fn forward(is_ipv6: bool) -> Result<()> {
+    if is_ipv6 { forward_ipv6() } else { set("ipv4/ip_forward", "1") }
+}
+
+/// Lets addresses of the loopback pass by a device. Whoever asks for it drops what is sent to them from
+/// there.
+pub(crate) fn route_loopback(device: &str) -> Result<()> {
+    set(&format!("ipv4/conf/{device}/route_localnet"), "1")
 }
 
 /// Whether packets of a version are forwarded; `None` where the kernel does not know that version.

@@ -30,6 +30,7 @@ mod port;
 mod reach;
 mod resolver;
 mod setup;
+mod shaping;
 mod subnet;
 
 pub use firewall::{Firewall, Watch};

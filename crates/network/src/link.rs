@@ -16,6 +16,7 @@ const INFO_DATA: u16 = 2;
 const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const BRIDGE_PORT_SENDS_BACK: u16 = 4;
+const PORT_ISOLATED: u16 = 33;
 const VETH_PEER: u16 = 1;
 const MACVLAN_MODE: u16 = 1;
 const IPVLAN_MODE: u16 = 1;
@@ -33,11 +34,18 @@ const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 /// Nobody is asked whether the address is taken: leases are unique (`IFA_F_NODAD`).
 const NO_DETECTION: u32 = 0x02;
+/// No route to its subnet comes with it (`IFA_F_NOPREFIXROUTE`).
+const NO_ROUTE: u32 = 0x200;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
+const RTA_TABLE: u16 = 15;
+const METRIC_MTU: u16 = 2;
+const METRIC_SEGMENT: u16 = 8;
 const RTM_NEWROUTE: u16 = 24;
 const TABLE_MAIN: u8 = 254;
 const MADE_BY_BOOT: u8 = 3;
@@ -53,6 +61,24 @@ pub(crate) struct Link {
     /// What it is made of: `bridge`, `veth`…; empty for what is nobody's making.
     pub(crate) kind: String,
     pub(crate) name: String,
+    /// Its hardware address; zeros where it has none of Ethernet's length.
+    pub(crate) mac: [u8; 6],
+    pub(crate) mtu: u32,
+    /// All of the kernel's flags (`IFF_…`).
+    pub(crate) flags: u32,
+    /// How many packets wait at most.
+    pub(crate) queue: u32,
+    /// The number of its other end, or of what it stands on, in whichever namespace that is.
+    pub(crate) other: Option<i32>,
+    /// The number of the bridge that it is a port of.
+    pub(crate) bridge: Option<i32>,
+}
+
+impl Link {
+    /// Its hardware address as it is written; it may be one that no [`Mac`] is, such as zeros.
+    pub(crate) fn mac_text(&self) -> String {
+        self.mac.map(|byte| format!("{byte:02x}")).join(":")
+    }
 }
 
 /// The device of this name, where there is one.
@@ -66,6 +92,37 @@ pub(crate) fn find(netlink: &Netlink, name: &str) -> io::Result<Option<Link>> {
     }
 }
 
+/// The device of this number, where there is one.
+pub(crate) fn at(netlink: &Netlink, index: i32) -> io::Result<Option<Link>> {
+    match netlink.ask(Request::new(libc::RTM_GETLINK, 0, &head(index, 0, 0))) {
+        Ok(answers) => Ok(answers.iter().find_map(|answer| parse(&answer.body))),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The addresses of a device, in the order in which the kernel has them.
+pub(crate) fn addresses(netlink: &Netlink, index: i32) -> io::Result<Vec<InterfaceAddress>> {
+    let request = Request::new(libc::RTM_GETADDR, libc::NLM_F_DUMP, &[0; 8]);
+    let answers = netlink.ask(request)?;
+    let own =
+        answers.iter().filter(|answer| number_at(&answer.body, 4) == Some(index.unsigned_abs()));
+    Ok(own.filter_map(|answer| parse_address(&answer.body)).collect())
+}
+
+fn parse_address(body: &[u8]) -> Option<InterfaceAddress> {
+    let prefix = *body.get(1)?;
+    let all = attributes(body.get(8..)?)?;
+    let value = |kind| all.iter().find(|one| one.0 == kind).map(|one| one.1);
+    // A cable's own address is the local one; the other may be its partner's.
+    let bytes = value(IFA_LOCAL).or_else(|| value(IFA_ADDRESS))?;
+    let address = match bytes.len() {
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
+    };
+    Some(InterfaceAddress { address, prefix })
+}
+
 /// All devices of the namespace.
 pub(crate) fn list(netlink: &Netlink) -> io::Result<Vec<Link>> {
     let answers = netlink.ask(Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &head(0, 0, 0)))?;
@@ -74,11 +131,29 @@ pub(crate) fn list(netlink: &Netlink) -> io::Result<Vec<Link>> {
 
 fn parse(body: &[u8]) -> Option<Link> {
     let index = i32::try_from(number_at(body, 4)?).ok()?;
-    let is_up = number_at(body, 8)? & libc::IFF_UP.unsigned_abs() != 0;
-    let mut link = Link { index, is_up, kind: String::new(), name: String::new() };
+    let flags = number_at(body, 8)?;
+    let is_up = flags & libc::IFF_UP.unsigned_abs() != 0;
+    let mut link = Link {
+        index,
+        is_up,
+        kind: String::new(),
+        name: String::new(),
+        mac: [0; 6],
+        mtu: 0,
+        flags,
+        queue: 0,
+        other: None,
+        bridge: None,
+    };
+    let signed = |value| number_at(value, 0).map(u32::cast_signed);
     for (number, value) in attributes(body.get(16..)?)? {
         match number {
             libc::IFLA_IFNAME => link.name = text(value),
+            libc::IFLA_ADDRESS => link.mac = value.try_into().unwrap_or_default(),
+            libc::IFLA_MTU => link.mtu = number_at(value, 0)?,
+            libc::IFLA_TXQLEN => link.queue = number_at(value, 0)?,
+            libc::IFLA_LINK => link.other = signed(value),
+            libc::IFLA_MASTER => link.bridge = signed(value),
             libc::IFLA_LINKINFO => {
                 let kind = attributes(value)?.into_iter().find(|inner| inner.0 == INFO_KIND);
                 link.kind = kind.map(|(_, value)| text(value)).unwrap_or_default();
@@ -286,6 +361,60 @@ pub(crate) fn tag(port: i32, vlan: u16) -> Request {
     request
 }
 
+/// Takes a device down.
+pub(crate) fn down(index: i32) -> Request {
+    Request::new(libc::RTM_NEWLINK, 0, &head(index, 0, UP))
+}
+
+/// Sets and clears flags of a device (`IFF_…`): those of `change` become as they are in `flags`.
+pub(crate) fn flag(index: i32, flags: u32, change: u32) -> Request {
+    Request::new(libc::RTM_NEWLINK, 0, &head(index, flags, change))
+}
+
+/// Gives a device another hardware address.
+pub(crate) fn mac(index: i32, mac: [u8; 6]) -> Request {
+    let mut request = Request::new(libc::RTM_NEWLINK, 0, &head(index, 0, 0));
+    request.attribute(libc::IFLA_ADDRESS, &mac);
+    request
+}
+
+/// Sets the largest packet of a device, and how many may wait.
+pub(crate) fn sizes(index: i32, mtu: Option<u32>, queue: Option<u32>) -> Request {
+    let mut request = Request::new(libc::RTM_NEWLINK, 0, &head(index, 0, 0));
+    put_mtu(&mut request, mtu);
+    if let Some(queue) = queue {
+        request.attribute(libc::IFLA_TXQLEN, &queue.to_ne_bytes());
+    }
+    request
+}
+
+/// Has a port of a bridge send packets back to where they came from, and keeps it apart from other
+/// ports that are kept apart.
+pub(crate) fn port(index: i32, is_hairpin: bool, is_isolated: bool) -> Request {
+    let mut request = Request::new(libc::RTM_NEWLINK, 0, &head(index, 0, 0));
+    request.nest(libc::IFLA_LINKINFO, |info| {
+        info.attribute(INFO_SLAVE_KIND, b"bridge");
+        info.nest(INFO_SLAVE_DATA, |data| {
+            data.attribute(BRIDGE_PORT_SENDS_BACK, &[u8::from(is_hairpin)]);
+            if is_isolated {
+                data.attribute(PORT_ISOLATED, &[1]);
+            }
+        });
+    });
+    request
+}
+
+/// A device that stands in for another one where packets come in (`ifb`).
+pub(crate) fn stand_in(name: &str, mtu: u32) -> io::Result<Request> {
+    let mut request = Request::new(libc::RTM_NEWLINK, CREATE, &head(0, UP, UP));
+    request.device(libc::IFLA_IFNAME, name)?;
+    put_mtu(&mut request, Some(mtu));
+    request.nest(libc::IFLA_LINKINFO, |info| {
+        info.attribute(INFO_KIND, b"ifb");
+    });
+    Ok(request)
+}
+
 /// Takes a device away, and its other end with it.
 pub(crate) fn delete(index: i32) -> Request {
     Request::new(libc::RTM_DELLINK, 0, &head(index, 0, 0))
@@ -303,8 +432,17 @@ fn family(address: IpAddr) -> u8 {
     u8::try_from(family).expect("families are few")
 }
 
-/// Gives a device an address.
+/// Gives a device an address, and with it the way to its subnet.
 pub(crate) fn address(index: i32, own: InterfaceAddress) -> Request {
+    address_with(index, own, 0)
+}
+
+/// Gives a device an address, and no way to anybody.
+pub(crate) fn address_alone(index: i32, own: InterfaceAddress) -> Request {
+    address_with(index, own, NO_ROUTE)
+}
+
+fn address_with(index: i32, own: InterfaceAddress, flags: u32) -> Request {
     let InterfaceAddress { address, prefix } = own;
     let mut head = vec![family(address), prefix, 0, libc::RT_SCOPE_UNIVERSE];
     head.extend(index.to_ne_bytes());
@@ -312,15 +450,24 @@ pub(crate) fn address(index: i32, own: InterfaceAddress) -> Request {
     let own = bytes(address);
     request.attribute(IFA_LOCAL, &own).attribute(IFA_ADDRESS, &own);
     let broadcast = Subnet::around(address, prefix).map(Subnet::last);
-    match (address, broadcast) {
-        (IpAddr::V4(_), Some(broadcast)) if prefix < 31 => {
-            request.attribute(IFA_BROADCAST, &bytes(broadcast));
-        }
-        (IpAddr::V6(_), _) => {
-            request.attribute(IFA_FLAGS, &NO_DETECTION.to_ne_bytes());
-        }
-        _ => {}
+    if let (IpAddr::V4(_), Some(broadcast)) = (address, broadcast)
+        && prefix < 31
+    {
+        request.attribute(IFA_BROADCAST, &bytes(broadcast));
     }
+    let detection = if address.is_ipv6() { NO_DETECTION } else { 0 };
+    if flags | detection != 0 {
+        request.attribute(IFA_FLAGS, &(flags | detection).to_ne_bytes());
+    }
+    request
+}
+
+/// Takes an address from a device.
+pub(crate) fn without_address(index: i32, own: InterfaceAddress) -> Request {
+    let mut head = vec![family(own.address), own.prefix, 0, 0];
+    head.extend(index.to_ne_bytes());
+    let mut request = Request::new(libc::RTM_DELADDR, 0, &head);
+    request.attribute(IFA_LOCAL, &bytes(own.address));
     request
 }
 
@@ -331,18 +478,78 @@ pub(crate) fn route(
     gateway: IpAddr,
     metric: Option<u32>,
 ) -> Request {
-    let prefix = to.map_or(0, Subnet::prefix);
-    let scope = libc::RT_SCOPE_UNIVERSE;
-    let head =
-        [family(gateway), prefix, 0, 0, TABLE_MAIN, MADE_BY_BOOT, scope, UNICAST, 0, 0, 0, 0];
-    let mut request = Request::new(RTM_NEWROUTE, CREATE, &head);
-    if let Some(to) = to {
-        request.attribute(RTA_DST, &bytes(to.first()));
+    let everywhere = Subnet::around(gateway, 0).expect("every address is somewhere");
+    let to = to.unwrap_or(everywhere);
+    Way { gateway: Some(gateway), priority: metric, ..Way::to(to, index) }.request()
+}
+
+/// A route with all that can be said of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) to: Subnet,
+    pub(crate) device: i32,
+    pub(crate) gateway: Option<IpAddr>,
+    /// The address that the host has on it.
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) priority: Option<u32>,
+    pub(crate) table: u32,
+    /// How far away it is (`RT_SCOPE_…`).
+    pub(crate) scope: u8,
+    pub(crate) mtu: Option<u32>,
+    /// The largest segment of TCP that is offered.
+    pub(crate) segment: Option<u32>,
+}
+
+impl Way {
+    /// A way by a device, with nothing special about it.
+    pub(crate) fn to(to: Subnet, device: i32) -> Self {
+        Self {
+            to,
+            device,
+            gateway: None,
+            source: None,
+            priority: None,
+            table: TABLE_MAIN.into(),
+            scope: libc::RT_SCOPE_UNIVERSE,
+            mtu: None,
+            segment: None,
+        }
     }
-    request.attribute(RTA_GATEWAY, &bytes(gateway));
-    request.attribute(RTA_OIF, &index.to_ne_bytes());
-    if let Some(metric) = metric {
-        request.attribute(RTA_PRIORITY, &metric.to_ne_bytes());
+
+    pub(crate) fn request(&self) -> Request {
+        let first = self.to.first();
+        let prefix = self.to.prefix();
+        // Larger numbers have an attribute of their own.
+        let table = u8::try_from(self.table).unwrap_or(0);
+        let head =
+            [family(first), prefix, 0, 0, table, MADE_BY_BOOT, self.scope, UNICAST, 0, 0, 0, 0];
+        let mut request = Request::new(RTM_NEWROUTE, CREATE, &head);
+        if prefix > 0 {
+            request.attribute(RTA_DST, &bytes(first));
+        }
+        if let Some(gateway) = self.gateway {
+            request.attribute(RTA_GATEWAY, &bytes(gateway));
+        }
+        if let Some(source) = self.source {
+            request.attribute(RTA_PREFSRC, &bytes(source));
+        }
+        request.attribute(RTA_OIF, &self.device.to_ne_bytes());
+        if let Some(priority) = self.priority {
+            request.attribute(RTA_PRIORITY, &priority.to_ne_bytes());
+        }
+        if table == 0 {
+            request.attribute(RTA_TABLE, &self.table.to_ne_bytes());
+        }
+        let metrics = [(METRIC_MTU, self.mtu), (METRIC_SEGMENT, self.segment)];
+        if metrics.iter().any(|(_, value)| value.is_some()) {
+            request.nest(RTA_METRICS, |inner| {
+                for (kind, value) in metrics {
+                    if let Some(value) = value {
+                        inner.attribute(kind, &value.to_ne_bytes());
+                    }
+                }
+            });
+        }
+        request
     }
-    request
 }

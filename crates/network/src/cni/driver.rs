@@ -10,12 +10,12 @@
 use super::{
     Cached, Connection, List, Outcome, PluginConfiguration, Refusal, Version,
     cache::Cache,
-    process::{self, Ended},
+    program::SEARCH_PATH,
+    program::{Programs, excerpt, refusal_of},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use serde_json::{Map, Value, json};
 use std::{
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -37,19 +37,11 @@ pub enum Command {
     Version,
 }
 
-/// Time for one plugin, where the caller names none. DHCP servers and clouds are slow; a plugin that
-/// hangs must end some day.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
-
-/// Where programs are that plugins call (iptables and others).
-const SEARCH_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// Who calls plugins: where they are, and where results are kept.
 #[derive(Clone, Debug)]
 pub struct Driver {
-    directories: Vec<PathBuf>,
+    programs: Programs,
     cache: Cache,
-    time_limit: Duration,
 }
 
 impl Command {
@@ -69,13 +61,13 @@ impl Command {
 impl Driver {
     /// Plugins are looked up in the directories, in this order; results are kept below `cache`.
     pub fn new(directories: Vec<PathBuf>, cache: &Path) -> Self {
-        Self { directories, cache: Cache::new(cache), time_limit: TIME_LIMIT }
+        Self { programs: Programs::new(directories), cache: Cache::new(cache) }
     }
 
     /// A plugin that runs longer is killed.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = limit;
+        self.programs = self.programs.time_limit(limit);
         self
     }
 
@@ -245,7 +237,7 @@ impl Driver {
     pub fn status(&self, list: &List) -> Result<()> {
         let doing = || format!("ask for the status of network {:?}", list.name);
         for plugin in &list.plugins {
-            self.find(&plugin.program).doing(doing)?;
+            self.programs.find(&plugin.program).doing(doing)?;
         }
         let version = self.version_for(list).doing(doing)?;
         if !version.has_collection() {
@@ -264,8 +256,8 @@ impl Driver {
         let doing = || format!("ask the plugin {program:?} for its versions");
         let environment = self.environment(Command::Version, None);
         let document = json!({"cniVersion": Version::NEWEST.name()});
-        let path = self.find(program).doing(doing)?;
-        let answer = self.execute(&path, &environment, &document).doing(doing)?;
+        let path = self.programs.find(program).doing(doing)?;
+        let answer = self.programs.execute(&path, &environment, &document).doing(doing)?;
         let answer: Value = serde_json::from_slice(&answer)
             .map_err(|error| Error::new(Kind::Invalid, "read its answer as JSON").because(error))
             .doing(doing)?;
@@ -329,17 +321,12 @@ impl Driver {
         let connection = connection.filter(|_| !matches!(command, Command::Gc | Command::Status));
         let environment = self.environment(command, connection);
         let document = Value::Object(document.clone());
-        let path = self.find(&plugin.program)?;
+        let path = self.programs.find(&plugin.program)?;
         let answered = self
+            .programs
             .execute(&path, &environment, &document)
             .doing(|| format!("call the plugin {:?} with {}", plugin.program, command.name()));
         answered.map_err(|error| self.explained(error, plugin, call.version))
-    }
-
-    fn execute(&self, program: &Path, environment: &[String], document: &Value) -> Result<Vec<u8>> {
-        let document = document.to_string();
-        let ended = process::run(program, environment, document.as_bytes(), self.time_limit)?;
-        if ended.is_success { Ok(ended.answer) } else { Err(failure(&ended)) }
     }
 
     /// What can be said about a refusal that the plugin cannot know.
@@ -357,8 +344,6 @@ impl Driver {
     }
 
     fn environment(&self, command: Command, connection: Option<&Connection>) -> Vec<String> {
-        let directories = self.directories.iter().map(|path| path.to_string_lossy());
-        let path = directories.collect::<Vec<_>>().join(":");
         let nobody = Connection::default();
         let of = connection.unwrap_or(&nobody);
         vec![
@@ -368,24 +353,8 @@ impl Driver {
             format!("CNI_NETNS={}", of.namespace),
             format!("CNI_IFNAME={}", of.interface),
             format!("CNI_ARGS={}", of.arguments_line()),
-            format!("CNI_PATH={path}"),
+            format!("CNI_PATH={}", self.programs.path()),
         ]
-    }
-
-    /// The file of a plugin.
-    fn find(&self, program: &str) -> Result<PathBuf> {
-        let is_program = |path: &PathBuf| {
-            path.metadata()
-                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-        };
-        let paths = self.directories.iter().map(|directory| directory.join(program));
-        paths.into_iter().find(is_program).ok_or_else(|| {
-            let looked: Vec<_> =
-                self.directories.iter().map(|path| path.display().to_string()).collect();
-            let text = format!("find the plugin {program:?} in {}", looked.join(", "));
-            Error::new(Kind::NotFound, text)
-                .hint("Debian has the usual plugins in its package containernetworking-plugins")
-        })
     }
 }
 
@@ -433,41 +402,10 @@ fn doing(command: Command, list: &List, connection: &Connection) -> String {
     }
 }
 
-/// Why a plugin ended with another code than 0: in its own words, where it has some.
-fn failure(ended: &Ended) -> Error {
-    if let Some(refusal) = Refusal::parse(&ended.answer) {
-        return Error::new(refusal.kind(), "it refuses").because(refusal);
-    }
-    let said = if ended.complaint.is_empty() { &ended.answer } else { &ended.complaint };
-    let error = Error::new(Kind::Internal, format!("it ended with {}", ended.how));
-    match excerpt(said) {
-        said if said.is_empty() => error,
-        said => error.because(Error::new(Kind::Internal, format!("it said {said:?}"))),
-    }
-}
-
-fn refusal_of(error: &Error) -> Option<&Refusal> {
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        if let Some(refusal) = cause.downcast_ref() {
-            return Some(refusal);
-        }
-        next = cause.source();
-    }
-    None
-}
-
-/// The beginning of what a plugin printed, on one line.
-fn excerpt(bytes: &[u8]) -> String {
-    const CHARACTERS: usize = 300;
-    let text = String::from_utf8_lossy(bytes);
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(CHARACTERS).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, time::Instant};
+    use std::{fs, os::unix::fs::PermissionsExt, time::Instant};
 
     /// A directory of plugins that are shell scripts, a cache, and a log of their calls.
     struct Scene {

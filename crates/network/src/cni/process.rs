@@ -50,6 +50,7 @@ pub(crate) struct Ended {
 /// Runs a program to its end.
 pub(crate) fn run(
     program: &Path,
+    arguments: &[&str],
     environment: &[String],
     document: &[u8],
     time_limit: Duration,
@@ -58,6 +59,8 @@ pub(crate) fn run(
     let path = CString::new(program.as_os_str().as_bytes())
         .map_err(|error| Error::new(Kind::Invalid, "name the program").because(error))?;
     let name = program.to_string_lossy();
+    let words: Vec<String> =
+        std::iter::once(&*name).chain(arguments.iter().copied()).map(str::to_owned).collect();
     let texts = |texts: &[String]| {
         Strings::new(texts)
             .map_err(|error| Error::new(Kind::Invalid, "pass it its environment").because(error))
@@ -67,7 +70,7 @@ pub(crate) fn run(
     let (complaints, complaint) = pipe()?;
     let launched = Launch {
         path: &path,
-        arguments: &texts(&[name.into_owned()])?,
+        arguments: &texts(&words)?,
         environment: &texts(environment)?,
         directory: Some(c"/"),
         streams: [input.as_fd(), answer.as_fd(), complaint.as_fd()],

@@ -1,6 +1,7 @@
 //! How a plugin says that it could not do what it was asked to.
 
-use dhow_base::Kind;
+use super::program::refusal_of;
+use dhow_base::{Error, Kind};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -38,6 +39,11 @@ impl Refusal {
     pub const NOT_AVAILABLE_NOR_CONNECTED: u64 = 51;
     /// Of the plugin's own: anything else (libcni's number for it).
     pub const OTHER: u64 = 999;
+
+    /// A refusal without details.
+    pub fn new(code: u64, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: String::new() }
+    }
 
     /// The refusal in what a plugin printed; `None` where it is none.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
@@ -88,6 +94,22 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// An error of ours, told to who called us as a plugin. What another plugin said is handed on.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        if let Some(refusal) = refusal_of(&error) {
+            return refusal.clone();
+        }
+        let code = match error.kind() {
+            Kind::Invalid => Self::BAD_CONFIGURATION,
+            Kind::Unavailable => Self::TRY_AGAIN_LATER,
+            _ => Self::OTHER,
+        };
+        let details = error.innermost_hint().unwrap_or_default().to_owned();
+        Self { code, message: error.one_line(), details }
+    }
+}
 
 #[cfg(test)]
 mod tests {
