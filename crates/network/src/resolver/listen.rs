@@ -77,6 +77,8 @@ fn bound(kind: SocketType, port: u16) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::INET, kind, flags, None)?;
     sockopt::set_socket_reuseport(&socket, true)?;
+    // The address comes with the loopback, which the container's own process brings up meanwhile.
+    sockopt::set_ip_freebind(&socket, true)?;
     rustix::net::bind(&socket, &SocketAddrV4::new(ADDRESS, port))?;
     Ok(socket)
 }
