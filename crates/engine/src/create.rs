@@ -184,7 +184,10 @@ impl Engine {
             None => return Ok(None),
             Some(PodChoice::Existing(pod)) => pod.clone(),
             Some(PodChoice::New(name)) => {
-                self.create_pod(&PodOptions::usual(name.clone()), progress)?.to_string()
+                let usual = PodOptions::usual(name.clone());
+                let (network, ports) = (options.network.clone(), options.ports.publish.clone());
+                let pod = PodOptions { network, ports, ..usual };
+                self.create_pod(&pod, progress)?.to_string()
             }
         };
         Home::of(&dhow_state::pods::look_up(self.state.read(), &pod)?).map(Some)

@@ -33,6 +33,7 @@ mod survey;
 pub use change::{RemoveNetwork, UpdateNetwork};
 use connect::EndpointSettings;
 pub(crate) use connect::connect_all;
+pub(crate) use life::Called;
 pub use making::NetworkOptions;
 use plan::release;
 pub use prune::NetworkFilter;

@@ -18,6 +18,7 @@
 mod change;
 mod infra;
 mod namespaces;
+mod networks;
 mod survey;
 
 pub use change::{ExitPolicy, Force, MemberOptions, PodOptions, Shared};
@@ -26,7 +27,10 @@ pub use infra::InfraOptions;
 use crate::{
     Engine,
     layout::Layout,
-    options::{BlockIoOptions, CreateOptions, Limits, NetworkMode, Sharing, UserNamespace},
+    options::{
+        BlockIoOptions, CreateOptions, Limits, NetworkMode, PortOptions, Publication, Sharing,
+        UserNamespace,
+    },
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -112,6 +116,11 @@ pub(crate) struct Settings {
     hostname: String,
     exit_policy: ExitPolicy,
     host_network: bool,
+    /// Whether it is connected to networks of ours.
+    networked: bool,
+    /// The ports through which its containers are reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<Publication>,
     /// Whether its containers are in a cgroup of the pod's.
     cgroup: bool,
     memory_bytes: Option<u64>,
@@ -215,6 +224,9 @@ impl Home {
                 return conflict("choose the network");
             }
             options.network = wanted;
+            if options.ports != PortOptions::default() {
+                return conflict("publish ports");
+            }
         }
         if self.settings.shares(Shared::Uts) {
             if options.hostname.is_some() {
@@ -352,15 +364,8 @@ impl Pods<'_> {
         Lock::acquire(&self.layout.locks().join("pods"), lock::Sharing::Exclusive)
     }
 
-    /// Makes what a pod's containers share, where it is not there yet, for one that starts.
-    pub(crate) fn rise_for(&mut self, container: &ContainerId) -> Result<()> {
-        let Some(row) = pods::of_container(self.state.read(), container)? else { return Ok(()) };
-        let settings = Settings::of(&row)?;
-        let _lock = self.lock()?;
-        self.rise(&row.id, &settings).doing(|| format!("make what pod {} shares", row.name))
-    }
-
-    fn rise(&self, id: &ContainerId, settings: &Settings) -> Result<()> {
+    /// What its containers share and a file is to hold that is not there yet.
+    fn missing(&self, id: &ContainerId, settings: &Settings) -> Result<Vec<Shared>> {
         let directory = self.layout.pod(id);
         file::make_directories(&self.layout.pods(), 0o700)?;
         file::make_directories(&directory, 0o700)?;
@@ -376,9 +381,13 @@ impl Pods<'_> {
                 missing.push(*what);
             }
         }
-        namespaces::make(&missing, &settings.hostname, &directory)?;
+        Ok(missing)
+    }
+
+    /// Makes what is no namespace.
+    fn rise(&self, id: &ContainerId, settings: &Settings) -> Result<()> {
         if settings.shares(Shared::Ipc) {
-            namespaces::make_shm(&directory.join(SHM), settings.shm_bytes)?;
+            namespaces::make_shm(&self.layout.pod(id).join(SHM), settings.shm_bytes)?;
         }
         if settings.cgroup {
             change::make_cgroup(&settings.cgroup_of(id), &settings.limits())?;
@@ -386,27 +395,21 @@ impl Pods<'_> {
         Ok(())
     }
 
-    /// Takes away what a pod's containers shared, if the one that has ended was the last.
-    pub(crate) fn sink_for(&mut self, pod: &ContainerId, ended: &ContainerId) -> Result<()> {
-        let _lock = self.lock()?;
+    /// Whether nothing of a pod runs but the one that has ended. For who holds the lock.
+    fn is_last(&self, pod: &ContainerId, ended: &ContainerId) -> Result<bool> {
         for id in pods::members(self.state.read(), pod)? {
             let row = containers::find(self.state.read(), &id)?;
             let runs = |phase| !matches!(phase, Phase::Created | Phase::Exited | Phase::Removing);
             if id != *ended && row.is_some_and(|row| runs(row.phase)) {
-                return Ok(());
+                return Ok(false);
             }
         }
-        self.sink(pod)
+        Ok(true)
     }
 
-    /// Takes away what a pod's containers shared. For who holds the lock.
-    fn sink(&self, pod: &ContainerId) -> Result<()> {
-        let directory = self.layout.pod(pod);
-        namespaces::unmake(&directory)?;
-        let settings = match pods::find(self.state.read(), pod)? {
-            Some(row) => Settings::of(&row)?,
-            None => Settings::default(),
-        };
+    /// Takes away what a pod's containers shared but its networks. For who holds the lock.
+    fn sink(&self, pod: &ContainerId, settings: &Settings) -> Result<()> {
+        namespaces::unmake(&self.layout.pod(pod))?;
         change::remove_cgroup(&settings.cgroup_of(pod))
     }
 

@@ -21,7 +21,8 @@ use crate::{
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
 use dhow_monitor::{
-    Client, ExitRecord, Handed, Job, Revival, Run, Started as MonitorStarted, Stdin, Task,
+    Client, ExitRecord, Ground, Handed, Job, NetworkTask, Revival, Run, Started as MonitorStarted,
+    Stdin, Task,
 };
 use dhow_network::Plan;
 use dhow_spec::Mount;
@@ -177,13 +178,16 @@ impl Engine {
             upper.volatile = true;
         }
         let network = self.enter_networks(row, &record)?;
-        self.prepare_run_directory(row, &record, network.as_ref())?;
+        let network = match (&record.pod, network) {
+            (Some(pod), None) => {
+                self.raise_infra(pod, &row.id)?;
+                self.raise_pod(row)?
+            }
+            (_, own) => own.map(|plan| NetworkTask { plan, ground: Ground::Newborn }),
+        };
+        self.prepare_run_directory(row, &record, network.as_ref().map(|task| &task.plan))?;
         if record.has_volumes() {
             self.volumes_mut().attach_for(&row.id)?;
-        }
-        if let Some(pod) = &record.pod {
-            self.raise_infra(pod, &row.id)?;
-            self.pods_mut().rise_for(&row.id)?;
         }
         self.point_at_joined(row, &record)?;
         let mut job = self.job(row, &record, watch, rootfs)?;
@@ -216,8 +220,9 @@ impl Engine {
                 containers::mark_health(write, &row.id, health)?;
             }
             tell_of_volumes(write, &row.id, &record, "mount")?;
-            if let Some(plan) = &network {
-                Self::write_entered(write, &row.id, plan, &started.ports)?;
+            if let Some(task) = network.as_ref().filter(|task| task.is_first()) {
+                let owner = task.plan.owner.parse()?;
+                Self::write_entered(write, &owner, &task.plan, &started.ports)?;
             }
             tell(write, &Subject::of(row, &record), "start", &[])
         })?;

@@ -12,7 +12,6 @@
 
 use crate::{Job, Run, bundle, furnish::Furnisher, network::Kept, spawn::as_usual};
 use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_runtime::Furnish;
 use dhow_spec::runtime::Spec;
 use dhow_sys::procfs::Procfs;
 use rustix::{
@@ -139,7 +138,7 @@ impl Foreign {
         rustix::process::set_child_subreaper(None).doing(|| "take no more orphans in")?;
         let (pid, pidfd) = taken?;
         let terminal = listener.map(|listener| receive_terminal(&listener)).transpose()?;
-        if let Some(furnisher) = furnisher {
+        if let Some(furnisher) = furnisher.and_then(Furnisher::for_newborn) {
             let namespace = Procfs::of_host()
                 .and_then(|host| host.namespace(&pid.to_string(), "net"))
                 .doing(|| "open the container's net namespace")?;

@@ -91,9 +91,37 @@ pub struct Run {
     /// The OCI runtime that makes it; our own where missing.
     #[serde(default)]
     pub runtime: Option<PathBuf>,
-    /// What its new network namespace is to have besides a loopback.
+    /// The networks of its namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<Box<Plan>>,
+    pub network: Option<Box<NetworkTask>>,
+}
+
+/// What a monitor does for its container's networks.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct NetworkTask {
+    /// The networks.
+    pub plan: Plan,
+    /// Whose namespace it is.
+    pub ground: Ground,
+}
+
+/// The network namespace that a plan is for.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ground {
+    /// The container's own, which is born with it: everything is to be done.
+    Newborn,
+    /// One that this file holds, in which the links are: the rest is to be done.
+    First(PathBuf),
+    /// The same, in which another container lives already, whose monitor holds the ports.
+    Beside(PathBuf),
+}
+
+impl NetworkTask {
+    /// Whether nobody has done it before.
+    pub fn is_first(&self) -> bool {
+        !matches!(self.ground, Ground::Beside(_))
+    }
 }
 
 /// A process to start in a running container.

@@ -54,7 +54,9 @@ pub use group::cgroup;
 pub use health::{
     Check, Checked, HealthPlan, HealthReport, HealthResult, StartupCheck, UnhealthyAction,
 };
-pub use job::{Exec, Handed, Job, LogFormat, LogSettings, Revival, Run, Stdin, Task};
+pub use job::{
+    Exec, Ground, Handed, Job, LogFormat, LogSettings, NetworkTask, Revival, Run, Stdin, Task,
+};
 pub use living::Living;
 pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};
 pub use raw::RawMode;

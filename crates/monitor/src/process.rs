@@ -10,8 +10,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{
-    Driver, ExecRequest, Furnish, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio,
-    Whereabouts,
+    Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio, Whereabouts,
 };
 use dhow_spec::runtime::{Linux, Spec};
 use rustix::{
@@ -97,7 +96,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         hold: Hold::Not,
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
-        network: furnisher.as_ref().map(|furnisher| furnisher as &dyn Furnish),
+        network: furnisher.as_ref().and_then(Furnisher::for_newborn),
     })?;
     let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();
     let first = Process::first(&created.init, created.pidfd, run, spec);

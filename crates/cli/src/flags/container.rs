@@ -290,7 +290,7 @@ impl ContainerFlags {
             },
             mounts: self.place.mounts(around)?,
             read_only: self.place.read_only,
-            network: self.network.mode()?,
+            network: self.network.connection.mode()?,
             ports: self.network.ports()?,
             stop_signal: parse(self.stop_signal.as_ref(), |t| signal::parse("--stop-signal", t))?,
             stop_timeout: self.stop_timeout,

@@ -70,10 +70,7 @@ impl ContainerFlags {
         prepend(&mut place.mount, said.mounts.as_ref());
         place.read_only |= said.read_only == Some(true);
         put(&mut place.shm_size, said.shm_size.as_ref());
-        // Who asks for something of a connection wants one.
-        if self.network.network.is_empty() && !self.network.asks_for_connection() {
-            self.network.network.extend(said.netns.clone().filter(|text| !text.is_empty()));
-        }
+        self.network.connection.fill(said.netns.as_ref());
     }
 
     fn fill_limits(&mut self, said: &Containers) {
@@ -130,7 +127,7 @@ impl ContainerFlags {
     }
 
     fn fill_surroundings(&mut self, said: &Containers) {
-        let network = self.network.network == ["host"];
+        let network = self.network.connection.network == ["host"];
         let ipc = self.namespaces.ipc.as_deref() == Some("host");
         let flags = &mut self.surroundings;
         flags.env_host |= said.env_host == Some(true);

@@ -10,10 +10,10 @@ use dhow_engine::options::{
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// How the container talks, and is reached.
+/// How a container or a pod talks, and is reached.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Network")]
-pub(crate) struct NetworkFlags {
+pub(crate) struct ConnectionFlags {
     /// Connect to a network (bridge unless said); or use none, the host's (host), a container's
     /// (container:NAME) or the one at a path (ns:PATH)
     #[arg(long, visible_alias = "net", value_name = "NETWORK[:OPTION=VALUE,...]")]
@@ -38,6 +38,14 @@ pub(crate) struct NetworkFlags {
     /// Reach a port of the container through one of the host
     #[arg(short, long, value_name = "[ADDRESS:][PORT:]PORT[/PROTOCOL]")]
     pub(crate) publish: Vec<String>,
+}
+
+/// The same for a container, whose image names ports.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct NetworkFlags {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionFlags,
 
     /// Publish every port that the image names, each through one that is free
     #[arg(short = 'P', long)]
@@ -48,7 +56,7 @@ pub(crate) struct NetworkFlags {
     pub(super) expose: Vec<String>,
 }
 
-impl NetworkFlags {
+impl ConnectionFlags {
     /// Which networks, and how it is connected to them.
     pub(crate) fn mode(&self) -> Result<NetworkMode> {
         let mut mode = self.named()?;
@@ -130,12 +138,25 @@ impl NetworkFlags {
         })
     }
 
+    /// The ports that are published.
+    pub(crate) fn published(&self) -> Result<Vec<Publication>> {
+        let parsed = self.publish.iter().map(|text| Publication::parse(text));
+        Ok(parsed.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    /// What `containers.conf` says of networks counts where the flags say nothing.
+    pub(crate) fn fill(&mut self, netns: Option<&String>) {
+        // Who asks for something of a connection wants one.
+        if self.network.is_empty() && !self.asks_for_connection() {
+            self.network.extend(netns.filter(|text| !text.is_empty()).cloned());
+        }
+    }
+}
+
+impl NetworkFlags {
     /// Through which ports it is reached.
     pub(crate) fn ports(&self) -> Result<PortOptions> {
-        let mut publish = Vec::new();
-        for text in &self.publish {
-            publish.extend(Publication::parse(text)?);
-        }
+        let publish = self.connection.published()?;
         let mut expose = Vec::new();
         for text in &self.expose {
             expose.extend(
@@ -267,7 +288,7 @@ mod tests {
 
     fn mode(networks: &[&str]) -> Result<NetworkMode> {
         let network = networks.iter().map(|&text| text.to_owned()).collect();
-        NetworkFlags { network, ..NetworkFlags::default() }.mode()
+        ConnectionFlags { network, ..ConnectionFlags::default() }.mode()
     }
 
     #[test]
@@ -312,10 +333,10 @@ mod tests {
 
     #[test]
     fn an_address_is_of_one_network() {
-        let flags = |networks: &[&str]| NetworkFlags {
+        let flags = |networks: &[&str]| ConnectionFlags {
             network: networks.iter().map(|&text| text.to_owned()).collect(),
             ip: Some("10.88.0.7".to_owned()),
-            ..NetworkFlags::default()
+            ..ConnectionFlags::default()
         };
 
         let unsaid = flags(&[]).mode().unwrap();

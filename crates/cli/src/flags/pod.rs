@@ -2,11 +2,12 @@
 
 use super::{
     Surroundings, block_io::BlockIoFlags, device, foreign::refuse_any, limits, mount,
-    names::NameFlags, pairs, parse, parse_all, refuse, surroundings::sysctl,
+    names::NameFlags, network::ConnectionFlags, pairs, parse, parse_all, refuse,
+    surroundings::sysctl,
 };
 use dhow_base::Result;
 use dhow_engine::{
-    options::{Limits, NameOptions},
+    options::{Limits, NameOptions, NetworkMode},
     pods::{InfraOptions, PodOptions},
 };
 
@@ -27,6 +28,9 @@ pub(crate) struct PodFlags {
 
     #[command(flatten)]
     members: MemberFlags,
+
+    #[command(flatten)]
+    pub(crate) network: ConnectionFlags,
 
     #[command(flatten)]
     names: NameFlags,
@@ -161,26 +165,6 @@ struct ForeignFlags {
     /// Refused: no other program keeps the pod's container
     #[arg(long, value_name = "FILE", hide = true)]
     infra_conmon_pidfile: Option<String>,
-
-    /// Refused: ports come with bridges
-    #[arg(short, long, value_name = "PORT", hide = true)]
-    publish: Vec<String>,
-
-    /// Refused: addresses come with bridges
-    #[arg(long, value_name = "ADDRESS", hide = true)]
-    ip: Option<String>,
-
-    /// Refused: addresses come with bridges
-    #[arg(long, value_name = "ADDRESS", hide = true)]
-    ip6: Option<String>,
-
-    /// Refused: addresses come with bridges
-    #[arg(long, value_name = "ADDRESS", hide = true)]
-    mac_address: Option<String>,
-
-    /// Refused: names in networks come with bridges
-    #[arg(long, value_name = "NAME", hide = true)]
-    network_alias: Vec<String>,
 }
 
 impl PodFlags {
@@ -204,6 +188,11 @@ impl PodFlags {
         if names != NameOptions::default() {
             members.names = Some(names);
         }
+        let network = self.network.mode()?;
+        if network != NetworkMode::Unsaid {
+            pod.network = network;
+        }
+        pod.ports.extend(self.network.published()?);
         self.lay_limits_over(&mut pod)?;
         self.lay_infra_over(&mut pod)?;
         Ok(pod)
@@ -276,15 +265,7 @@ impl ForeignFlags {
         let security = [("--security-opt", !self.security_opt.is_empty())];
         refuse_any(security, "give it to the containers of the pod")?;
         let file = [("--infra-conmon-pidfile", self.infra_conmon_pidfile.is_some())];
-        refuse_any(file, "the pod's container starts with the first of the others")?;
-        let bridged = [
-            ("--publish", !self.publish.is_empty()),
-            ("--ip", self.ip.is_some()),
-            ("--ip6", self.ip6.is_some()),
-            ("--mac-address", self.mac_address.is_some()),
-            ("--network-alias", !self.network_alias.is_empty()),
-        ];
-        refuse_any(bridged, "it comes with bridges")
+        refuse_any(file, "the pod's container starts with the first of the others")
     }
 }
 

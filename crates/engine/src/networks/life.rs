@@ -10,7 +10,12 @@
 //! make a bridge costs more than to keep one.
 
 use super::{EndpointSettings, release, tell};
-use crate::{Engine, record::Record, resolv_conf};
+use crate::{
+    Engine,
+    options::{ConnectionOptions, NetworkMode},
+    record::Record,
+    resolv_conf,
+};
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_network::{
     Firewall, Network as Made, Plan, Protocol, Publication,
@@ -127,9 +132,7 @@ impl Engine {
         if plan.attachments.iter().all(|one| one.addresses.is_empty()) {
             return Ok(None);
         }
-        for published in ports::of_owner(self.state.read(), owner)? {
-            plan.publications.push(publication(&published)?);
-        }
+        plan.publications = self.published_of(owner)?;
         // What was asked for too: who was killed in between has not written what it became.
         plan.publications.extend(asked.iter().filter(|one| one.host_port != 0).cloned());
         if !plan.publications.is_empty() {
@@ -140,6 +143,23 @@ impl Engine {
             names::leave(&self.layout.network(&network), owner.as_str())?;
         }
         Ok(Some(plan))
+    }
+
+    /// The ports through which a container or a pod is reached now.
+    pub(crate) fn published_of(&self, owner: &ContainerId) -> Result<Vec<Publication>> {
+        ports::of_owner(self.state.read(), owner)?.iter().map(publication).collect()
+    }
+
+    /// What a container or a pod is connected to, to connect another like it: addresses that are one's
+    /// own are not another's.
+    pub(crate) fn connections_of(&self, owner: &ContainerId) -> Result<NetworkMode> {
+        let endpoints = endpoints::of_owner(self.state.read(), owner)?;
+        let connection = |endpoint: &Endpoint| {
+            let aliases = EndpointSettings::of(endpoint)?.aliases;
+            let to = ConnectionOptions::to(endpoint.network.to_string());
+            Ok(ConnectionOptions { aliases, ..to })
+        };
+        Ok(NetworkMode::Networks(endpoints.iter().map(connection).collect::<Result<_>>()?))
     }
 
     /// Frees the addresses of a container or a pod that has ended.

@@ -3,7 +3,11 @@
 use super::{InfraOptions, Member, Pods, Settings, tell};
 use crate::{
     Engine, devices, merge, names,
-    options::{CreateOptions, DeviceOption, Limits, MountOption, NameOptions, VolumesFrom},
+    networks::connect_all,
+    options::{
+        ConnectionOptions, CreateOptions, DEFAULT_NETWORK, DeviceOption, Limits, MountOption,
+        NameOptions, NetworkMode, Publication, VolumesFrom,
+    },
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -92,8 +96,10 @@ pub struct PodOptions {
     pub hostname: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Whether its network is the host's.
-    pub host_network: bool,
+    /// Its networks.
+    pub network: NetworkMode,
+    /// The ports through which its containers are reached.
+    pub ports: Vec<Publication>,
     /// Limits for all its containers together.
     pub limits: Limits,
     /// Whether its containers are in a cgroup of its own.
@@ -152,6 +158,30 @@ impl MemberOptions {
 }
 
 impl PodOptions {
+    /// A pod of which nothing is said is connected to the usual network, where its containers share
+    /// one; ports of one without a network lead nowhere.
+    fn with_usual_network(mut self) -> Result<Self> {
+        if self.network == NetworkMode::Unsaid {
+            self.network = match self.shared.contains(&Shared::Net) {
+                true => NetworkMode::Networks(vec![ConnectionOptions::to(DEFAULT_NETWORK)]),
+                false => NetworkMode::None,
+            };
+        }
+        let has_network = !self.network.connections().is_empty();
+        if has_network && !self.shared.contains(&Shared::Net) {
+            return Err(Error::new(
+                Kind::Invalid,
+                "connect a pod whose containers share no network",
+            )
+            .hint("share net, or connect the containers"));
+        }
+        if !self.ports.is_empty() && !has_network {
+            return Err(Error::new(Kind::Invalid, "publish ports of a pod that has no network")
+                .hint("leave --network out, or name one"));
+        }
+        Ok(self)
+    }
+
     /// Shares what podman shares unless told otherwise.
     pub fn usual(name: Option<Name>) -> Self {
         Self {
@@ -175,6 +205,8 @@ impl Engine {
     ) -> Result<ContainerId> {
         // What makes no sense is refused now, and not at the first start.
         merge::pod_resources(&options.limits)?;
+        let options = &options.clone().with_usual_network()?;
+        self.ensure_usual_networks_of(options.network.connections())?;
         if let (Some(name), true) = (&options.name, options.replace) {
             match self.remove_pod(name.as_str(), Force::Yes) {
                 Err(error) if error.kind() == Kind::NotFound => {}
@@ -231,7 +263,12 @@ impl Engine {
             hostname: (settings.hostname != row.name.as_str()).then_some(settings.hostname),
             shared: settings.shared,
             labels: settings.labels,
-            host_network: settings.host_network,
+            network: match (settings.host_network, settings.networked) {
+                (true, _) => NetworkMode::Host,
+                (false, true) => self.connections_of(&row.id)?,
+                (false, false) => NetworkMode::None,
+            },
+            ports: settings.ports,
             own_cgroup: settings.cgroup,
             shm_bytes: settings.shm_bytes,
             exit_policy: settings.exit_policy,
@@ -249,7 +286,9 @@ impl Engine {
             shared: options.shared.clone(),
             hostname: options.hostname.clone().unwrap_or_else(|| name.to_string()),
             exit_policy: options.exit_policy,
-            host_network: options.host_network,
+            host_network: options.network.is_host(),
+            networked: !options.network.connections().is_empty(),
+            ports: options.ports.clone(),
             cgroup: options.own_cgroup,
             memory_bytes: limits.memory_bytes,
             memory_swap_bytes: limits.memory_swap_bytes,
@@ -273,6 +312,7 @@ impl Engine {
                 return Err(Error::new(Kind::AlreadyExists, text));
             }
             pods::insert(write, &row)?;
+            connect_all(write, &row.id, options.network.connections())?;
             tell(write, &row, "create")
         })?;
         Ok(row.id)
@@ -296,10 +336,9 @@ impl Engine {
                 result => result.doing(doing)?,
             }
         }
-        let pods = self.pods_mut();
-        let _lock = pods.lock()?;
-        pods.sink(&pod.id).doing(doing)?;
-        pods.state
+        let _lock = self.pods_mut().lock()?;
+        self.lower_pod(&pod.id).doing(doing)?;
+        self.state
             .write(|write| {
                 if let Some(member) = pods::members(write, &pod.id)?.first() {
                     let text = format!("container {} has come into it", member.short());

@@ -94,7 +94,7 @@ impl Engine {
 
     /// What follows in a pod from the end of one of its containers.
     pub(crate) fn leave_pod(&mut self, pod: &ContainerId, ended: &ContainerId) -> Result<()> {
-        self.pods_mut().sink_for(pod, ended)?;
+        self.lower_pod_after(pod, ended)?;
         self.stop_with_last(pod, ended)
     }
 

@@ -13,7 +13,7 @@ use rustix::{
 };
 use std::{
     ffi::CString,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -23,12 +23,22 @@ const SHM_BYTES: u64 = 64 << 20;
 ///
 /// A thread can leave its process's namespaces and the process stays where it is, so nothing has to
 /// be come back from, whatever fails.
-pub(super) fn make(kinds: &[Shared], hostname: &str, directory: &Path) -> Result<()> {
+///
+/// `furnish` is given a new network namespace, before anything holds it.
+pub(super) fn make(
+    kinds: &[Shared],
+    hostname: &str,
+    directory: &Path,
+    furnish: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
+) -> Result<()> {
     if kinds.is_empty() {
         return Ok(());
     }
     let made = std::thread::scope(|scope| scope.spawn(|| bear(kinds, hostname)).join());
     let made = made.map_err(|_| Error::new(Kind::Internal, "make namespaces in a thread"))??;
+    if let Some((_, namespace)) = made.iter().find(|(what, _)| *what == Shared::Net) {
+        furnish(namespace.as_fd())?;
+    }
     for (what, namespace) in made {
         let path = directory.join(what.kind().proc_name());
         hold(&namespace, &path).doing(|| format!("hold a namespace at {}", path.display()))?;

@@ -12,13 +12,12 @@ use dhow_state::{
 impl Engine {
     /// Takes away what pods share of which nothing runs.
     pub(crate) fn mend_pods(&mut self) -> Result<()> {
-        let pods = self.pods_mut();
-        for path in entries(&pods.layout.pods())? {
+        for path in entries(&self.layout.pods())? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let Ok(id) = name.parse::<ContainerId>() else { continue };
-            let _lock = pods.lock()?;
-            if !pods.is_up(&id)? {
-                pods.sink(&id)?;
+            let _lock = self.pods_mut().lock()?;
+            if !self.pods_mut().is_up(&id)? {
+                self.lower_pod(&id)?;
             }
         }
         Ok(())

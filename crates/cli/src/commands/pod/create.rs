@@ -32,10 +32,6 @@ pub(crate) struct Create {
     #[arg(long, value_name = "LIST", default_value = "ipc,net,uts")]
     share: String,
 
-    /// Use no network (none) or the host's (host)
-    #[arg(long, visible_alias = "net", value_name = "NETWORK", default_value = "none")]
-    network: String,
-
     /// Write the pod's id to a file
     #[arg(long, value_name = "FILE")]
     pod_id_file: Option<String>,
@@ -62,10 +58,13 @@ pub(crate) struct Create {
 
 impl Act for Create {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let options = self.options(invocation)?;
+        let mut create = self;
+        let conf = invocation.containers_conf()?;
+        create.flags.network.fill(conf.containers.netns.as_ref());
+        let options = create.options(invocation)?;
         let progress = invocation.progress(true);
         let id = invocation.engine()?.create_pod(&options, &progress)?;
-        if let Some(path) = &self.pod_id_file {
+        if let Some(path) = &create.pod_id_file {
             let path = invocation.surroundings().absolute(path);
             file::write_atomically(&path, id.as_str().as_bytes(), 0o644, Durability::Cached)?;
         }
@@ -80,14 +79,6 @@ impl Create {
         let pod = PodOptions {
             name,
             shared: shared(&self.share)?,
-            host_network: match self.network.as_str() {
-                "host" => true,
-                "none" => false,
-                other => {
-                    return Err(refuse("--network", other, "neither none nor host")
-                        .hint("bridges come later"));
-                }
-            },
             own_cgroup: self.share_parent,
             exit_policy: match self.exit_policy.as_str() {
                 "continue" => ExitPolicy::Continue,
