@@ -32,8 +32,9 @@ use crate::{
 use dhow_base::Result;
 use elements::Wanted;
 use rustix::io::Errno;
-use std::collections::HashSet;
-use table::{BRIDGES, TABLE};
+use std::{collections::HashSet, net::IpAddr};
+use table::BRIDGES;
+pub(crate) use table::TABLE;
 
 /// So many elements go into one batch at most, since the kernel takes a batch as one message of
 /// limited size.
@@ -102,6 +103,22 @@ impl Firewall {
         wanted.network(network)?;
         self.remove(&wanted)?;
         self.leave_if_idle()
+    }
+
+    /// Whether all chains are there, and lead a plan's published ports to this address of its own.
+    pub(crate) fn leads(&self, plan: &Plan, target: IpAddr) -> Result<bool> {
+        let mut wanted = Wanted::default();
+        wanted.publications_to(plan, target);
+        if self.missing()? != Missing::Nothing {
+            return Ok(false);
+        }
+        for (set, elements) in wanted.sets() {
+            let found = self.nft.present(TABLE, set, elements)?;
+            if !elements.iter().all(|element| found.contains(element)) {
+                return Ok(false);
+            }
+        }
+        Ok(!wanted.is_empty())
     }
 
     fn add(&self, wanted: &Wanted) -> Result<()> {

@@ -14,6 +14,7 @@
 
 pub mod cni;
 mod conntrack;
+mod explain;
 mod firewall;
 mod forwarding;
 #[cfg(any(test, feature = "fuzz"))]
@@ -33,6 +34,7 @@ mod setup;
 mod shaping;
 mod subnet;
 
+pub use explain::{Finding, Outcome, explain};
 pub use firewall::{Firewall, Watch};
 pub use held::Held;
 pub use mac::Mac;

@@ -5,11 +5,14 @@
 //! stays one of that namespace. What the rules are for is the caller's.
 
 mod batch;
+mod judge;
 mod read;
 mod rule;
+mod ruleset;
 mod set;
 
 pub(crate) use batch::{Batch, Hook, Priority};
+pub(crate) use judge::{Judgement, Packet, judge};
 pub(crate) use rule::{ESTABLISHED, INVALID, PortOf, RELATED, Rule, Side, Verdict, Version};
 pub(crate) use set::{Element, Field, Key, Set};
 
@@ -36,8 +39,10 @@ const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const GET_CHAIN: u16 = SUBSYSTEM | 4;
 pub(crate) const DELETE_CHAIN: u16 = SUBSYSTEM | 5;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
+const GET_RULE: u16 = SUBSYSTEM | 7;
 pub(crate) const DELETE_RULE: u16 = SUBSYSTEM | 8;
 const NEW_SET: u16 = SUBSYSTEM | 9;
+const GET_SET: u16 = SUBSYSTEM | 10;
 pub(crate) const DELETE_SET: u16 = SUBSYSTEM | 11;
 const NEW_ELEMENT: u16 = SUBSYSTEM | 12;
 const GET_ELEMENT: u16 = SUBSYSTEM | 13;

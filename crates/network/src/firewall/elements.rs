@@ -66,15 +66,20 @@ impl Wanted {
     /// Adds what a plan's published ports are.
     pub(super) fn publications(&mut self, plan: &Plan) {
         for target in plan.targets() {
-            let is_routed = plan.attachments.iter().any(|attachment| {
-                let is_it = attachment.addresses.iter().any(|one| one.address == target);
-                is_it && !attachment.network.masquerade
-            });
-            for publication in plan.publications.iter().filter(|one| one.host_port != 0) {
-                self.publication(publication, target);
-                if is_routed {
-                    self.routed(publication, target);
-                }
+            self.publications_to(plan, target);
+        }
+    }
+
+    /// Adds those that lead to one address of the plan's.
+    pub(super) fn publications_to(&mut self, plan: &Plan, target: IpAddr) {
+        let is_routed = plan.attachments.iter().any(|attachment| {
+            let is_it = attachment.addresses.iter().any(|one| one.address == target);
+            is_it && !attachment.network.masquerade
+        });
+        for publication in plan.publications.iter().filter(|one| one.host_port != 0) {
+            self.publication(publication, target);
+            if is_routed {
+                self.routed(publication, target);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::nft::{
 };
 
 /// The table's name.
-pub(super) const TABLE: &str = "dhow";
+pub(crate) const TABLE: &str = "dhow";
 
 /// Which rules these are. Newer ones replace older ones; older ones leave newer ones alone.
 const LAYOUT: u32 = 1;

@@ -1,0 +1,156 @@
+//! Why a packet for a published port passes, or does not: its way, one finding for each thing on it.
+
+use crate::{
+    Firewall, Held, Plan, Publication,
+    firewall::TABLE,
+    forwarding,
+    nft::{Hook, Judgement, Nft, Packet, judge},
+};
+use dhow_base::{Kind, Result};
+use serde::Serialize;
+use std::{fs, net::IpAddr};
+
+/// What was found at one place of the way.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub about: &'static str,
+    /// What it means for the packet.
+    pub verdict: Outcome,
+    /// What was found.
+    pub text: String,
+}
+
+/// What a finding means for a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It goes on.
+    Passes,
+    /// It goes no further.
+    Stops,
+    /// It depends on what is not known.
+    Unclear,
+}
+
+/// Explains one published port of a plan, for packets from an address or from anywhere, in the network
+/// namespace that the process is in. The container runs, or did when the plan was made.
+pub fn explain(plan: &Plan, port: &Publication, from: Option<IpAddr>) -> Result<Vec<Finding>> {
+    let mut findings = vec![held(port)];
+    let fits = |target: &IpAddr| {
+        from.is_none_or(|from| from.is_ipv4() == target.is_ipv4())
+            && port.host.is_none_or(|host| host.is_ipv4() == target.is_ipv4())
+    };
+    let targets: Vec<IpAddr> = plan.targets().filter(fits).collect();
+    if targets.is_empty() {
+        let version = from.map_or("", |from| if from.is_ipv4() { "IPv4 " } else { "IPv6 " });
+        let text =
+            format!("the container has no {version}address that a published port could lead to");
+        findings.push(Finding { about: "address", verdict: Outcome::Stops, text });
+    }
+    for target in targets {
+        let alone = Plan { publications: vec![port.clone()], ..plan.clone() };
+        findings.push(rule(&alone, port, target)?);
+        findings.push(forwarded(target));
+        findings.push(others(plan, port, target, from)?);
+    }
+    findings.extend(legacy());
+    Ok(findings)
+}
+
+/// Whether the port is bound: by the process that keeps the container.
+fn held(port: &Publication) -> Finding {
+    let name = format!("{}/{}", port.host_port, port.protocol.name());
+    let (verdict, text) = match Held::bind(std::slice::from_ref(port)) {
+        Err(error) if error.kind() == Kind::Conflict => {
+            (Outcome::Passes, format!("port {name} of the host is held"))
+        }
+        Ok(_) => {
+            let text = format!(
+                "nobody holds port {name} of the host: the process that keeps the container is gone"
+            );
+            (Outcome::Unclear, text)
+        }
+        Err(error) => (Outcome::Unclear, error.one_line()),
+    };
+    Finding { about: "port", verdict, text }
+}
+
+/// Whether our own rules lead it to the container.
+fn rule(plan: &Plan, port: &Publication, target: IpAddr) -> Result<Finding> {
+    let leads = Firewall::open()?.leads(plan, target)?;
+    let to = std::net::SocketAddr::new(target, port.container_port);
+    let (verdict, text) = if leads {
+        (Outcome::Passes, format!("table inet {TABLE} leads it to {to}"))
+    } else {
+        let text = format!(
+            "table inet {TABLE} does not lead it to {to}; `network reload` puts the rules back"
+        );
+        (Outcome::Stops, text)
+    };
+    Ok(Finding { about: "rule", verdict, text })
+}
+
+fn forwarded(target: IpAddr) -> Finding {
+    let name =
+        if target.is_ipv6() { "net.ipv6.conf.all.forwarding" } else { "net.ipv4.ip_forward" };
+    let (verdict, text) = match forwarding::is_allowed(target.is_ipv6()) {
+        Some(true) => (Outcome::Passes, format!("the host forwards packets ({name})")),
+        Some(false) => {
+            (Outcome::Stops, format!("the host forwards no packets: {name} is 0, by somebody else"))
+        }
+        None => (Outcome::Unclear, format!("{name} cannot be read")),
+    };
+    Finding { about: "forwarding", verdict, text }
+}
+
+/// What the rules of others do where packets are forwarded.
+fn others(
+    plan: &Plan,
+    port: &Publication,
+    target: IpAddr,
+    from: Option<IpAddr>,
+) -> Result<Finding> {
+    let of_target = plan
+        .attachments
+        .iter()
+        .find(|attachment| attachment.addresses.iter().any(|own| own.address == target));
+    let packet = Packet {
+        input: None,
+        output: of_target.map(|attachment| attachment.network.device.clone()),
+        source: from,
+        destination: target,
+        protocol: port.protocol.number(),
+        port: port.container_port,
+        is_published: true,
+    };
+    let (verdict, text) = match judge(&Nft::open()?, Hook::Forward, &packet, TABLE)? {
+        Judgement::Passes => {
+            (Outcome::Passes, format!("nobody else's rules drop what is forwarded to {target}"))
+        }
+        Judgement::Dropped(by) => {
+            (Outcome::Stops, format!("what is forwarded to {target} is dropped by {by}"))
+        }
+        Judgement::Perhaps(by) => {
+            let text = format!("what is forwarded to {target} may be dropped by {by}");
+            (Outcome::Unclear, text)
+        }
+    };
+    Ok(Finding { about: "others", verdict, text })
+}
+
+/// Rules of the older iptables, which cannot be seen from here.
+fn legacy() -> Option<Finding> {
+    let tables =
+        ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
+    let names = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
+    let has_filter = names
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .any(|name| name == "filter");
+    has_filter.then(|| Finding {
+        about: "others",
+        verdict: Outcome::Unclear,
+        text: "iptables-legacy has rules too, which are not looked at: see `iptables-legacy -S`"
+            .to_owned(),
+    })
+}
