@@ -92,8 +92,8 @@ pub use init::{INIT_ROLE, INIT_WAITS};
 pub use list::{Summary, Which};
 pub use merge::signal_number;
 pub use networks::{
-    AddressRange, Connected, Connection, Network, NetworkDefaults, NetworkFilter, NetworkOptions,
-    Pool, RemoveNetwork, UpdateNetwork,
+    AddressRange, Connected, Connection, Explanation, Network, NetworkDefaults, NetworkFilter,
+    NetworkOptions, Pool, RemoveNetwork, UpdateNetwork,
 };
 pub use options::{CreateOptions, ExecOptions, RemoveOptions};
 pub use processes::Sample;

@@ -23,6 +23,7 @@
 
 mod change;
 mod connect;
+mod explain;
 mod life;
 mod making;
 mod plan;
@@ -33,6 +34,7 @@ mod survey;
 pub use change::{RemoveNetwork, UpdateNetwork};
 use connect::EndpointSettings;
 pub(crate) use connect::connect_all;
+pub use explain::Explanation;
 pub(crate) use life::Called;
 pub use making::NetworkOptions;
 use plan::release;

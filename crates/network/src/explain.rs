@@ -5,6 +5,7 @@ use crate::{
     firewall::TABLE,
     forwarding,
     nft::{Hook, Judgement, Nft, Packet, judge},
+    reach::host_routes,
 };
 use dhow_base::{Kind, Result};
 use serde::Serialize;
@@ -116,7 +117,7 @@ fn others(
         .iter()
         .find(|attachment| attachment.addresses.iter().any(|own| own.address == target));
     let packet = Packet {
-        input: None,
+        input: from.and_then(|from| device_towards(from).transpose()).transpose()?,
         output: of_target.map(|attachment| attachment.network.device.clone()),
         source: from,
         destination: target,
@@ -137,6 +138,13 @@ fn others(
         }
     };
     Ok(Finding { about: "others", verdict, text })
+}
+
+/// The device by which packets from an address come in, if they come by the way that leads there.
+fn device_towards(address: IpAddr) -> Result<Option<String>> {
+    let routes = host_routes()?.into_iter().filter(|route| route.to.contains(address));
+    let best = routes.max_by_key(|route| (route.to.prefix(), std::cmp::Reverse(route.metric)));
+    Ok(best.and_then(|route| route.device))
 }
 
 /// Rules of the older iptables, which cannot be seen from here.

@@ -538,6 +538,10 @@ pub(crate) const GROUPS: &[Group] = &[
                 "reload",
                 "Put the firewall's rules of containers back",
             ),
+            Entry::new::<network::explain::Explain>(
+                "explain",
+                "Explain why packets for a published port pass, or do not",
+            ),
         ],
         [
             |command| GROUPS[10].members(command, Switches::Plain),

@@ -47,6 +47,7 @@ mod events;
 mod exec;
 mod exit_codes;
 #[cfg(test)]
+mod explain;
 mod faults;
 #[cfg(test)]
 mod fixture;

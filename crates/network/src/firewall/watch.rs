@@ -6,6 +6,7 @@
 use crate::nft;
 use dhow_base::{Doing, Result};
 use dhow_sys::{
+    closing,
     filter::Instruction,
     netlink::{Netlink, Protocol},
     packet_filter,
@@ -30,7 +31,8 @@ const OURS: [u8; 4] = *b"dhow";
 /// of us took away more than elements.
 #[derive(Debug)]
 pub struct Watch {
-    socket: Netlink,
+    /// None while it is dropped alone.
+    socket: Option<Netlink>,
 }
 
 impl Watch {
@@ -41,7 +43,7 @@ impl Watch {
         // First the filter: what comes in between would wake us for nothing.
         packet_filter::attach(socket.as_fd(), &filter()).doing(doing)?;
         socket.listen(GROUP).doing(doing)?;
-        Ok(Self { socket })
+        Ok(Self { socket: Some(socket) })
     }
 
     /// Takes what there is to hear, and says whether there was any. It does not wait.
@@ -50,7 +52,7 @@ impl Watch {
         let mut buffer = [0; 64];
         let mut heard = false;
         loop {
-            match rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+            match rustix::net::recv(self.as_fd(), &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok(_) => heard = true,
                 // Some were lost, so there were some.
                 Err(Errno::NOBUFS) => heard = true,
@@ -63,7 +65,16 @@ impl Watch {
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.socket.as_ref().expect("it is there until the drop").as_fd()
+    }
+}
+
+/// As for every socket of netfilter, the end may take long: see [`closing`].
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            closing::leave_to_kernel(socket.into());
+        }
     }
 }
 

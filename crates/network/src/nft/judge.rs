@@ -444,7 +444,7 @@ fn in_elements(set: &KnownSet, registers: &Registers, from: usize) -> (Answer, O
         let value = get(registers, from, key.len());
         let answer = match &element.last {
             // A range of several fields is one of each.
-            Some(last) => words_between(&value, key, last),
+            Some(last) => fields_between(&value, key, last, &set.fields),
             None => is_equal(&value, key),
         };
         match answer {
@@ -456,20 +456,25 @@ fn in_elements(set: &KnownSet, registers: &Registers, from: usize) -> (Answer, O
     (sum, None)
 }
 
-/// Fields are not told apart here. Where each word by itself is inside, so is each field; where the
-/// first bytes are outside, so is a field; in between it is not known.
-fn words_between(value: &[Option<u8>], first: &[u8], last: &[u8]) -> Answer {
-    let words = value.chunks(4).zip(first.chunks(4)).zip(last.chunks(4));
+/// Whether each field is in its range; fields begin at words of four bytes.
+fn fields_between(value: &[Option<u8>], first: &[u8], last: &[u8], fields: &[usize]) -> Answer {
     let mut sum = Answer::Yes;
-    for ((value, first), last) in words {
-        match is_between(value, first, last) {
+    let mut start = 0;
+    for length in fields {
+        let of = start..start + length;
+        let parts = (value.get(of.clone()), first.get(of.clone()), last.get(of));
+        let answer = match parts {
+            (Some(value), Some(first), Some(last)) => is_between(value, first, last),
+            _ => Answer::Maybe,
+        };
+        match answer {
+            Answer::No => return Answer::No,
+            Answer::Maybe => sum = Answer::Maybe,
             Answer::Yes => {}
-            // An address of version 6 has four words, of which the later ones say nothing alone.
-            Answer::No if first == last => return Answer::No,
-            Answer::No | Answer::Maybe => sum = Answer::Maybe,
         }
+        start += length.next_multiple_of(4);
     }
-    sum
+    if fields.is_empty() { Answer::Maybe } else { sum }
 }
 
 /// Ranges as a row of starts and ends, which are no longer in them.
@@ -487,5 +492,173 @@ fn in_ranges(set: &KnownSet, registers: &Registers, from: usize) -> (Answer, Opt
     match edges.iter().rev().find(|edge| edge.0 <= &value) {
         Some((_, element)) if !element.is_end => (Answer::Yes, element.decision.clone()),
         _ => (Answer::No, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dhow_testkit::need;
+    use rustix::thread::ThreadNameSpaceType;
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    /// Moves this thread to a network namespace of its own; no, with words, where that cannot be.
+    fn alone(tools: &[&str]) -> bool {
+        if !need::root() {
+            need::skip("root");
+            return false;
+        }
+        for tool in tools {
+            if need::tool(tool).is_none() {
+                need::skip(tool);
+                return false;
+            }
+        }
+        dhow_sys::namespace::leave(ThreadNameSpaceType::NETWORK).unwrap();
+        true
+    }
+
+    fn run(program: &str, words: &[&str], input: &str) {
+        let mut command = Command::new(program);
+        let mut child = command.args(words).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{program} {words:?} {input}");
+    }
+
+    fn packet(source: Option<&str>) -> Packet {
+        Packet {
+            input: None,
+            output: Some("dhow0".to_owned()),
+            source: source.map(|text| text.parse().unwrap()),
+            destination: "10.88.0.2".parse().unwrap(),
+            protocol: 6,
+            port: 80,
+            is_published: true,
+        }
+    }
+
+    /// `passes`, `dropped` or `perhaps`, with the place.
+    fn told(packet: &Packet) -> (&'static str, String) {
+        match judge(&Nft::open().unwrap(), Hook::Forward, packet, "dhow").unwrap() {
+            Judgement::Passes => ("passes", String::new()),
+            Judgement::Dropped(by) => ("dropped", by),
+            Judgement::Perhaps(by) => ("perhaps", by),
+        }
+    }
+
+    #[test]
+    fn rules_of_others_let_pass_drop_or_leave_it_open() {
+        if !alone(&["nft"]) {
+            return;
+        }
+        for (policy, rules, expected) in [
+            ("accept", "", "passes"),
+            ("drop", "", "dropped"),
+            ("drop", "tcp dport 80 accept", "passes"),
+            ("drop", "tcp dport 81 accept", "dropped"),
+            ("drop", "udp dport 80 accept", "dropped"),
+            ("drop", "tcp dport { 22, 80 } accept", "passes"),
+            ("drop", "tcp dport { 22, 443 } accept", "dropped"),
+            ("accept", "tcp dport 1-1024 drop", "dropped"),
+            ("accept", "tcp dport { 1-79, 81-100 } drop", "passes"),
+            ("accept", "tcp dport { 1-79, 80-100 } drop", "dropped"),
+            ("accept", "tcp dport != 80 drop", "passes"),
+            ("accept", "tcp dport > 79 drop", "dropped"),
+            ("accept", "ip saddr 198.51.100.0/24 drop", "perhaps"),
+            ("accept", "iifname \"eth9\" drop", "perhaps"),
+            ("accept", "oifname \"dhow0\" drop", "dropped"),
+            ("accept", "oifname \"docker0\" drop", "passes"),
+            ("accept", "oifname \"dhow*\" drop", "dropped"),
+            ("drop", "ct state established,related accept", "dropped"),
+            ("accept", "ct state new drop", "dropped"),
+            ("drop", "ct status dnat accept", "passes"),
+            ("accept", "ip daddr 10.88.0.0/16 drop", "dropped"),
+            ("drop", "ip daddr != 10.88.0.0/16 accept", "dropped"),
+            ("accept", "ip daddr { 10.0.0.0/8, 192.168.0.0/16 } drop", "dropped"),
+            ("accept", "ip daddr . tcp dport { 10.88.0.2 . 80 } drop", "dropped"),
+            ("accept", "ip daddr . tcp dport { 10.88.0.0/16 . 1-100 } drop", "dropped"),
+            ("accept", "ip daddr . tcp dport { 10.89.0.0/16 . 1-100 } drop", "passes"),
+            ("accept", "ip daddr . tcp dport { 10.88.0.0/16 . 81-100 } drop", "passes"),
+            ("accept", "ip saddr . tcp dport { 192.0.2.0/24 . 1-100 } drop", "perhaps"),
+            ("accept", "tcp dport vmap { 80 : drop, 443 : accept }", "dropped"),
+            ("drop", "tcp dport vmap { 80 : accept, 443 : drop }", "passes"),
+            ("accept", "limit rate 10/second accept; drop", "perhaps"),
+            ("drop", "meta mark 1 accept", "perhaps"),
+            ("accept", "reject", "dropped"),
+            ("accept", "counter log prefix \"x\" drop", "dropped"),
+            ("accept", "jump sub", "dropped"),
+            ("accept", "tcp dport 81 jump sub", "passes"),
+            ("accept", "goto sub", "dropped"),
+            ("accept", "jump back; accept", "passes"),
+            ("drop", "ip6 saddr fd00::/8 accept", "dropped"),
+            ("accept", "ip protocol tcp drop", "dropped"),
+        ] {
+            run("nft", &["flush", "ruleset"], "");
+            let text = format!(
+                "table inet t {{\n chain back {{ return; drop; }};\n \
+                 chain sub {{ ip daddr 10.88.0.2 drop; }};\n \
+                 chain f {{ type filter hook forward priority 0; policy {policy}; {rules}; }};\n}}\n"
+            );
+            run("nft", &["-f", "-"], &text.replace("; ; }", "; }"));
+
+            let (verdict, by) = told(&packet(None));
+
+            assert_eq!(verdict, expected, "{policy}: {rules}: {by}");
+        }
+    }
+
+    #[test]
+    fn who_asks_and_which_table_matter() {
+        if !alone(&["nft"]) {
+            return;
+        }
+        let text = "table ip t { chain f { type filter hook forward priority 0; \
+                    ip saddr 198.51.100.0/24 drop; }; }\n\
+                    table ip6 t { chain f { type filter hook forward priority 0; policy drop; }; }\n\
+                    table inet dhow { chain f { type filter hook forward priority 0; drop; }; }\n\
+                    table inet u { chain i { type filter hook input priority 0; policy drop; }; }\n";
+        run("nft", &["-f", "-"], text);
+
+        assert_eq!(told(&packet(Some("198.51.100.7"))).0, "dropped");
+        assert_eq!(told(&packet(Some("192.0.2.7"))).0, "passes");
+        let sixth = Packet { destination: "fd00::2".parse().unwrap(), ..packet(None) };
+        let (verdict, by) = told(&sixth);
+        assert_eq!(verdict, "dropped");
+        assert_eq!(by, "the policy of chain f in table ip6 t");
+    }
+
+    #[test]
+    fn rules_of_iptables_are_read_too() {
+        if !alone(&["nft", "iptables-nft"]) {
+            return;
+        }
+        let last = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        for (rules, expected) in [
+            (&[][..], "dropped"),
+            (&["-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"], "dropped"),
+            (&["-m conntrack --ctstate NEW -j ACCEPT"], "passes"),
+            (&["-m conntrack --ctstate DNAT -j ACCEPT"], "passes"),
+            (&["-p tcp --dport 80 -j ACCEPT"], "passes"),
+            (&["-p tcp -m tcp --dport 81:90 -j ACCEPT"], "dropped"),
+            (&["-p udp --dport 80 -j ACCEPT"], "dropped"),
+            (&["-p tcp -m multiport --dports 80,443 -m comment --comment x -j ACCEPT"], "perhaps"),
+            (&["-o docker0 -j ACCEPT", "-o dhow0 -j ACCEPT"], "passes"),
+            (&["-d 10.88.0.0/16 -j REJECT", "-j ACCEPT"], "dropped"),
+        ] {
+            run("iptables-nft", &["-P", "FORWARD", "DROP"], "");
+            run("iptables-nft", &["-F", "FORWARD"], "");
+            for rule in rules {
+                let words = last(rule);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                run("iptables-nft", &[&["-A", "FORWARD"], words.as_slice()].concat(), "");
+            }
+
+            let (verdict, by) = told(&packet(None));
+
+            assert_eq!(verdict, expected, "{rules:?}: {by}");
+        }
     }
 }

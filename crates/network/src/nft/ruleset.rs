@@ -111,6 +111,8 @@ pub(crate) struct KnownSet {
     pub(crate) elements: Vec<KnownElement>,
     /// Whether its elements are the ends of ranges.
     pub(crate) has_ranges: bool,
+    /// How many bytes each field of a key has, where a key is several.
+    pub(crate) fields: Vec<usize>,
 }
 
 /// What is in it.
@@ -157,11 +159,23 @@ impl Nft {
             text(&mut request, 2, set);
             self.dump(request).doing(doing)
         };
-        let flags = ask(GET_SET, 0)?.first().and_then(|body| number(body, 3)).unwrap_or(0);
+        let about = ask(GET_SET, 0)?;
+        let about = about.first().map(Vec::as_slice).unwrap_or_default();
+        let flags = number(about, 3).unwrap_or(0);
         let elements = ask(GET_ELEMENT, super::DUMP)?;
         let elements = elements.iter().flat_map(|body| parse_elements(body)).collect();
-        Ok(KnownSet { elements, has_ranges: flags & INTERVAL != 0 })
+        Ok(KnownSet { elements, has_ranges: flags & INTERVAL != 0, fields: fields_of(about) })
     }
+}
+
+/// `NFTA_SET_DESC_CONCAT` and what is in it.
+fn fields_of(about: &[u8]) -> Vec<usize> {
+    let description = read::attribute(about, 9).map(read::children).unwrap_or_default();
+    let fields = find(&description, 2).map(read::children).unwrap_or_default();
+    let length = |(_, field): (u16, &[u8])| {
+        find(&read::children(field), 1).and_then(read::big_number)?.try_into().ok()
+    };
+    fields.into_iter().filter_map(length).collect()
 }
 
 fn number(body: &[u8], kind: u16) -> Option<u32> {

@@ -4,6 +4,7 @@ pub(crate) mod connect;
 pub(crate) mod create;
 pub(crate) mod disconnect;
 pub(crate) mod exists;
+pub(crate) mod explain;
 pub(crate) mod filter;
 pub(crate) mod inspect;
 pub(crate) mod ls;
