@@ -442,6 +442,21 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_is_named_twice_comes_and_goes_once() {
+        if !alone() {
+            return;
+        }
+        let firewall = Firewall::open().unwrap();
+        let published = ["8080:80", "53:53/udp", "8080:80", "0.0.0.0:8080:80"];
+        let plan = plan(both("dhow0"), &["10.88.0.2", "fd00:88::2"], &published);
+
+        firewall.raise(&plan).unwrap();
+        assert_eq!(ruleset().matches("tcp . 8080").count(), 2);
+        firewall.lower(&plan).unwrap();
+        assert!(!ruleset().contains("8080"));
+    }
+
+    #[test]
     fn a_port_belongs_to_whoever_raised_it_last() {
         if !alone() {
             return;

@@ -9,7 +9,7 @@ use crate::{
     nft::{Element, Key, Set},
 };
 use dhow_base::{Error, Kind, Result};
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 /// The kernel has room for so many bytes of a device's name.
 const DEVICE_BYTES: usize = 15;
@@ -18,6 +18,8 @@ const DEVICE_BYTES: usize = 15;
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     sets: Vec<(Set, Vec<Element>)>,
+    /// What is there by its key, so that nothing is there twice: the kernel takes it away once.
+    known: HashSet<(&'static str, Vec<u8>)>,
 }
 
 impl Wanted {
@@ -106,6 +108,9 @@ impl Wanted {
 
     /// Adds an element, once.
     fn put(&mut self, set: Set, element: Element) {
+        if !self.known.insert((set.name, element.key.clone())) {
+            return;
+        }
         let place = self.sets.iter().position(|known| known.0.name == set.name);
         let place = place.unwrap_or_else(|| {
             self.sets.push((set, Vec::new()));
