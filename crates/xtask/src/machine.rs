@@ -49,7 +49,7 @@ const NEEDS: &[Need] = &[
     Need {
         sign: Sign::File("/usr/lib/cni/ptp"),
         package: "containernetworking-plugins",
-        tests: "dhow under CRI",
+        tests: "CNI plugins of others, and ours beside them",
     },
     program("htpasswd", "apache2-utils", "registries with passwords"),
     program("openssl", "openssl", "certificates read by others"),

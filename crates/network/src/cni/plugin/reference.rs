@@ -583,3 +583,109 @@ fn what_makes_no_sense_is_refused_by_its_code() {
     let version = answer(Plugin::Ptp, &variables("VERSION"), br#"{"cniVersion":"1.0.0"}"#);
     assert!(version.is_success && version.output.contains(r#""1.1.0""#), "{version:?}");
 }
+
+#[test]
+fn addresses_of_nobody_are_collected() {
+    if !need::root() {
+        return need::skip("root");
+    }
+    on_host(|host| {
+        let namespace = new_namespace();
+        let mut document = json!({"cniVersion": "1.1.0", "name": "net", "ipam": {
+            "type": "host-local", "dataDir": host.data.path(), "subnet": "10.1.0.0/24",
+        }});
+        let ask = |command, container: &str, document: &Value| {
+            let namespace = &namespace;
+            Call { who: Who::We, command, plugin: "host-local", container, namespace }.ask(document)
+        };
+        for container in ["a", "b", "c"] {
+            ask("ADD", container, &document).unwrap();
+        }
+        document["cni.dev/valid-attachments"] = json!([{"containerID": "b", "ifname": "eth0"}]);
+
+        ask("STATUS", "a", &document).unwrap();
+        ask("GC", "a", &document).unwrap();
+
+        ask("CHECK", "b", &document).unwrap();
+        for container in ["a", "c"] {
+            ask("CHECK", container, &document).unwrap_err();
+        }
+        document["ipam"]["subnet"] = "10.1.0.0/32".into();
+        ask("STATUS", "a", &document).unwrap_err();
+    });
+}
+
+#[test]
+fn a_chain_of_the_reference_plugins_is_driven_from_end_to_end() {
+    use crate::cni::{Connection, Driver, List};
+    if !is_ready() || need::tool("iptables").is_none() {
+        return need::skip("iptables");
+    }
+    on_host(|host| {
+        let namespace = new_namespace();
+        let mut bridge = host.bridge();
+        bridge["capabilities"] = json!({"mac": true, "ips": true});
+        bridge["ipam"]["ranges"] = json!([[{"subnet": "10.77.0.0/24"}]]);
+        bridge["ipam"]["routes"] = json!([{"dst": "0.0.0.0/0"}]);
+        let mut chain = json!({"cniVersion": "1.0.0", "name": "net", "plugins": [
+            bridge,
+            {"type": "portmap", "capabilities": {"portMappings": true}},
+            {"type": "firewall"},
+            {"type": "tuning", "mtu": 1300, "dataDir": host.data.path().join("tuning")},
+        ]});
+        let parse = |document: &Value| List::parse(document.to_string().as_bytes()).unwrap().0;
+        let list = parse(&chain);
+        let connection = Connection {
+            container: "c1".to_owned(),
+            namespace: format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd()),
+            interface: "eth0".to_owned(),
+            arguments: vec![("IgnoreUnknown".to_owned(), "1".to_owned())],
+            capabilities: json!({
+                "mac": "02:11:22:33:44:55", "ips": ["10.77.0.40/24"],
+                "portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}],
+            })
+            .as_object()
+            .unwrap()
+            .clone(),
+        };
+        let cache = host.data.path().join("cache");
+        let driver = Driver::new(vec!["/none".into(), REFERENCE.into()], &cache);
+        let rules = || {
+            let saved = Command::new("iptables-save").output().unwrap();
+            String::from_utf8_lossy(&saved.stdout).into_owned()
+        };
+
+        let outcome = driver.add(&list, &connection).unwrap();
+
+        let device = outcome.device().unwrap();
+        assert_eq!((&*device.name, &*device.mac), ("eth0", "02:11:22:33:44:55"));
+        let addresses: Vec<String> = outcome.addresses().map(|ip| ip.address.to_string()).collect();
+        assert_eq!(addresses, ["10.77.0.40/24"]);
+        let link = ip_in(&namespace, &["address", "show", "eth0"]);
+        assert!(link.contains("mtu 1300") && link.contains("10.77.0.40/24"), "{link}");
+        assert!(rules().contains("--to-destination 10.77.0.40:80"), "{}", rules());
+        driver.del(&list, &connection).unwrap();
+        driver.del(&list, &connection).unwrap();
+        assert!(!rules().contains("10.77.0.40"), "{}", rules());
+        assert_eq!(ip_in(&namespace, &["-br", "link"]).lines().count(), 1);
+
+        // The reference's portmap does not pass its own CHECK where there is one version alone.
+        let mut checked = list;
+        checked.plugins.remove(1);
+        driver.add(&checked, &connection).unwrap();
+        driver.check(&checked, &connection).unwrap();
+        ip_in(&namespace, &["link", "set", "eth0", "mtu", "1200"]);
+        let changed = driver.check(&checked, &connection).unwrap_err().one_line();
+        assert!(changed.contains("\"tuning\" with CHECK"), "{changed}");
+        driver.gc(&checked, &[]).unwrap();
+        assert_eq!(driver.connections(None).unwrap(), []);
+
+        // The last of the chain refuses, and nothing is left of the others.
+        chain["plugins"][3]["sysctl"] = json!({"kernel.hostname": "x"});
+        let error = driver.add(&parse(&chain), &connection).unwrap_err().one_line();
+        assert!(error.contains("\"tuning\" with ADD") && error.contains("sysctl"), "{error}");
+        assert!(!rules().contains("10.77.0.40"), "{}", rules());
+        assert_eq!(ip_in(&namespace, &["-br", "link"]).lines().count(), 1);
+        assert_eq!(driver.connections(None).unwrap(), []);
+    });
+}
