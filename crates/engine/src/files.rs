@@ -14,8 +14,11 @@ use dhow_base::{
     file::{self, Durability},
 };
 use dhow_network::{Driver, Network, Plan};
+use rustix::fs::{Mode, OFlags};
 use std::{
+    fs::File,
     net::{IpAddr, Ipv4Addr},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -66,6 +69,39 @@ pub(crate) fn write(run: &Path, record: &Record, plan: Option<&Plan>) -> Result<
         file::write_new(&path, &bytes, 0o644, Durability::Cached)?;
     }
     Ok(())
+}
+
+/// Writes other addresses of a container that runs into its file of hosts, in place: the file is bound
+/// into it. All other lines stay, also those that the container has written.
+pub(crate) fn readdress(
+    run: &Path,
+    record: &Record,
+    before: &[IpAddr],
+    now: &[IpAddr],
+) -> Result<()> {
+    let path = run.join("hosts");
+    let doing = || format!("write {}", path.display());
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&path, flags, Mode::empty()).doing(doing)?;
+    let text = file::read_fd_limited(fd.try_clone().doing(doing)?, LIMIT_BYTES).doing(doing)?;
+    let changed = readdressed(&String::from_utf8_lossy(&text), record, before, now);
+    let file = File::from(fd);
+    file.write_all_at(changed.as_bytes(), 0).doing(doing)?;
+    file.set_len(changed.len() as u64).doing(doing)
+}
+
+fn readdressed(text: &str, record: &Record, before: &[IpAddr], now: &[IpAddr]) -> String {
+    let gone: Vec<String> = before
+        .iter()
+        .filter(|address| !now.contains(address))
+        .map(|address| own_line(*address, record))
+        .collect();
+    let stays = |line: &&str| !gone.iter().any(|own| own.trim_end() == line.trim_end());
+    let mut changed: String = text.lines().filter(stays).map(|line| format!("{line}\n")).collect();
+    for address in now.iter().filter(|address| !before.contains(address)) {
+        changed.push_str(&own_line(*address, record));
+    }
+    changed
 }
 
 /// What the file begins with, names of its own where nobody else gives them, the user's, and last, as
@@ -158,6 +194,7 @@ pub(crate) fn of_host(path: &Path) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use dhow_network::{Attachment, InterfaceAddress, Range, Subnet};
+    use std::os::unix::fs::MetadataExt;
 
     fn record(names: NameOptions) -> Record {
         Record {
@@ -256,6 +293,27 @@ mod tests {
         let whole = text(&record(own));
         assert!(whole.contains("\n10.1.0.5\tbox.lan box\n"), "{whole}");
         assert!(whole.ends_with("\thost.containers.internal\n"), "the user's word counts: {whole}");
+    }
+
+    #[test]
+    fn other_addresses_are_written_in_place_and_all_else_stays() {
+        let run = tempfile::tempdir().unwrap();
+        let path = run.path().join("hosts");
+        let plan = plan(&[("10.1.0.5", "10.1.0.1", false)]);
+        write(run.path(), &record(NameOptions::default()), Some(&plan)).unwrap();
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}10.7.7.7\tmine\n")).unwrap();
+        let [old, new] = ["10.1.0.5", "10.2.0.7"].map(|text| text.parse().unwrap());
+
+        readdress(run.path(), &record(NameOptions::default()), &[old], &[old, new]).unwrap();
+        let both = std::fs::read_to_string(&path).unwrap();
+        readdress(run.path(), &record(NameOptions::default()), &[old, new], &[new]).unwrap();
+        let one = std::fs::read_to_string(&path).unwrap();
+
+        assert_eq!(both, format!("{text}10.7.7.7\tmine\n10.2.0.7\tbox\n"));
+        assert_eq!(one, both.replace("10.1.0.5\tbox\n", ""));
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode);
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod change;
 mod connect;
 mod explain;
 mod life;
+mod live;
 mod making;
 mod plan;
 mod prune;

@@ -14,6 +14,7 @@ use dhow_base::{
     Doing, Error, Kind, Result,
     lock::{Lock, Sharing},
 };
+use dhow_network::Plan;
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType},
@@ -51,6 +52,8 @@ pub enum Event {
     Exited(Exit),
     /// What a health check found.
     Checked(Checked),
+    /// The container's networks are what they were to be.
+    NetworksChanged,
 }
 
 /// A connection to a monitor.
@@ -120,6 +123,19 @@ impl Client {
         loop {
             match self.next()? {
                 Event::Checked(checked) => return Ok(checked),
+                Event::Exited(_) => return Err(gone()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Connects the container to the networks of a plan and to no others. The ports that are published
+    /// stay those that its monitor holds. Nothing is changed where that fails.
+    pub fn change_networks(mut self, plan: &Plan) -> Result<()> {
+        self.send(&Frame::Networks(Box::new(plan.clone())))?;
+        loop {
+            match self.next()? {
+                Event::NetworksChanged => return Ok(()),
                 Event::Exited(_) => return Err(gone()),
                 _ => {}
             }
@@ -301,6 +317,7 @@ impl Inbox {
                 Frame::StdinTaken(count) => return Ok(Some(Event::StdinTaken(count))),
                 Frame::Exited(exit) => return Ok(Some(Event::Exited(exit))),
                 Frame::Checked(checked) => return Ok(Some(Event::Checked(checked))),
+                Frame::NetworksChanged => return Ok(Some(Event::NetworksChanged)),
                 // A newer monitor may say what an older client need not know; our own kinds of
                 // frame, which a monitor never sends, are no worse.
                 _ => {}

@@ -14,6 +14,8 @@
 //!      │  Resize, Signal ────────────────────▶│
 //!      │  CheckHealth ───────────────────────▶│
 //!      │◀──────────────────── Checked, Failed │  when the check has ended
+//!      │  Networks ──────────────────────────▶│
+//!      │◀────────── NetworksChanged, Failed   │
 //!      │  Detach ────────────────────────────▶│  the client goes and the process stays
 //!      │◀──────────────────── Exited          │  last, after all output
 //! ```
@@ -27,6 +29,7 @@
 
 use crate::{exit::Exit, health::Checked};
 use dhow_base::{Error, Kind, Result, clock::Moment};
+use dhow_network::Plan;
 use dhow_network::Publication;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +67,8 @@ pub(crate) enum Frame {
     Detach,
     /// The client wants a health check now.
     CheckHealth,
+    /// The container's networks are to be these.
+    Networks(Box<Plan>),
     /// The process runs.
     Started(Started),
     /// The process could not be started.
@@ -78,6 +83,8 @@ pub(crate) enum Frame {
     Exited(Exit),
     /// What the health check found.
     Checked(Checked),
+    /// The container's networks are what they were to be.
+    NetworksChanged,
 }
 
 /// A terminal's size in characters.
@@ -191,6 +198,7 @@ enum Tag {
     Signal = 6,
     Detach = 7,
     CheckHealth = 8,
+    Networks = 9,
     Started = 64,
     Failed = 65,
     Stdout = 66,
@@ -198,11 +206,12 @@ enum Tag {
     StdinTaken = 68,
     Exited = 69,
     Checked = 70,
+    NetworksChanged = 71,
 }
 
 impl Tag {
     fn parse(byte: u8) -> Option<Self> {
-        const ALL: [Tag; 15] = [
+        const ALL: [Tag; 17] = [
             Tag::Job,
             Tag::Attach,
             Tag::Stdin,
@@ -211,6 +220,7 @@ impl Tag {
             Tag::Signal,
             Tag::Detach,
             Tag::CheckHealth,
+            Tag::Networks,
             Tag::Started,
             Tag::Failed,
             Tag::Stdout,
@@ -218,6 +228,7 @@ impl Tag {
             Tag::StdinTaken,
             Tag::Exited,
             Tag::Checked,
+            Tag::NetworksChanged,
         ];
         ALL.into_iter().find(|tag| *tag as u8 == byte)
     }
@@ -239,6 +250,7 @@ impl Frame {
             Self::Signal(number) => append(bytes, Tag::Signal, &number.to_le_bytes()),
             Self::Detach => append(bytes, Tag::Detach, b""),
             Self::CheckHealth => append(bytes, Tag::CheckHealth, b""),
+            Self::Networks(plan) => append(bytes, Tag::Networks, &json(plan)),
             Self::Started(started) => append(bytes, Tag::Started, &json(started)),
             Self::Failed(failure) => append(bytes, Tag::Failed, &json(failure)),
             Self::Stdout(data) => append_data(bytes, Channel::Stdout, data),
@@ -246,6 +258,7 @@ impl Frame {
             Self::StdinTaken(count) => append(bytes, Tag::StdinTaken, &count.to_le_bytes()),
             Self::Exited(exit) => append(bytes, Tag::Exited, &json(exit)),
             Self::Checked(checked) => append(bytes, Tag::Checked, &json(checked)),
+            Self::NetworksChanged => append(bytes, Tag::NetworksChanged, b""),
         }
     }
 
@@ -293,6 +306,7 @@ impl Frame {
             Tag::Signal => Self::Signal(i32::from_le_bytes(exactly(tag, payload)?)),
             Tag::Detach => Self::Detach,
             Tag::CheckHealth => Self::CheckHealth,
+            Tag::Networks => Self::Networks(Box::new(from_json(tag, payload)?)),
             Tag::Started => Self::Started(from_json(tag, payload)?),
             Tag::Failed => Self::Failed(from_json(tag, payload)?),
             Tag::Stdout => Self::Stdout(payload.to_vec()),
@@ -300,6 +314,7 @@ impl Frame {
             Tag::StdinTaken => Self::StdinTaken(u32::from_le_bytes(exactly(tag, payload)?)),
             Tag::Exited => Self::Exited(from_json(tag, payload)?),
             Tag::Checked => Self::Checked(from_json(tag, payload)?),
+            Tag::NetworksChanged => Self::NetworksChanged,
         })
     }
 }
@@ -382,6 +397,8 @@ mod tests {
             Frame::StdinTaken(u32::MAX),
             Frame::Exited(Exit { code: 255, signal: None, oom_killed: false }),
             Frame::CheckHealth,
+            Frame::Networks(Box::new(Plan { owner: "c1".into(), ..Plan::default() })),
+            Frame::NetworksChanged,
             Frame::Checked(Checked { exit_code: -1, status: "unhealthy".into() }),
         ]
     }

@@ -8,7 +8,7 @@
 //! before the program has a question. Rules that somebody has flushed are put back.
 
 use dhow_base::{Doing, Result};
-use dhow_network::{Firewall, Held, Plan, Publication, Resolver, Watch};
+use dhow_network::{Attachment, Firewall, Held, Plan, Publication, Resolver, Watch};
 use std::{
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
@@ -44,6 +44,49 @@ impl Kept {
         self.plan = Some(plan.clone());
         let resolver = plan.resolver.as_ref().map(|resolver| Resolver::open(resolver, namespace));
         self.resolver = resolver.transpose().doing(|| "resolve names for the container")?;
+        Ok(())
+    }
+
+    /// Connects the container to these networks and to no others. What fails is undone.
+    pub(crate) fn change(&mut self, plan: Plan, namespace: BorrowedFd<'_>) -> Result<()> {
+        let before = self.plan.take().unwrap_or_default();
+        // The ports are those that are held.
+        let plan = Plan { publications: before.publications.clone(), ..plan };
+        let changed = self.change_from(&before, &plan, namespace);
+        if changed.is_ok() {
+            self.plan = Some(plan);
+            return changed;
+        }
+        for added in missing_in(&before, &plan) {
+            // Why it failed says more than what is left of it.
+            let _gone = dhow_network::disconnect(added, namespace);
+        }
+        self.plan = (!before.is_empty()).then_some(before);
+        let _raised = self.put_back();
+        changed
+    }
+
+    fn change_from(&mut self, before: &Plan, plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
+        for added in missing_in(before, plan) {
+            let place = plan.attachments.iter().position(|one| one == added).unwrap_or(0);
+            dhow_network::connect(added, place, namespace)?;
+        }
+        let firewall = Firewall::open()?;
+        if self.watch.is_none() {
+            self.watch = Some(Watch::open()?);
+        }
+        if !before.targets().eq(plan.targets()) {
+            firewall.lower(before)?;
+        }
+        firewall.raise(plan)?;
+        match (&mut self.resolver, &plan.resolver) {
+            (Some(resolver), Some(wanted)) => resolver.change(wanted),
+            (None, Some(wanted)) => self.resolver = Some(Resolver::open(wanted, namespace)?),
+            (_, None) => self.resolver = None,
+        }
+        for removed in missing_in(plan, before) {
+            dhow_network::disconnect(removed, namespace)?;
+        }
         Ok(())
     }
 
@@ -89,4 +132,10 @@ impl Kept {
             resolver.rest();
         }
     }
+}
+
+/// The connections of the second plan to networks that are not in the first.
+fn missing_in<'a>(plan: &'a Plan, other: &'a Plan) -> impl Iterator<Item = &'a Attachment> {
+    let has = |id: &str| plan.attachments.iter().any(|one| one.network.id == id);
+    other.attachments.iter().filter(move |one| !has(&one.network.id))
 }

@@ -190,7 +190,7 @@ impl Pump<'_> {
                     continue;
                 }
                 Some(Event::Exited(exit)) => return Ok(Some(End::Exited(exit))),
-                Some(Event::Started(_) | Event::Checked(_)) => continue,
+                Some(Event::Started(_) | Event::Checked(_) | Event::NetworksChanged) => continue,
                 None => break,
             };
             self.pending = Some(Pending { stream, bytes, written_bytes: 0 });

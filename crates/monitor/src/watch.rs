@@ -28,8 +28,9 @@ use crate::{
     process::Process,
     spawn::as_usual,
 };
-use dhow_base::{Error, Kind, clock::Moment, lock::Lock};
-use dhow_sys::{memory::give_back_and_poll, signal};
+use dhow_base::{Doing, Error, Kind, clock::Moment, lock::Lock};
+use dhow_network::Plan;
+use dhow_sys::{memory::give_back_and_poll, procfs::Procfs, signal};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     net::SocketFlags,
@@ -352,6 +353,7 @@ impl<'a> Watch<'a> {
                 }),
                 Frame::Signal(number) => self.process.signal(number),
                 Frame::CheckHealth => self.check_now(index),
+                Frame::Networks(plan) => self.change_networks(index, *plan),
                 Frame::Detach => {
                     self.connections[index].detached = true;
                     self.connections[index].gone = true;
@@ -373,6 +375,19 @@ impl<'a> Watch<'a> {
                 self.connections[index].say(&Frame::Failed(Failure::from(&error)));
             }
         }
+    }
+
+    #[inline(never)]
+    fn change_networks(&mut self, index: usize, plan: Plan) {
+        let namespace = Procfs::of_host()
+            .and_then(|host| host.namespace(&self.process.pid.to_string(), "net"))
+            .doing(|| "open the container's net namespace");
+        let changed = namespace.and_then(|there| self.network.change(plan, there.as_fd()));
+        let answer = match changed {
+            Ok(()) => Frame::NetworksChanged,
+            Err(error) => Frame::Failed(Failure::from(&error)),
+        };
+        self.connections[index].say(&answer);
     }
 
     fn end_check(&mut self) {

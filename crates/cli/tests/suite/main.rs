@@ -87,6 +87,8 @@ mod mounted;
 #[cfg(test)]
 mod mounts;
 #[cfg(test)]
+mod names;
+#[cfg(test)]
 mod options;
 #[cfg(test)]
 mod other_runtimes;

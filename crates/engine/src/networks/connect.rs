@@ -1,6 +1,7 @@
-//! Connecting containers to networks: the rows. What is on the host follows at the start.
+//! Connecting containers to networks: the rows. What is on the host follows at the start, or at once
+//! where the container runs.
 
-use super::{Settings, is_usual, look_up, making::device_name, tell};
+use super::{Settings, is_usual, live::is_live, look_up, making::device_name, tell};
 use crate::{Engine, create, options::ConnectionOptions, record::Record};
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -156,12 +157,18 @@ impl Engine {
         let record = Record::parse(&row.settings)?;
         check_mode(&record).doing(doing)?;
         self.ensure_usual_networks_of(std::slice::from_ref(options))?;
-        self.state
+        let made = self
+            .state
             .write(|write| {
                 let made = connect(write, &row.id, options)?;
-                tell(write, &made, "connect", Some(row.id.as_str()))
+                tell(write, &made, "connect", Some(row.id.as_str()))?;
+                Ok(made)
             })
-            .doing(doing)
+            .doing(doing)?;
+        match is_live(&row) {
+            true => self.connect_live(&row, &record, &made.id.parse()?).doing(doing),
+            false => Ok(()),
+        }
     }
 
     /// Takes a container's connection to a network away.
@@ -170,6 +177,10 @@ impl Engine {
         let doing = || format!("disconnect container {} from network {network}", row.name);
         let of = look_up(self.state.read(), network).doing(doing)?;
         let made = Settings::of(&of)?.made;
+        if is_live(&row) && endpoints::find(self.state.read(), &row.id, &of.id)?.is_some() {
+            let record = Record::parse(&row.settings)?;
+            self.disconnect_live(&row, &record, &of.id).doing(doing)?;
+        }
         self.state
             .write(|write| {
                 if !endpoints::disconnect(write, &row.id, &of.id)? {
@@ -185,7 +196,7 @@ impl Engine {
         let row = self.steady(container)?;
         let row = create::look_up(&self.state, row.id.as_str())?;
         match row.phase {
-            Phase::Created | Phase::Exited => Ok(row),
+            Phase::Created | Phase::Exited | Phase::Running => Ok(row),
             phase => {
                 let text = format!(
                     "change the networks of container {}: it is {}",

@@ -104,7 +104,10 @@ fn listen_to_the_end(client: &mut Client) -> (Vec<u8>, Vec<u8>, Exit) {
             Event::Stdout(bytes) => stdout.extend(bytes),
             Event::Stderr(bytes) => stderr.extend(bytes),
             Event::Exited(exit) => return (stdout, stderr, exit),
-            Event::Started(_) | Event::StdinTaken(_) | Event::Checked(_) => {}
+            Event::Started(_)
+            | Event::StdinTaken(_)
+            | Event::Checked(_)
+            | Event::NetworksChanged => {}
         }
     }
 }
