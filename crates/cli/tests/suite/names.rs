@@ -36,7 +36,7 @@ fn neighbours_are_found_by_name_alias_and_id_while_they_are_there() {
     sleeper(&dhow, "hidden", &["--network", "aside"]);
     let id = dhow.run(&["inspect", "--format", "{{.Id}}", "db"]).ok().line().to_owned();
 
-    for name in ["db", "DB", "database", "deebee", "db.back", "db.dns.podman", &id, &id[..12]] {
+    for name in ["db", "DB", "database", "deebee", "db.back", "db.dns.podman", &id[..12]] {
         let answer = found(&dhow, "asks", name).unwrap_or_else(|| panic!("{name} is not found"));
         assert!(answer.contains(&address), "{name}: {answer}");
     }
