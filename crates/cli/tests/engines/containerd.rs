@@ -7,8 +7,8 @@ use crate::{
     subject::Subject,
     world::{Daemon, World},
 };
-use dhow_testkit::{Outcome, need, needs, needs_root, needs_tool};
-use std::{fs, path::Path};
+use dhow_testkit::{Outcome, need, needs_root, needs_tool};
+use std::fs;
 
 /// Where it listens in its world.
 pub(crate) const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -27,7 +27,7 @@ sandbox_image = "PAUSE"
 # Root may not be allowed to favour processes.
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
+bin_dir = "SHARED/plugins"
 conf_dir = "SHARED/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "subject"
@@ -41,7 +41,6 @@ BinaryName = "RUNTIME"
 fn containerd_runs_its_containers_with_dhow() {
     needs_root!();
     needs_tool!("containerd", "ctr", "curl", "unshare", "nsenter", "ip", "busybox");
-    needs!(Path::new("/usr/lib/cni/ptp").exists(), "containernetworking-plugins");
     let world = World::new();
     let subject = Subject::choose(world.shared());
     let mut daemon = start(&world, &subject);

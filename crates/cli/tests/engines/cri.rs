@@ -6,19 +6,27 @@ use crate::{
     wire::{Answer, Message, call},
     world::World,
 };
-use std::{fs, thread};
+use dhow_testkit::dhow;
+use std::{fs, os::unix::fs::symlink, thread};
 
 /// A container's state in CRI.
 const RUNNING: u64 = 1;
 const EXITED: u64 = 2;
 
-/// Lets pods have addresses, by a pair of links into a network namespace of the world's.
+/// Lets pods have addresses, by dhow's own plugins.
 pub(crate) fn configure_network(world: &World) {
+    let directory = world.shared().join("plugins");
+    fs::create_dir(&directory).unwrap();
+    for name in ["loopback", "bridge", "host-local", "portmap"] {
+        symlink(dhow::program(), directory.join(name)).unwrap();
+    }
     let directory = world.shared().join("cni");
     fs::create_dir(&directory).unwrap();
     let text = format!(
-        r#"{{"cniVersion": "0.4.0", "name": "pods", "plugins": [{{"type": "ptp", "ipam": {{
-            "type": "host-local", "subnet": "10.88.0.0/24", "dataDir": "{}/cni"}}}}]}}"#,
+        r#"{{"cniVersion": "0.4.0", "name": "pods", "plugins": [
+            {{"type": "bridge", "isGateway": true, "ipMasq": true, "ipam": {{
+                "type": "host-local", "subnet": "10.88.0.0/24", "dataDir": "{}/cni"}}}},
+            {{"type": "portmap", "capabilities": {{"portMappings": true}}}}]}}"#,
         world.lib().display()
     );
     fs::write(directory.join("10-pods.conflist"), text).unwrap();
