@@ -201,7 +201,10 @@ impl Engine {
             false => None,
         };
         let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
-        let started = client.started()?;
+        let started = match (client.started(), &network) {
+            (Err(error), Some(task)) => return Err(self.with_holder(error, &task.plan)),
+            (started, _) => started?,
+        };
         let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {
             containers::mark_started(

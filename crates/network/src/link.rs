@@ -25,6 +25,9 @@ const BRIDGE_VLAN_DEFAULT_PVID: u16 = 39;
 const BRIDGE_VLAN_INFO: u16 = 2;
 const VLAN_UNMARKED: u16 = 0x02 | 0x04;
 
+const INET_CONF: u16 = 1;
+/// `IPV4_DEVCONF_ARP_NOTIFY`.
+const CONF_ARP_NOTIFY: u16 = 22;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_NONE: u8 = 1;
 
@@ -121,12 +124,6 @@ fn parse_address(body: &[u8]) -> Option<InterfaceAddress> {
         _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?),
     };
     Some(InterfaceAddress { address, prefix })
-}
-
-/// All devices of the namespace.
-pub(crate) fn list(netlink: &Netlink) -> io::Result<Vec<Link>> {
-    let answers = netlink.ask(Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &head(0, 0, 0)))?;
-    Ok(answers.iter().filter_map(|answer| parse(&answer.body)).collect())
 }
 
 fn parse(body: &[u8]) -> Option<Link> {
@@ -319,6 +316,21 @@ pub(crate) fn without_own_address(which: Which<'_>) -> io::Result<Request> {
     request.nest(libc::IFLA_AF_SPEC, |families| {
         families.nest(inet6, |family| {
             family.attribute(INET6_ADDR_GEN_MODE, &[ADDR_GEN_NONE]);
+        });
+    });
+    Ok(request)
+}
+
+/// Has a device tell its neighbours of its address when it comes up (`arp_notify`): some may remember
+/// who had it before.
+pub(crate) fn announcing(which: Which<'_>) -> io::Result<Request> {
+    let mut request = which.request(0)?;
+    let inet = u16::try_from(libc::AF_INET).expect("families are few");
+    request.nest(libc::IFLA_AF_SPEC, |families| {
+        families.nest(inet, |family| {
+            family.nest(INET_CONF, |values| {
+                values.attribute(CONF_ARP_NOTIFY, &1_u32.to_ne_bytes());
+            });
         });
     });
     Ok(request)

@@ -109,18 +109,21 @@ impl<'a> Sides<'a> {
             Some(index) => index,
             None => self.index_inside(&attachment.interface)?,
         };
+        let doing = || format!("set up device {} in the container", attachment.interface);
+        let which = Which::Index(index);
+        let mut wishes = vec![link::announcing(which).doing(doing)?];
         if has_ipv6 {
             refuse_advertisements(&attachment.interface, Some(self.namespace))?;
         } else {
-            let alone = link::without_own_address(Which::Index(index));
-            // Without IPv6 in the kernel there is nothing to be kept from.
-            let _refused = self.inside.ask(alone.doing(|| "name the device")?);
+            wishes.push(link::without_own_address(which).doing(doing)?);
         }
-        let mut requests = vec![link::up(Which::Index(index)).doing(|| "name the device")?];
-        requests.extend(attachment.addresses.iter().map(|own| link::address(index, *own)));
+        // A kernel without one of the versions refuses what is said of it.
+        let _verdicts = self.inside.ask_all(wishes).doing(doing)?;
+        let own = attachment.addresses.iter().map(|own| link::address(index, *own));
+        let mut requests: Vec<_> = own.collect();
+        requests.push(link::up(which).doing(doing)?);
         requests.extend(routes(attachment, place, index));
-        all(&self.inside, requests)
-            .doing(|| format!("set up device {} in the container", attachment.interface))
+        all(&self.inside, requests).doing(doing)
     }
 
     /// A cable from the bridge, which is made where it is missing.
@@ -147,9 +150,15 @@ impl<'a> Sides<'a> {
             made => made.map(drop).doing(doing)?,
         }
         let which = Which::Name(outside);
-        let _refused = self.host.ask(link::without_own_address(which).doing(doing)?);
-        let plugged = self.host.ask(link::enslave(which, bridge.index).doing(doing)?);
-        plugged.map(drop).doing(|| format!("plug {outside} into bridge {}", network.device))?;
+        let wishes = vec![
+            link::without_own_address(which).doing(doing)?,
+            link::enslave(which, bridge.index).doing(doing)?,
+        ];
+        // Without IPv6 in the kernel the first is refused, and there is nothing to be kept from.
+        let plugged = self.host.ask_all(wishes).doing(doing)?.pop();
+        plugged
+            .unwrap_or(Ok(()))
+            .doing(|| format!("plug {outside} into bridge {}", network.device))?;
         if forwarding::sees_bridges() {
             // A container that asks for its own published port is led back by the bridge itself.
             self.host.ask(link::send_back(which).doing(doing)?).map(drop).doing(doing)?;

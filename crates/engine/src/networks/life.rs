@@ -23,7 +23,7 @@ use dhow_network::{
 };
 use dhow_state::{
     Write,
-    containers::Container,
+    containers::{self, Container},
     endpoints::{self, Endpoint},
     ports,
 };
@@ -107,6 +107,30 @@ impl Engine {
         plan.attachments
             .iter()
             .try_for_each(|one| tell(write, &one.network, "connect", Some(owner.as_str())))
+    }
+
+    /// Says of a start that failed which container has a port that was asked for.
+    pub(crate) fn with_holder(&self, error: Error, plan: &Plan) -> Error {
+        if error.kind() != Kind::Conflict {
+            return error;
+        }
+        let holder = plan.publications.iter().find_map(|one| self.holder_of(one, &plan.owner));
+        match holder {
+            Some((port, name)) => error.hint(format!(
+                "container {name} has port {port}; choose another one, or stop that container"
+            )),
+            None => error,
+        }
+    }
+
+    /// Another container or pod through which a port of the host's leads already.
+    fn holder_of(&self, asked: &Publication, own: &str) -> Option<(u16, String)> {
+        let read = self.state.read();
+        let holders = ports::holders(read, asked.protocol.name(), asked.host_port).ok()?;
+        let (owner, _) = holders.into_iter().find(|(owner, _)| owner.as_str() != own)?;
+        let container = containers::find(read, &owner).ok().flatten().map(|row| row.name);
+        let name = container.unwrap_or_else(|| owner.short().to_owned());
+        Some((asked.host_port, name))
     }
 
     /// Takes away what a container that has ended has on its networks, and frees its addresses.
