@@ -142,6 +142,13 @@ impl Dhow {
         command
     }
 
+    /// A shell that is to be given a script, on the same machine's network.
+    pub fn shell(&self) -> Command {
+        let mut shell = self.start_of(Path::new("sh"));
+        shell.env("CONTAINERS_CONF_OVERRIDE", self.override_file());
+        shell
+    }
+
     /// Runs the program to its end under another name, such as `skopeo`. The private roots are in its
     /// environment, since its flags may be others.
     pub fn run_as(&self, name: &str, arguments: &[&str]) -> Outcome {
