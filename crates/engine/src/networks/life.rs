@@ -159,8 +159,12 @@ impl Engine {
         plan.publications = self.published_of(owner)?;
         // What was asked for too: who was killed in between has not written what it became.
         plan.publications.extend(asked.iter().filter(|one| one.host_port != 0).cloned());
-        if !plan.publications.is_empty() {
-            Firewall::open()?.lower(&plan).doing(|| "take published ports away")?;
+        if !plan.publications.is_empty()
+            && let Err(error) = Firewall::open().and_then(|firewall| firewall.lower(&plan))
+        {
+            // A port that leads nowhere is less of an evil than a container that cannot end; who has the
+            // port next puts it right.
+            (self.warn)(&format!("take published ports away: {}", error.one_line()));
         }
         for attachment in &plan.attachments {
             let network: ContainerId = attachment.network.id.parse()?;
