@@ -336,3 +336,37 @@ fn resolver(path: &Path) -> Result<Dns, Refusal> {
     }
     Ok(dns)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cni::plugin::{Plugin, answer};
+    use dhow_testkit::mutation::Mutator;
+    use serde_json::json;
+
+    /// STATUS reads the whole configuration and touches nothing.
+    #[test]
+    fn a_damaged_configuration_is_refused_with_a_reason_or_makes_sense() {
+        let document = json!({
+            "cniVersion": "1.1.0", "name": "net",
+            "runtimeConfig": {"ipRanges": [[{"subnet": "fd00::/64", "rangeStart": "fd00::7"}]]},
+            "ipam": {
+                "type": "host-local", "subnet": "10.1.0.0/24", "rangeEnd": "10.1.0.9",
+                "ranges": [[{"subnet": "10.2.0.0/16", "gateway": "10.2.0.1"}, {"subnet": "10.3.0.0/30"}]],
+                "routes": [{"dst": "0.0.0.0/0", "gw": "10.1.0.1", "mtu": 1400}],
+                "resolvConf": "/none", "dataDir": "/none",
+            },
+        });
+        let variables = [("CNI_COMMAND", "STATUS"), ("CNI_PATH", "/none")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut mutator = Mutator::new(17);
+        let mut good = 0;
+        for _ in 0..4000 {
+            let answer = answer(Plugin::HostLocal, &variables, &mutator.damage(&document));
+            good += usize::from(answer.is_success);
+            let refusal: serde_json::Value =
+                serde_json::from_str(&answer.output).unwrap_or_default();
+            assert!(answer.is_success || refusal["code"].as_u64() > Some(0), "{answer:?}");
+        }
+        assert!((200..3800).contains(&good), "{good}");
+    }
+}
