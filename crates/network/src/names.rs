@@ -51,7 +51,7 @@ const FILE_LIMIT_BYTES: u64 = 64 << 20;
 /// A container in a network.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
-    /// Its id, which is a name too, as are the first twelve letters of it.
+    /// Its id, of which the first twelve letters are a name too.
     pub container: String,
     /// What it is called, the best name first.
     pub names: Vec<String>,

@@ -109,14 +109,14 @@ impl Resolver {
                 number if self.streams.has(number) => self.serve(number, now),
                 number => {
                     let done = self.forward.read(&self.poller, number, &mut self.buffer, now);
-                    done.into_iter().for_each(|done| self.finish(done, now));
+                    done.into_iter().for_each(|done| self.finish(&done, now));
                 }
             }
         }
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.streams.tick(now);
             let done = self.forward.tick(&self.poller, now);
-            done.into_iter().for_each(|done| self.finish(done, now));
+            done.into_iter().for_each(|done| self.finish(&done, now));
         }
     }
 
@@ -189,8 +189,8 @@ impl Resolver {
     }
 
     /// Hands over what came of a question that was asked elsewhere, and goes on with its stream.
-    fn finish(&mut self, done: Done, now: Instant) {
-        self.deliver(&done);
+    fn finish(&mut self, done: &Done, now: Instant) {
+        self.deliver(done);
         if let Client::Stream(number) = done.client {
             self.serve(number, now);
         }

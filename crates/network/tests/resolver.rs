@@ -3,6 +3,8 @@
 //! A thread is the host, with servers on its loopback, and keeps the resolver; the test's own thread
 //! is the container. Nothing here touches the machine's own network.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
+
 use dhow_network::{NamedNetwork, Resolver, ResolverPlan, names};
 use dhow_testkit::{needs_root, needs_tool};
 use rustix::{

@@ -326,7 +326,6 @@ fn options(message: &[u8], end: usize, head: &Head) -> Option<Option<Options>> {
 }
 
 /// A name that is not compressed, as text where it is one, and where it ends.
-#[expect(clippy::option_option, reason = "a name of strange letters is a good one")]
 fn whole_name(message: &[u8], start: usize) -> Option<(Option<String>, usize)> {
     const LONGEST_BYTES: usize = 255;
     let mut text = Some(String::new());
