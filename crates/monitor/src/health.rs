@@ -368,6 +368,7 @@ mod tests {
                 mountpoint: PathBuf::new(),
                 revival: None,
                 runtime: None,
+                network: None,
                 variables: Vec::new(),
                 driver: dhow_runtime::Driver::Files,
             })),

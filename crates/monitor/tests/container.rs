@@ -66,6 +66,7 @@ impl Lab {
                 variables: Vec::new(),
                 revival: None,
                 runtime: None,
+                network: None,
             })),
             terminal: false,
             stdin: Stdin::Null,

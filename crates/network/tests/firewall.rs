@@ -1,6 +1,8 @@
 //! The firewall against packets: a host, a peer on its wire, and containers on its networks, each a
 //! network namespace of its own. Nothing here touches the machine's own network.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
+
 use dhow_base::digest::{Algorithm, Hasher};
 use dhow_network::{
     Attachment, Firewall, Held, InterfaceAddress, Isolation, Mac, Network, Plan, Publication,

@@ -82,6 +82,7 @@ fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
             variables: Vec::new(),
             revival: None,
             runtime: None,
+            network: None,
         })),
         terminal: false,
         stdin,
