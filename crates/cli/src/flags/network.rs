@@ -145,10 +145,12 @@ impl ConnectionFlags {
     }
 
     /// What `containers.conf` says of networks counts where the flags say nothing.
+    /// Its words for users without rights of root are passed over: the file is everybody's.
     pub(crate) fn fill(&mut self, netns: Option<&String>) {
+        let netns = netns.filter(|text| !text.is_empty() && !is_for_users(text));
         // Who asks for something of a connection wants one.
         if self.network.is_empty() && !self.asks_for_connection() {
-            self.network.extend(netns.filter(|text| !text.is_empty()).cloned());
+            self.network.extend(netns.cloned());
         }
     }
 }
@@ -173,6 +175,11 @@ enum Meant {
     Connections(Vec<ConnectionOptions>),
 }
 
+/// Podman's words for networks of users without rights of root.
+fn is_for_users(text: &str) -> bool {
+    matches!(text.split(':').next(), Some("pasta" | "slirp4netns"))
+}
+
 fn one(text: &str) -> Result<Meant> {
     match text {
         "" | "default" | "private" => {
@@ -187,7 +194,7 @@ fn one(text: &str) -> Result<Meant> {
         Some(Named::Path(path)) => return Ok(Meant::Mode(NetworkMode::Path(path))),
         None => {}
     }
-    if matches!(text.split(':').next(), Some("pasta" | "slirp4netns")) {
+    if is_for_users(text) {
         return Err(refuse("--network", text, "it is for users without rights of root")
             .hint("leave it out: root has bridges"));
     }
