@@ -60,12 +60,13 @@ pub struct Connection<'a> {
 const COLUMNS: &str =
     "owner, network, place, interface, mac, ip4, ip6, fixed_ip4, fixed_ip6, settings";
 
-/// Connects a container to a network, behind the connections that it has.
+/// Connects a container to a network, behind the connections that it has. What is in the way is a
+/// conflict: that something exists already says of a container that its name is taken.
 pub fn connect(write: &Write<'_>, connection: &Connection<'_>) -> Result<Endpoint> {
     let Connection { owner, network, mac, ip4, ip6, settings, .. } = *connection;
     let there = of_owner(write, owner)?;
     if there.iter().any(|other| other.network == *network) {
-        return Err(Error::new(Kind::AlreadyExists, "it is connected already"));
+        return Err(Error::new(Kind::Conflict, "it is connected already"));
     }
     let interface = match connection.interface {
         Some(asked) => asked.to_owned(),
@@ -73,12 +74,12 @@ pub fn connect(write: &Write<'_>, connection: &Connection<'_>) -> Result<Endpoin
     };
     if there.iter().any(|other| other.interface == interface) {
         let text = format!("another of its devices is called {interface}");
-        return Err(Error::new(Kind::AlreadyExists, text));
+        return Err(Error::new(Kind::Conflict, text));
     }
     for address in ip4.map(IpAddr::V4).into_iter().chain(ip6.map(IpAddr::V6)) {
         if let Some(holder) = holder(write, network, address)? {
             let text = format!("address {address} is in use by container {}", holder.short());
-            return Err(Error::new(Kind::AlreadyExists, text).hint("choose another, or none"));
+            return Err(Error::new(Kind::Conflict, text).hint("choose another, or none"));
         }
     }
     let endpoint = Endpoint {
@@ -267,7 +268,7 @@ mod tests {
         assert_eq!(names, ["eth1", "eth0"]);
         assert_eq!(there[1].network, networks[2]);
         let twice = state.write(|write| connect(write, &connection(&owner, &networks[2])));
-        assert_eq!(twice.unwrap_err().kind(), Kind::AlreadyExists);
+        assert_eq!(twice.unwrap_err().kind(), Kind::Conflict);
         assert!(is_used(state.read(), &networks[2]).unwrap());
         assert!(!is_used(state.read(), &networks[0]).unwrap());
     }
@@ -284,7 +285,7 @@ mod tests {
 
         let error = state.write(|write| connect(write, &asked(&other))).unwrap_err();
 
-        assert_eq!(error.kind(), Kind::AlreadyExists);
+        assert_eq!(error.kind(), Kind::Conflict);
         assert!(error.one_line().contains(one.short()), "{}", error.one_line());
         assert!(of_owner(state.read(), &other).unwrap().is_empty());
     }

@@ -332,7 +332,7 @@ mod tests {
         let cases = [
             ("web.container", "[Container]\nExec=x\n", "Image="),
             ("web.container", "[Container]\nImage=x\nBogus=1\n", "Bogus"),
-            ("web.container", "[Container]\nImage=x\nNetwork=a.container\n", "container:NAME"),
+            ("web.container", "[Container]\nImage=x\nNetwork=a.container\n", "Network=a.container"),
             ("web.container", "[Container]\nImage=x\nExec=\"unclosed\n", "quote"),
             ("web.container", "[Container]\nImage=gone.image\n", "gone.image"),
             ("front.network", "[Network]\nInternal=perhaps\n", "Internal=perhaps"),

@@ -37,6 +37,8 @@ mod crash_containers;
 #[cfg(test)]
 mod crash_images;
 #[cfg(test)]
+mod crash_networks;
+#[cfg(test)]
 mod crash_volumes;
 #[cfg(test)]
 mod crowd;
@@ -88,6 +90,10 @@ mod mounted;
 mod mounts;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+mod network_errors;
+#[cfg(test)]
+mod networks;
 #[cfg(test)]
 mod options;
 #[cfg(test)]

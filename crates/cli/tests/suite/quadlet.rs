@@ -47,5 +47,9 @@ fn a_file_that_cannot_be_kept_does_not_keep_the_others() {
     let outcome = quadlet(&dhow, &files, &["--dry-run"]).exits(1).says("Bogus");
 
     assert!(outcome.stdout.contains("---good.service---"), "{}", outcome.stdout);
-    drop(quadlet(&dhow, &[("n.network", "[Network]\n")], &["--dry-run"]).exits(1).says("network"));
+    drop(
+        quadlet(&dhow, &[("n.network", "[Network]\nBogus=1\n")], &["--dry-run"])
+            .exits(1)
+            .says("Bogus"),
+    );
 }

@@ -28,14 +28,12 @@ impl Engine {
         if connections.is_empty() {
             return Ok(None);
         }
-        self.state
-            .write(|write| {
-                for connection in &connections {
-                    lease(write, connection)?;
-                }
-                Ok(())
-            })
-            .doing(|| "lease addresses")?;
+        self.state.write(|write| {
+            for connection in &connections {
+                lease(write, connection)?;
+            }
+            Ok(())
+        })?;
         self.network_plan_as_is(owner)
     }
 

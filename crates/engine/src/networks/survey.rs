@@ -1,7 +1,7 @@
 //! Networks and connections, as lists and `inspect` show them.
 
 use super::{Settings, USUAL, connect::EndpointSettings, is_usual, look_up, plan::endpoint_id};
-use crate::{Engine, doctor::entries};
+use crate::{Engine, doctor::entries, record::Record};
 use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
 use dhow_image::Finding;
 use dhow_network::Network as Made;
@@ -250,6 +250,14 @@ impl Engine {
         self.check_connections(findings)
     }
 
+    /// Frees what a container has that ended while nobody came to it, as after a kill; whether it does.
+    fn leave_lost(&mut self, owner: &ContainerId) -> Result<bool> {
+        let Some(row) = containers::find(self.state.read(), owner)? else { return Ok(false) };
+        let record = Record::parse(&row.settings)?;
+        self.leave_networks(owner, &record)?;
+        Ok(true)
+    }
+
     /// Whoever has an address or a port has to be there, and to live.
     fn check_connections(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
         for endpoint in endpoints::list(self.state.read())? {
@@ -267,7 +275,7 @@ impl Engine {
             let is_leased = (endpoint.ip4.is_some() && !endpoint.fixed_ip4)
                 || (endpoint.ip6.is_some() && !endpoint.fixed_ip6);
             let (name, is_running) = self.owner_of(&endpoint)?;
-            if is_leased && !is_running {
+            if is_leased && !is_running && !self.leave_lost(&endpoint.owner)? {
                 findings.push(Finding {
                     object: name,
                     problem: "it has leased an address, and does not run".to_owned(),

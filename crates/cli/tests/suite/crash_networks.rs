@@ -1,0 +1,90 @@
+//! `kill -9` at random points of what is done to networks: no half of one is left, the doctor finds
+//! nothing, the retry succeeds.
+
+use dhow_testkit::{Dhow, HostNetwork};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+/// Kills of each operation.
+const KILLS: u32 = 12;
+
+/// Kills a command after each of so many parts of the time that it takes.
+fn killed(dhow: &Dhow, arguments: &dyn Fn() -> Vec<&'static str>, after: &dyn Fn()) {
+    let begin = Instant::now();
+    drop(dhow.run(&arguments()).ok());
+    let whole = begin.elapsed();
+    after();
+    for part in 1..=KILLS {
+        let mut command = dhow.command(&arguments());
+        let null = Stdio::null;
+        let mut child = command.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
+        std::thread::sleep(whole * part / KILLS + Duration::from_micros(200));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        after();
+    }
+}
+
+fn assert_sound(dhow: &Dhow) {
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    assert_eq!(dhow.host().output(&["nft", "list", "ruleset"]), "");
+}
+
+#[test]
+fn networks_made_and_removed_under_kills_are_whole_or_gone() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = Dhow::networked();
+    let create = || vec!["network", "create", "--ignore", "--ipv6", "front"];
+    let made = || {
+        drop(dhow.run(&create()).ok());
+        drop(dhow.run(&["network", "rm", "front"]).ok());
+        assert_sound(&dhow);
+    };
+    let remove = || {
+        drop(dhow.run(&create()).ok());
+        vec!["network", "rm", "front"]
+    };
+    let gone = || {
+        drop(dhow.run(&["network", "rm", "--force", "front"]).ok());
+        assert_sound(&dhow);
+    };
+
+    killed(&dhow, &create, &made);
+    killed(&dhow, &remove, &gone);
+
+    let left = dhow.run(&["network", "ls", "-q", "--filter", "type=custom"]).ok();
+    assert_eq!(left.stdout, "");
+}
+
+#[test]
+fn connections_changed_under_kills_are_there_or_not() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = crate::fixture::with_networked_box();
+    drop(dhow.run(&["network", "create", "front"]).ok());
+    drop(dhow.run(&["network", "create", "back"]).ok());
+    drop(dhow.run(&["create", "-q", "--name=web", "--network=front", "box", "true"]).ok());
+    let connected = || {
+        let list = dhow.run(&["ps", "-a", "--format", "{{.Networks}}"]).ok();
+        list.line().contains("back")
+    };
+    let connect = || vec!["network", "connect", "back", "web"];
+    let then_disconnected = || {
+        if connected() {
+            drop(dhow.run(&["network", "disconnect", "back", "web"]).ok());
+        }
+        assert!(!connected());
+        assert_sound(&dhow);
+    };
+
+    killed(&dhow, &connect, &then_disconnected);
+
+    drop(dhow.run(&["rm", "web"]).ok());
+    drop(dhow.run(&["network", "rm", "front", "back"]).ok());
+    assert_sound(&dhow);
+}
