@@ -62,3 +62,92 @@ fn a_published_port_leads_to_the_container_while_it_lives() {
     assert!(!rules.contains("8080"), "{rules}");
     drop(dhow.run(&["doctor"]).ok());
 }
+
+#[test]
+fn rules_that_are_flushed_come_back_and_a_port_in_use_is_told_with_its_container() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = networked();
+    let serve = ["run", "-d", "--name", "web", "-p", "8080:80", "box", "httpd", "-f", "-h", "/etc"];
+    drop(dhow.run(&serve).ok());
+    let fetch = ["busybox", "wget", "-q", "-O-", "http://127.0.0.1:8080/passwd"];
+    let before = said(&dhow, &fetch);
+
+    drop(dhow.host().output(&["nft", "flush", "ruleset"]));
+
+    assert_eq!(said(&dhow, &fetch), before);
+    let second = dhow.run(&["run", "--rm", "-p", "8080:81", "box", "true"]);
+    assert_eq!(second.code, 125);
+    assert!(second.stderr.contains("container web has port 8080"), "{}", second.stderr);
+    drop(dhow.run(&["restart", "-t", "0", "web"]).ok());
+    assert_eq!(said(&dhow, &fetch), before);
+}
+
+#[test]
+fn a_pod_has_one_address_and_its_ports_lead_to_its_containers() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = networked();
+    drop(dhow.run(&["network", "create", "front"]).ok());
+    drop(dhow.run(&["pod", "create", "--network", "front", "-p", "8081:80", "shop"]).ok());
+    let address =
+        ["run", "--rm", "--pod", "shop", "box", "ip", "-4", "-o", "address", "show", "eth0"];
+    drop(dhow.run(&["run", "-d", "--pod", "shop", "box", "httpd", "-f", "-h", "/etc"]).ok());
+
+    let one = dhow.run(&address).ok().stdout;
+    let other = dhow.run(&address).ok().stdout;
+    let fetched = said(&dhow, &["busybox", "wget", "-q", "-O-", "http://127.0.0.1:8081/passwd"]);
+    let by_name =
+        ["run", "--rm", "--network", "front", "box", "wget", "-q", "-O-", "http://shop/passwd"];
+
+    assert!(one.contains("10.89."), "{one}");
+    assert_eq!(one, other);
+    assert_eq!(dhow.run(&by_name).ok().stdout, fetched);
+    drop(dhow.run(&["pod", "rm", "-f", "shop"]).ok());
+    drop(dhow.run(&["network", "rm", "front"]).ok());
+    let links = dhow.host().output(&["ip", "-brief", "link"]);
+    assert!(!links.contains("dh-"), "{links}");
+    drop(dhow.run(&["doctor"]).ok());
+}
+
+#[test]
+fn many_start_at_once_on_one_network_and_no_address_is_given_twice() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = networked();
+    drop(dhow.run(&["network", "create", "crowd"]).ok());
+    let start = |number: usize| {
+        let name = format!("c{number}");
+        let words =
+            ["run", "-d", "-q", "--name", &name, "--network", "crowd", "box", "sleep", "999"];
+        dhow.command(&words).output().unwrap()
+    };
+
+    std::thread::scope(|scope| {
+        let starters: Vec<_> = (0..8)
+            .map(|first| scope.spawn(move || (0..5).map(|step| start(first + 8 * step)).collect()))
+            .collect();
+        for starter in starters {
+            let outputs: Vec<std::process::Output> = starter.join().unwrap();
+            for output in outputs {
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{said}");
+            }
+        }
+    });
+
+    let template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let mut words = vec!["inspect".to_owned(), "--format".to_owned(), template.to_owned()];
+    words.extend((0..40).map(|number| format!("c{number}")));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let addresses = dhow.run(&words).ok().stdout;
+    let different: std::collections::BTreeSet<_> = addresses.lines().collect();
+    assert_eq!(different.len(), 40, "{addresses}");
+    drop(dhow.run(&["exec", "c7", "ping", "-c", "1", "-W", "5", "c33"]).ok());
+    drop(dhow.run(&["rm", "-fa", "-t", "0"]).ok());
+    drop(dhow.run(&["network", "rm", "crowd"]).ok());
+    drop(dhow.run(&["doctor"]).ok());
+}

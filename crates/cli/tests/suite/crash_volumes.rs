@@ -38,7 +38,7 @@ fn with_many() -> Dhow {
 }
 
 /// Kills a command after each of so many parts of the time that it takes.
-fn killed(dhow: &Dhow, arguments: &dyn Fn(u64) -> Vec<String>, after: &dyn Fn(u64)) {
+pub(crate) fn killed(dhow: &Dhow, arguments: &dyn Fn(u64) -> Vec<String>, after: &dyn Fn(u64)) {
     let words = arguments(KILLS);
     let begin = Instant::now();
     drop(dhow.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).ok());

@@ -33,6 +33,8 @@ mod copy;
 mod cp;
 mod crash;
 #[cfg(test)]
+mod crash_bridge;
+#[cfg(test)]
 mod crash_containers;
 #[cfg(test)]
 mod crash_images;
