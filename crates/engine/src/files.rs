@@ -262,8 +262,6 @@ mod tests {
             host_interface: "dv-0".to_owned(),
             mac: "02:42:0a:58:00:05".parse().unwrap(),
             addresses: vec![InterfaceAddress { address: own.parse().unwrap(), prefix: 24 }],
-            ingress_bits: None,
-            egress_bits: None,
         };
         Plan { attachments: networks.iter().map(attachment).collect(), ..Plan::default() }
     }

@@ -72,7 +72,7 @@ pub(crate) struct Settings {
     pub(crate) labels: BTreeMap<String, String>,
     /// Options of the driver's, as they were asked for.
     pub(crate) options: BTreeMap<String, String>,
-    /// Who gives the addresses: `default`, `dhcp` or `none`.
+    /// Who gives the addresses: `default` or `none`.
     pub(crate) ipam: String,
     /// Options of that one's.
     pub(crate) ipam_options: BTreeMap<String, String>,

@@ -163,8 +163,6 @@ mod tests {
             host_interface: "dv-0".to_owned(),
             mac: "02:42:0a:58:00:05".parse().unwrap(),
             addresses: Vec::new(),
-            ingress_bits: None,
-            egress_bits: None,
         };
         Plan {
             attachments: networks.into_iter().map(attachment).collect(),

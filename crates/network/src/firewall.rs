@@ -351,8 +351,6 @@ mod tests {
             host_interface: "dv-1".to_owned(),
             mac: "02:42:0a:58:00:05".parse().unwrap(),
             addresses: addresses.iter().map(address).collect(),
-            ingress_bits: None,
-            egress_bits: None,
         };
         let publications =
             published.iter().flat_map(|text| Publication::parse(text).unwrap()).collect();

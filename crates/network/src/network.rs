@@ -19,8 +19,6 @@ pub struct Network {
     /// How devices of macvlan and ipvlan see each other; the driver's first where missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
-    /// Whether a server on the network gives the addresses (DHCP).
-    pub dhcp: bool,
     /// Its addresses, at most one range of each version; none where addresses come from elsewhere.
     pub subnets: Vec<Range>,
     /// Whether its gateway leads to the rest of the world.
@@ -44,6 +42,12 @@ pub struct Network {
     pub metric: Option<u32>,
     /// What else is reached through it.
     pub routes: Vec<Route>,
+    /// At most so many bits a second come to a container; as many as go through where missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_bits: Option<u64>,
+    /// At most so many leave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub egress_bits: Option<u64>,
     /// Keys of `/proc/sys/net` as they are in a container, such as `net.ipv4.conf.eth0.rp_filter`.
     pub sysctls: BTreeMap<String, String>,
 }
@@ -148,7 +152,6 @@ impl Default for Network {
             driver: Driver::Bridge,
             device: String::new(),
             mode: None,
-            dhcp: false,
             subnets: Vec::new(),
             default_route: true,
             internal: false,
@@ -160,6 +163,8 @@ impl Default for Network {
             vlan: None,
             metric: None,
             routes: Vec::new(),
+            ingress_bits: None,
+            egress_bits: None,
             sysctls: BTreeMap::new(),
         }
     }

@@ -31,12 +31,6 @@ pub struct Attachment {
     pub mac: Mac,
     /// Its addresses.
     pub addresses: Vec<InterfaceAddress>,
-    /// At most so many bits a second, in and out; as many as go through where missing.
-    #[serde(default)]
-    pub ingress_bits: Option<u64>,
-    /// The same for what the container sends.
-    #[serde(default)]
-    pub egress_bits: Option<u64>,
 }
 
 /// An address of a device, and how many of its bits the neighbours share: `10.88.0.5/16`.

@@ -14,6 +14,7 @@ use crate::{
     Attachment, Driver, InterfaceAddress, Mac, Mode, Network, Plan, forwarding,
     inside::within,
     link::{self, Link, Stacked, Veth, Which},
+    shaping::{self, Bucket},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_sys::{
@@ -122,8 +123,16 @@ impl<'a> Sides<'a> {
         let own = attachment.addresses.iter().map(|own| link::address(index, *own));
         let mut requests: Vec<_> = own.collect();
         requests.push(link::up(which).doing(doing)?);
+        requests.extend(
+            attachment
+                .network
+                .egress_bits
+                .and_then(Bucket::usual)
+                .map(|bucket| shaping::limit(index, bucket)),
+        );
         requests.extend(routes(attachment, place, index));
-        all(&self.inside, requests).doing(doing)
+        all(&self.inside, requests).doing(doing)?;
+        set_parameters(&attachment.network, self.namespace)
     }
 
     /// A cable from the bridge, which is made where it is missing.
@@ -163,13 +172,24 @@ impl<'a> Sides<'a> {
             // A container that asks for its own published port is led back by the bridge itself.
             self.host.ask(link::send_back(which).doing(doing)?).map(drop).doing(doing)?;
         }
-        match (network.vlan, link::find(&self.host, outside).doing(doing)) {
-            (Some(vlan), Ok(Some(port))) => self
+        let bucket = network.ingress_bits.and_then(Bucket::usual);
+        if network.vlan.is_none() && bucket.is_none() {
+            return Ok(());
+        }
+        let port = link::find(&self.host, outside).doing(doing)?;
+        let port = port.ok_or_else(|| Error::new(Kind::NotFound, format!("{outside} is gone")))?;
+        if let Some(vlan) = network.vlan {
+            let tagged = self.host.ask(link::tag(port.index, vlan));
+            tagged.map(drop).doing(|| format!("put {outside} into VLAN {vlan}"))?;
+        }
+        match bucket {
+            // What leaves on this side comes in on the other.
+            Some(bucket) => self
                 .host
-                .ask(link::tag(port.index, vlan))
+                .ask(shaping::limit(port.index, bucket))
                 .map(drop)
-                .doing(|| format!("put {outside} into VLAN {vlan}")),
-            _ => Ok(()),
+                .doing(|| format!("limit what {outside} passes on")),
+            None => Ok(()),
         }
     }
 
@@ -315,6 +335,21 @@ fn refuse_advertisements(device: &str, namespace: Option<BorrowedFd<'_>>) -> Res
     }
 }
 
+/// Writes what a network says of the kernel's parameters in a container.
+fn set_parameters(network: &Network, namespace: BorrowedFd<'_>) -> Result<()> {
+    if network.sysctls.is_empty() {
+        return Ok(());
+    }
+    within(namespace, || {
+        let host = Procfs::of_host().doing(|| "check /proc")?;
+        for (key, value) in &network.sysctls {
+            let path = PathBuf::from(format!("sys/{}", key.replace('.', "/")));
+            host.write(&path, value.as_bytes()).doing(|| format!("set {key} to {value:?}"))?;
+        }
+        Ok(())
+    })
+}
+
 /// Sends all, and tells of the first that was refused; what is there already is fine.
 fn all(netlink: &Netlink, requests: Vec<Request>) -> Result<()> {
     let verdicts = netlink.ask_all(requests).doing(|| "ask the kernel")?;
@@ -400,8 +435,6 @@ mod tests {
             interface: interface.to_owned(),
             host_interface: format!("dv-{}-{place}", network.device),
             mac: Mac::from_random([2, 0x42, 10, 0, 0, last]),
-            ingress_bits: None,
-            egress_bits: None,
         }
     }
 
@@ -481,6 +514,33 @@ mod tests {
             remove_device(&back).unwrap();
             remove_device(&back).unwrap();
             assert!(link::find(&open().unwrap(), "dh-back").unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_network_limits_bandwidth_both_ways_and_sets_parameters() {
+        if !need::root() || need::tool("tc").is_none() {
+            return need::skip("root and tc");
+        }
+        on_host_of_its_own(|| {
+            let mut slow = network("slow", "dh-slow", &["10.89.1.0/24"]);
+            (slow.ingress_bits, slow.egress_bits) = (Some(8_000_000), Some(4_000_000));
+            slow.sysctls.insert("net.ipv4.conf.eth0.rp_filter".to_owned(), "2".to_owned());
+            let one = new_namespace();
+            setup(&plan(vec![attachment(&slow, "eth0", 2)]), one.as_fd()).unwrap();
+
+            let queue = |device: &str| {
+                let output = Command::new("tc").args(["qdisc", "show", "dev", device]).output();
+                String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+            };
+            let outside = queue("dv-dh-slow-2");
+            let inside = within(one.as_fd(), || Ok(queue("eth0"))).unwrap();
+            let file = "/proc/sys/net/ipv4/conf/eth0/rp_filter";
+            let filter = within(one.as_fd(), || Ok(std::fs::read_to_string(file).unwrap()));
+
+            assert!(outside.contains("tbf") && outside.contains("rate 8Mbit"), "{outside}");
+            assert!(inside.contains("tbf") && inside.contains("rate 4Mbit"), "{inside}");
+            assert_eq!(filter.unwrap().trim(), "2");
         });
     }
 

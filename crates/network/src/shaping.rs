@@ -47,6 +47,12 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    /// From bits a second alone: an eighth of a second's worth may go at once, and no less than a few
+    /// large packets, since one that is larger than the burst would never go.
+    pub(crate) fn usual(rate: u64) -> Option<Self> {
+        Self::of_bits(rate, (rate / 8).max(8 * 65536))
+    }
+
     /// From bits a second, and bits; none where there is no limit.
     pub(crate) fn of_bits(rate: u64, burst: u64) -> Option<Self> {
         let burst = u32::try_from(burst / 8).unwrap_or(u32::MAX);

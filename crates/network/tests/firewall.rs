@@ -199,8 +199,6 @@ fn plan(network: &Network, number: u8, published: &[&str]) -> Plan {
         host_interface: format!("dv-{}-{number}", network.device),
         mac: Mac::from_random([2, 0, 0, 0, network.device.as_bytes()[3], number]),
         addresses: network.subnets.iter().map(of).collect(),
-        ingress_bits: None,
-        egress_bits: None,
     };
     let publications = published.iter().flat_map(|text| Publication::parse(text).unwrap());
     Plan {

@@ -30,7 +30,7 @@ pub struct NetworkOptions {
     pub ranges: Vec<AddressRange>,
     /// `--aux-address`: addresses that no container gets.
     pub reserved: Vec<(String, IpAddr)>,
-    /// `--ipam-driver`: default, dhcp or none.
+    /// `--ipam-driver`: default or none.
     pub ipam: Option<String>,
     /// `--ipam-opt`.
     pub ipam_options: Vec<(String, String)>,
@@ -136,12 +136,17 @@ fn driver(word: Option<&str>) -> Result<Driver> {
 fn ipam(word: Option<&str>) -> Result<&'static str> {
     match word {
         None | Some("default" | "host-local" | "") => Ok("default"),
-        Some("dhcp") => Ok("dhcp"),
+        Some("dhcp") => {
+            let text = "use the IPAM driver dhcp: dhow does not ask for leases yet";
+            Err(Error::new(Kind::Unsupported, text).hint(
+                "give a --subnet of your network, and an --ip-range that its server leaves alone",
+            ))
+        }
         Some("none" | "null") => Ok("none"),
         Some(other) => {
             let text = format!("use the IPAM driver {other}: there is no such driver");
             Err(Error::new(Kind::Unsupported, text)
-                .hint("there are default (also called host-local), dhcp and none"))
+                .hint("there are default (also called host-local) and none"))
         }
     }
 }
@@ -165,6 +170,11 @@ fn set(settings: &mut Settings, key: &str, value: &str) -> Result<()> {
             let vlan = number(value, 1, 4094)?;
             made.vlan = Some(u16::try_from(vlan).expect("it is at most 4094"));
         }
+        "ingress" => {
+            only(Driver::Bridge)?;
+            made.ingress_bits = Some(bits(value)?);
+        }
+        "egress" => made.egress_bits = Some(bits(value)?),
         "metric" => made.metric = Some(number(value, 0, u32::MAX)?),
         "isolate" if value == "strict" => made.isolation = Isolation::Isolated,
         "isolate" => {
@@ -223,6 +233,22 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
     number.ok_or_else(|| invalid(format!("it is a number from {least} to {most}")))
+}
+
+/// Bits a second, as `tc` writes them: `10mbit`, `500kbit`, `8000`.
+fn bits(text: &str) -> Result<u64> {
+    let refused = || invalid("it is bits a second, such as 10mbit or 500kbit");
+    let lower = text.to_ascii_lowercase();
+    let short = lower.strip_suffix("bit").unwrap_or(&lower);
+    let (digits, factor) = match short.as_bytes().last() {
+        Some(b'k') => (&short[..short.len() - 1], 1_000),
+        Some(b'm') => (&short[..short.len() - 1], 1_000_000),
+        Some(b'g') => (&short[..short.len() - 1], 1_000_000_000),
+        _ => (short, 1),
+    };
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.parse::<u64>().ok().filter(|_| is_number).ok_or_else(refused)?;
+    number.checked_mul(factor).filter(|rate| *rate >= 8000).ok_or_else(refused)
 }
 
 /// As Go's `strconv.ParseBool` has it.
@@ -317,19 +343,13 @@ fn choose_addresses(
 ) -> Result<()> {
     let driver = settings.made.driver;
     if settings.ipam != "default" {
-        if settings.ipam == "dhcp" && driver != Driver::Macvlan {
-            return Err(unsupported("use DHCP: it is for macvlan networks"));
-        }
         let given = !options.subnets.is_empty()
             || !options.gateways.is_empty()
             || !options.ranges.is_empty()
             || !options.reserved.is_empty();
         if given {
-            let text = format!("choose addresses: the IPAM driver {} gives them", settings.ipam);
-            let text = text.replace("none gives them", "none gives none");
-            return Err(invalid(text));
+            return Err(invalid("choose addresses: the IPAM driver none gives none"));
         }
-        settings.made.dhcp = settings.ipam == "dhcp";
         return Ok(());
     }
     for subnet in all_subnets(options, driver, around)? {
@@ -529,6 +549,8 @@ mod tests {
             with_option("com.docker.network.driver.mtu", "1400").unwrap().made.mtu,
             Some(1400)
         );
+        assert_eq!(with_option("ingress", "10mbit").unwrap().made.ingress_bits, Some(10_000_000));
+        assert_eq!(with_option("egress", "64000").unwrap().made.egress_bits, Some(64_000));
         assert_eq!(with_option("vlan", "7").unwrap().made.vlan, Some(7));
         assert_eq!(with_option("isolate", "false").unwrap().made.isolation, Isolation::Open);
         assert!(!with_option("no_default_route", "1").unwrap().made.default_route);
@@ -543,6 +565,9 @@ mod tests {
             ("mtu", "10"),
             ("mtu", "+1500"),
             ("mtu", "big"),
+            ("ingress", "fast"),
+            ("ingress", "8"),
+            ("egress", "99999999999gbit"),
             ("vlan", "4095"),
             ("vlan", "0"),
             ("isolate", "maybe"),
@@ -587,7 +612,7 @@ mod tests {
                 one.ranges = vec![AddressRange { first: ip("10.1.0.9"), last: ip("10.1.0.8") }];
             }),
             ("no version", &|one| one.ipv4 = Some(false)),
-            ("DHCP on a bridge", &|one| one.ipam = Some("dhcp".to_owned())),
+            ("DHCP", &|one| one.ipam = Some("dhcp".to_owned())),
         ];
         for (what, change) in cases {
             assert!(made(|options| change(options)).is_err(), "{what}");

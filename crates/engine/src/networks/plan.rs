@@ -110,8 +110,6 @@ fn attachment(read: &Read, connection: &Endpoint) -> Result<Attachment> {
         interface: connection.interface.clone(),
         host_interface: host_interface(connection),
         mac: connection.mac.parse()?,
-        ingress_bits: None,
-        egress_bits: None,
         network,
     })
 }

@@ -33,7 +33,7 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Its driver's options.
     pub options: BTreeMap<String, String>,
-    /// Who gives the addresses: `default`, `dhcp` or `none`.
+    /// Who gives the addresses: `default` or `none`.
     pub ipam: String,
     /// Options of that one's.
     pub ipam_options: BTreeMap<String, String>,

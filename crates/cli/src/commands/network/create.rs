@@ -16,8 +16,8 @@ use std::net::IpAddr;
 ///
 /// Prints its id, and its name under podman's. Without --subnet it gets the first subnet that neither
 /// another network nor a route of the host has. Options of a bridge: mtu, vlan, metric, isolate,
-/// no_default_route, sysctls, and docker's com.docker.network. ones; of macvlan and ipvlan also parent
-/// and mode.
+/// no_default_route, ingress, egress, sysctls, and docker's com.docker.network. ones; of macvlan and ipvlan
+/// also parent and mode.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Create {
     /// The name
@@ -44,7 +44,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "NAME=ADDRESS", value_delimiter = ',')]
     aux_address: Vec<String>,
 
-    /// Have addresses given by default (also called host-local), dhcp or none
+    /// Have addresses given by default (also called host-local) or none
     #[arg(long, value_name = "DRIVER")]
     ipam_driver: Option<String>,
 
