@@ -119,23 +119,23 @@ fn many_start_at_once_on_one_network_and_no_address_is_given_twice() {
     }
     let dhow = networked();
     drop(dhow.run(&["network", "create", "crowd"]).ok());
-    let start = |number: usize| {
+    let commands = (0..40).map(|number| {
         let name = format!("c{number}");
         let words =
             ["run", "-d", "-q", "--name", &name, "--network", "crowd", "box", "sleep", "999"];
-        dhow.command(&words).output().unwrap()
-    };
+        dhow.command(&words)
+    });
+    let mut commands: Vec<_> = commands.collect();
 
     std::thread::scope(|scope| {
-        let starters: Vec<_> = (0..8)
-            .map(|first| scope.spawn(move || (0..5).map(|step| start(first + 8 * step)).collect()))
-            .collect();
-        for starter in starters {
-            let outputs: Vec<std::process::Output> = starter.join().unwrap();
-            for output in outputs {
-                let said = String::from_utf8_lossy(&output.stderr);
-                assert!(output.status.success(), "{said}");
-            }
+        let run = |mine: &mut [std::process::Command]| {
+            mine.iter_mut().map(|command| command.output().unwrap()).collect::<Vec<_>>()
+        };
+        let starters: Vec<_> =
+            commands.chunks_mut(5).map(|mine| scope.spawn(move || run(mine))).collect();
+        for output in starters.into_iter().flat_map(|starter| starter.join().unwrap()) {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{said}");
         }
     });
 
