@@ -273,6 +273,83 @@ fn connections_of_containers_that_do_not_run_are_rows() {
 }
 
 #[test]
+fn a_running_container_is_shown_with_its_addresses_and_ports() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = crate::fixture::with_networked_box();
+    create(&dhow, &["--subnet=10.5.0.0/24", "--subnet=fd00:5::/64", "front"]);
+    let web = [
+        "run",
+        "-d",
+        "-q",
+        "--name=web",
+        "--network=front",
+        "--network-alias=www",
+        "-p=127.0.0.1:8080-8081:80-81",
+        "-p=9000:90/udp",
+        "--expose=70",
+        "box",
+        "sleep",
+        "1000",
+    ];
+    let id = dhow.run(&web).ok().line().to_owned();
+
+    let text = dhow.run(&["inspect", "--format", "{{json .NetworkSettings}}", "web"]).ok();
+    let settings: Value = serde_json::from_str(text.line()).unwrap();
+    let inside = dhow.run(&["exec", "web", "ip", "address", "show", "eth0"]).ok().stdout;
+
+    let front = &settings["Networks"]["front"];
+    for (field, expected) in [
+        ("IPAddress", "10.5.0.2"),
+        ("Gateway", "10.5.0.1"),
+        ("GlobalIPv6Address", "fd00:5::2"),
+        ("IPv6Gateway", "fd00:5::1"),
+    ] {
+        assert_eq!(front[field], expected, "{front}");
+    }
+    assert_eq!(front["IPPrefixLen"], 24);
+    assert_eq!(front["DNSNames"], serde_json::json!(["web", "www", &id[..12]]));
+    let mac = front["MacAddress"].as_str().unwrap();
+    for word in [mac, "10.5.0.2/24", "fd00:5::2/64"] {
+        assert!(inside.contains(word), "{word} in {inside}");
+    }
+    let binding = |host: &str, port: &str| serde_json::json!({"HostIp": host, "HostPort": port});
+    let expected = serde_json::json!({
+        "70/tcp": null,
+        "80/tcp": [binding("127.0.0.1", "8080")],
+        "81/tcp": [binding("127.0.0.1", "8081")],
+        "90/udp": [binding("0.0.0.0", "9000"), binding("::", "9000")],
+    });
+    assert_eq!(settings["Ports"], expected);
+    let listed = dhow.run(&["ps", "--format", "{{.Ports}}"]).ok();
+    let words = "70/tcp, 0.0.0.0:9000->90/udp, [::]:9000->90/udp, 127.0.0.1:8080-8081->80-81/tcp";
+    assert_eq!(listed.line(), words);
+    assert_eq!(dhow.run(&["port", "web", "80"]).ok().line(), "127.0.0.1:8080");
+    let all = dhow.run(&["port", "web"]).ok().stdout;
+    assert!(all.contains("90/udp -> 0.0.0.0:9000\n90/udp -> [::]:9000\n"), "{all}");
+    drop(dhow.run(&["port", "web", "70"]).exits(1));
+    let container = &inspect(&dhow, "front")["Containers"][&id];
+    assert_eq!(container["IPv4Address"], "10.5.0.2/24");
+    assert_eq!(container["Name"], "web");
+    drop(dhow.run(&["network", "reload", "web"]).ok());
+
+    drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+
+    assert_eq!(inspect(&dhow, "front")["Containers"], serde_json::json!({}));
+    let withdrawn = dhow_testkit::need::eventually(crate::fixture::SOON, || {
+        dhow.run(&["port", "web"]).ok().stdout.is_empty().then_some(())
+    });
+    assert!(withdrawn.is_some(), "its ports are still published");
+    let forced = dhow.run(&["network", "rm", "--force", "front"]).ok();
+    assert_eq!(forced.line(), "front");
+    assert_eq!(dhow.host().output(&["nft", "list", "ruleset"]), "");
+    assert!(!dhow.host().output(&["ip", "-brief", "link"]).contains("dh-"));
+    drop(dhow.run(&["rm", "web"]).ok());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
 fn sixteen_at_once_have_an_address_each_and_the_next_one_waits_its_turn() {
     if !HostNetwork::is_possible() {
         return;
@@ -301,4 +378,34 @@ fn sixteen_at_once_have_an_address_each_and_the_next_one_waits_its_turn() {
     drop(dhow.run(&["rm", "-fa"]).ok());
     drop(dhow.run(&["run", "--rm", "--network=front", "box", "true"]).ok());
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_killed_monitor_s_addresses_are_free_again() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = crate::fixture::with_networked_box();
+    create(&dhow, &["--subnet=10.5.0.0/29", "front"]);
+    let web = ["run", "-d", "-q", "--name=web", "--network=front", "-p", "8080:80"];
+    drop(dhow.run(&[&web[..], &["box", "sleep", "1000"]].concat()).ok());
+    let pid = dhow.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok().line().to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let monitor = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim();
+
+    drop(dhow.host().output(&["kill", "-9", monitor]));
+    dhow_testkit::need::eventually(crate::fixture::SOON, || {
+        let state = dhow.run(&["inspect", "--format", "{{.State.Status}}", "web"]).ok();
+        (state.line() == "exited").then_some(())
+    })
+    .unwrap();
+
+    assert_eq!(dhow.run(&["port", "web"]).ok().stdout, "");
+    assert_eq!(inspect(&dhow, "front")["Containers"], serde_json::json!({}));
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    for _ in 0..6 {
+        drop(dhow.run(&["run", "--rm", "--network=front", "box", "true"]).ok());
+    }
+    drop(dhow.run(&["start", "web"]).ok());
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
 }
