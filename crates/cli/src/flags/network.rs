@@ -331,7 +331,11 @@ mod tests {
         let podman = "front:alias=web,alias=www,ip=10.89.0.7,ip=fd00::7,mac=02:42:0a:59:00:07";
 
         for text in [docker, podman] {
-            assert_eq!(mode(&[text]).unwrap().connections(), [expected.clone()], "{text}");
+            assert_eq!(
+                mode(&[text]).unwrap().connections(),
+                std::slice::from_ref(&expected),
+                "{text}"
+            );
         }
         for bad in ["front:ip=x", "front:colour=red", "alias=web", "front:ip", "front:alias=-x"] {
             assert!(mode(&[bad]).is_err(), "{bad:?}");

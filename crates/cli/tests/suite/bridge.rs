@@ -35,7 +35,9 @@ fn a_container_gets_an_address_and_a_way_out_and_the_host_nothing_to_keep() {
         (!links.contains("dv-")).then_some(())
     });
     assert!(gone.is_some(), "a cable is left: {}", dhow.host().output(&["ip", "link"]));
-    assert_eq!(before, "");
+    drop(dhow.run(&["network", "prune", "-f"]).ok());
+    assert_eq!(dhow.host().output(&["nft", "list", "ruleset"]), before);
+    assert!(!dhow.host().output(&["ip", "-brief", "link"]).contains("dhow0"));
     drop(dhow.run(&["doctor"]).ok());
 }
 

@@ -74,7 +74,7 @@ impl Engine {
         let id = ContainerId::random()?;
         let routes = host_routes()?;
         let settings = making::settings(options, &id, &self.around(&rows, &routes)?)?;
-        self.insert_network(id.clone(), name.clone(), settings)?;
+        self.insert_network(id.clone(), name.clone(), &settings)?;
         Ok((id, name))
     }
 
@@ -84,12 +84,12 @@ impl Engine {
         let routes = host_routes()?;
         let rows = networks::list(self.state.read())?;
         let settings = making::usual(&id, &self.around(&rows, &routes)?)?;
-        self.insert_network(id.clone(), USUAL.parse()?, settings)?;
+        self.insert_network(id.clone(), USUAL.parse()?, &settings)?;
         Ok(id)
     }
 
     /// Nothing of it is on the host before somebody is connected, so its row is all there is to make.
-    fn insert_network(&mut self, id: ContainerId, name: Name, settings: Settings) -> Result<()> {
+    fn insert_network(&mut self, id: ContainerId, name: Name, settings: &Settings) -> Result<()> {
         let row = Row {
             id,
             name,
@@ -177,6 +177,21 @@ impl Engine {
         let _lock = lock(&self.layout)?;
         self.take_network_away(&row, how).doing(|| format!("remove network {}", row.name))?;
         Ok(Some(row.name))
+    }
+
+    /// Takes the usual network from the host, where nobody is connected to it: it is made again, as it
+    /// was, when somebody is. One that was changed is kept.
+    pub(super) fn rest_usual_network(&mut self) -> Result<()> {
+        let _lock = lock(&self.layout)?;
+        let Some(row) = networks::find_by_name(self.state.read(), USUAL)? else { return Ok(()) };
+        let is_changed = !Settings::of(&row)?.made.servers.is_empty();
+        if is_changed || row.phase != Phase::Present {
+            return Ok(());
+        }
+        match self.take_network_away(&row, RemoveNetwork::Gently) {
+            Err(error) if error.kind() == Kind::Conflict => Ok(()),
+            result => result.doing(|| format!("take network {USUAL} from the host")),
+        }
     }
 
     /// For who holds the lock.

@@ -589,7 +589,8 @@ mod tests {
     fn addresses_that_cannot_be_are_refused() {
         let subnet = |text: &str| text.parse::<Subnet>().unwrap();
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let cases: [(&str, &dyn Fn(&mut NetworkOptions)); 12] = [
+        type Change<'a> = &'a dyn Fn(&mut NetworkOptions);
+        let cases: [(&str, Change<'_>); 12] = [
             ("overlap", &|one| one.subnets = vec![subnet("192.168.0.0/16")]),
             ("two of a version", &|one| {
                 one.subnets = vec![subnet("10.1.0.0/24"), subnet("10.2.0.0/24")]

@@ -67,12 +67,16 @@ impl Engine {
         Ok(all)
     }
 
-    /// Removes the networks that no container is connected to; their names.
+    /// Removes the networks that no container is connected to; their names. The usual one is not among
+    /// them, and has nothing on the host any more.
     pub fn prune_networks(&mut self, filters: &[NetworkFilter]) -> Result<Vec<Name>> {
         let mut pruned = Vec::new();
         for network in self.made_networks()? {
-            if !all_hold(filters, &network) || network.is_builtin() || !network.connected.is_empty()
-            {
+            if !all_hold(filters, &network) || !network.connected.is_empty() {
+                continue;
+            }
+            if network.is_builtin() {
+                self.rest_usual_network()?;
                 continue;
             }
             match self.remove_network(&network.name, RemoveNetwork::Gently) {

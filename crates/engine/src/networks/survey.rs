@@ -133,7 +133,7 @@ impl Engine {
     pub(super) fn made_networks(&mut self) -> Result<Vec<Network>> {
         let rows = networks::list(self.state.read())?;
         let present = rows.into_iter().filter(|row| row.phase == networks::Phase::Present);
-        present.map(|row| self.shown_network(row)).collect()
+        present.map(|row| self.shown_network(&row)).collect()
     }
 
     /// The name of the network that a word means; nothing where there is none.
@@ -153,11 +153,11 @@ impl Engine {
             _ => {}
         }
         let row = look_up(self.state.read(), text)?;
-        self.shown_network(row)
+        self.shown_network(&row)
     }
 
-    fn shown_network(&mut self, row: Row) -> Result<Network> {
-        let settings = Settings::of(&row)?;
+    fn shown_network(&mut self, row: &Row) -> Result<Network> {
+        let settings = Settings::of(row)?;
         Ok(Network {
             id: row.id.to_string(),
             name: row.name.to_string(),
