@@ -259,9 +259,9 @@ mod tests {
 
     #[test]
     fn a_flag_is_refused_in_its_own_command_only() {
-        assert!(reason("container run", "--ip=1.2.3.4").is_some());
-        assert!(reason("exec", "--ip").is_none());
-        assert!(reason("manifest create", "--ip").is_none());
-        assert!(reason("run", "--ipx").is_none());
+        assert!(reason("container run", "--link=db").is_some());
+        assert!(reason("exec", "--link").is_none());
+        assert!(reason("manifest create", "--link").is_none());
+        assert!(reason("run", "--linkx").is_none());
     }
 }

@@ -613,7 +613,7 @@ mod tests {
             &["--mount", "type=bind"],
             &["--tmpfs", "x"],
             &["--ulimit", "nofile"],
-            &["--network", "bridge"],
+            &["--network", "front:colour=red"],
             &["--stop-signal", "BOGUS"],
             &["--pull", "sometimes"],
             &["--platform", "a/b/c/d"],
