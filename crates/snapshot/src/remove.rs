@@ -63,11 +63,17 @@ fn empty(directory: &OwnedFd, top: &OwnedFd, depth: u32, moved: &mut u64) -> Res
             move_up(directory, &name, top, moved)?;
             continue;
         }
-        let below = enter(directory, &name)?;
+        let below = match enter(directory, &name) {
+            // Somebody else removes it too: who mends, and who ends.
+            Err(error) if error.kind() == Kind::NotFound => continue,
+            below => below?,
+        };
         empty(&below, top, depth - 1, moved)?;
         drop(below);
-        rustix::fs::unlinkat(directory, &name, AtFlags::REMOVEDIR)
-            .doing(|| format!("remove directory {name:?}"))?;
+        match rustix::fs::unlinkat(directory, &name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).doing(|| format!("remove directory {name:?}")),
+        }
     }
     Ok(())
 }

@@ -87,6 +87,12 @@ pub(crate) fn run(args: &TestArgs, workspace: &Workspace) -> Result<ExitCode> {
     };
     tests.current_dir(&workspace.root).env("DHOW_BIN", &binary).env("DHOW_SKIPS", notes.path());
     tests.env("DHOW_CONFORMANCE", verdicts.path());
+    // A test that says nothing of networks, and starts dhow in a way of its own, must not change those
+    // of the machine either.
+    let no_network = tempfile::NamedTempFile::new().doing(|| "make a file of configuration")?;
+    std::fs::write(no_network.path(), "[containers]\nnetns = \"none\"\n")
+        .doing(|| "write a file of configuration")?;
+    tests.env("CONTAINERS_CONF_OVERRIDE", no_network.path());
     well &= follow(&mut tests, runner, &mut tally)?;
     let skips = report_skips(notes.path())?;
     for line in conformance(&read(verdicts.path())?) {

@@ -189,7 +189,7 @@ fn values_that_make_no_sense_are_shown_with_their_flags() {
         &["--tmpfs", "relative"],
         &["--ulimit", "nofile"],
         &["--env", "=x"],
-        &["--network", "bridge"],
+        &["--network", "front:colour=red"],
         &["--security-opt", "bogus"],
         &["--stop-signal", "BOGUS"],
         &["--detach-keys", "ctrl-1"],

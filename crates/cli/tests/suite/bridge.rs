@@ -81,7 +81,11 @@ fn rules_that_are_flushed_come_back_and_a_port_in_use_is_told_with_its_container
     assert_eq!(said(&dhow, &fetch), before);
     let second = dhow.run(&["run", "--rm", "-p", "8080:81", "box", "true"]);
     assert_eq!(second.code, 125);
-    assert!(second.stderr.contains("container web has port 8080"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("publish port 8080/tcp: container web has it"),
+        "{}",
+        second.stderr
+    );
     drop(dhow.run(&["restart", "-t", "0", "web"]).ok());
     assert_eq!(said(&dhow, &fetch), before);
 }

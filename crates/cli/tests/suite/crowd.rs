@@ -39,7 +39,17 @@ fn number(variable: &str, usual: u32) -> u32 {
 fn words(dhow: &Dhow) -> Vec<OsString> {
     let command = dhow.command(&[]);
     let arguments = command.get_args().map(OsString::from);
-    std::iter::once(command.get_program().into()).chain(arguments).collect()
+    // What else a command has in its environment is for it alone; this keeps the machine's network.
+    let given = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let given =
+        given.filter(|(name, _)| *name == "CONTAINERS_CONF_OVERRIDE").map(|(name, value)| {
+            let mut word = name.to_owned();
+            word.push("=");
+            word.push(value);
+            word
+        });
+    let env = std::iter::once(OsString::from("env")).chain(given);
+    env.chain(std::iter::once(command.get_program().into())).chain(arguments).collect()
 }
 
 /// Runs a script so many times, side by side; what the failed ones said.

@@ -184,11 +184,11 @@ fn modes_of_users_who_are_not_root_are_refused_to_root() {
 fn a_flag_of_another_program_is_refused_by_its_name_and_with_the_reason() {
     let dhow = Dhow::new();
 
-    let refused = dhow.run(&["run", "-p", "80:80", "box"]).exits(125);
+    let refused = dhow.run(&["run", "--link", "db", "box"]).exits(125);
     let unknown = dhow.run(&["run", "--bogus", "box"]).exits(125);
 
-    assert!(refused.stderr.contains("no published ports yet"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("hint: --network host"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("links are docker's old way"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("hint: on one network"), "{}", refused.stderr);
     assert!(unknown.stderr.contains("there is no flag --bogus"), "{}", unknown.stderr);
 }
 

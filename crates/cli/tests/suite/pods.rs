@@ -144,8 +144,8 @@ fn what_a_pod_cannot_share_is_refused_by_name() {
     let cases: [(&[&str], &str); 4] = [
         (&["--share", "user"], "user"),
         (&["--userns", "auto"], "--userns"),
-        (&["-p", "80:80"], "--publish"),
-        (&["--network", "bridge"], "bridge"),
+        (&["--network", "none", "-p", "80:80"], "publish ports of a pod that has no network"),
+        (&["--share", "ipc", "--network", "bridge"], "share no network"),
     ];
 
     for (arguments, word) in cases {

@@ -116,21 +116,22 @@ impl Engine {
         }
         let holder = plan.publications.iter().find_map(|one| self.holder_of(one, &plan.owner));
         match holder {
-            Some((port, name)) => error.hint(format!(
-                "container {name} has port {port}; choose another one, or stop that container"
-            )),
+            Some((port, name)) => {
+                let text = format!("publish port {port}: container {name} has it");
+                Error::new(Kind::Conflict, text).hint("choose another port, or stop that container")
+            }
             None => error,
         }
     }
 
     /// Another container or pod through which a port of the host's leads already.
-    fn holder_of(&self, asked: &Publication, own: &str) -> Option<(u16, String)> {
+    fn holder_of(&self, asked: &Publication, own: &str) -> Option<(String, String)> {
         let read = self.state.read();
         let holders = ports::holders(read, asked.protocol.name(), asked.host_port).ok()?;
         let (owner, _) = holders.into_iter().find(|(owner, _)| owner.as_str() != own)?;
         let container = containers::find(read, &owner).ok().flatten().map(|row| row.name);
         let name = container.unwrap_or_else(|| owner.short().to_owned());
-        Some((asked.host_port, name))
+        Some((format!("{}/{}", asked.host_port, asked.protocol.name()), name))
     }
 
     /// Takes away what a container that has ended has on its networks, and frees its addresses.
