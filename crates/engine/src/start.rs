@@ -410,7 +410,7 @@ impl Engine {
             None => now.phase == Phase::Running,
         };
         let record = Record::parse(&now.settings)?;
-        remove_run_directory(&self.layout, &now)?;
+        remove_run_directory(&self.layout, &row.id)?;
         if has_lived && self.restarts_by_policy(&now, &record, &ended)? {
             return Ok(());
         }
@@ -489,16 +489,8 @@ pub(crate) fn boot_id() -> Result<String> {
         .doing(|| format!("read {path}"))
 }
 
-/// Removes what the life that a row tells of has left. Who was stopped for longer than others wait for
-/// it may find the directory of the next one.
-fn remove_run_directory(layout: &Layout, row: &Container) -> Result<()> {
-    let run = layout.run(&row.id);
-    let started = MonitorStarted::read(&run)?;
-    if let (Some(started), Some(own)) = (started, row.monitor)
-        && started.monitor_pid != own.pid
-    {
-        return Ok(());
-    }
+fn remove_run_directory(layout: &Layout, id: &ContainerId) -> Result<()> {
+    let run = layout.run(id);
     match std::fs::remove_dir_all(&run) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

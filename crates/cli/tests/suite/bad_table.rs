@@ -29,7 +29,7 @@ const fn row(
 }
 
 /// What needs no image, and is refused before a database is made.
-const FLAGS: [Row; 61] = [
+const FLAGS: [Row; 63] = [
     row(&["run", "--memory", "12x", "box"], 125, "invalid", &["--memory", "12x"]),
     row(&["run", "--cpus", "many", "box"], 125, "invalid", &["--cpus", "many"]),
     row(&["run", "--volume", "a/b:/c", "box"], 125, "invalid", &["a/b"]),

@@ -262,8 +262,8 @@ mod tests {
             (about("monitor"), about("attic"), about("not drawn"))
         };
 
-        assert_eq!(drawn("runtime sys"), (0, 1, ROOMS.len() - 1));
-        assert_eq!(drawn("runtime sys engine"), (1, 1, ROOMS.len() - 1));
+        assert_eq!(drawn("runtime sys network"), (0, 1, ROOMS.len() - 1));
+        assert_eq!(drawn("runtime sys network engine"), (1, 1, ROOMS.len() - 1));
     }
 
     #[test]
