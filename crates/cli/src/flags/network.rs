@@ -251,11 +251,15 @@ fn set(connection: &mut ConnectionOptions, text: &str, option: &str) -> Result<(
 }
 
 pub(crate) fn ip(flag: &str, text: &str) -> Result<Ipv4Addr> {
-    text.parse().map_err(|_| refuse(flag, text, "not an address of version 4"))
+    text.parse().map_err(|_| {
+        refuse(flag, text, "not an address of version 4").hint("write one such as 10.89.0.7")
+    })
 }
 
 pub(crate) fn ip6(flag: &str, text: &str) -> Result<Ipv6Addr> {
-    text.parse().map_err(|_| refuse(flag, text, "not an address of version 6"))
+    text.parse().map_err(|_| {
+        refuse(flag, text, "not an address of version 6").hint("write one such as fd00:89::7")
+    })
 }
 
 pub(crate) fn mac(flag: &str, text: &str) -> Result<Mac> {
@@ -271,7 +275,8 @@ pub(crate) fn host_name(flag: &str, text: &str) -> Result<String> {
         || !text.chars().all(is_word)
         || text.starts_with(['-', '.'])
     {
-        return Err(refuse(flag, text, "not a name of a host"));
+        return Err(refuse(flag, text, "not a name of a host")
+            .hint("a name has letters, digits, hyphens, underscores and dots"));
     }
     Ok(text.to_owned())
 }
@@ -284,7 +289,8 @@ pub(crate) fn interface(flag: &str, text: &str) -> Result<String> {
         || matches!(text, "." | ".." | "lo")
         || text.contains(is_bad)
     {
-        return Err(refuse(flag, text, "not a name for a network device"));
+        return Err(refuse(flag, text, "not a name for a network device")
+            .hint("write at most 15 letters, such as eth1"));
     }
     Ok(text.to_owned())
 }
