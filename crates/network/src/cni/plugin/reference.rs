@@ -154,8 +154,12 @@ fn seen(namespace: &File) -> String {
     for words in questions {
         for said in [ip_in(namespace, words), ip(words)] {
             let lines = said.lines().filter(|line| !line.contains("fe80"));
-            // A bridge is up a moment after its port.
-            text.extend(lines.map(|line| line.replace("linkdown", "") + "\n"));
+            for line in lines {
+                // A bridge is up a moment after its port.
+                let words = line.split_whitespace().filter(|word| *word != "linkdown");
+                text.push_str(&words.collect::<Vec<_>>().join(" "));
+                text.push('\n');
+            }
         }
     }
     text
