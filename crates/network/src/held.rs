@@ -316,6 +316,10 @@ impl Room {
             return Ok(None);
         }
         let usual = rustix::process::getrlimit(Resource::Nofile);
+        if usual.current == usual.maximum {
+            // There is no room above the usual.
+            return Ok(None);
+        }
         let raised = Rlimit { current: usual.maximum, maximum: usual.maximum };
         rustix::process::setrlimit(Resource::Nofile, raised)
             .doing(|| format!("make room for {count} ports"))?;
