@@ -149,6 +149,20 @@ const OF_UPDATE: &[Foreign] = &[
     ),
 ];
 
+/// Those of `network create`.
+const OF_NETWORK: &[Foreign] = &[
+    foreign(
+        &["--config-from", "--config-only"],
+        "a network's settings are kept with it alone, and taken from no other",
+        Some("`dhow network inspect` shows those of another to be repeated"),
+    ),
+    foreign(
+        &["--ingress"],
+        "it is the network of a swarm's gateways, and there is no swarm",
+        Some("any container's ports are published with -p"),
+    ),
+];
+
 /// Why a command, as it was typed, has not got a flag that others have, and what can be done.
 pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'static str>)> {
     let table = match words.rsplit(' ').next()? {
@@ -157,6 +171,7 @@ pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'
         {
             OF_RUN
         }
+        "create" if words == "network create" => OF_NETWORK,
         "exec" => OF_EXEC,
         "update" => OF_UPDATE,
         _ => return None,
@@ -216,10 +231,18 @@ mod tests {
         health-startup-timeout health-timeout latest memory-swappiness no-healthcheck ulimit
         unsetenv kernel-memory";
 
+    const NETWORK: &str = "
+        attachable aux-address config-from config-only driver gateway help ingress internal
+        ip-range ipam-driver ipam-opt ipv4 ipv6 label opt scope subnet disable-dns dns ignore
+        interface-name route";
+
     fn declared(name: &str) -> BTreeSet<String> {
         let mut all = command(Switches::Plain);
         all.build();
-        let command = all.find_subcommand(name).expect("the command is there");
+        let mut command = &all;
+        for word in name.split(' ') {
+            command = command.find_subcommand(word).expect("the command is there");
+        }
         let mut names = BTreeSet::new();
         for argument in command.get_arguments() {
             names.extend(argument.get_long().map(str::to_owned));
@@ -244,11 +267,17 @@ mod tests {
         assert_all_known("create", RUN, &RUN_ALONE);
         assert_all_known("exec", EXEC, &[]);
         assert_all_known("update", UPDATE, &[]);
+        assert_all_known("network create", NETWORK, &[]);
     }
 
     #[test]
     fn no_flag_is_both_there_and_refused() {
-        for (command, table) in [("create", OF_RUN), ("exec", OF_EXEC), ("update", OF_UPDATE)] {
+        for (command, table) in [
+            ("create", OF_RUN),
+            ("exec", OF_EXEC),
+            ("update", OF_UPDATE),
+            ("network create", OF_NETWORK),
+        ] {
             let declared = declared(command);
             let names = table.iter().flat_map(|foreign| foreign.names);
             for name in names.filter_map(|name| name.strip_prefix("--")) {

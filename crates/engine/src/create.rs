@@ -131,6 +131,11 @@ impl Engine {
         let image = self.image_for(options, progress)?;
         let mut draft = self.draft(ContainerId::random()?, options, &image)?;
         check_sources(&draft.plan)?;
+        if !draft.record.ports.publish.is_empty()
+            && let Some(why) = discards_ports(&options.network)
+        {
+            (self.warn)(&format!("published ports are discarded {why}"));
+        }
         draft.record.pod = home.as_ref().map(|home| home.id.to_string());
         draft.record.secrets =
             options.objects.secrets.iter().map(|secret| secret.secret.clone()).collect();
@@ -353,6 +358,15 @@ fn usual_network(options: &CreateOptions) -> Option<CreateOptions> {
     let usual = || NetworkMode::Networks(vec![ConnectionOptions::to(DEFAULT_NETWORK)]);
     (options.network == NetworkMode::Unsaid)
         .then(|| CreateOptions { network: usual(), ..options.clone() })
+}
+
+/// Where published ports lead nowhere, why.
+fn discards_ports(network: &NetworkMode) -> Option<&'static str> {
+    match network {
+        NetworkMode::Host => Some("when using host network mode"),
+        NetworkMode::None => Some("where there is no network"),
+        _ => None,
+    }
 }
 
 /// The image's files, in a mount that nobody else sees.

@@ -17,6 +17,10 @@ use std::{
 /// When the firewall is tried again that could not be put right.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// News that come sooner one after the other are answered together: who loads a firewall's rules makes
+/// many changes.
+const NEWS_APART: Duration = Duration::from_millis(100);
+
 /// What is looked after as long as the container lives.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
@@ -27,6 +31,8 @@ pub(crate) struct Kept {
     watch: Option<Watch>,
     /// When the firewall is to be looked at in any case.
     again: Option<Instant>,
+    /// When it was looked at.
+    looked: Option<Instant>,
     resolver: Option<Resolver>,
 }
 
@@ -112,9 +118,13 @@ impl Kept {
         if let Some(resolver) = &mut self.resolver {
             resolver.work(now);
         }
-        let changed = self.watch.as_ref().is_some_and(Watch::was_changed);
-        if changed || self.again.is_some_and(|moment| moment <= now) {
-            self.again = self.put_back().is_err().then(|| now + AGAIN_AFTER);
+        if self.watch.as_ref().is_some_and(Watch::was_changed) {
+            let soonest = self.looked.map_or(now, |looked| looked + NEWS_APART);
+            self.again = self.again.into_iter().chain([soonest]).min();
+        }
+        if self.again.is_some_and(|moment| moment <= now) {
+            self.looked = Some(now);
+            self.again = self.answer_news().is_err().then(|| now + AGAIN_AFTER);
         }
     }
 
@@ -122,6 +132,14 @@ impl Kept {
     fn put_back(&self) -> Result<()> {
         match &self.plan {
             Some(plan) => Firewall::open()?.raise(plan),
+            None => Ok(()),
+        }
+    }
+
+    /// Does what somebody's change of the ruleset asks for.
+    fn answer_news(&self) -> Result<()> {
+        match &self.plan {
+            Some(plan) => Firewall::open()?.raise_again(plan),
             None => Ok(()),
         }
     }

@@ -23,9 +23,10 @@ const FILTER: u16 = 25;
 const ADDRESSES: u16 = 1;
 const PORTS: u16 = 2;
 
-/// Flows of this protocol to this port (`CTA_FILTER_F_CTA_PROTO_NUM`, `..._DST_PORT`). Kernels before
-/// 5.8 do not look at it and list all.
-const BY_PORT: u32 = 1 << 3 | 1 << 5;
+/// Flows of this protocol, and those to this port (`CTA_FILTER_F_CTA_PROTO_NUM`, `..._DST_PORT`). Kernels
+/// before 5.8 do not look at it and list all.
+const BY_PROTOCOL: u32 = 1 << 3;
+const BY_PORT: u32 = 1 << 5;
 
 /// Which flows of a published port are to be forgotten.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,40 +40,44 @@ pub(crate) enum Stale {
 /// Has the kernel forget stale flows to a plan's published ports. Whatever fails costs clients a pause
 /// and nobody else anything, so it is not told.
 pub(crate) fn forget(plan: &Plan, stale: Stale) {
-    let udp = |one: &&Publication| one.protocol == Protocol::Udp;
-    let mut publications = plan.publications.iter().filter(udp).peekable();
-    if publications.peek().is_none() {
+    let udp: Vec<&Publication> =
+        plan.publications.iter().filter(|one| one.protocol == Protocol::Udp).collect();
+    if udp.is_empty() {
         return;
     }
     let Ok(netlink) = Netlink::open(Family::Netfilter) else { return };
-    for publication in publications {
-        for target in plan.targets() {
-            let _left = forget_one(&netlink, publication, target, stale);
-        }
+    for target in plan.targets() {
+        let _left = forget_towards(&netlink, &udp, target, stale);
     }
 }
 
-fn forget_one(
+/// The kernel looks at all that it remembers of everybody for each question, so it is asked once for
+/// all ports.
+fn forget_towards(
     netlink: &Netlink,
-    publication: &Publication,
+    publications: &[&Publication],
     target: IpAddr,
     stale: Stale,
 ) -> io::Result<()> {
     let family = family_of(target);
+    let only = if let [one] = publications { Some(one.host_port) } else { None };
     let mut request = Request::new(GET, libc::NLM_F_DUMP, &[family, 0, 0, 0]);
     request.nest(ORIGINAL, |tuple| {
         tuple.nest(PORTS, |ports| {
-            ports.attribute(1, &[publication.protocol.number()]);
-            ports.attribute(3, &publication.host_port.to_be_bytes());
+            ports.attribute(1, &[Protocol::Udp.number()]);
+            if let Some(port) = only {
+                ports.attribute(3, &port.to_be_bytes());
+            }
         });
     });
     request.nest(FILTER, |filter| {
-        filter.attribute(1, &BY_PORT.to_ne_bytes());
+        let by_port = if only.is_some() { BY_PORT } else { 0 };
+        filter.attribute(1, &(BY_PROTOCOL | by_port).to_ne_bytes());
         filter.attribute(2, &0_u32.to_ne_bytes());
     });
     for answer in netlink.ask(request)? {
         let Some(flow) = Flow::parse(&answer.body) else { continue };
-        if flow.is_stale(publication, target, stale) {
+        if publications.iter().any(|one| flow.is_stale(one, target, stale)) {
             let mut request = Request::new(DELETE, 0, &[family, 0, 0, 0]);
             request.nest(ORIGINAL, |tuple| {
                 tuple.raw(flow.original);
@@ -145,6 +150,6 @@ impl<'a> Flow<'a> {
 }
 
 /// Whether an address is one of the host's: nobody else's can be bound.
-fn is_own(address: IpAddr) -> bool {
+pub(crate) fn is_own(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }

@@ -1,15 +1,18 @@
 //! Why a packet for a published port passes, or does not: its way, one finding for each thing on it.
 
 use crate::{
-    Firewall, Held, Plan, Publication,
-    firewall::TABLE,
+    Firewall, Held, InputPolicy, Plan, Publication, conntrack,
+    firewall::{
+        Client, TABLE,
+        gate::{self, Gate},
+    },
     forwarding,
-    nft::{Hook, Judgement, Nft, Packet, judge},
+    nft::{Hook, Judge, Judgement, Nft, Packet, Version},
     reach::host_routes,
 };
 use dhow_base::{Kind, Result};
 use serde::Serialize;
-use std::{fs, net::IpAddr};
+use std::net::IpAddr;
 
 /// What was found at one place of the way.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -50,6 +53,7 @@ pub fn explain(plan: &Plan, port: &Publication, from: Option<IpAddr>) -> Result<
         findings.push(Finding { about: "address", verdict: Outcome::Stops, text });
     }
     for target in targets {
+        findings.push(input(plan, port, target, from)?);
         let alone = Plan { publications: vec![port.clone()], ..plan.clone() };
         findings.push(rule(&alone, port, target)?);
         findings.push(forwarded(target));
@@ -75,6 +79,66 @@ fn held(port: &Publication) -> Finding {
         Err(error) => (Outcome::Unclear, error.one_line()),
     };
     Finding { about: "port", verdict, text }
+}
+
+/// What the host's INPUT chains say of it, as they would of a packet for a program of the host's.
+fn input(plan: &Plan, port: &Publication, target: IpAddr, from: Option<IpAddr>) -> Result<Finding> {
+    let told = |verdict, text| Ok(Finding { about: "input", verdict, text });
+    let network = plan.network_of(target);
+    if network.input_policy == InputPolicy::Ignore {
+        let text = format!("network {} does not ask the host's INPUT chains", network.name);
+        return told(Outcome::Passes, text);
+    }
+    if from.is_some_and(conntrack::is_own) {
+        let text = "programs of the host pass by its INPUT chains".to_owned();
+        return told(Outcome::Passes, text);
+    }
+    let device = from.and_then(|from| device_towards(from).transpose()).transpose()?;
+    let firewall = Firewall::open()?;
+    if let Some(device) = &device
+        && firewall.has_bridge(device)?
+    {
+        return told(Outcome::Passes, "containers pass by the host's INPUT chains".to_owned());
+    }
+    let nft = Nft::open()?;
+    let gate = Gate::among(&nft, nft.chains()?)?;
+    let packet =
+        Packet { input: device.clone(), source: from, ..gate::packet(port, Version::of(target)) };
+    let name = format!("port {}/{}", port.host_port, port.protocol.name());
+    let (verdict, text) = match gate.judge(&packet)? {
+        Judgement::Dropped(by) => {
+            return told(Outcome::Stops, format!("{name} of the host is closed by {by}"));
+        }
+        Judgement::Passes if gate::has_legacy() => {
+            let text = format!("{name} of the host may be closed by iptables-legacy");
+            (Outcome::Unclear, text)
+        }
+        Judgement::Passes => {
+            return told(
+                Outcome::Passes,
+                format!("nobody's INPUT chains close {name} of the host"),
+            );
+        }
+        Judgement::Perhaps(by) => {
+            (Outcome::Unclear, format!("{name} of the host may be closed by {by}"))
+        }
+    };
+    let client = from.zip(device.as_deref()).map(|(from, device)| Client {
+        device,
+        from,
+        protocol: port.protocol,
+        port: port.host_port,
+    });
+    match client {
+        Some(client) if firewall.has_admitted(&client)? => {
+            let text = format!("{text}, which has let {} through just now", client.from);
+            told(Outcome::Passes, text)
+        }
+        _ => {
+            let text = format!("{text}: a client's first packet is sent there to find out");
+            told(verdict, text)
+        }
+    }
 }
 
 /// Whether our own rules lead it to the container.
@@ -120,12 +184,15 @@ fn others(
         input: from.and_then(|from| device_towards(from).transpose()).transpose()?,
         output: of_target.map(|attachment| attachment.network.device.clone()),
         source: from,
-        destination: target,
+        version: Version::of(target),
+        destination: Some(target),
         protocol: port.protocol.number(),
         port: port.container_port,
         is_published: true,
     };
-    let (verdict, text) = match judge(&Nft::open()?, Hook::Forward, &packet, TABLE)? {
+    let nft = Nft::open()?;
+    let judge = Judge::at(&nft, Hook::Forward, TABLE)?;
+    let (verdict, text) = match judge.judge(&packet)? {
         Judgement::Passes => {
             (Outcome::Passes, format!("nobody else's rules drop what is forwarded to {target}"))
         }
@@ -149,13 +216,7 @@ fn device_towards(address: IpAddr) -> Result<Option<String>> {
 
 /// Rules of the older iptables, which cannot be seen from here.
 fn legacy() -> Option<Finding> {
-    let tables =
-        ["/proc/thread-self/net/ip_tables_names", "/proc/thread-self/net/ip6_tables_names"];
-    let names = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
-    let has_filter = names
-        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-        .any(|name| name == "filter");
-    has_filter.then(|| Finding {
+    gate::has_legacy().then(|| Finding {
         about: "others",
         verdict: Outcome::Unclear,
         text: "iptables-legacy has rules too, which are not looked at: see `iptables-legacy -S`"

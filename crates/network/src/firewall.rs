@@ -1,7 +1,8 @@
 //! The firewall: one table of dhow's own, `inet dhow`, with what its networks and containers need.
 //!
 //! ```text
-//!   a packet for a published port ──▶ prerouting / output ──▶ published ──▶ the container's address
+//!   a packet for a published port ──▶ prerouting ──▶ arriving ─┬▶ published ──▶ the container's address
+//!                                     output ──────────────────┘ └▶ input, where that decides (see `gate`)
 //!   a packet to or from a bridge ───▶ forward ──▶ inward: published, routed or open, or dropped
 //!   a packet that leaves ───────────▶ postrouting: under the host's address where it must be
 //!   127.0.0.0/8 from a bridge ──────▶ raw: dropped
@@ -18,30 +19,29 @@
 //! To accept a packet here is to say nothing about it: the chains of others still drop what they drop.
 
 mod elements;
+pub(crate) mod gate;
 mod table;
 mod watch;
 
 pub use watch::Watch;
 
 use crate::{
-    Network, Plan,
+    Network, Plan, Protocol,
     conntrack::{self, Stale},
     forwarding,
-    nft::{Batch, Element, Nft, Refusal, Set},
+    nft::{Batch, Chain, Element, Key, Nft, Refusal, Set},
 };
 use dhow_base::Result;
 use elements::Wanted;
+use gate::Gate;
 use rustix::io::Errno;
 use std::{collections::HashSet, net::IpAddr};
-use table::BRIDGES;
 pub(crate) use table::TABLE;
+use table::{ADMITTED4, ADMITTED6, BRIDGES};
 
 /// So many elements go into one batch at most, since the kernel takes a batch as one message of
 /// limited size.
 const ELEMENTS: usize = 1000;
-
-/// How often a change is tried again after somebody else's came in between.
-const TRIES: usize = 5;
 
 /// The firewall of one network namespace: the host's.
 #[derive(Debug)]
@@ -61,6 +61,33 @@ enum Missing {
     Table,
 }
 
+/// Who asks for a published port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a> {
+    pub(crate) device: &'a str,
+    pub(crate) from: IpAddr,
+    pub(crate) protocol: Protocol,
+    pub(crate) port: u16,
+}
+
+/// What becomes of clients that INPUT let through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Admitted {
+    /// They are remembered.
+    Stay,
+    /// They are asked about again: INPUT may have changed.
+    Go,
+}
+
+/// What there is to be done besides adding what is wanted.
+#[derive(Debug)]
+struct Repair {
+    missing: Missing,
+    /// Elements that are in the way.
+    stale: Vec<(Set, Vec<Element>)>,
+    admitted: Admitted,
+}
+
 impl Firewall {
     /// Connects to the firewall of the network namespace that the process is in, and stays with it.
     pub fn open() -> Result<Self> {
@@ -70,13 +97,31 @@ impl Firewall {
     /// Makes all that a plan needs of the host: its networks and its published ports. What is there
     /// already stays. The plan's bridges must be there, since it lets packets pass by them.
     pub fn raise(&self, plan: &Plan) -> Result<()> {
+        self.raise_with(plan, Admitted::Stay)
+    }
+
+    /// The same after somebody has changed the ruleset: what is gone comes back, and what others' rules
+    /// say of the published ports holds from now on.
+    pub fn raise_again(&self, plan: &Plan) -> Result<()> {
+        self.raise_with(plan, Admitted::Go)
+    }
+
+    fn raise_with(&self, plan: &Plan, admitted: Admitted) -> Result<()> {
         let mut wanted = Wanted::default();
         for attachment in &plan.attachments {
             wanted.network(&attachment.network)?;
         }
         wanted.publications(plan);
-        self.add(&wanted)?;
-        conntrack::forget(plan, Stale::AtStart);
+        let chains = self.nft.chains()?;
+        let missing = self.missing(&chains)?;
+        if !plan.publications.is_empty() {
+            wanted.ask(plan, &Gate::among(&self.nft, chains)?)?;
+        }
+        self.add(&wanted, Repair { missing, stale: Vec::new(), admitted })?;
+        // While the rules are there no flow goes astray.
+        if missing != Missing::Nothing || admitted == Admitted::Stay {
+            conntrack::forget(plan, Stale::AtStart);
+        }
         plan.attachments.iter().try_for_each(|one| forwarding::allow(&one.network))
     }
 
@@ -89,11 +134,40 @@ impl Firewall {
         Ok(())
     }
 
+    /// Takes away whatever leads to a plan's addresses, by whichever port: for who finds a container
+    /// that was killed before it was written down which ports it got.
+    pub fn lower_all(&self, plan: &Plan) -> Result<()> {
+        self.nft.retry(CHANGE, |_| self.try_to_lower_all(plan))?;
+        conntrack::forget(plan, Stale::AtEnd);
+        Ok(())
+    }
+
+    fn try_to_lower_all(&self, plan: &Plan) -> Result<Result<(), Refusal>> {
+        let mut batch = Batch::of(TABLE);
+        for target in plan.targets() {
+            let address = Key::default().address(target).bytes();
+            for map in table::maps_of(target) {
+                let mut found = self.nft.elements(TABLE, &map)?;
+                found.retain(|one| one.value.as_ref().is_some_and(|to| to.starts_with(&address)));
+                if let Some((set, asked)) = self.asked_with(&map, &found)? {
+                    batch.delete(&set, &with_keys_of(&found, &asked));
+                }
+                batch.delete(&map, &found);
+            }
+            let routed = table::routed_of(target);
+            let mut found = self.nft.elements(TABLE, &routed)?;
+            found.retain(|one| one.key.starts_with(&address));
+            batch.delete(&routed, &found);
+        }
+        self.nft.commit(batch)
+    }
+
     /// Makes what a network needs of the host.
     pub fn raise_network(&self, network: &Network) -> Result<()> {
         let mut wanted = Wanted::default();
         wanted.network(network)?;
-        self.add(&wanted)?;
+        let missing = self.missing(&self.nft.chains()?)?;
+        self.add(&wanted, Repair { missing, stale: Vec::new(), admitted: Admitted::Stay })?;
         forwarding::allow(network)
     }
 
@@ -102,14 +176,16 @@ impl Firewall {
         let mut wanted = Wanted::default();
         wanted.network(network)?;
         self.remove(&wanted)?;
-        self.leave_if_idle()
+        // Where no network is left, nothing of us is.
+        let has_none = || Ok(self.nft.elements(TABLE, &BRIDGES)?.is_empty());
+        self.nft.delete_table_if(TABLE, CHANGE, has_none)
     }
 
     /// Whether all chains are there, and lead a plan's published ports to this address of its own.
     pub(crate) fn leads(&self, plan: &Plan, target: IpAddr) -> Result<bool> {
         let mut wanted = Wanted::default();
         wanted.publications_to(plan, target);
-        if self.missing()? != Missing::Nothing {
+        if self.missing(&self.nft.chains()?)? != Missing::Nothing {
             return Ok(false);
         }
         for (set, elements) in wanted.sets() {
@@ -121,67 +197,87 @@ impl Firewall {
         Ok(!wanted.is_empty())
     }
 
-    fn add(&self, wanted: &Wanted) -> Result<()> {
+    /// Whether INPUT has let a client through of late.
+    pub(crate) fn has_admitted(&self, client: &Client<'_>) -> Result<bool> {
+        let set = if client.from.is_ipv6() { ADMITTED6 } else { ADMITTED4 };
+        let of_port = Key::default().protocol(client.protocol.number()).port(client.port).bytes();
+        let begin = Key::default().device(client.device).address(client.from).bytes();
+        let found = self.nft.elements(TABLE, &set)?;
+        Ok(found.iter().any(|one| one.key.starts_with(&begin) && one.key.ends_with(&of_port)))
+    }
+
+    /// Whether a device is a bridge of dhow's.
+    pub(crate) fn has_bridge(&self, device: &str) -> Result<bool> {
+        let element = Element::of(Key::default().device(device));
+        Ok(!self.nft.present(TABLE, &BRIDGES, &[element])?.is_empty())
+    }
+
+    fn add(&self, wanted: &Wanted, mut repair: Repair) -> Result<()> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let mut missing = self.missing()?;
-        let mut stale = Vec::new();
-        let mut refusal = None;
-        for _ in 0..TRIES {
-            match self.try_to_add(wanted, missing, &stale)? {
-                Ok(()) => return Ok(()),
-                // Something of the same name is there. A port that led elsewhere led to a container
-                // that is gone, for this one holds it; anything else is a range that overlaps one
-                // that nobody took away.
-                Err(refused) if is_clash(refused.errno) => {
-                    stale = self.stale(wanted)?;
-                    if stale.is_empty() {
-                        missing = Missing::Table;
-                    }
-                    refusal = Some(refused);
-                }
-                // Somebody took the table away, or the stale elements.
-                Err(refused) if refused.errno == Errno::NOENT => {
-                    missing = self.missing()?;
-                    stale.clear();
-                    refusal = Some(refused);
-                }
-                // A chain of the same name at another hook.
-                Err(refused) if missing == Missing::Rules && refused.errno != Errno::PERM => {
-                    missing = Missing::Table;
-                    refusal = Some(refused);
-                }
-                Err(refused) => return Err(refused.into_error(CHANGE)),
+        self.nft.retry(CHANGE, |refused| {
+            if let Some(refused) = refused {
+                self.repair(wanted, refused, &mut repair)?;
             }
+            self.try_to_add(wanted, &repair)
+        })
+    }
+
+    /// What else is to be done after a refusal.
+    fn repair(&self, wanted: &Wanted, refused: &Refusal, repair: &mut Repair) -> Result<()> {
+        match refused.errno {
+            // Something of the same name is there. A port that led elsewhere led to a container that is
+            // gone, for this one holds it; anything else is a range that overlaps one that nobody
+            // took away.
+            errno if is_clash(errno) => {
+                repair.stale = self.stale(wanted)?;
+                if repair.stale.is_empty() {
+                    repair.missing = Missing::Table;
+                }
+            }
+            // Somebody took the table away, or the stale elements.
+            Errno::NOENT => {
+                repair.missing = self.missing(&self.nft.chains()?)?;
+                repair.stale.clear();
+            }
+            // A chain of the same name at another hook.
+            _ if repair.missing == Missing::Rules => repair.missing = Missing::Table,
+            _ => {}
         }
-        match refusal {
-            Some(refusal) => Err(refusal.into_error(CHANGE)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// One try: the chains where they are missing, with the first of the elements.
-    fn try_to_add(
-        &self,
-        wanted: &Wanted,
-        missing: Missing,
-        stale: &[(Set, Vec<Element>)],
-    ) -> Result<Result<(), Refusal>> {
+    fn try_to_add(&self, wanted: &Wanted, repair: &Repair) -> Result<Result<(), Refusal>> {
         let mut batch = Batch::of(TABLE);
-        if missing == Missing::Table {
+        if repair.missing == Missing::Table {
             // To delete what may be missing, it is added first.
             batch.table(&[]);
             batch.delete_table();
         }
-        if missing != Missing::Nothing {
+        if repair.missing != Missing::Nothing {
             table::put(&mut batch);
         }
-        for (set, elements) in stale {
+        for (set, elements) in &repair.stale {
             batch.delete(set, elements);
         }
+        if repair.admitted == Admitted::Go && !wanted.asked().is_empty() {
+            batch.empty(&ADMITTED4);
+            batch.empty(&ADMITTED6);
+        }
         let mut count = 0;
-        for (set, elements) in wanted.sets() {
+        // First who is asked about a port, then where it leads: it is never open in between.
+        let parts = |sets: &'_ [(Set, Vec<Element>)], put: Put| {
+            let of_set = move |(set, all): &'_ (Set, Vec<Element>)| (*set, all.clone(), put);
+            sets.iter().map(of_set).collect::<Vec<_>>()
+        };
+        let all = [
+            parts(wanted.asked(), Batch::add),
+            parts(wanted.unasked(), Batch::clear),
+            parts(wanted.sets(), Batch::add),
+        ];
+        for (set, elements, put) in all.concat() {
             for part in elements.chunks(ELEMENTS) {
                 count += part.len();
                 if count > ELEMENTS {
@@ -191,14 +287,14 @@ impl Firewall {
                     }
                     count = part.len();
                 }
-                batch.add(set, part);
+                put(&mut batch, &set, part);
             }
         }
         self.nft.commit(batch)
     }
 
     /// What of the chains and rules is not there as it should be.
-    fn missing(&self) -> Result<Missing> {
+    fn missing(&self, chains: &[Chain]) -> Result<Missing> {
         let Some(note) = self.nft.table_note(TABLE)? else { return Ok(Missing::Rules) };
         if table::is_older(&note) {
             return Ok(Missing::Table);
@@ -206,12 +302,12 @@ impl Firewall {
         if table::is_newer(&note) {
             return Ok(Missing::Nothing);
         }
-        for (chain, uses) in table::uses(&table::chains()) {
-            if self.nft.chain_use(TABLE, chain)? != Some(uses) {
-                return Ok(Missing::Rules);
-            }
-        }
-        Ok(Missing::Nothing)
+        let is_there = |(name, uses): (&str, u32)| {
+            let mut ours = chains.iter().filter(|chain| chain.family == 1 && chain.table == TABLE);
+            ours.any(|chain| chain.name == name && chain.uses == uses)
+        };
+        let all_are = table::uses(&table::chains()).all(is_there);
+        Ok(if all_are { Missing::Nothing } else { Missing::Rules })
     }
 
     /// Elements with the keys of what is wanted and other values.
@@ -229,19 +325,8 @@ impl Firewall {
 
     /// Takes away what is there as it is wanted: the same key with another value is somebody else's.
     fn remove(&self, wanted: &Wanted) -> Result<()> {
-        let mut refusal = None;
-        for _ in 0..TRIES {
-            match self.try_to_remove(wanted)? {
-                Ok(()) => return Ok(()),
-                // Somebody else was quicker with some of them.
-                Err(refused) if refused.errno == Errno::NOENT => refusal = Some(refused),
-                Err(refused) => return Err(refused.into_error(CHANGE)),
-            }
-        }
-        match refusal {
-            Some(refusal) => Err(refusal.into_error(CHANGE)),
-            None => Ok(()),
-        }
+        // Somebody else may be quicker with some of them.
+        self.nft.retry(CHANGE, |_| self.try_to_remove(wanted))
     }
 
     fn try_to_remove(&self, wanted: &Wanted) -> Result<Result<(), Refusal>> {
@@ -249,9 +334,14 @@ impl Firewall {
             let known: HashSet<&Element> = elements.iter().collect();
             let mut found = self.nft.present(TABLE, set, elements)?;
             found.retain(|found| known.contains(found));
+            let asked = self.asked_with(set, &found)?;
             for part in found.chunks(ELEMENTS) {
                 let mut batch = Batch::of(TABLE);
                 batch.delete(set, part);
+                // Together, or somebody who has the port next could lose what is theirs.
+                if let Some((set, asked)) = &asked {
+                    batch.delete(set, &with_keys_of(part, asked));
+                }
                 if let Err(refusal) = self.nft.commit(batch)? {
                     return Ok(Err(refusal));
                 }
@@ -260,26 +350,18 @@ impl Firewall {
         Ok(Ok(()))
     }
 
-    /// Takes the table away where no network is left, unless one comes in between.
-    fn leave_if_idle(&self) -> Result<()> {
-        for _ in 0..TRIES {
-            let generation = self.nft.generation()?;
-            let is_there = self.nft.table_note(TABLE)?.is_some();
-            if !is_there || !self.nft.elements(TABLE, &BRIDGES)?.is_empty() {
-                return Ok(());
-            }
-            let mut batch = Batch::of(TABLE);
-            batch.only_at(generation);
-            batch.delete_table();
-            match self.nft.commit(batch)? {
-                Err(refused) if matches!(refused.errno, Errno::RESTART | Errno::NOENT) => {}
-                Err(refused) => return Err(refused.into_error(CHANGE)),
-                Ok(()) => return Ok(()),
-            }
-        }
-        // Others are at it, and the last of them leaves.
-        Ok(())
+    /// What is in the set of asked ports that goes with a map of published ones, where any of these
+    /// are there.
+    fn asked_with(&self, map: &Set, ports: &[Element]) -> Result<Option<(Set, Vec<Element>)>> {
+        let Some(set) = table::asked_of(map).filter(|_| !ports.is_empty()) else { return Ok(None) };
+        Ok(Some((set, self.nft.elements(TABLE, &set)?)))
     }
+}
+
+/// Those of the elements that have the keys of others.
+fn with_keys_of(others: &[Element], elements: &[Element]) -> Vec<Element> {
+    let keys: HashSet<&[u8]> = others.iter().map(|other| other.key.as_slice()).collect();
+    elements.iter().filter(|element| keys.contains(element.key.as_slice())).cloned().collect()
 }
 
 /// Whether the kernel refuses what is there already and not the same. (Before 6.10 it says `EBUSY` of an
@@ -290,10 +372,13 @@ fn is_clash(errno: Errno) -> bool {
 
 const CHANGE: &str = "change the firewall's table inet dhow";
 
+/// How elements go into a batch.
+type Put = fn(&mut Batch, &Set, &[Element]);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Attachment, InterfaceAddress, Isolation, Protocol, Publication, Range};
+    use crate::{Attachment, InterfaceAddress, Isolation, Publication, Range};
     use dhow_testkit::need;
     use rustix::thread::ThreadNameSpaceType;
     use std::{io::Write, process::Command};

@@ -38,7 +38,7 @@ pub use explain::{Finding, Outcome, explain};
 pub use firewall::{Firewall, Watch};
 pub use held::Held;
 pub use mac::Mac;
-pub use network::{Driver, Isolation, Mode, Network, Range};
+pub use network::{Driver, InputPolicy, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, NamedNetwork, Plan, ResolverPlan, Route};
 pub use port::{Protocol, Publication};
 pub use reach::{HostRoute, host_routes};

@@ -30,6 +30,8 @@ pub struct Network {
     /// Whether its containers speak to the world under the host's address. Without it the network is
     /// routed.
     pub masquerade: bool,
+    /// Whether published ports are behind the host's INPUT chains.
+    pub input_policy: InputPolicy,
     /// Whether names are resolved by us.
     pub resolves_names: bool,
     /// Servers to ask for other names; the host's where there are none.
@@ -131,6 +133,30 @@ pub enum Isolation {
     Open,
 }
 
+/// What the host's INPUT chains have to say about published ports.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputPolicy {
+    /// What they would do with packets for a program of the host's they do with those for a container.
+    #[default]
+    Obey,
+    /// Nothing.
+    Ignore,
+}
+
+impl InputPolicy {
+    /// All of them, the usual one first.
+    pub const ALL: [Self; 2] = [Self::Obey, Self::Ignore];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Obey => "obey",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
 /// Addresses of a network.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Range {
@@ -157,6 +183,7 @@ impl Default for Network {
             internal: false,
             isolation: Isolation::Isolated,
             masquerade: true,
+            input_policy: InputPolicy::Obey,
             resolves_names: true,
             servers: Vec::new(),
             mtu: None,

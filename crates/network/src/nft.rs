@@ -6,14 +6,18 @@
 
 mod batch;
 mod judge;
+mod packet;
 mod read;
+mod registers;
 mod rule;
 mod ruleset;
 mod set;
 
 pub(crate) use batch::{Batch, Hook, Priority};
-pub(crate) use judge::{Judgement, Packet, judge};
+pub(crate) use judge::{Judge, Judgement};
+pub(crate) use packet::Packet;
 pub(crate) use rule::{ESTABLISHED, INVALID, PortOf, RELATED, Rule, Side, Verdict, Version};
+pub(crate) use ruleset::Chain;
 pub(crate) use set::{Element, Field, Key, Set};
 
 use dhow_base::{Doing, Error, Kind, Result};
@@ -69,6 +73,9 @@ const DEVICE_BYTES: usize = 16;
 /// Of so many elements it is quicker to ask one by one whether they are there, and of more to read
 /// the whole set.
 const FEW: usize = 32;
+
+/// How often a change is tried again after somebody else's came in between.
+const TRIES: usize = 8;
 
 /// The kernel sends answers in pieces of at most this size.
 const ANSWER_BYTES: usize = 32 << 10;
@@ -159,6 +166,51 @@ impl Nft {
         }
     }
 
+    /// Tries a change until it goes through, since others change the same things. Each attempt is made
+    /// from what is there then, and is told what became of the one before.
+    pub(crate) fn retry(
+        &self,
+        doing: &str,
+        mut attempt: impl FnMut(Option<&Refusal>) -> Result<Result<(), Refusal>>,
+    ) -> Result<()> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            match attempt(last.as_ref())? {
+                Ok(()) => return Ok(()),
+                Err(refused) if refused.errno == Errno::PERM => {
+                    return Err(refused.into_error(doing));
+                }
+                Err(refused) => last = Some(refused),
+            }
+        }
+        last.map_or(Ok(()), |refused| Err(refused.into_error(doing)))
+    }
+
+    /// Takes a table away where it is idle and stays so until then.
+    pub(crate) fn delete_table_if(
+        &self,
+        table: &'static str,
+        doing: &str,
+        is_idle: impl Fn() -> Result<bool>,
+    ) -> Result<()> {
+        for _ in 0..TRIES {
+            let generation = self.generation()?;
+            if self.table_note(table)?.is_none() || !is_idle()? {
+                return Ok(());
+            }
+            let mut batch = Batch::of(table);
+            batch.only_at(generation);
+            batch.delete_table();
+            match self.commit(batch)? {
+                Err(refused) if matches!(refused.errno, Errno::RESTART | Errno::NOENT) => {}
+                Err(refused) => return Err(refused.into_error(doing)),
+                Ok(()) => return Ok(()),
+            }
+        }
+        // Others are at it, and the last of them leaves.
+        Ok(())
+    }
+
     /// How many changes of the whole ruleset there were.
     pub(crate) fn generation(&self) -> Result<u32> {
         let doing = "ask for the ruleset's generation";
@@ -175,16 +227,6 @@ impl Nft {
         let answer = self.ask_one(request).doing(|| format!("look for the table inet {table}"))?;
         let Some(body) = answer else { return Ok(None) };
         Ok(Some(read::attribute(&body, 6).unwrap_or_default().to_vec()))
-    }
-
-    /// How often a chain is used, by its own rules and by those that lead to it; `None` for no chain.
-    pub(crate) fn chain_use(&self, table: &str, chain: &str) -> Result<Option<u32>> {
-        let mut request = request(GET_CHAIN, 0);
-        text(&mut request, 1, table);
-        text(&mut request, 3, chain);
-        let answer = self.ask_one(request).doing(|| format!("look for the chain {chain}"))?;
-        let Some(body) = answer else { return Ok(None) };
-        Ok(read::attribute(&body, 6).and_then(read::big_number))
     }
 
     /// Those of the elements that are in the set, with the values that they have there.

@@ -117,6 +117,13 @@ impl Plan {
         self.attachments.is_empty()
     }
 
+    /// The network that an address of the plan's is of.
+    pub(crate) fn network_of(&self, address: IpAddr) -> &Network {
+        let is_its = |one: &&Attachment| one.addresses.iter().any(|own| own.address == address);
+        let attachment = self.attachments.iter().find(is_its);
+        &attachment.expect("the address is one of the plan's").network
+    }
+
     /// The addresses through which its published ports lead, one of each version at most.
     pub fn targets(&self) -> impl Iterator<Item = IpAddr> {
         let all = || {

@@ -5,8 +5,8 @@
 
 use dhow_base::digest::{Algorithm, Hasher};
 use dhow_network::{
-    Attachment, Firewall, Held, InterfaceAddress, Isolation, Mac, Network, Plan, Publication,
-    Range, Watch, setup,
+    Attachment, Firewall, Held, InputPolicy, InterfaceAddress, Isolation, Mac, Network, Plan,
+    Publication, Range, Watch, setup,
 };
 use dhow_testkit::{need, needs_root, needs_tool};
 use rustix::{
@@ -19,7 +19,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     process::Command,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Long enough for a packet that arrives, on a busy machine.
@@ -129,15 +129,23 @@ impl Place {
     }
 }
 
+/// Asks until there is an answer: what is lost is sent again, as by everybody who speaks UDP.
 fn ask_datagram(to: SocketAddr, patience: Duration) -> Option<String> {
     let anywhere = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(anywhere).unwrap();
-    socket.set_read_timeout(Some(patience)).unwrap();
+    socket.set_read_timeout(Some(patience.min(Duration::from_secs(1)))).unwrap();
     socket.connect(to).ok()?;
-    socket.send(b"who am I?").ok()?;
+    let end = Instant::now() + patience;
     let mut buffer = [0; 64];
-    let length = socket.recv(&mut buffer).ok()?;
-    Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
+    while Instant::now() < end {
+        socket.send(b"who am I?").ok()?;
+        match socket.recv(&mut buffer) {
+            Ok(length) => return Some(String::from_utf8(buffer[..length].to_vec()).unwrap()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// A host with a peer on its wire: 192.0.2.1 and 192.0.2.2, 2001:db8::1 and 2001:db8::2.
@@ -477,15 +485,184 @@ fn what_goes_through_a_published_port_arrives_whole() {
     sending.join().unwrap();
 }
 
+/// The rules of a host that lets nobody in but by SSH, as ufw makes them.
+const CLOSED: &str = "-P INPUT DROP
+-A INPUT -i lo -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -m conntrack --ctstate INVALID -j DROP
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT";
+
+impl World {
+    /// Has the host's iptables do something with both versions.
+    fn iptables(&self, lines: &str) {
+        for line in lines.lines() {
+            self.host.run(&format!("iptables-nft {line}"));
+            self.host.run(&format!("ip6tables-nft {line}"));
+        }
+        // Devices of IPv6 have to find each other nevertheless.
+        if lines == CLOSED {
+            self.host.run("ip6tables-nft -A INPUT -p icmpv6 -j ACCEPT");
+        }
+    }
+
+    /// Has a holder hear of it.
+    fn tell(&self, plan: &Plan) {
+        self.host.within(|| Firewall::open().unwrap().raise_again(plan).unwrap());
+    }
+
+    fn asked(&self) -> String {
+        ["asked4", "asked6", "asked4_at", "asked6_at"]
+            .map(|set| self.host.run(&format!("nft list set inet dhow {set}")))
+            .concat()
+    }
+}
+
+#[test]
+fn a_port_that_the_host_closes_is_closed_and_one_that_it_opens_is_open() {
+    needs_world!();
+    needs_tool!("iptables-nft");
+    let world = World::new();
+    world.iptables(CLOSED);
+    let published = ["8080:80", "8080:80/udp"];
+    let (server, plan) = world.container(&network(0), 2, &published);
+    let (neighbour, _) = world.container(&network(0), 3, &[]);
+    let (stranger, _) = world.container(&network(1), 2, &[]);
+    server.serve(80);
+
+    // From outside nobody comes in, as to a program; who is on this host is not concerned.
+    assert!(world.peer.is_cut_off("192.0.2.1:8080"));
+    assert!(world.peer.is_cut_off("[2001:db8::1]:8080"));
+    for (place, to, as_whom) in [
+        (&world.host, "192.0.2.1:8080", "192.0.2.1"),
+        (&world.host, "127.0.0.1:8080", "10.88.0.1"),
+        (&neighbour, "192.0.2.1:8080", "10.88.0.1"),
+        (&stranger, "192.0.2.1:8080", "10.88.1.2"),
+        (&stranger, "[2001:db8::1]:8080", "fd00:88:1::2"),
+    ] {
+        assert_eq!(place.seen_by(to).as_deref(), Some(as_whom), "{to}");
+    }
+    // Who asks where nothing can be published is told no, and does not wait.
+    let started = Instant::now();
+    assert!(!world.host.connects("[::1]:8080"));
+    assert!(started.elapsed() < SILENCE);
+
+    world.iptables("-A INPUT -p tcp --dport 8080 -j ACCEPT");
+    world.tell(&plan);
+    assert!(!world.asked().contains("tcp"), "{}", world.asked());
+    // At once: the rules show that everybody may come in.
+    assert!(world.peer.connects("192.0.2.1:8080"));
+    assert!(world.peer.connects("[2001:db8::1]:8080"));
+
+    world.iptables("-D INPUT -p tcp --dport 8080 -j ACCEPT");
+    world.tell(&plan);
+    assert!(world.peer.is_cut_off("192.0.2.1:8080"));
+    assert!(world.peer.is_cut_off("[2001:db8::1]:8080"));
+
+    world.host.within(|| Firewall::open().unwrap().lower(&plan).unwrap());
+    assert!(!world.asked().contains("elements"), "{}", world.asked());
+}
+
+#[test]
+fn who_may_come_in_is_asked_of_input_itself() {
+    needs_world!();
+    let world = World::new();
+    for address in ["192.0.2.3/24", "2001:db8::3/64"] {
+        // The other one stays the address that is used where none is named.
+        let later = if address.contains(':') { " nodad preferred_lft 0" } else { "" };
+        world.peer.run(&format!("ip addr add {address} dev eth0{later}"));
+    }
+    world.host.run("nft add table inet other");
+    world
+        .host
+        .run("nft add chain inet other i { type filter hook input priority 0 ; policy drop ; }");
+    world.host.run("nft add rule inet other i ct state established accept");
+    world.host.run("nft add rule inet other i meta l4proto ipv6-icmp accept");
+    world.host.run("nft add rule inet other i ip saddr 192.0.2.2 accept");
+    world.host.run("nft add rule inet other i ip6 saddr 2001:db8::2 accept");
+    let published = ["8080:80", "8080:80/udp", "192.0.2.1:8081:80", "[2001:db8::1]:8081:80"];
+    let (server, plan) = world.container(&network(0), 2, &published);
+    server.serve(80);
+    let from = |source: &str, to: &str| {
+        let (source, to) = (SocketAddr::new(source.parse().unwrap(), 0), to.parse().unwrap());
+        world.peer.within(|| connect_from(source, to, Duration::from_secs(5)))
+    };
+
+    for (client, other, host) in
+        [("192.0.2.2", "192.0.2.3", "192.0.2.1"), ("2001:db8::2", "2001:db8::3", "[2001:db8::1]")]
+    {
+        let (to, at) = (format!("{host}:8080"), format!("{host}:8081"));
+        // The first packet finds the way, and comes again.
+        assert!(from(client, &to), "{client}");
+        assert_eq!(world.peer.seen_by(&to).as_deref(), Some(client));
+        assert!(from(client, &at), "{client}");
+        // From now on there is no wait.
+        assert!(world.peer.connects(&to) && world.peer.connects(&at));
+        // Nobody else is in because of that.
+        assert!(!from(other, &to), "{other}");
+        assert!(!from(other, &at), "{other}");
+    }
+
+    // Somebody thinks better of it, and it holds for those who were in.
+    world.host.run("nft flush chain inet other i");
+    world.tell(&plan);
+    assert!(world.peer.is_cut_off("192.0.2.1:8080"));
+    // What INPUT itself says to who is not wanted they hear from it.
+    world.host.run("nft add rule inet other i reject with icmpx admin-prohibited");
+    let refused = world.peer.within(|| {
+        TcpStream::connect_timeout(&"192.0.2.1:8080".parse().unwrap(), PATIENCE).unwrap_err()
+    });
+    assert_eq!(refused.kind(), std::io::ErrorKind::HostUnreachable);
+
+    // A flush takes it all away, ours and theirs.
+    world.host.run("nft flush ruleset");
+    world.tell(&plan);
+    assert!(world.peer.connects("192.0.2.1:8080") && world.peer.connects("[2001:db8::1]:8081"));
+}
+
+/// Whether somebody listens there who lets this address in.
+fn connect_from(source: SocketAddr, to: SocketAddr, patience: Duration) -> bool {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None).unwrap();
+    // A connection is begun for as long as something may be sent.
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(patience)).unwrap();
+    bind(&socket, &source).unwrap();
+    connect(&socket, &to).is_ok()
+}
+
+#[test]
+fn a_network_may_ignore_what_input_says() {
+    needs_world!();
+    let world = World::new();
+    world.host.run("nft add table inet other");
+    world
+        .host
+        .run("nft add chain inet other i { type filter hook input priority 0 ; policy drop ; }");
+    let ignoring = Network { input_policy: InputPolicy::Ignore, ..network(0) };
+    let (server, _) = world.container(&ignoring, 2, &["8080:80"]);
+    let (other, _) = world.container(&network(1), 2, &["8081:80"]);
+    server.serve(80);
+    other.serve(80);
+
+    assert!(world.peer.connects("192.0.2.1:8080"));
+    assert!(!world.peer.connects("192.0.2.1:8081"));
+}
+
 #[test]
 fn the_ruleset_is_afterwards_what_it_was_before() {
     needs_world!();
     let world = World::new();
     world.host.run("nft add table inet other");
+    world.host.run("nft add chain inet other i { type filter hook input priority 0 ; }");
+    world.host.run("nft add rule inet other i ip saddr 192.0.2.9 drop");
     let before = world.host.ruleset();
     let (_one, first) = world.container(&network(0), 2, &["8080:80", "9000-9099:9000-9099/udp"]);
     let (_two, second) = world.container(&network(1), 2, &["127.0.0.1:8080:80"]);
     assert_ne!(world.host.ruleset(), before);
+    // A client is remembered.
+    let to = "192.0.2.1:8080".parse().unwrap();
+    world.peer.within(|| drop(TcpStream::connect_timeout(&to, PATIENCE)));
+    assert!(world.host.ruleset().contains("192.0.2.2"), "{}", world.host.ruleset());
 
     world.host.within(|| {
         let firewall = Firewall::open().unwrap();

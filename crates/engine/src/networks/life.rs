@@ -158,10 +158,14 @@ impl Engine {
             return Ok(None);
         }
         plan.publications = self.published_of(owner)?;
-        // What was asked for too: who was killed in between has not written what it became.
-        plan.publications.extend(asked.iter().filter(|one| one.host_port != 0).cloned());
+        // Who was killed in between has not written what became of what was asked for.
+        let is_unwritten = plan.publications.is_empty() && !asked.is_empty();
+        if is_unwritten {
+            plan.publications = asked.to_vec();
+        }
+        let lower = if is_unwritten { Firewall::lower_all } else { Firewall::lower };
         if !plan.publications.is_empty()
-            && let Err(error) = Firewall::open().and_then(|firewall| firewall.lower(&plan))
+            && let Err(error) = Firewall::open().and_then(|firewall| lower(&firewall, &plan))
         {
             // A port that leads nowhere is less of an evil than a container that cannot end; who has the
             // port next puts it right.

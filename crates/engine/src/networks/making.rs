@@ -8,7 +8,9 @@ use dhow_base::{
     Doing, Error, Kind, Result,
     id::{ContainerId, Name},
 };
-use dhow_network::{Driver, HostRoute, Isolation, Mode, Network as Made, Range, Route, Subnet};
+use dhow_network::{
+    Driver, HostRoute, InputPolicy, Isolation, Mode, Network as Made, Range, Route, Subnet,
+};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// A network to make.
@@ -180,6 +182,11 @@ fn set(settings: &mut Settings, key: &str, value: &str) -> Result<()> {
         "isolate" => {
             let isolated = truth(value)?;
             made.isolation = if isolated { Isolation::Isolated } else { Isolation::Open };
+        }
+        "input_policy" => {
+            only(Driver::Bridge)?;
+            let known = InputPolicy::ALL.into_iter().find(|known| known.word() == value);
+            made.input_policy = known.ok_or_else(|| invalid("it is obey or ignore"))?;
         }
         "no_default_route" => made.default_route = !truth(value)?,
         "com.docker.network.bridge.name" => {
@@ -553,6 +560,8 @@ mod tests {
         assert_eq!(with_option("egress", "64000").unwrap().made.egress_bits, Some(64_000));
         assert_eq!(with_option("vlan", "7").unwrap().made.vlan, Some(7));
         assert_eq!(with_option("isolate", "false").unwrap().made.isolation, Isolation::Open);
+        let ignoring = with_option("input_policy", "ignore").unwrap();
+        assert_eq!(ignoring.made.input_policy, InputPolicy::Ignore);
         assert!(!with_option("no_default_route", "1").unwrap().made.default_route);
         let name = "com.docker.network.bridge.name";
         assert_eq!(with_option(name, "br-web").unwrap().made.device, "br-web");
@@ -571,6 +580,7 @@ mod tests {
             ("vlan", "4095"),
             ("vlan", "0"),
             ("isolate", "maybe"),
+            ("input_policy", "maybe"),
             ("mode", "bridge"),
             ("parent", "eth0"),
             ("bogus", "1"),

@@ -1,12 +1,15 @@
 //! What a network and a published port are in the table: elements of its sets and maps.
 
-use super::table::{
-    BRIDGES, INTERNAL, MASQUERADED, OPEN, PORTS4, PORTS4_AT, PORTS6, PORTS6_AT, ROUTED4, ROUTED6,
-    WITHIN, WITHIN4, WITHIN6,
+use super::{
+    gate::Gate,
+    table::{
+        self, BRIDGES, INTERNAL, MASQUERADED, OPEN, PORTS4, PORTS4_AT, PORTS6, PORTS6_AT, WITHIN,
+        WITHIN4, WITHIN6,
+    },
 };
 use crate::{
-    Driver, Isolation, Network, Plan, Publication,
-    nft::{Element, Key, Set},
+    Driver, InputPolicy, Isolation, Network, Plan, Publication,
+    nft::{Element, Key, Set, Version},
 };
 use dhow_base::{Error, Kind, Result};
 use std::{collections::HashSet, net::IpAddr};
@@ -18,6 +21,9 @@ const DEVICE_BYTES: usize = 15;
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     sets: Vec<(Set, Vec<Element>)>,
+    /// Ports at which INPUT is asked, and those at which it is not.
+    asked: Vec<(Set, Vec<Element>)>,
+    unasked: Vec<(Set, Vec<Element>)>,
     /// What is there by its key, so that nothing is there twice: the kernel takes it away once.
     known: HashSet<(&'static str, Vec<u8>)>,
 }
@@ -28,8 +34,37 @@ impl Wanted {
         &self.sets
     }
 
+    /// The ports at which INPUT is asked, where that was [found out](Self::ask).
+    pub(super) fn asked(&self) -> &[(Set, Vec<Element>)] {
+        &self.asked
+    }
+
+    /// Those at which it is not.
+    pub(super) fn unasked(&self) -> &[(Set, Vec<Element>)] {
+        &self.unasked
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sets.is_empty()
+    }
+
+    /// Finds out at which of a plan's ports INPUT is asked.
+    pub(super) fn ask(&mut self, plan: &Plan, gate: &Gate<'_>) -> Result<()> {
+        for target in plan.targets() {
+            let obeys = plan.network_of(target).input_policy == InputPolicy::Obey;
+            for publication in plan.publications.iter().filter(|one| one.host_port != 0) {
+                let Some((set, key)) = key_of(publication, target) else { continue };
+                let Some(set) = table::asked_of(&set) else { continue };
+                let asks = obeys && gate.asks(publication, Version::of(target))?;
+                let element = Element::of(key);
+                if !self.known.insert((set.name, element.key.clone())) {
+                    continue;
+                }
+                let list = if asks { &mut self.asked } else { &mut self.unasked };
+                of_set(list, set).push(element);
+            }
+        }
+        Ok(())
     }
 
     /// Adds what a network is. Only bridges are the firewall's: the devices of other drivers stand on
@@ -74,10 +109,7 @@ impl Wanted {
 
     /// Adds those that lead to one address of the plan's.
     pub(super) fn publications_to(&mut self, plan: &Plan, target: IpAddr) {
-        let is_routed = plan.attachments.iter().any(|attachment| {
-            let is_it = attachment.addresses.iter().any(|one| one.address == target);
-            is_it && !attachment.network.masquerade
-        });
+        let is_routed = !plan.network_of(target).masquerade;
         for publication in plan.publications.iter().filter(|one| one.host_port != 0) {
             self.publication(publication, target);
             if is_routed {
@@ -87,23 +119,15 @@ impl Wanted {
     }
 
     fn publication(&mut self, publication: &Publication, target: IpAddr) {
-        let (all, at) = if target.is_ipv6() { (PORTS6, PORTS6_AT) } else { (PORTS4, PORTS4_AT) };
-        let host = publication.host.filter(|host| !host.is_unspecified());
-        // Everybody's address of one version means all of that version.
-        if publication.host.is_some_and(|host| host.is_ipv6() != target.is_ipv6()) {
-            return;
+        if let Some((set, key)) = key_of(publication, target) {
+            let value = Key::default().address(target).port(publication.container_port);
+            self.put(set, Element::of(key).leading_to(value));
         }
-        let set = if host.is_some() { at } else { all };
-        let key = host.into_iter().fold(Key::default(), Key::address);
-        let key = key.protocol(publication.protocol.number()).port(publication.host_port);
-        let value = Key::default().address(target).port(publication.container_port);
-        self.put(set, Element::of(key).leading_to(value));
     }
 
     fn routed(&mut self, publication: &Publication, target: IpAddr) {
         let key = Key::default().address(target).protocol(publication.protocol.number());
-        let set = if target.is_ipv6() { ROUTED6 } else { ROUTED4 };
-        self.put(set, Element::of(key.port(publication.container_port)));
+        self.put(table::routed_of(target), Element::of(key.port(publication.container_port)));
     }
 
     /// Adds an element, once.
@@ -111,11 +135,30 @@ impl Wanted {
         if !self.known.insert((set.name, element.key.clone())) {
             return;
         }
-        let place = self.sets.iter().position(|known| known.0.name == set.name);
-        let place = place.unwrap_or_else(|| {
-            self.sets.push((set, Vec::new()));
-            self.sets.len() - 1
-        });
-        self.sets[place].1.push(element);
+        of_set(&mut self.sets, set).push(element);
     }
+}
+
+/// The elements of a set among those of several.
+fn of_set(sets: &mut Vec<(Set, Vec<Element>)>, set: Set) -> &mut Vec<Element> {
+    let place = sets.iter().position(|known| known.0.name == set.name);
+    let place = place.unwrap_or_else(|| {
+        sets.push((set, Vec::new()));
+        sets.len() - 1
+    });
+    &mut sets[place].1
+}
+
+/// The map that leads a published port to an address, and its key there; none where the port is of
+/// the other version alone.
+fn key_of(publication: &Publication, target: IpAddr) -> Option<(Set, Key)> {
+    let (all, at) = if target.is_ipv6() { (PORTS6, PORTS6_AT) } else { (PORTS4, PORTS4_AT) };
+    let host = publication.host.filter(|host| !host.is_unspecified());
+    // Everybody's address of one version means all of that version.
+    if publication.host.is_some_and(|host| host.is_ipv6() != target.is_ipv6()) {
+        return None;
+    }
+    let set = if host.is_some() { at } else { all };
+    let key = host.into_iter().fold(Key::default(), Key::address);
+    Some((set, key.protocol(publication.protocol.number()).port(publication.host_port)))
 }

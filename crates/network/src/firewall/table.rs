@@ -7,48 +7,68 @@
 use crate::nft::{
     Batch, ESTABLISHED, Field, Hook, INVALID, Priority, RELATED, Rule, Set, Side, Verdict, Version,
 };
+use std::net::IpAddr;
 
 /// The table's name.
 pub(crate) const TABLE: &str = "dhow";
 
 /// Which rules these are. Newer ones replace older ones; older ones leave newer ones alone.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 const SERVICE: &[Field] = &[Field::Protocol, Field::Port];
 const SERVICE4: &[Field] = &[Field::Ipv4, Field::Protocol, Field::Port];
 const SERVICE6: &[Field] = &[Field::Ipv6, Field::Protocol, Field::Port];
+const CLIENT4: &[Field] = &[Field::Device, Field::Ipv4, Field::Ipv4, Field::Protocol, Field::Port];
+const CLIENT6: &[Field] = &[Field::Device, Field::Ipv6, Field::Ipv6, Field::Protocol, Field::Port];
 const TARGET4: &[Field] = &[Field::Ipv4, Field::Port];
 const TARGET6: &[Field] = &[Field::Ipv6, Field::Port];
 
 /// Devices of networks.
-pub(super) const BRIDGES: Set = set("bridges", &[Field::Device]);
+pub(super) const BRIDGES: Set = Set::of("bridges", &[Field::Device]);
 /// Those without a way out or in.
-pub(super) const INTERNAL: Set = set("internal", &[Field::Device]);
+pub(super) const INTERNAL: Set = Set::of("internal", &[Field::Device]);
 /// Those that let each other's packets pass.
-pub(super) const OPEN: Set = set("open", &[Field::Device]);
+pub(super) const OPEN: Set = Set::of("open", &[Field::Device]);
 /// Those whose containers speak under the host's address.
-pub(super) const MASQUERADED: Set = set("masqueraded", &[Field::Device]);
+pub(super) const MASQUERADED: Set = Set::of("masqueraded", &[Field::Device]);
 /// A device and the same device: packets that stay in their network.
-pub(super) const WITHIN: Set = set("within", &[Field::Device, Field::Device]);
+pub(super) const WITHIN: Set = Set::of("within", &[Field::Device, Field::Device]);
 /// A subnet and the same subnet. A bridge whose packets netfilter sees (`br_netfilter`) has no input
 /// device behind routing, so there addresses have to say it.
-pub(super) const WITHIN4: Set = ranges("within4", &[Field::Ipv4, Field::Ipv4]);
+pub(super) const WITHIN4: Set = Set::of_ranges("within4", &[Field::Ipv4, Field::Ipv4]);
 /// The same for IPv6.
-pub(super) const WITHIN6: Set = ranges("within6", &[Field::Ipv6, Field::Ipv6]);
+pub(super) const WITHIN6: Set = Set::of_ranges("within6", &[Field::Ipv6, Field::Ipv6]);
 /// Ports published at all of the host's addresses, and where they lead.
-pub(super) const PORTS4: Set = map("ports4", SERVICE, TARGET4);
+pub(super) const PORTS4: Set = Set::map("ports4", SERVICE, TARGET4);
 /// The same for IPv6.
-pub(super) const PORTS6: Set = map("ports6", SERVICE, TARGET6);
+pub(super) const PORTS6: Set = Set::map("ports6", SERVICE, TARGET6);
 /// Ports published at one of the host's addresses.
-pub(super) const PORTS4_AT: Set = map("ports4_at", SERVICE4, TARGET4);
+pub(super) const PORTS4_AT: Set = Set::map("ports4_at", SERVICE4, TARGET4);
 /// The same for IPv6.
-pub(super) const PORTS6_AT: Set = map("ports6_at", SERVICE6, TARGET6);
+pub(super) const PORTS6_AT: Set = Set::map("ports6_at", SERVICE6, TARGET6);
 /// Published ports of containers that are reached at their own addresses.
-pub(super) const ROUTED4: Set = set("routed4", SERVICE4);
+pub(super) const ROUTED4: Set = Set::of("routed4", SERVICE4);
 /// The same for IPv6.
-pub(super) const ROUTED6: Set = set("routed6", SERVICE6);
+pub(super) const ROUTED6: Set = Set::of("routed6", SERVICE6);
 
-const SETS: [Set; 13] = [
+/// Published ports about which the host's INPUT chains are asked (see [`super::gate`]): at all of the
+/// host's addresses.
+pub(super) const ASKED4: Set = Set::of("asked4", SERVICE);
+/// The same for IPv6.
+pub(super) const ASKED6: Set = Set::of("asked6", SERVICE);
+/// Those at one of the host's addresses.
+pub(super) const ASKED4_AT: Set = Set::of("asked4_at", SERVICE4);
+/// The same for IPv6.
+pub(super) const ASKED6_AT: Set = Set::of("asked6_at", SERVICE6);
+/// Clients that INPUT has let through, each to one port.
+pub(super) const ADMITTED4: Set = Set::remembering("admitted4", CLIENT4, ADMITTED_SECONDS);
+/// The same for IPv6.
+pub(super) const ADMITTED6: Set = Set::remembering("admitted6", CLIENT6, ADMITTED_SECONDS);
+
+/// For so long a client is not asked about again.
+pub(super) const ADMITTED_SECONDS: u32 = 30;
+
+const SETS: [Set; 19] = [
     BRIDGES,
     INTERNAL,
     OPEN,
@@ -62,18 +82,29 @@ const SETS: [Set; 13] = [
     PORTS6_AT,
     ROUTED4,
     ROUTED6,
+    ASKED4,
+    ASKED6,
+    ASKED4_AT,
+    ASKED6_AT,
+    ADMITTED4,
+    ADMITTED6,
 ];
 
-const fn set(name: &'static str, key: &'static [Field]) -> Set {
-    Set { name, key, value: &[], has_ranges: false }
+/// The maps that lead to addresses like this one.
+pub(super) fn maps_of(target: IpAddr) -> [Set; 2] {
+    if target.is_ipv6() { [PORTS6, PORTS6_AT] } else { [PORTS4, PORTS4_AT] }
 }
 
-const fn ranges(name: &'static str, key: &'static [Field]) -> Set {
-    Set { name, key, value: &[], has_ranges: true }
+/// The set of published ports of addresses like this one that are reached themselves.
+pub(super) fn routed_of(target: IpAddr) -> Set {
+    if target.is_ipv6() { ROUTED6 } else { ROUTED4 }
 }
 
-const fn map(name: &'static str, key: &'static [Field], value: &'static [Field]) -> Set {
-    Set { name, key, value, has_ranges: false }
+/// The set of asked ports that goes with a map of published ones.
+pub(super) fn asked_of(map: &Set) -> Option<Set> {
+    let pairs =
+        [(PORTS4, ASKED4), (PORTS6, ASKED6), (PORTS4_AT, ASKED4_AT), (PORTS6_AT, ASKED6_AT)];
+    pairs.into_iter().find(|(ports, _)| ports.name == map.name).map(|(_, asked)| asked)
 }
 
 /// A chain: where packets meet it, unless only rules lead to it, and its rules.
@@ -102,6 +133,44 @@ pub(super) fn chains() -> Vec<Chain> {
                 rule().publish_at(V6, PORTS6_AT.name),
                 rule().publish(V4, PORTS4.name),
                 rule().publish(V6, PORTS6.name),
+            ],
+        ),
+        // Containers ask each other: between them dhow's own rules decide. Of the others' ports that
+        // INPUT is asked about only those clients are led on that it has let through.
+        chain(
+            "arriving",
+            None,
+            vec![
+                rule().device(Input, BRIDGES.name).verdict(Jump("published")),
+                rule().client(V4, ADMITTED4.name).verdict(Jump("published")),
+                rule().client(V6, ADMITTED6.name).verdict(Jump("published")),
+                rule().service(V4, ASKED4_AT.name).verdict(Accept),
+                rule().service(V6, ASKED6_AT.name).verdict(Accept),
+                rule().service_anywhere(V4, ASKED4.name).verdict(Accept),
+                rule().service_anywhere(V6, ASKED6.name).verdict(Accept),
+                rule().verdict(Jump("published")),
+            ],
+        ),
+        // What comes here everybody's INPUT chains have let through. It is dropped, since nobody
+        // listens at the port itself, and comes again.
+        chain(
+            "admit4",
+            None,
+            vec![rule().remember_client(V4, ADMITTED4.name), rule().verdict(Drop)],
+        ),
+        chain(
+            "admit6",
+            None,
+            vec![rule().remember_client(V6, ADMITTED6.name), rule().verdict(Drop)],
+        ),
+        chain(
+            "asking",
+            None,
+            vec![
+                rule().service(V4, ASKED4_AT.name).verdict(Jump("admit4")),
+                rule().service(V6, ASKED6_AT.name).verdict(Jump("admit6")),
+                rule().service_anywhere(V4, ASKED4.name).verdict(Jump("admit4")),
+                rule().service_anywhere(V6, ASKED6.name).verdict(Jump("admit6")),
             ],
         ),
         chain(
@@ -136,7 +205,18 @@ pub(super) fn chains() -> Vec<Chain> {
                 rule().to(V4, &loopback4).verdict(Return),
                 rule().to(V6, &loopback6).verdict(Return),
                 rule().destined_for_own_link().verdict(Return),
-                rule().destined_here().verdict(Jump("published")),
+                rule().destined_here().verdict(Jump("arriving")),
+            ],
+        ),
+        // Only what `arriving` held back has business here.
+        chain(
+            "input",
+            Some(("filter", Hook::Input, Priority::LAST)),
+            vec![
+                rule().from_loopback().verdict(Accept),
+                rule().state(ESTABLISHED | RELATED).verdict(Accept),
+                rule().destined_for_own_link().verdict(Accept),
+                rule().destined_here().verdict(Jump("asking")),
             ],
         ),
         chain(

@@ -14,6 +14,7 @@ const ELEMENTS: usize = 200;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Hook {
     Prerouting,
+    Input,
     Forward,
     Output,
     Postrouting,
@@ -23,6 +24,7 @@ impl Hook {
     pub(crate) fn number(self) -> u32 {
         match self {
             Self::Prerouting => 0,
+            Self::Input => 1,
             Self::Forward => 2,
             Self::Output => 3,
             Self::Postrouting => 4,
@@ -39,6 +41,9 @@ impl Priority {
     pub(crate) const DESTINATION_NAT: Self = Self(-100);
     pub(crate) const FILTER: Self = Self(0);
     pub(crate) const SOURCE_NAT: Self = Self(100);
+    /// Behind everybody's chains. A connection is only remembered behind that (`i32::MAX`), so one
+    /// that is dropped here never was.
+    pub(crate) const LAST: Self = Self(i32::MAX - 1);
 }
 
 /// Changes of one table.
@@ -137,6 +142,21 @@ impl Batch {
     /// Takes elements from a set, all of which must be there.
     pub(crate) fn delete(&mut self, set: &Set, elements: &[Element]) {
         self.elements(DELETE_ELEMENT, 0, ("delete from", set), elements);
+    }
+
+    /// Takes elements from a set, whether they are there or not.
+    pub(crate) fn clear(&mut self, set: &Set, elements: &[Element]) {
+        // To delete what may be missing, it is added first.
+        self.add(set, elements);
+        self.delete(set, elements);
+    }
+
+    /// Takes everything from a set.
+    pub(crate) fn empty(&mut self, set: &Set) {
+        let mut request = change(DELETE_ELEMENT, 0);
+        text(&mut request, 1, self.table);
+        text(&mut request, 2, set.name);
+        self.push(format!("empty set {}", set.name), request);
     }
 
     fn elements(&mut self, kind: u16, flags: i32, on: (&str, &Set), all: &[Element]) {

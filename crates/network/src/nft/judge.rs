@@ -1,36 +1,24 @@
-//! What the rules of everybody do with a packet of which not everything is known.
+//! What the rules of others do with a packet of which not everything is known.
 //!
-//! Each comparison comes out as yes, no or maybe, and so does the judgement: a packet passes, is
-//! dropped, or it depends on what is not known. A maybe never becomes a yes or a no later on.
+//! A chain is walked once for each packet, and every way on which the packet may leave it is kept: so a
+//! judgement of "passes" or "dropped" holds whatever is not known, and all else depends on it.
 
 use super::{
-    Hook, Nft,
-    ruleset::{Chain, Decision, KnownElement, KnownSet, KnownStep},
+    Hook, Nft, Packet,
+    registers::{Answer, Registers},
+    ruleset::{Chain, Decision, KnownRule, KnownSet, KnownStep},
 };
 use dhow_base::Result;
-use std::net::IpAddr;
-
-/// Registers, in bytes.
-const REGISTERS: usize = 80;
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
 
 /// Chains lead to chains at most so deep (`NFT_JUMP_STACK_SIZE`).
 const DEPTH: usize = 16;
 
-/// A new connection's packet, as a chain sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Packet {
-    /// The device that it came by, and the one that it leaves by. Not known where missing.
-    pub(crate) input: Option<String>,
-    pub(crate) output: Option<String>,
-    pub(crate) source: Option<IpAddr>,
-    pub(crate) destination: IpAddr,
-    pub(crate) protocol: u8,
-    pub(crate) port: u16,
-    /// Whether its destination was changed.
-    pub(crate) is_published: bool,
-}
-
-/// What becomes of it.
+/// What becomes of a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Judgement {
     Passes,
@@ -40,69 +28,119 @@ pub(crate) enum Judgement {
     Perhaps(String),
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Answer {
-    Yes,
-    No,
-    Maybe,
+/// All ways on which a packet may leave a chain.
+#[derive(Clone, Debug, Default)]
+struct Ways {
+    is_accepted: bool,
+    /// By whom.
+    is_dropped: Option<String>,
+    /// It goes on where it came from.
+    returns: bool,
 }
 
-/// How a chain was left.
-#[derive(Debug, Eq, PartialEq)]
-enum Way {
-    Through,
-    Accepted,
-    Dropped(String),
-}
-
-/// What is not certain so far.
-#[derive(Debug, Default)]
-struct Doubt {
-    /// Some rule may have let the packet pass before it comes to the next.
-    may_have_passed: bool,
-    /// Who may have dropped it.
-    may_be_dropped: Option<String>,
-}
-
-/// Judges a packet by all chains at a hook that filter, but those of one table.
-pub(crate) fn judge(nft: &Nft, hook: Hook, packet: &Packet, but: &str) -> Result<Judgement> {
-    let chains = nft.chains()?;
-    let is_its = |family: u8| match family {
-        1 => true,
-        2 => packet.destination.is_ipv4(),
-        10 => packet.destination.is_ipv6(),
-        _ => false,
-    };
-    let mut bases: Vec<&Chain> = chains
-        .iter()
-        .filter(|chain| is_its(chain.family) && chain.table != but)
-        .filter(|chain| {
-            chain
-                .base
-                .as_ref()
-                .is_some_and(|base| base.hook == hook.number() && base.kind == "filter")
-        })
-        .collect();
-    bases.sort_by_key(|chain| chain.base.as_ref().map(|base| base.priority));
-    let mut perhaps = None;
-    for base in bases {
-        let mut judge = Judge { nft, chains: &chains, packet, doubt: Doubt::default() };
-        let way = judge.walk(base, DEPTH)?;
-        let policy = base.base.as_ref().is_some_and(|base| base.drops);
-        let dropped = match way {
-            Way::Dropped(by) => Some(by),
-            Way::Through if policy => Some(format!("the policy of {}", place(base))),
-            _ => None,
-        };
-        match dropped {
-            Some(by) if judge.doubt.may_have_passed => {
-                perhaps = perhaps.or(judge.doubt.may_be_dropped).or(Some(by));
-            }
-            Some(by) => return Ok(Judgement::Dropped(by)),
-            None => perhaps = perhaps.or(judge.doubt.may_be_dropped),
+impl Ways {
+    /// Who drops first is named.
+    fn drop_by(&mut self, by: impl Fn() -> String) {
+        if self.is_dropped.is_none() {
+            self.is_dropped = Some(by());
         }
     }
-    Ok(perhaps.map_or(Judgement::Passes, Judgement::Perhaps))
+}
+
+/// The chains of others at one hook and all that they lead to, to judge packets by.
+#[derive(Debug)]
+pub(crate) struct Judge<'a> {
+    nft: &'a Nft,
+    chains: Vec<Chain>,
+    /// Places of chains by family, table and name.
+    places: HashMap<(u8, String, String), usize>,
+    /// Those that meet packets, in their order.
+    bases: Vec<usize>,
+    /// What was read of sets.
+    sets: RefCell<HashMap<(u8, String, String), Rc<KnownSet>>>,
+}
+
+impl<'a> Judge<'a> {
+    /// Reads what is at a hook, but for one table.
+    pub(crate) fn at(nft: &'a Nft, hook: Hook, but: &str) -> Result<Self> {
+        Self::among(nft, nft.chains()?, hook, but)
+    }
+
+    /// The same among chains that were listed already.
+    pub(crate) fn among(
+        nft: &'a Nft,
+        mut chains: Vec<Chain>,
+        hook: Hook,
+        but: &str,
+    ) -> Result<Self> {
+        let meets = |chain: &Chain| {
+            let is_there = chain.base.as_ref().is_some_and(|base| base.hook == hook.number());
+            is_there && matches!(chain.family, 1 | 2 | 10) && chain.table != but
+        };
+        let tables: BTreeSet<(u8, String)> = chains
+            .iter()
+            .filter(|chain| meets(chain))
+            .map(|chain| (chain.family, chain.table.clone()))
+            .collect();
+        chains.retain(|chain| tables.contains(&(chain.family, chain.table.clone())));
+        for (family, table) in &tables {
+            nft.add_rules(&mut chains, *family, table)?;
+        }
+        let mut bases: Vec<usize> =
+            (0..chains.len()).filter(|place| meets(&chains[*place])).collect();
+        bases.sort_by_key(|place| chains[*place].base.as_ref().map(|base| base.priority));
+        let name = |chain: &Chain| (chain.family, chain.table.clone(), chain.name.clone());
+        let places = chains.iter().enumerate().map(|(place, chain)| (name(chain), place)).collect();
+        Ok(Self { nft, chains, places, bases, sets: RefCell::default() })
+    }
+
+    /// Whether nobody is there.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.bases.is_empty()
+    }
+
+    /// Judges one packet.
+    pub(crate) fn judge(&self, packet: &Packet) -> Result<Judgement> {
+        let mut walk = Walk { judge: self, packet, walked: HashMap::new() };
+        let mut perhaps = None;
+        for base in &self.bases {
+            let chain = &self.chains[*base];
+            if !packet.is_of(chain.family) {
+                continue;
+            }
+            let ways = walk.through(*base, DEPTH)?;
+            let drops_rest = chain.base.as_ref().is_some_and(|base| base.drops);
+            let passes = ways.is_accepted || (ways.returns && !drops_rest);
+            let by_policy =
+                (ways.returns && drops_rest).then(|| format!("the policy of {}", place(chain)));
+            match ways.is_dropped.or(by_policy) {
+                Some(by) if !passes => return Ok(Judgement::Dropped(by)),
+                by => perhaps = perhaps.or(by),
+            }
+        }
+        Ok(perhaps.map_or(Judgement::Passes, Judgement::Perhaps))
+    }
+
+    /// What a set is, with its elements where it is worth to read them.
+    fn set(
+        &self,
+        chain: &Chain,
+        name: &str,
+        is_worth: impl Fn(&KnownSet) -> bool,
+    ) -> Result<Rc<KnownSet>> {
+        let key = (chain.family, chain.table.clone(), name.to_owned());
+        let known = self.sets.borrow().get(&key).cloned();
+        let mut set = match known {
+            Some(set) => set,
+            None => Rc::new(self.nft.known_set(chain.family, &chain.table, name)?),
+        };
+        if set.elements.is_none() && is_worth(&set) {
+            let elements = self.nft.known_elements(chain.family, &chain.table, name)?;
+            set = Rc::new(KnownSet { elements: Some(elements), ..(*set).clone() });
+        }
+        self.sets.borrow_mut().insert(key, Rc::clone(&set));
+        Ok(set)
+    }
 }
 
 fn place(chain: &Chain) -> String {
@@ -115,389 +153,143 @@ fn place(chain: &Chain) -> String {
     format!("chain {} in table {family} {}", chain.name, chain.table)
 }
 
-struct Judge<'a> {
-    nft: &'a Nft,
-    chains: &'a [Chain],
+/// One packet's way through the chains.
+struct Walk<'a> {
+    judge: &'a Judge<'a>,
     packet: &'a Packet,
-    doubt: Doubt,
+    /// Where it has been already. Many rules lead to one chain, and it does not remember by which.
+    walked: HashMap<usize, Ways>,
 }
 
-impl Judge<'_> {
-    fn walk(&mut self, chain: &Chain, depth: usize) -> Result<Way> {
-        if depth == 0 {
-            self.doubt.may_have_passed = true;
-            return Ok(Way::Through);
+impl Walk<'_> {
+    fn through(&mut self, at: usize, depth: usize) -> Result<Ways> {
+        if let Some(ways) = self.walked.get(&at) {
+            return Ok(ways.clone());
         }
+        let chain = &self.judge.chains[at];
+        let mut ways = Ways::default();
         for rule in &chain.rules {
-            let (answer, decision) = self.try_rule(chain, &rule.steps)?;
-            let by = || format!("the rule with handle {} of {}", rule.handle, place(chain));
-            match (answer, decision) {
-                (Answer::No, _) | (_, Decision::Continue) => {}
-                (Answer::Yes, Decision::Accept) => return Ok(Way::Accepted),
-                (Answer::Yes, Decision::Drop) => return Ok(Way::Dropped(by())),
-                (Answer::Yes, Decision::Return) => return Ok(Way::Through),
-                (Answer::Maybe, Decision::Accept | Decision::Return) | (_, Decision::Unknown) => {
-                    self.doubt.may_have_passed = true;
-                }
-                (Answer::Maybe, Decision::Drop) => {
-                    self.doubt.may_be_dropped.get_or_insert_with(by);
-                }
-                (answer, Decision::Jump(name)) => {
-                    let way = self.walk_to(chain, &name, depth)?;
-                    match (answer, way) {
-                        (_, Way::Through) => {}
-                        (Answer::Yes, way) => return Ok(way),
-                        (_, Way::Accepted) => self.doubt.may_have_passed = true,
-                        (_, Way::Dropped(by)) => {
-                            self.doubt.may_be_dropped.get_or_insert(by);
-                        }
-                    }
-                }
-                (answer, Decision::Goto(name)) => {
-                    let way = self.walk_to(chain, &name, depth)?;
-                    match (answer, way) {
-                        (Answer::Yes, way) => return Ok(way),
-                        (_, Way::Dropped(by)) => {
-                            self.doubt.may_be_dropped.get_or_insert(by);
-                        }
-                        _ => self.doubt.may_have_passed = true,
-                    }
+            if !self.meet(chain, rule, depth, &mut ways)? {
+                self.walked.insert(at, ways.clone());
+                return Ok(ways);
+            }
+        }
+        ways.returns = true;
+        self.walked.insert(at, ways.clone());
+        Ok(ways)
+    }
+
+    /// Adds the ways that a rule opens, and says whether the packet may come to the next one.
+    fn meet(
+        &mut self,
+        chain: &Chain,
+        rule: &KnownRule,
+        depth: usize,
+        ways: &mut Ways,
+    ) -> Result<bool> {
+        let (answer, decisions) = self.try_rule(chain, &rule.steps)?;
+        if answer == Answer::No {
+            return Ok(true);
+        }
+        let by = || format!("the rule with handle {} of {}", rule.handle, place(chain));
+        let mut goes_on = answer == Answer::Maybe;
+        for decision in decisions {
+            match decision {
+                Decision::Continue => goes_on = true,
+                Decision::Accept => ways.is_accepted = true,
+                Decision::Drop => ways.drop_by(by),
+                Decision::Return => ways.returns = true,
+                Decision::Jump(name) => goes_on |= self.lead(chain, &name, depth, ways, by)?,
+                Decision::Goto(name) => ways.returns |= self.lead(chain, &name, depth, ways, by)?,
+                Decision::Unknown => {
+                    ways.is_accepted = true;
+                    ways.drop_by(by);
+                    ways.returns = true;
+                    goes_on = true;
                 }
             }
         }
-        Ok(Way::Through)
+        Ok(goes_on)
     }
 
-    fn walk_to(&mut self, from: &Chain, name: &str, depth: usize) -> Result<Way> {
-        let is_it = |chain: &&Chain| {
-            chain.family == from.family && chain.table == from.table && chain.name == name
+    /// Adds the ways of a chain that a rule leads to, and says whether it may return.
+    fn lead(
+        &mut self,
+        from: &Chain,
+        name: &str,
+        depth: usize,
+        ways: &mut Ways,
+        by: impl Fn() -> String,
+    ) -> Result<bool> {
+        let key = (from.family, from.table.clone(), name.to_owned());
+        // Somebody changes chains right now, or the kernel allows more than this knows.
+        let Some(to) = self.judge.places.get(&key).filter(|_| depth > 0) else {
+            ways.is_accepted = true;
+            ways.drop_by(by);
+            return Ok(true);
         };
-        match self.chains.iter().find(is_it) {
-            Some(chain) => self.walk(chain, depth - 1),
-            None => Ok(Way::Through),
-        }
+        let led = self.through(*to, depth - 1)?;
+        ways.is_accepted |= led.is_accepted;
+        ways.is_dropped = ways.is_dropped.take().or(led.is_dropped);
+        Ok(led.returns)
     }
 
-    /// Whether a rule is about the packet, and what it decides.
-    fn try_rule(&mut self, chain: &Chain, steps: &[KnownStep]) -> Result<(Answer, Decision)> {
-        let mut registers = [None; REGISTERS];
+    /// Whether a rule is about the packet, and what it may decide.
+    fn try_rule(&self, chain: &Chain, steps: &[KnownStep]) -> Result<(Answer, Vec<Decision>)> {
+        let mut registers = Registers::new();
         let mut sum = Answer::Yes;
-        let mut decision = Decision::Continue;
+        let mut decisions = vec![Decision::Continue];
         for step in steps {
             let answer = match step {
                 KnownStep::Lookup { set, from, into, is_inverted } => {
-                    let set = self.nft.known_set(chain.family, &chain.table, set)?;
-                    let (answer, found) = look_up(&set, &registers, *from);
+                    let decides = *into == Some(0);
+                    let (answer, found) = self.look_up(chain, set, &registers, *from, decides)?;
                     match into {
-                        Some(0) => decision = found.unwrap_or(Decision::Unknown),
-                        Some(into) => registers[*into..].fill(None),
+                        Some(0) => decisions = found,
+                        Some(_) => registers.forget(),
                         None => {}
                     }
-                    if *is_inverted { answer.inverted() } else { answer }
+                    answer.inverted_if(*is_inverted)
                 }
                 KnownStep::Verdict(decided) => {
-                    decision = decided.clone();
+                    // What is not known may have ended the rule before.
+                    if decisions != [Decision::Unknown] {
+                        decisions = vec![decided.clone()];
+                    }
                     Answer::Yes
                 }
                 step => self.packet.take(step, &mut registers),
             };
-            match answer {
-                Answer::Yes => {}
-                Answer::No => return Ok((Answer::No, Decision::Continue)),
-                Answer::Maybe => sum = Answer::Maybe,
+            sum = sum.and(answer);
+            if sum == Answer::No {
+                break;
             }
         }
-        Ok((sum, decision))
+        Ok((sum, decisions))
     }
-}
 
-impl Answer {
-    fn inverted(self) -> Self {
-        match self {
-            Self::Yes => Self::No,
-            Self::No => Self::Yes,
-            Self::Maybe => Self::Maybe,
+    fn look_up(
+        &self,
+        chain: &Chain,
+        name: &str,
+        registers: &Registers,
+        from: usize,
+        decides: bool,
+    ) -> Result<(Answer, Vec<Decision>)> {
+        // Long lists are of sources, of which nothing is known, and only their verdicts could matter.
+        let is_worth =
+            |set: &KnownSet| !set.is_fleeting && (decides || registers.knows(from, set.key_bytes));
+        let set = self.judge.set(chain, name, is_worth)?;
+        if !is_worth(&set) {
+            return Ok((Answer::Maybe, vec![Decision::Unknown]));
         }
-    }
-
-    fn when(holds: bool) -> Self {
-        if holds { Self::Yes } else { Self::No }
-    }
-}
-
-type Registers = [Option<u8>; REGISTERS];
-
-impl Packet {
-    /// Takes a step that needs nothing but the packet and the registers.
-    fn take(&self, step: &KnownStep, registers: &mut Registers) -> Answer {
-        match step {
-            KnownStep::Meta { key, into } => put(registers, *into, &self.meta(*key)),
-            KnownStep::Ct { key, into } => put(registers, *into, &self.connection(*key)),
-            KnownStep::Payload { base, offset, length, into } => {
-                put(registers, *into, &self.payload(*base, *offset, *length));
-            }
-            KnownStep::Value { into, value } => put(registers, *into, &known(value)),
-            KnownStep::Mask { from, into, mask, flip } => {
-                let masked: Vec<Option<u8>> = mask
-                    .iter()
-                    .zip(flip)
-                    .zip(get(registers, *from, mask.len()))
-                    .map(|((mask, flip), byte)| match (mask, byte) {
-                        (0, _) => Some(*flip),
-                        (mask, byte) => byte.map(|byte| byte & mask ^ flip),
-                    })
-                    .collect();
-                put(registers, *into, &masked);
-            }
-            KnownStep::Compare { from, operator, value } => {
-                return compare(&get(registers, *from, value.len()), *operator, value);
-            }
-            KnownStep::Range { from, is_inverted, first, last } => {
-                let inside = is_between(&get(registers, *from, first.len()), first, last);
-                return if *is_inverted { inside.inverted() } else { inside };
-            }
-            KnownStep::Match { name, revision, info } => {
-                return self.iptables_match(name, *revision, info);
-            }
-            KnownStep::Nothing => {}
-            KnownStep::Unknown => return Answer::Maybe,
-            KnownStep::Lookup { .. } | KnownStep::Verdict(_) => {}
-        }
-        Answer::Yes
-    }
-
-    /// What `nft_meta` loads; bytes that are not known are none.
-    fn meta(&self, key: u32) -> Vec<Option<u8>> {
-        let name = |device: &Option<String>| match device {
-            Some(device) => {
-                let mut bytes = known(device.as_bytes());
-                bytes.resize(16, Some(0));
-                bytes
-            }
-            None => vec![None; 16],
-        };
-        match key {
-            6 => name(&self.input),
-            7 => name(&self.output),
-            15 => known(&[if self.destination.is_ipv4() { 2 } else { 10 }, 0, 0, 0]),
-            16 => known(&[self.protocol, 0, 0, 0]),
-            _ => vec![None; 16],
-        }
-    }
-
-    /// What `nft_ct` loads: it is the first packet of a new connection (bit 3).
-    fn connection(&self, key: u32) -> Vec<Option<u8>> {
-        match key {
-            0 => known(&(1_u32 << 3).to_ne_bytes()),
-            // The direction: the original one.
-            1 => known(&[0; 4]),
-            2 => known(&u32::from(self.is_published).wrapping_shl(5).to_ne_bytes()),
-            _ => vec![None; 16],
-        }
-    }
-
-    fn payload(&self, base: u32, offset: u32, length: usize) -> Vec<Option<u8>> {
-        let mut head = vec![None; 60];
-        match base {
-            1 => {
-                let (source_at, to_at) =
-                    if self.destination.is_ipv4() { (12, 16) } else { (8, 24) };
-                head[0] = Some(if self.destination.is_ipv4() { 0x45 } else { 0x60 });
-                head[if self.destination.is_ipv4() { 9 } else { 6 }] = Some(self.protocol);
-                if let Some(source) = self.source {
-                    write(&mut head, source_at, &octets(source));
-                }
-                write(&mut head, to_at, &octets(self.destination));
-            }
-            2 => write(&mut head, 2, &self.port.to_be_bytes()),
-            _ => {}
-        }
-        let offset = usize::try_from(offset).unwrap_or(head.len());
-        (offset..offset + length).map(|place| head.get(place).copied().flatten()).collect()
-    }
-
-    /// Matches of iptables' that many rules have: the port, and the connection's state.
-    fn iptables_match(&self, name: &str, revision: u32, info: &[u8]) -> Answer {
-        let half = |at: usize| {
-            let bytes = info.get(at..at + 2).and_then(|two| <[u8; 2]>::try_from(two).ok());
-            bytes.map(u16::from_ne_bytes)
-        };
-        match (name, revision) {
-            // `struct xt_tcp`, `struct xt_udp`: source ports, destination ports, and more for TCP.
-            ("tcp" | "udp", 0) => {
-                let is_its = self.protocol == if name == "tcp" { 6 } else { 17 };
-                let rest_is_empty = match name {
-                    "tcp" => info.get(8..12) == Some(&[0; 4]),
-                    _ => info.get(8) == Some(&0),
-                };
-                match (half(0), half(2), half(4), half(6)) {
-                    _ if !is_its => Answer::No,
-                    (Some(0), Some(u16::MAX), Some(first), Some(last)) if rest_is_empty => {
-                        Answer::when((first..=last).contains(&self.port))
-                    }
-                    _ => Answer::Maybe,
-                }
-            }
-            // `struct xt_conntrack_mtinfo3`, asked for the state alone.
-            ("conntrack", 3) => match (half(146), half(148), half(150)) {
-                (Some(1), Some(inverted), Some(states)) => {
-                    let is_new = states & (1 << 3) != 0;
-                    let is_published = self.is_published && states & (1 << 7) != 0;
-                    Answer::when((is_new || is_published) != (inverted & 1 == 1))
-                }
-                _ => Answer::Maybe,
-            },
-            ("comment", _) => Answer::Yes,
-            _ => Answer::Maybe,
-        }
-    }
-}
-
-fn known(bytes: &[u8]) -> Vec<Option<u8>> {
-    bytes.iter().copied().map(Some).collect()
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-fn write(head: &mut [Option<u8>], at: usize, bytes: &[u8]) {
-    for (to, from) in head[at..].iter_mut().zip(bytes) {
-        *to = Some(*from);
-    }
-}
-
-/// Puts bytes into registers, whose rest of the last word becomes zero.
-fn put(registers: &mut Registers, at: usize, bytes: &[Option<u8>]) {
-    for (place, byte) in bytes.iter().enumerate() {
-        if let Some(register) = registers.get_mut(at + place) {
-            *register = *byte;
-        }
-    }
-    for place in bytes.len()..bytes.len().next_multiple_of(4) {
-        if let Some(register) = registers.get_mut(at + place) {
-            *register = Some(0);
-        }
-    }
-}
-
-fn get(registers: &Registers, at: usize, length: usize) -> Vec<Option<u8>> {
-    (at..at + length).map(|place| registers.get(place).copied().flatten()).collect()
-}
-
-/// `nft_cmp_ops`: equal, not equal, less, at most, greater, at least.
-fn compare(left: &[Option<u8>], operator: u32, right: &[u8]) -> Answer {
-    if operator <= 1 {
-        let equal = is_equal(left, right);
-        return if operator == 0 { equal } else { equal.inverted() };
-    }
-    let Some(left) = left.iter().copied().collect::<Option<Vec<u8>>>() else {
-        return Answer::Maybe;
-    };
-    let order = left.as_slice().cmp(right);
-    Answer::when(match operator {
-        2 => order.is_lt(),
-        3 => order.is_le(),
-        4 => order.is_gt(),
-        _ => order.is_ge(),
-    })
-}
-
-fn is_equal(left: &[Option<u8>], right: &[u8]) -> Answer {
-    let differs =
-        left.iter().zip(right).any(|(left, right)| left.is_some_and(|left| left != *right));
-    match (differs, left.iter().any(Option::is_none)) {
-        (true, _) => Answer::No,
-        (false, true) => Answer::Maybe,
-        (false, false) => Answer::Yes,
-    }
-}
-
-fn is_between(value: &[Option<u8>], first: &[u8], last: &[u8]) -> Answer {
-    match value.iter().copied().collect::<Option<Vec<u8>>>() {
-        Some(value) => Answer::when(first <= value.as_slice() && value.as_slice() <= last),
-        None => Answer::Maybe,
-    }
-}
-
-/// Whether what is in the registers is in the set, and what is decided there.
-fn look_up(set: &KnownSet, registers: &Registers, from: usize) -> (Answer, Option<Decision>) {
-    let otherwise = set.elements.iter().find(|element| element.key.is_none());
-    let sum = if set.has_ranges && set.elements.iter().all(|element| element.last.is_none()) {
-        in_ranges(set, registers, from)
-    } else {
-        in_elements(set, registers, from)
-    };
-    match (sum, otherwise) {
-        ((Answer::No, _), Some(element)) => (Answer::Yes, element.decision.clone()),
-        (sum, _) => sum,
-    }
-}
-
-fn in_elements(set: &KnownSet, registers: &Registers, from: usize) -> (Answer, Option<Decision>) {
-    let mut sum = Answer::No;
-    for element in &set.elements {
-        let Some(key) = &element.key else { continue };
-        let value = get(registers, from, key.len());
-        let answer = match &element.last {
-            // A range of several fields is one of each.
-            Some(last) => fields_between(&value, key, last, &set.fields),
-            None => is_equal(&value, key),
-        };
-        match answer {
-            Answer::Yes => return (Answer::Yes, element.decision.clone()),
-            Answer::Maybe => sum = Answer::Maybe,
-            Answer::No => {}
-        }
-    }
-    (sum, None)
-}
-
-/// Whether each field is in its range; fields begin at words of four bytes.
-fn fields_between(value: &[Option<u8>], first: &[u8], last: &[u8], fields: &[usize]) -> Answer {
-    let mut sum = Answer::Yes;
-    let mut start = 0;
-    for length in fields {
-        let of = start..start + length;
-        let parts = (value.get(of.clone()), first.get(of.clone()), last.get(of));
-        let answer = match parts {
-            (Some(value), Some(first), Some(last)) => is_between(value, first, last),
-            _ => Answer::Maybe,
-        };
-        match answer {
-            Answer::No => return Answer::No,
-            Answer::Maybe => sum = Answer::Maybe,
-            Answer::Yes => {}
-        }
-        start += length.next_multiple_of(4);
-    }
-    if fields.is_empty() { Answer::Maybe } else { sum }
-}
-
-/// Ranges as a row of starts and ends, which are no longer in them.
-fn in_ranges(set: &KnownSet, registers: &Registers, from: usize) -> (Answer, Option<Decision>) {
-    let mut edges: Vec<(&Vec<u8>, &KnownElement)> = set
-        .elements
-        .iter()
-        .filter_map(|element| element.key.as_ref().map(|key| (key, element)))
-        .collect();
-    // Where one ends and another begins at once, the beginning counts.
-    edges.sort_by(|a, b| a.0.cmp(b.0).then(b.1.is_end.cmp(&a.1.is_end)));
-    let Some(length) = edges.first().map(|edge| edge.0.len()) else { return (Answer::No, None) };
-    let value = get(registers, from, length).into_iter().collect::<Option<Vec<u8>>>();
-    let Some(value) = value else { return (Answer::Maybe, None) };
-    match edges.iter().rev().find(|edge| edge.0 <= &value) {
-        Some((_, element)) if !element.is_end => (Answer::Yes, element.decision.clone()),
-        _ => (Answer::No, None),
+        Ok(registers.look_up(&set, from))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Version, *};
     use dhow_testkit::need;
     use rustix::thread::ThreadNameSpaceType;
     use std::{
@@ -530,19 +322,37 @@ mod tests {
 
     fn packet(source: Option<&str>) -> Packet {
         Packet {
+            version: Version::V4,
             input: None,
             output: Some("dhow0".to_owned()),
             source: source.map(|text| text.parse().unwrap()),
-            destination: "10.88.0.2".parse().unwrap(),
+            destination: Some("10.88.0.2".parse().unwrap()),
             protocol: 6,
             port: 80,
             is_published: true,
         }
     }
 
+    /// One for a program of the host's, from anywhere.
+    fn arriving(version: Version) -> Packet {
+        Packet {
+            version,
+            output: None,
+            destination: None,
+            port: 8080,
+            is_published: false,
+            ..packet(None)
+        }
+    }
+
     /// `passes`, `dropped` or `perhaps`, with the place.
     fn told(packet: &Packet) -> (&'static str, String) {
-        match judge(&Nft::open().unwrap(), Hook::Forward, packet, "dhow").unwrap() {
+        told_at(Hook::Forward, packet)
+    }
+
+    fn told_at(hook: Hook, packet: &Packet) -> (&'static str, String) {
+        let nft = Nft::open().unwrap();
+        match Judge::at(&nft, hook, "dhow").unwrap().judge(packet).unwrap() {
             Judgement::Passes => ("passes", String::new()),
             Judgement::Dropped(by) => ("dropped", by),
             Judgement::Perhaps(by) => ("perhaps", by),
@@ -595,10 +405,39 @@ mod tests {
             ("accept", "jump back; accept", "passes"),
             ("drop", "ip6 saddr fd00::/8 accept", "dropped"),
             ("accept", "ip protocol tcp drop", "dropped"),
+            // What is not known may have let it return, and the rest drops it.
+            ("drop", "jump leaves", "perhaps"),
+            ("accept", "jump leaves; drop", "perhaps"),
+            ("accept", "jump perhaps", "perhaps"),
+            ("accept", "ip saddr 192.0.2.1 goto back; drop", "perhaps"),
+            ("accept", "ip saddr vmap { 192.0.2.1 : accept, 192.0.2.2 : continue }", "passes"),
+            ("accept", "ip saddr vmap { 192.0.2.1 : accept, 192.0.2.2 : drop }", "perhaps"),
+            (
+                "drop",
+                "iifname vmap { \"eth0\" : jump open, \"eth1\" : jump open }; accept",
+                "passes",
+            ),
+            ("accept", "fib saddr . iif oif missing drop", "perhaps"),
+            // What was loaded before is not what is compared.
+            ("accept", "ip protocol tcp fib saddr type local drop", "perhaps"),
+            ("accept", "meta mark set 1", "passes"),
+            ("accept", "ct mark set 1 counter", "passes"),
+            ("accept", "update @seen { ip saddr }", "passes"),
+            ("accept", "tcp dport @seen_ports drop", "perhaps"),
+            ("accept", "ip saddr @seen drop", "perhaps"),
+            ("accept", "ip saddr != @seen drop", "perhaps"),
+            ("accept", "tcp flags & (fin|syn|rst|ack) != syn drop", "passes"),
+            ("accept", "tcp flags syn drop", "dropped"),
+            ("accept", "meta pkttype { broadcast, multicast } drop", "passes"),
+            ("accept", "quota over 10 mbytes drop", "perhaps"),
         ] {
             run("nft", &["flush", "ruleset"], "");
             let text = format!(
-                "table inet t {{\n chain back {{ return; drop; }};\n \
+                "table inet t {{\n set seen {{ type ipv4_addr; flags dynamic,timeout; timeout 1m; }};\n \
+                 set seen_ports {{ type inet_service; flags timeout; }};\n \
+                 chain leaves {{ ip saddr 192.0.2.0/24 return; accept; }};\n \
+                 chain perhaps {{ ip saddr 192.0.2.0/24 accept; drop; }};\n \
+                 chain open {{ tcp dport 80 accept; drop; }};\n chain back {{ return; drop; }};\n \
                  chain sub {{ ip daddr 10.88.0.2 drop; }};\n \
                  chain f {{ type filter hook forward priority 0; policy {policy}; {rules}; }};\n}}\n"
             );
@@ -624,10 +463,106 @@ mod tests {
 
         assert_eq!(told(&packet(Some("198.51.100.7"))).0, "dropped");
         assert_eq!(told(&packet(Some("192.0.2.7"))).0, "passes");
-        let sixth = Packet { destination: "fd00::2".parse().unwrap(), ..packet(None) };
+        let destination = Some("fd00::2".parse().unwrap());
+        let sixth = Packet { version: Version::V6, destination, ..packet(None) };
         let (verdict, by) = told(&sixth);
         assert_eq!(verdict, "dropped");
         assert_eq!(by, "the policy of chain f in table ip6 t");
+    }
+
+    #[test]
+    fn who_comes_to_the_host_is_judged_by_input() {
+        if !alone(&["nft"]) {
+            return;
+        }
+        for (policy, rules, expected) in [
+            ("accept", "", "passes"),
+            ("drop", "", "dropped"),
+            (
+                "drop",
+                "iif lo accept; ct state established,related accept; tcp dport 22 accept",
+                "perhaps",
+            ),
+            ("drop", "ct state established,related accept; tcp dport 22 accept", "dropped"),
+            (
+                "drop",
+                "ct state vmap { established : accept, invalid : drop }; tcp dport 8080 accept",
+                "passes",
+            ),
+            ("drop", "ip saddr 192.0.2.0/24 tcp dport 8080 accept", "perhaps"),
+            ("drop", "ct status dnat accept", "dropped"),
+            ("accept", "ip daddr 192.0.2.1 drop", "perhaps"),
+            ("accept", "fib daddr type != local drop", "passes"),
+            ("accept", "fib daddr type { broadcast, multicast } drop", "passes"),
+            ("accept", "rt type 0 drop", "passes"),
+            ("accept", "meta l4proto ipv6-icmp drop", "passes"),
+        ] {
+            run("nft", &["flush", "ruleset"], "");
+            let text = format!(
+                "table inet t {{\n chain i {{ type filter hook input priority 0; policy {policy}; \
+                 {rules}; }};\n chain f {{ type filter hook forward priority 0; drop; }};\n}}\n"
+            );
+            run("nft", &["-f", "-"], &text.replace("; ; }", "; }"));
+            for version in [Version::V4, Version::V6] {
+                if version == Version::V6 && rules.starts_with("ip ") {
+                    continue;
+                }
+
+                let (verdict, by) = told_at(Hook::Input, &arriving(version));
+
+                assert_eq!(verdict, expected, "{policy}: {rules}: {by}");
+            }
+        }
+    }
+
+    /// The rules that Debian's ufw makes, as far as they meet a new packet.
+    #[test]
+    fn what_ufw_opens_is_open_and_the_rest_is_closed() {
+        if !alone(&["iptables-nft", "ip6tables-nft"]) {
+            return;
+        }
+        for tool in ["iptables-nft", "ip6tables-nft"] {
+            let do_it = |line: &str| run(tool, &line.split(' ').collect::<Vec<_>>(), "");
+            for line in [
+                "-P INPUT DROP",
+                "-N before",
+                "-N local",
+                "-N user",
+                "-A INPUT -j before",
+                "-A before -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+                "-A before -m conntrack --ctstate INVALID -j DROP",
+                "-A before -p udp --sport 67 --dport 68 -j ACCEPT",
+                "-A before -j local",
+                "-A local -m addrtype --dst-type LOCAL -j RETURN",
+                "-A local -m addrtype --dst-type MULTICAST -j RETURN",
+                "-A local -m limit --limit 3/min --limit-burst 10 -j RETURN",
+                "-A local -j DROP",
+                "-A before -j user",
+                "-A user -p tcp -m tcp --dport 8080 -j ACCEPT",
+                "-A user -p tcp -m multiport --dports 8090:8099,9000 -j ACCEPT",
+                "-A user -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN --dport 8443 -j ACCEPT",
+            ] {
+                do_it(line);
+            }
+            if tool == "ip6tables-nft" {
+                do_it("-I before 1 -m rt --rt-type 0 -j DROP");
+            }
+            let version = if tool == "iptables-nft" { Version::V4 } else { Version::V6 };
+            for (port, expected) in [
+                (8080, "passes"),
+                (8081, "dropped"),
+                (8095, "passes"),
+                (9000, "passes"),
+                (9001, "dropped"),
+                (8443, "passes"),
+            ] {
+                let packet = Packet { port, ..arriving(version) };
+
+                let (verdict, by) = told_at(Hook::Input, &packet);
+
+                assert_eq!(verdict, expected, "{tool}: {port}: {by}");
+            }
+        }
     }
 
     #[test]
@@ -644,7 +579,10 @@ mod tests {
             (&["-p tcp --dport 80 -j ACCEPT"], "passes"),
             (&["-p tcp -m tcp --dport 81:90 -j ACCEPT"], "dropped"),
             (&["-p udp --dport 80 -j ACCEPT"], "dropped"),
-            (&["-p tcp -m multiport --dports 80,443 -m comment --comment x -j ACCEPT"], "perhaps"),
+            (&["-p tcp -m multiport --dports 80,443 -m comment --comment x -j ACCEPT"], "passes"),
+            (&["-p tcp -m multiport ! --dports 80,443 -j ACCEPT"], "dropped"),
+            (&["-p tcp -m multiport --sports 80,443 -j ACCEPT"], "perhaps"),
+            (&["-m limit --limit 3/min -j ACCEPT"], "perhaps"),
             (&["-o docker0 -j ACCEPT", "-o dhow0 -j ACCEPT"], "passes"),
             (&["-d 10.88.0.0/16 -j REJECT", "-j ACCEPT"], "dropped"),
         ] {

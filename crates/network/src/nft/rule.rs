@@ -3,9 +3,10 @@
 //! Registers are words of four bytes (`NFT_REG32_00` and on). A rule's steps are built by methods that
 //! read like the line that `nft` shows for them.
 
-use super::{number, text};
+use super::{DEVICE_BYTES, number, text};
 use crate::Protocol;
 use dhow_sys::netlink::Request;
+use std::net::IpAddr;
 
 /// The register of verdicts, and the first of the words.
 const VERDICT: u32 = 0;
@@ -46,8 +47,13 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    /// An address's.
+    pub(crate) fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
     /// `NFPROTO_IPV4`, `NFPROTO_IPV6`.
-    fn number(self) -> u8 {
+    pub(super) fn number(self) -> u8 {
         match self {
             Self::V4 => 2,
             Self::V6 => 10,
@@ -55,14 +61,14 @@ impl Version {
     }
 
     /// Where a packet's head has the source, and how long addresses are.
-    fn source(self) -> (u32, u32) {
+    pub(super) fn source(self) -> (u32, u32) {
         match self {
             Self::V4 => (12, 4),
             Self::V6 => (8, 16),
         }
     }
 
-    fn destination(self) -> (u32, u32) {
+    pub(super) fn destination(self) -> (u32, u32) {
         let (offset, length) = self.source();
         (offset + length, length)
     }
@@ -110,6 +116,7 @@ enum Step {
     Compare { from: u32, is_equal: bool, value: Vec<u8> },
     Mask { at: u32, mask: Vec<u8> },
     Lookup { set: &'static str, from: u32, into: Option<u32>, is_inverted: bool },
+    Update { set: &'static str, from: u32 },
     Verdict { code: i32, chain: Option<String> },
     DestinationNat { version: Version, address: u32, port: u32 },
     Masquerade,
@@ -138,6 +145,13 @@ impl Rule {
     /// `iifname != @SET`, `oifname != @SET`.
     pub(crate) fn device_not(self, side: Side, set: &'static str) -> Self {
         self.step(Step::Meta { key: side.key(), into: WORD }).lookup(set, WORD, None, true)
+    }
+
+    /// `iifname "lo"`.
+    pub(crate) fn from_loopback(self) -> Self {
+        let mut name = [0; DEVICE_BYTES];
+        name[..2].copy_from_slice(b"lo");
+        self.step(Step::Meta { key: META_INPUT, into: WORD }).compare(true, &name)
     }
 
     /// `iifname . oifname @SET`.
@@ -199,6 +213,21 @@ impl Rule {
     /// `ip daddr . meta l4proto . th dport @SET`.
     pub(crate) fn service(self, version: Version, set: &'static str) -> Self {
         self.load_service(version).lookup(set, WORD, None, false)
+    }
+
+    /// `meta nfproto ipv4 meta l4proto . th dport @SET`.
+    pub(crate) fn service_anywhere(self, version: Version, set: &'static str) -> Self {
+        self.version(version).load_port(WORD).lookup(set, WORD, None, false)
+    }
+
+    /// `iifname . ip saddr . ip daddr . meta l4proto . th dport @SET`.
+    pub(crate) fn client(self, version: Version, set: &'static str) -> Self {
+        self.load_client(version).lookup(set, WORD, None, false)
+    }
+
+    /// `update @SET { iifname . ip saddr . ip daddr . meta l4proto . th dport }`.
+    pub(crate) fn remember_client(self, version: Version, set: &'static str) -> Self {
+        self.load_client(version).step(Step::Update { set, from: WORD })
     }
 
     /// `dnat ip to ip daddr . meta l4proto . th dport map @MAP`.
@@ -282,6 +311,17 @@ impl Rule {
             .load_port(WORD + length / 4)
     }
 
+    /// Loads who asks for which service, and by which device.
+    fn load_client(self, version: Version) -> Self {
+        let ((source, length), (destination, _)) = (version.source(), version.destination());
+        let (from, to) = (WORD + 4, WORD + 4 + length / 4);
+        self.version(version)
+            .step(Step::Meta { key: META_INPUT, into: WORD })
+            .step(Step::Payload { base: NETWORK, offset: source, length, into: from })
+            .step(Step::Payload { base: NETWORK, offset: destination, length, into: to })
+            .load_port(to + length / 4)
+    }
+
     fn redirect(self, version: Version, map: &'static str) -> Self {
         let port = WORD + version.destination().1 / 4;
         self.lookup(map, WORD, Some(WORD), false).step(Step::DestinationNat {
@@ -331,6 +371,7 @@ impl Step {
             Self::Compare { .. } => "cmp",
             Self::Mask { .. } => "bitwise",
             Self::Lookup { .. } => "lookup",
+            Self::Update { .. } => "dynset",
             Self::Verdict { .. } | Self::Value { .. } => "immediate",
             Self::DestinationNat { .. } => "nat",
             Self::Masquerade => "masq",
@@ -385,6 +426,12 @@ impl Step {
                 if *is_inverted {
                     number(request, 5, 1);
                 }
+            }
+            Self::Update { set, from } => {
+                text(request, 1, set);
+                // `NFT_DYNSET_OP_UPDATE`.
+                number(request, 3, 1);
+                number(request, 4, *from);
             }
             Self::Verdict { code, chain } => {
                 number(request, 1, VERDICT);

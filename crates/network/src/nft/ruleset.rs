@@ -3,6 +3,7 @@
 use super::{GET_CHAIN, GET_ELEMENT, GET_RULE, GET_SET, Nft, read, text};
 use dhow_base::{Doing, Result};
 use dhow_sys::netlink::Request;
+use std::collections::HashMap;
 
 /// A chain of somebody's table.
 #[derive(Debug)]
@@ -13,6 +14,9 @@ pub(crate) struct Chain {
     pub(crate) name: String,
     /// Where it meets packets, unless only rules lead to it.
     pub(crate) base: Option<Base>,
+    /// How often it is used: by its own rules, and by those that lead to it.
+    pub(crate) uses: u32,
+    /// Its rules, where they were [asked for](Nft::add_rules).
     pub(crate) rules: Vec<KnownRule>,
 }
 
@@ -21,8 +25,6 @@ pub(crate) struct Chain {
 pub(crate) struct Base {
     pub(crate) hook: u32,
     pub(crate) priority: i32,
-    /// `filter`, `nat` or `route`.
-    pub(crate) kind: String,
     /// Whether what it says nothing about is dropped.
     pub(crate) drops: bool,
 }
@@ -79,6 +81,10 @@ pub(crate) enum KnownStep {
         value: Vec<u8>,
     },
     Verdict(Decision),
+    /// What kind of address the destination is, as routing has it.
+    DestinationType {
+        into: usize,
+    },
     /// A match of iptables', which nftables only carries.
     Match {
         name: String,
@@ -87,8 +93,10 @@ pub(crate) enum KnownStep {
     },
     /// Changes nothing about where the packet goes: counters, logs.
     Nothing,
-    /// Anything else.
-    Unknown,
+    /// Something that a usual packet does not have.
+    Never,
+    /// Anything else that compares or loads.
+    Unclear,
 }
 
 /// What becomes of a packet.
@@ -102,13 +110,19 @@ pub(crate) enum Decision {
     /// To another chain, and not back.
     Goto(String),
     Continue,
+    /// Any of these.
     Unknown,
 }
 
 /// A set of somebody's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KnownSet {
-    pub(crate) elements: Vec<KnownElement>,
+    /// None where they were not worth to be read.
+    pub(crate) elements: Option<Vec<KnownElement>>,
+    /// How many bytes a key has.
+    pub(crate) key_bytes: usize,
+    /// Whether packets or time change it, of which there is no news.
+    pub(crate) is_fleeting: bool,
     /// Whether its elements are the ends of ranges.
     pub(crate) has_ranges: bool,
     /// How many bytes each field of a key has, where a key is several.
@@ -116,7 +130,7 @@ pub(crate) struct KnownSet {
 }
 
 /// What is in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct KnownElement {
     /// None stands for everything that is not in the set.
     pub(crate) key: Option<Vec<u8>>,
@@ -126,45 +140,74 @@ pub(crate) struct KnownElement {
     pub(crate) decision: Option<Decision>,
 }
 
-/// `NFT_SET_INTERVAL`.
+// `NFT_SET_INTERVAL`, `NFT_SET_TIMEOUT`, `NFT_SET_EVAL`.
 const INTERVAL: u32 = 0x4;
+const TIMEOUT: u32 = 0x10;
+const EVALUATED: u32 = 0x20;
 /// `NFT_SET_ELEM_INTERVAL_END`, `NFT_SET_ELEM_CATCHALL`.
 const INTERVAL_END: u32 = 0x1;
 const CATCH_ALL: u32 = 0x2;
 
 impl Nft {
-    /// All chains with their rules, of all families.
+    /// All chains of all families, without their rules.
     pub(crate) fn chains(&self) -> Result<Vec<Chain>> {
-        let all = |kind| Request::new(kind, super::DUMP, &[0; 4]);
-        let chains = self.dump(all(GET_CHAIN)).doing(|| "list the firewall's chains")?;
-        let mut chains: Vec<Chain> = chains.iter().filter_map(|body| parse_chain(body)).collect();
-        for body in self.dump(all(GET_RULE)).doing(|| "list the firewall's rules")? {
-            let Some((family, table, name, rule)) = parse_rule(&body) else { continue };
-            let is_its = |chain: &&mut Chain| {
-                (chain.family, &chain.table, &chain.name) == (family, &table, &name)
-            };
-            if let Some(chain) = chains.iter_mut().find(is_its) {
+        let request = Request::new(GET_CHAIN, super::DUMP, &[0; 4]);
+        let chains = self.dump(request).doing(|| "list the firewall's chains")?;
+        Ok(chains.iter().filter_map(|body| parse_chain(body)).collect())
+    }
+
+    /// Adds the rules of one table to its chains.
+    pub(crate) fn add_rules(&self, chains: &mut [Chain], family: u8, table: &str) -> Result<()> {
+        let mut request = Request::new(GET_RULE, super::DUMP, &[family, 0, 0, 0]);
+        text(&mut request, 1, table);
+        let bodies = self.dump(request).doing(|| format!("list the rules of table {table}"))?;
+        let mut of_table: HashMap<String, &mut Chain> = chains
+            .iter_mut()
+            .filter(|chain| chain.family == family && chain.table == table)
+            .map(|chain| (chain.name.clone(), chain))
+            .collect();
+        for body in bodies {
+            if let Some((name, rule)) = parse_rule(&body)
+                && let Some(chain) = of_table.get_mut(&name)
+            {
                 chain.rules.push(rule);
             }
         }
-        Ok(chains)
+        Ok(())
     }
 
-    /// What is in somebody's set.
+    /// What somebody's set is, without what is in it.
     pub(crate) fn known_set(&self, family: u8, table: &str, set: &str) -> Result<KnownSet> {
-        let doing = || format!("read the firewall's set {set}");
-        let ask = |kind, flags| {
-            let mut request = Request::new(kind, flags, &[family, 0, 0, 0]);
-            text(&mut request, 1, table);
-            text(&mut request, 2, set);
-            self.dump(request).doing(doing)
-        };
-        let about = ask(GET_SET, 0)?;
+        let about = self.ask_of_set(GET_SET, 0, (family, table, set))?;
         let about = about.first().map(Vec::as_slice).unwrap_or_default();
         let flags = number(about, 3).unwrap_or(0);
-        let elements = ask(GET_ELEMENT, super::DUMP)?;
-        let elements = elements.iter().flat_map(|body| parse_elements(body)).collect();
-        Ok(KnownSet { elements, has_ranges: flags & INTERVAL != 0, fields: fields_of(about) })
+        Ok(KnownSet {
+            elements: None,
+            key_bytes: number(about, 5).and_then(|length| length.try_into().ok()).unwrap_or(0),
+            // Of a set that is gone nothing is known.
+            is_fleeting: about.is_empty() || flags & (TIMEOUT | EVALUATED) != 0,
+            has_ranges: flags & INTERVAL != 0,
+            fields: fields_of(about),
+        })
+    }
+
+    /// What is in it.
+    pub(crate) fn known_elements(
+        &self,
+        family: u8,
+        table: &str,
+        set: &str,
+    ) -> Result<Vec<KnownElement>> {
+        let elements = self.ask_of_set(GET_ELEMENT, super::DUMP, (family, table, set))?;
+        Ok(elements.iter().flat_map(|body| parse_elements(body)).collect())
+    }
+
+    fn ask_of_set(&self, kind: u16, flags: i32, of: (u8, &str, &str)) -> Result<Vec<Vec<u8>>> {
+        let (family, table, set) = of;
+        let mut request = Request::new(kind, flags, &[family, 0, 0, 0]);
+        text(&mut request, 1, table);
+        text(&mut request, 2, set);
+        self.dump(request).doing(|| format!("read the firewall's set {set}"))
     }
 }
 
@@ -197,7 +240,6 @@ fn parse_chain(body: &[u8]) -> Option<Chain> {
         Base {
             hook: number(1),
             priority: number(2).cast_signed(),
-            kind: read::attribute(body, 7).map(words).unwrap_or_default(),
             drops: self::number(body, 5) == Some(0),
         }
     });
@@ -206,19 +248,20 @@ fn parse_chain(body: &[u8]) -> Option<Chain> {
         table: words(read::attribute(body, 1)?),
         name: words(read::attribute(body, 3)?),
         base,
+        uses: number(body, 6).unwrap_or(0),
         rules: Vec::new(),
     })
 }
 
-fn parse_rule(body: &[u8]) -> Option<(u8, String, String, KnownRule)> {
+/// A rule, and the chain that it is of.
+fn parse_rule(body: &[u8]) -> Option<(String, KnownRule)> {
     let handle = read::attribute(body, 3)?.first_chunk::<8>()?;
     let steps = read::attribute(body, 4).map(read::children).unwrap_or_default();
     let rule = KnownRule {
         handle: u64::from_be_bytes(*handle),
         steps: steps.into_iter().map(|(_, step)| parse_step(step)).collect(),
     };
-    let table = words(read::attribute(body, 1)?);
-    Some((*body.first()?, table, words(read::attribute(body, 2)?), rule))
+    Some((words(read::attribute(body, 2)?), rule))
 }
 
 /// A step, or the confession that it is not known; one that is cut short is not known either.
@@ -226,18 +269,53 @@ fn parse_step(bytes: &[u8]) -> KnownStep {
     let parts = read::children(bytes);
     let name = find(&parts, 1).map(words).unwrap_or_default();
     let data = find(&parts, 2).map(read::children).unwrap_or_default();
-    parse_known(&name, &data).unwrap_or(KnownStep::Unknown)
+    parse_known(&name, &data).unwrap_or_else(|| match name.as_str() {
+        name if COMPARE_OR_LOAD.contains(&name) => KnownStep::Unclear,
+        // It may end in a verdict of its own, as `queue` does.
+        _ => KnownStep::Verdict(Decision::Unknown),
+    })
 }
+
+/// Steps that look at packets or change them, and at most end their rule.
+const COMPARE_OR_LOAD: [&str; 26] = [
+    "bitwise",
+    "byteorder",
+    "cmp",
+    "connlimit",
+    "ct",
+    "dup",
+    "dynset",
+    "exthdr",
+    "fib",
+    "flow_offload",
+    "hash",
+    "inner",
+    "last",
+    "limit",
+    "match",
+    "meta",
+    "numgen",
+    "objref",
+    "osf",
+    "payload",
+    "quota",
+    "range",
+    "rt",
+    "socket",
+    "tunnel",
+    "xfrm",
+];
 
 fn parse_known(name: &str, data: &[(u16, &[u8])]) -> Option<KnownStep> {
     let number = |kind| find(data, kind).and_then(read::big_number);
     let register = |kind| number(kind).and_then(place_of);
     let value = |kind| find(&read::children(find(data, kind)?), 1).map(<[u8]>::to_vec);
     Some(match name {
-        "meta" if find(data, 3).is_none() => {
-            KnownStep::Meta { key: number(2)?, into: register(1)? }
-        }
-        "ct" if find(data, 4).is_none() => KnownStep::Ct { key: number(2)?, into: register(1)? },
+        // What writes changes nothing about where the packet goes.
+        "meta" if find(data, 3).is_some() => KnownStep::Nothing,
+        "ct" if find(data, 4).is_some() => KnownStep::Nothing,
+        "meta" => KnownStep::Meta { key: number(2)?, into: register(1)? },
+        "ct" => KnownStep::Ct { key: number(2)?, into: register(1)? },
         "payload" if find(data, 5).is_none() => KnownStep::Payload {
             base: number(2)?,
             offset: number(3)?,
@@ -271,6 +349,12 @@ fn parse_known(name: &str, data: &[(u16, &[u8])]) -> Option<KnownStep> {
             None => KnownStep::Value { into: register(1)?, value: value(2)? },
         },
         "reject" => KnownStep::Verdict(Decision::Drop),
+        // The kind of the address (`NFT_FIB_RESULT_ADDRTYPE`) of the destination, and nothing else.
+        "fib" if (number(2)?, number(3)?) == (3, 2) => {
+            KnownStep::DestinationType { into: register(1)? }
+        }
+        // A header between IPv6's own and the port's, unless it is asked whether there is one.
+        "exthdr" if number(6).unwrap_or(0) == 0 && number(5).unwrap_or(0) == 0 => KnownStep::Never,
         "match" => KnownStep::Match {
             name: find(data, 1).map(words)?,
             revision: number(2)?,

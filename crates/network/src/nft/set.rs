@@ -10,7 +10,12 @@ use std::net::IpAddr;
 // Flags of a set (`nf_tables.h`).
 const INTERVAL: u32 = 0x4;
 const MAP: u32 = 0x8;
+const TIMEOUT: u32 = 0x10;
+const EVALUATED: u32 = 0x20;
 const CONCATENATION: u32 = 0x80;
+
+/// So many elements may packets add to a set, which is memory that strangers fill.
+const MOST: u32 = 1 << 16;
 
 /// One part of a key or of a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,9 +56,39 @@ pub(crate) struct Set {
     pub(crate) value: &'static [Field],
     /// Whether its elements are ranges.
     pub(crate) has_ranges: bool,
+    /// How long an element stays in it. Such a set is filled by packets.
+    pub(crate) lifetime_seconds: Option<u32>,
 }
 
 impl Set {
+    /// A set.
+    pub(crate) const fn of(name: &'static str, key: &'static [Field]) -> Self {
+        Self { name, key, value: &[], has_ranges: false, lifetime_seconds: None }
+    }
+
+    /// A set of ranges.
+    pub(crate) const fn of_ranges(name: &'static str, key: &'static [Field]) -> Self {
+        Self { has_ranges: true, ..Self::of(name, key) }
+    }
+
+    /// A map.
+    pub(crate) const fn map(
+        name: &'static str,
+        key: &'static [Field],
+        value: &'static [Field],
+    ) -> Self {
+        Self { value, ..Self::of(name, key) }
+    }
+
+    /// A set that packets fill, and that forgets.
+    pub(crate) const fn remembering(
+        name: &'static str,
+        key: &'static [Field],
+        seconds: u32,
+    ) -> Self {
+        Self { lifetime_seconds: Some(seconds), ..Self::of(name, key) }
+    }
+
     /// Adds what describes it.
     pub(super) fn put(&self, request: &mut Request) {
         let mut flags = 0;
@@ -61,6 +96,7 @@ impl Set {
         flags |= if self.value.is_empty() { 0 } else { MAP };
         let is_many = self.has_ranges && self.key.len() > 1;
         flags |= if is_many { CONCATENATION } else { 0 };
+        flags |= if self.lifetime_seconds.is_some() { TIMEOUT | EVALUATED } else { 0 };
         number(request, 3, flags);
         let (kind, length) = shape_of(self.key);
         number(request, 4, kind);
@@ -82,6 +118,10 @@ impl Set {
                     }
                 });
             });
+        }
+        if let Some(seconds) = self.lifetime_seconds {
+            request.nest(9, |request| number(request, 1, MOST));
+            request.attribute(11, &(u64::from(seconds) * 1000).to_be_bytes());
         }
         request.attribute(13, &note);
     }

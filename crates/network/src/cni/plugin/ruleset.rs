@@ -12,21 +12,15 @@
 
 use crate::{
     InterfaceAddress, Publication, Subnet,
-    nft::{
-        Batch, Element, Field, Hook, Key, Nft, Priority, Refusal, Rule, Set, Side, Verdict, Version,
-    },
+    nft::{Batch, Element, Field, Hook, Key, Nft, Priority, Rule, Set, Side, Verdict, Version},
 };
 use dhow_base::Result;
-use rustix::io::Errno;
 use std::net::IpAddr;
 
 const TABLE: &str = "dhow_cni";
 
 /// What is kept with the table: a comment, as nft writes one.
 const NOTE: &str = "of dhow's plugins of CNI\0";
-
-/// How often a change is tried again after somebody else's came in between.
-const TRIES: usize = 8;
 
 const SERVICE: &[Field] = &[Field::Protocol, Field::Port];
 const SERVICE4: &[Field] = &[Field::Ipv4, Field::Protocol, Field::Port];
@@ -37,22 +31,22 @@ const PAIR4: &[Field] = &[Field::Ipv4, Field::Ipv4];
 const PAIR6: &[Field] = &[Field::Ipv6, Field::Ipv6];
 
 /// Ports at all of the host's addresses, and where they lead.
-const PORTS4: Set = map("ports4", SERVICE, TARGET4);
-const PORTS6: Set = map("ports6", SERVICE, TARGET6);
+const PORTS4: Set = Set::map("ports4", SERVICE, TARGET4);
+const PORTS6: Set = Set::map("ports6", SERVICE, TARGET6);
 /// Ports at one of them.
-const PORTS4_AT: Set = map("ports4_at", SERVICE4, TARGET4);
-const PORTS6_AT: Set = map("ports6_at", SERVICE6, TARGET6);
+const PORTS4_AT: Set = Set::map("ports4_at", SERVICE4, TARGET4);
+const PORTS6_AT: Set = Set::map("ports6_at", SERVICE6, TARGET6);
 /// A subnet, and the address of a container in it whose ports are published.
-const NEAR4: Set = ranges("near4", PAIR4);
-const NEAR6: Set = ranges("near6", PAIR6);
+const NEAR4: Set = Set::of_ranges("near4", PAIR4);
+const NEAR6: Set = Set::of_ranges("near6", PAIR6);
 /// A container's address, and where it is known by it: its subnet, and groups.
-const OWN4: Set = ranges("own4", PAIR4);
-const OWN6: Set = ranges("own6", PAIR6);
+const OWN4: Set = Set::of_ranges("own4", PAIR4);
+const OWN6: Set = Set::of_ranges("own6", PAIR6);
 /// A container's address, and everywhere.
-const HIDDEN4: Set = ranges("hidden4", PAIR4);
-const HIDDEN6: Set = ranges("hidden6", PAIR6);
+const HIDDEN4: Set = Set::of_ranges("hidden4", PAIR4);
+const HIDDEN6: Set = Set::of_ranges("hidden6", PAIR6);
 /// Devices by which addresses of the loopback may pass.
-const LOCAL: Set = Set { name: "local", key: &[Field::Device], value: &[], has_ranges: false };
+const LOCAL: Set = Set::of("local", &[Field::Device]);
 
 const SETS: [Set; 11] =
     [PORTS4, PORTS6, PORTS4_AT, PORTS6_AT, NEAR4, NEAR6, OWN4, OWN6, HIDDEN4, HIDDEN6, LOCAL];
@@ -60,14 +54,6 @@ const SETS: [Set; 11] =
 /// Sets of published ports, and of what goes with them.
 const PUBLISHED: [Set; 6] = [PORTS4, PORTS6, PORTS4_AT, PORTS6_AT, NEAR4, NEAR6];
 const MASQUERADED: [Set; 4] = [OWN4, OWN6, HIDDEN4, HIDDEN6];
-
-const fn ranges(name: &'static str, key: &'static [Field]) -> Set {
-    Set { name, key, value: &[], has_ranges: true }
-}
-
-const fn map(name: &'static str, key: &'static [Field], value: &'static [Field]) -> Set {
-    Set { name, key, value, has_ranges: false }
-}
 
 /// Elements for a set.
 type Part = (Set, Vec<Element>);
@@ -150,33 +136,26 @@ impl Ruleset {
         if addresses.is_empty() || self.nft.table_note(TABLE)?.is_none() {
             return Ok(());
         }
-        let mut refusal = None;
-        for _ in 0..TRIES {
+        self.nft.retry(CHANGE, |_| {
             let mut batch = Batch::of(TABLE);
             for set in sets {
                 let mut found = self.nft.elements(TABLE, set)?;
                 found.retain(|one| addresses.iter().any(|address| is_about(set, one, *address)));
                 batch.delete(set, &found);
             }
-            match self.nft.commit(batch)? {
-                Ok(()) => return self.leave_if_idle(),
-                // Somebody else was quicker with some of them.
-                Err(refused) if refused.errno == Errno::NOENT => refusal = Some(refused),
-                Err(refused) => return Err(refused.into_error(CHANGE)),
-            }
-        }
-        refusal.map_or(Ok(()), |refusal| Err(refusal.into_error(CHANGE)))
+            self.nft.commit(batch)
+        })?;
+        self.leave_if_idle()
     }
 
     /// Adds elements, with the chains where they are missing. An element that led elsewhere leads here
     /// from now on: its container has lost the address without a word.
     fn add(&self, parts: &[Part]) -> Result<()> {
-        let mut refusal: Option<Refusal> = None;
-        for _ in 0..TRIES {
+        self.nft.retry(CHANGE, |refused| {
             let mut batch = Batch::of(TABLE);
             if self.nft.table_note(TABLE)?.is_none() {
                 put(&mut batch);
-            } else if refusal.is_some() {
+            } else if refused.is_some() {
                 for (set, elements) in parts.iter().filter(|(set, _)| !set.value.is_empty()) {
                     let mut stale = self.nft.present(TABLE, set, elements)?;
                     stale.retain(|found| !elements.contains(found));
@@ -186,46 +165,24 @@ impl Ruleset {
             for (set, elements) in parts {
                 batch.add(set, elements);
             }
-            match self.nft.commit(batch)? {
-                Ok(()) => return Ok(()),
-                Err(refused) if is_of_others(refused.errno) => refusal = Some(refused),
-                Err(refused) => return Err(refused.into_error(CHANGE)),
-            }
-        }
-        refusal.map_or(Ok(()), |refusal| Err(refusal.into_error(CHANGE)))
+            self.nft.commit(batch)
+        })
     }
 
     fn leave_if_idle(&self) -> Result<()> {
-        for _ in 0..TRIES {
-            let generation = self.nft.generation()?;
-            if self.nft.table_note(TABLE)?.is_none() {
-                return Ok(());
-            }
+        self.nft.delete_table_if(TABLE, CHANGE, || {
             // The devices are nobody's own.
             for set in SETS.iter().filter(|set| set.name != LOCAL.name) {
                 if !self.nft.elements(TABLE, set)?.is_empty() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
-            let mut batch = Batch::of(TABLE);
-            batch.only_at(generation);
-            batch.delete_table();
-            match self.nft.commit(batch)? {
-                Err(refused) if matches!(refused.errno, Errno::RESTART | Errno::NOENT) => {}
-                Err(refused) => return Err(refused.into_error(CHANGE)),
-                Ok(()) => return Ok(()),
-            }
-        }
-        Ok(())
+            Ok(true)
+        })
     }
 }
 
 const CHANGE: &str = "change the firewall's table inet dhow_cni";
-
-/// Whether somebody else's change came in between, or left something there.
-fn is_of_others(errno: Errno) -> bool {
-    matches!(errno, Errno::BUSY | Errno::EXIST | Errno::NOTEMPTY | Errno::NOENT)
-}
 
 /// All of the table but its elements.
 fn put(batch: &mut Batch) {
