@@ -1,10 +1,21 @@
 //! Locks between processes: `flock(2)` on a file that is never deleted while it may be waited for.
 //!
 //! The kernel releases a lock when the last copy of its fd closes, so a `kill -9` never leaves one.
+//! A directory can be locked too, and removed by who holds its lock: who waited for it then holds the
+//! lock of nothing, and has to look.
 
 use crate::{Doing, Error, Kind, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags};
-use std::{os::fd::OwnedFd, path::Path};
+use std::{
+    os::fd::OwnedFd,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How often a lock is tried again that must not be waited for without an end, at first and at last.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who else may hold the lock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,15 +52,57 @@ impl Lock {
     /// Takes the lock if nobody has it; `None` says that somebody does.
     pub fn try_acquire(path: &Path, sharing: Sharing) -> Result<Option<Self>> {
         let fd = open(path)?;
-        let operation = match sharing {
-            Sharing::Exclusive => FlockOperation::NonBlockingLockExclusive,
-            Sharing::Shared => FlockOperation::NonBlockingLockShared,
-        };
-        match rustix::fs::flock(&fd, operation) {
-            Ok(()) => Ok(Some(Self { _fd: fd })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno).doing(|| format!("lock {}", path.display())),
+        match try_lock(&fd, sharing).doing(|| format!("lock {}", path.display()))? {
+            true => Ok(Some(Self { _fd: fd })),
+            false => Ok(None),
         }
+    }
+
+    /// Waits so long at most until the lock is ours; `None` says that somebody has kept it.
+    pub fn acquire_within(
+        path: &Path,
+        sharing: Sharing,
+        patience: Duration,
+    ) -> Result<Option<Self>> {
+        wait_for(open(path)?, sharing, patience).doing(|| format!("lock {}", path.display()))
+    }
+
+    /// As [`Lock::acquire_within`], alone and for a directory. One that is not there is nobody's, and
+    /// is an error of the kind `NotFound`.
+    pub fn acquire_directory_within(path: &Path, patience: Duration) -> Result<Option<Self>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let doing = || format!("lock directory {}", path.display());
+        let fd = rustix::fs::open(path, flags, Mode::empty()).doing(doing)?;
+        wait_for(fd, Sharing::Exclusive, patience).doing(doing)
+    }
+}
+
+/// Two who ask for a lock that a third one keeps for moments may keep it from each other for long: so
+/// the pauses do not grow far.
+fn wait_for(fd: OwnedFd, sharing: Sharing, patience: Duration) -> rustix::io::Result<Option<Lock>> {
+    let end = Instant::now() + patience;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if try_lock(&fd, sharing)? {
+            return Ok(Some(Lock { _fd: fd }));
+        }
+        if Instant::now() >= end {
+            return Ok(None);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn try_lock(fd: &OwnedFd, sharing: Sharing) -> rustix::io::Result<bool> {
+    let operation = match sharing {
+        Sharing::Exclusive => FlockOperation::NonBlockingLockExclusive,
+        Sharing::Shared => FlockOperation::NonBlockingLockShared,
+    };
+    match rustix::fs::flock(fd, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -74,5 +127,24 @@ mod tests {
         assert!(Lock::try_acquire(&path, Sharing::Shared).unwrap().is_none());
         drop(held);
         assert!(Lock::try_acquire(&path, Sharing::Shared).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_directory_is_locked_until_its_holder_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = |patience| Lock::acquire_directory_within(directory.path(), patience).unwrap();
+        let held = lock(Duration::ZERO).unwrap();
+
+        assert!(lock(Duration::from_millis(1)).is_none());
+        let waited = thread::scope(|scope| {
+            let waits = scope.spawn(|| lock(Duration::from_secs(60)).is_some());
+            drop(held);
+            waits.join().unwrap()
+        });
+
+        assert!(waited);
+        let missing = directory.path().join("missing");
+        let error = Lock::acquire_directory_within(&missing, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
     }
 }

@@ -13,6 +13,7 @@ pub use passage::{Changes, Passage};
 
 use crate::{
     Engine, Watch,
+    claim::Turn,
     events::{Subject, tell},
     record::Record,
     start::Extras,
@@ -105,6 +106,7 @@ impl Engine {
             .doing(doing);
         }
         let _lock = self.lock_root(&row.id)?;
+        let turn = self.turn(&row.id)?;
         let owner = Some(Owner::current()?);
         let from = [Phase::Exited, Phase::Created];
         let is_ours = self.state.write(|write| {
@@ -119,7 +121,7 @@ impl Engine {
         match self.launch_with(&row, Watch::Detached, extras) {
             Ok(launched) => launched.client.detach()?,
             Err(error) => {
-                self.settle_failed_restore(&row)?;
+                self.settle_failed_restore(&turn, &row)?;
                 return Err(error).doing(doing);
             }
         }
@@ -151,11 +153,11 @@ impl Engine {
     }
 
     /// It is as it was: ended, with its checkpoint.
-    fn settle_failed_restore(&mut self, row: &Container) -> Result<()> {
+    fn settle_failed_restore(&mut self, turn: &Turn, row: &Container) -> Result<()> {
         let from = [Phase::Starting];
         self.state
             .write(|write| containers::advance(write, &row.id, &from, Phase::Exited, None))?;
-        self.leave_objects(row)
+        self.leave_objects(turn, row)
     }
 }
 

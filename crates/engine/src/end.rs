@@ -95,11 +95,13 @@ impl Engine {
 
     /// Takes the next life from a container that waits for it.
     fn end_pause(&mut self, row: &Container) -> Result<()> {
+        let turn = self.turn(&row.id)?;
         let waiting = self.state.write(|write| containers::mark_stopped(write, &row.id))?;
         if waiting.is_some() {
             crate::restart::dismiss(waiting)?;
-            return self.leave_objects(row);
+            return self.leave_objects(&turn, row);
         }
+        drop(turn);
         // Its pause was over a moment ago.
         self.stop(row.id.as_str(), &StopOptions::default())
     }
@@ -136,7 +138,10 @@ impl Engine {
 
     /// Removes a container.
     pub fn remove(&mut self, container: &str, options: RemoveOptions) -> Result<()> {
-        let row = self.steady(container)?;
+        let seen = self.steady(container)?;
+        // A life that somebody is about to begin is to be whole when it is taken away.
+        let _turn = self.turn(&seen.id)?;
+        let row = create::look_up(&self.state, seen.id.as_str())?;
         if matches!(row.phase, Phase::Running | Phase::Restarting) && !options.force {
             return Err(Error::new(
                 Kind::Conflict,

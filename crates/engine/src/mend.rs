@@ -116,29 +116,31 @@ impl Engine {
     }
 
     /// Ends what is left of a container whose monitor is gone, and writes down that it ended.
-    fn put_down(&mut self, row: &Container) -> Result<()> {
+    fn put_down(&mut self, seen: &Container) -> Result<()> {
+        let Some((turn, row)) = self.claim(seen)? else { return Ok(()) };
         if let Some(process) = row.process
-            && self.same_boot(row)?
+            && self.same_boot(&row)?
             && let Some(handle) = crate::end::open(process)?
         {
-            self.kill_and_wait(row, &handle)?;
+            self.kill_and_wait(&row, &handle)?;
         }
-        if !self.bury_unless_kept(row)? {
+        if !self.bury_unless_kept(&row)? {
             return Ok(());
         }
         if row.auto_remove {
-            self.remove_row(row, RemoveOptions { force: true, volumes: true })
+            self.remove_row(&row, RemoveOptions { force: true, volumes: true })
         } else {
-            self.write_exit(row)
+            self.write_exit(&turn, &row)
         }
     }
 
     /// A boot has ended the wait for the next life; who lives again is for `system boot` to say.
     fn end_lost_pause(&mut self, row: &Container) -> Result<()> {
+        let turn = self.turn(&row.id)?;
         let from = [Phase::Restarting];
         self.state
             .write(|write| containers::advance(write, &row.id, &from, Phase::Exited, None))?;
-        self.leave_objects(row)
+        self.leave_objects(&turn, row)
     }
 
     /// Whether a row tells of this boot; one that tells of none has only just begun.
@@ -151,9 +153,7 @@ impl Engine {
         if row.phase != Phase::Running || dhow_monitor::is_alive(&self.layout.run(&row.id))? {
             return Ok(Some(row));
         }
-        if let Some(row) = self.claim(&row)? {
-            self.put_down(&row)?;
-        }
+        self.put_down(&row)?;
         containers::find(self.state.read(), &row.id)
     }
 

@@ -187,6 +187,7 @@ impl Engine {
     pub(crate) fn start_again(&mut self, row: &Container) -> Result<()> {
         let owner = Some(Owner::current()?);
         let from = [Phase::Restarting];
+        let turn = self.turn(&row.id)?;
         if !self
             .state
             .write(|write| containers::advance(write, &row.id, &from, Phase::Starting, owner))?
@@ -198,7 +199,7 @@ impl Engine {
             Err(error) => {
                 (self.warn)(&format!("start container {} again: {}", row.name, error.one_line()));
                 let starting = Container { phase: Phase::Starting, process: None, ..row.clone() };
-                self.write_exit(&starting)
+                self.write_exit(&turn, &starting)
             }
         }
     }

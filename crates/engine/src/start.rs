@@ -9,7 +9,9 @@
 //! monitor becomes when nobody watches ([`Engine::finish`]).
 
 use crate::{
-    Engine, create,
+    Engine,
+    claim::Turn,
+    create,
     events::{Subject, tell, tell_of_volumes},
     files,
     layout::Layout,
@@ -31,6 +33,9 @@ use dhow_state::{
     containers::{self, Container, Ended, Phase, Started},
 };
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+/// How often a start begins anew, because others have started and ended the container meanwhile.
+const START_TRIES: usize = 16;
 
 /// How the command that starts a container goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,6 +84,15 @@ pub struct Running {
     pub listener: Option<Listener>,
 }
 
+impl Running {
+    /// Asks for the output and the input from now on.
+    fn attached(mut self) -> Result<Self> {
+        self.client.attach()?;
+        self.monitor = self.client.started()?.monitor_pid;
+        Ok(self)
+    }
+}
+
 /// A container that was just started.
 #[derive(Debug)]
 pub(crate) struct Launched {
@@ -104,11 +118,12 @@ impl Engine {
     ) -> Result<Running> {
         let created = self.create_in(options, progress, Phase::Creating)?;
         let row = create::look_up(&self.state, created.id.as_str())?;
+        let turn = self.turn(&row.id)?;
         let extras = Extras { preserve_fds: options.life.preserve_fds, ..Extras::default() };
         match self.launch_with(&row, watch, extras) {
             Ok(launched) => Ok(launched.running(created.id, created.name)),
             Err(error) => {
-                self.settle_failed_start(&row);
+                self.settle_failed_start(&turn, &row);
                 Err(error).doing(|| format!("start container {}", row.name))
             }
         }
@@ -116,33 +131,51 @@ impl Engine {
 
     /// Starts a container. One that runs is fine: then the connection is to what runs.
     pub fn start(&mut self, container: &str, watch: Watch) -> Result<Running> {
-        let row = self.steady(container)?;
-        if row.phase == Phase::Running {
-            return match watch {
-                Watch::Attached => self.attach(row.id.as_str()),
-                Watch::Detached => self.connect(&row),
-            };
+        for _ in 0..START_TRIES {
+            let row = self.steady(container)?;
+            if row.phase == Phase::Removing {
+                break;
+            }
+            if row.phase != Phase::Running {
+                match self.start_at_rest(&row, watch)? {
+                    Some(launched) => return Ok(launched.running(row.id, row.name)),
+                    // Somebody has gone on with it while we waited for our turn.
+                    None => continue,
+                }
+            }
+            match self.connect(&row)? {
+                Some(running) if watch == Watch::Attached => return running.attached(),
+                Some(running) => return Ok(running),
+                None => self.await_row(&row)?,
+            }
         }
+        let text = format!("start container {container}: another command is at work on it");
+        Err(Error::new(Kind::Conflict, text))
+    }
+
+    /// Starts a container that does not run; nothing where it is not as it was seen any more.
+    fn start_at_rest(&mut self, row: &Container, watch: Watch) -> Result<Option<Launched>> {
         let _lock = self.lock_root(&row.id)?;
+        let turn = self.turn(&row.id)?;
         let owner = Some(Owner::current()?);
         let from = [Phase::Created, Phase::Exited, Phase::Restarting];
         let is_ours = self.state.write(|write| {
-            containers::begin_anew(write, &row.id)?;
-            containers::advance(write, &row.id, &from, Phase::Starting, owner)
+            let is_ours = containers::advance(write, &row.id, &from, Phase::Starting, owner)?;
+            if is_ours {
+                containers::begin_anew(write, &row.id)?;
+            }
+            Ok(is_ours)
         })?;
         if !is_ours {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("start container {}: another command is at work on it", row.name),
-            ));
+            return Ok(None);
         }
         if row.phase == Phase::Restarting {
             crate::restart::dismiss(row.owner)?;
         }
-        match self.launch(&row, watch) {
-            Ok(launched) => Ok(launched.running(row.id, row.name)),
+        match self.launch(row, watch) {
+            Ok(launched) => Ok(Some(launched)),
             Err(error) => {
-                self.settle_failed_start(&row);
+                self.settle_failed_start(&turn, row);
                 Err(error).doing(|| format!("start container {}", row.name))
             }
         }
@@ -314,14 +347,14 @@ impl Engine {
 
     /// A start that failed leaves a container that can be looked at, or nothing where `--rm` was
     /// given. Its own troubles are warnings: the error to report is why the start failed.
-    fn settle_failed_start(&mut self, row: &Container) {
+    fn settle_failed_start(&mut self, turn: &Turn, row: &Container) {
         let settled = if row.auto_remove {
             self.remove_row(row, RemoveOptions { force: true, volumes: true })
         } else {
             let from = [Phase::Creating, Phase::Starting, Phase::Running];
             self.state
                 .write(|write| containers::advance(write, &row.id, &from, Phase::Created, None))
-                .and_then(|_| self.leave_objects(row))
+                .and_then(|_| self.leave_objects(turn, row))
         };
         if let Err(error) = settled {
             (self.warn)(&format!("after the failed start of {}: {}", row.name, error.one_line()));
@@ -341,20 +374,15 @@ impl Engine {
         if row.phase != Phase::Running {
             return Err(missing());
         }
-        let mut running = self.connect(&row).map_err(|_| missing())?;
-        running.client.attach()?;
-        running.monitor = running.client.started()?.monitor_pid;
-        Ok(running)
+        self.connect(&row)?.ok_or_else(missing)?.attached()
     }
 
-    /// Connects to the monitor of a container that runs.
-    fn connect(&self, row: &Container) -> Result<Running> {
-        let client = Client::connect(&self.layout.run(&row.id))?.ok_or_else(|| {
-            Error::new(Kind::Conflict, format!("container {} has just ended", row.name))
-        })?;
+    /// Connects to the monitor of a container that runs; nothing where it has just come to its end.
+    fn connect(&self, row: &Container) -> Result<Option<Running>> {
+        let Some(client) = Client::connect(&self.layout.run(&row.id))? else { return Ok(None) };
         let monitor = row.monitor.map_or(0, |monitor| monitor.pid);
         let (id, name) = (row.id.clone(), row.name.clone());
-        Ok(Running { id, name, client, monitor, listener: None })
+        Ok(Some(Running { id, name, client, monitor, listener: None }))
     }
 
     /// Writes down how a container ended and, where `--rm` was given, removes it; for the command
@@ -372,9 +400,18 @@ impl Engine {
         if row.auto_remove {
             let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
             let died = exit.map_or(LOST_EXIT_CODE, |exit| exit.exit.code.into());
+            // Who starts it has yet to write so, and what that life has got.
+            let _turn = match row.phase {
+                Phase::Starting | Phase::Creating => Some(self.turn(&row.id)?),
+                _ => None,
+            };
             return self.remove_ended(&row, died);
         }
-        self.write_exit(&row)
+        match self.claim(&row)? {
+            // Another life may have come and gone while we waited.
+            Some((turn, now)) if self.is_life_of(&now, monitor)? => self.write_exit(&turn, &now),
+            _ => Ok(()),
+        }
     }
 
     /// Whether what a row tells of is the life that this monitor has kept.
@@ -390,12 +427,10 @@ impl Engine {
         }
     }
 
-    /// Takes what the exit record says over into the row. Where the policy wants another life, it is
-    /// prepared: the row waits for it, and so does a process.
-    pub(crate) fn write_exit(&mut self, row: &Container) -> Result<()> {
-        // Somebody else may have been as far as the next life, whose files are not ours to remove.
-        let Some(now) = self.claim(row)? else { return Ok(()) };
-        let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
+    /// Takes what the exit record says over into the row, which is as it is now. Where the policy wants
+    /// another life, it is prepared: the row waits for it, and so does a process.
+    pub(crate) fn write_exit(&mut self, _turn: &Turn, now: &Container) -> Result<()> {
+        let exit = ExitRecord::read(&self.layout.exit_record(&now.id))?;
         let ended = match &exit {
             Some(exit) => Ended {
                 exit_code: exit.exit.code.into(),
@@ -410,33 +445,38 @@ impl Engine {
             None => now.phase == Phase::Running,
         };
         let record = Record::parse(&now.settings)?;
-        remove_run_directory(&self.layout, &row.id)?;
-        if has_lived && self.restarts_by_policy(&now, &record, &ended)? {
+        remove_run_directory(&self.layout, &now.id)?;
+        if has_lived && self.restarts_by_policy(now, &record, &ended)? {
             return Ok(());
         }
+        let left = self.lower_networks(&now.id, &record)?;
         self.state.write(|write| {
-            if containers::mark_exited(write, &row.id, &ended, now.process)? {
+            if containers::mark_exited(write, &now.id, &ended, now.process)? {
                 let code = ended.exit_code.to_string();
-                tell(write, &Subject::of(&now, &record), "die", &[("exitCode", &code)])?;
-                tell_of_volumes(write, &row.id, &record, "unmount")?;
+                tell(write, &Subject::of(now, &record), "die", &[("exitCode", &code)])?;
+                tell_of_volumes(write, &now.id, &record, "unmount")?;
             }
-            Ok(())
+            left.iter().try_for_each(|plan| Self::write_left(write, &now.id, plan))
         })?;
-        self.leave_objects(row)
+        self.leave_shared(&now.id, &record)
     }
 
-    /// Unmounts the volumes, and takes away what the pod shares, that a container that has ended was
-    /// the last to use.
-    pub(crate) fn leave_objects(&mut self, row: &Container) -> Result<()> {
+    /// Takes away what a container that has ended has on its networks, its volumes' mounts, and what the
+    /// pod shares that it was the last to use. For who has the turn.
+    pub(crate) fn leave_objects(&mut self, _turn: &Turn, row: &Container) -> Result<()> {
         let record = Record::parse(&row.settings)?;
         self.leave_networks(&row.id, &record)?;
+        self.leave_shared(&row.id, &record)
+    }
+
+    fn leave_shared(&mut self, id: &ContainerId, record: &Record) -> Result<()> {
         if record.has_volumes() {
             let mut volumes = self.volumes_mut();
-            let names = volumes.with_mounts(&row.id)?;
-            volumes.detach_for(&row.id, &names)?;
+            let names = volumes.with_mounts(id)?;
+            volumes.detach_for(id, &names)?;
         }
         match &record.pod {
-            Some(pod) => self.leave_pod(&pod.parse()?, &row.id),
+            Some(pod) => self.leave_pod(&pod.parse()?, id),
             None => Ok(()),
         }
     }

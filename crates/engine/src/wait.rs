@@ -2,7 +2,10 @@
 
 use crate::{Engine, start::LOST_EXIT_CODE};
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_state::containers::{self, Container, Phase};
+use dhow_state::{
+    Owner,
+    containers::{self, Container, Phase},
+};
 use std::time::Duration;
 
 /// How often a row is looked at where nothing tells of its change.
@@ -109,7 +112,7 @@ impl Engine {
 
     /// Waits until the row tells of the end that the monitor has told of: whoever waited for it goes on
     /// with a removal at once, to which a row that says `running` would be a reason to refuse.
-    fn await_row(&mut self, seen: &Container) -> Result<()> {
+    pub(crate) fn await_row(&mut self, seen: &Container) -> Result<()> {
         for _ in 0..ENDING_PATIENCE_TRIES {
             let Some(now) = containers::find(self.state.read(), &seen.id)? else { return Ok(()) };
             let Some(now) = self.refreshed(now)? else { return Ok(()) };
@@ -126,13 +129,20 @@ impl Engine {
     /// what a stop or a removal decides must not be overtaken by a start that is almost done.
     pub(crate) fn steady(&mut self, text: &str) -> Result<Container> {
         let mut row = self.look_up(text)?;
+        let own = Owner::current()?;
         for _ in 0..STARTING_PATIENCE_TRIES {
-            let is_being_started = matches!(row.phase, Phase::Starting | Phase::Creating)
-                && row.owner.is_some_and(|owner| owner.is_alive().unwrap_or(false));
-            if !is_being_started {
-                return Ok(row);
+            match row.owner {
+                Some(owner) if matches!(row.phase, Phase::Starting | Phase::Creating) => {
+                    if owner == own {
+                        return Ok(row);
+                    }
+                    // One that died was at work a moment ago: what it has left is mended now.
+                    if owner.is_alive()? {
+                        std::thread::sleep(PAUSE);
+                    }
+                }
+                _ => return Ok(row),
             }
-            std::thread::sleep(PAUSE);
             self.mend()?;
             row = self.look_up(row.id.as_str())?;
         }

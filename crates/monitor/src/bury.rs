@@ -8,16 +8,10 @@ use dhow_base::{
 };
 use dhow_runtime::{Driver, Leftovers};
 use dhow_spec::runtime::Spec;
-use std::{
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 /// How long a monitor may take to clean up. Mostly it needs a millisecond.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_micros(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// As large as `Spec::parse` takes.
 const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
@@ -66,18 +60,11 @@ fn clean_up(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
 
 /// A monitor that was believed dead and is not must not be waited for as long as its container lives.
 fn wait_for_lock(directory: &Path) -> Result<Lock> {
-    let path = directory.join(LOCK);
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    let mut pause = FIRST_PAUSE;
-    while Instant::now() < deadline {
-        if let Some(lock) = Lock::try_acquire(&path, Sharing::Shared)? {
-            return Ok(lock);
-        }
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-    Err(Error::new(Kind::TimedOut, format!("wait for the monitor of {}", directory.display()))
-        .hint("it lives and keeps a container; try again"))
+    let lock = Lock::acquire_within(&directory.join(LOCK), Sharing::Shared, LOCK_PATIENCE)?;
+    lock.ok_or_else(|| {
+        Error::new(Kind::TimedOut, format!("wait for the monitor of {}", directory.display()))
+            .hint("it lives and keeps a container; try again")
+    })
 }
 
 /// Lets the processes of a container go on that somebody has frozen, who may be gone since. By

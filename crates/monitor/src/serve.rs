@@ -64,8 +64,9 @@ const BLOCKED: [Signal; 11] = [
     Signal::TTOU,
 ];
 
-const LOCK_TRIES: u32 = 200;
-const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// How long those who ask whether a monitor lives may be in the way of one that comes to life: each for
+/// a moment, but on a busy machine a moment is as long as another program may run.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many who knock may wait at the door.
 const BACKLOG: i32 = 64;
@@ -186,13 +187,10 @@ fn part_with_handed(job: &Job) -> Result<()> {
 /// Shows that a monitor lives here. Who asks for that takes the lock for a moment, so one that is
 /// taken is tried again; one that stays taken is another monitor's.
 pub(crate) fn lock(directory: &Path) -> Result<Lock> {
-    for _ in 0..LOCK_TRIES {
-        if let Some(lock) = Lock::try_acquire(&directory.join(LOCK), Sharing::Exclusive)? {
-            return Ok(lock);
-        }
-        std::thread::sleep(LOCK_PAUSE);
-    }
-    Err(Error::new(Kind::Conflict, format!("keep {}: another monitor does", directory.display())))
+    let path = directory.join(LOCK);
+    Lock::acquire_within(&path, Sharing::Exclusive, LOCK_PATIENCE)?.ok_or_else(|| {
+        Error::new(Kind::Conflict, format!("keep {}: another monitor does", directory.display()))
+    })
 }
 
 pub(crate) fn listen(directory: &Path) -> Result<OwnedFd> {

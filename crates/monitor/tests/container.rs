@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
-use dhow_base::id::ContainerId;
+use dhow_base::{
+    id::ContainerId,
+    lock::{Lock, Sharing},
+};
 use dhow_monitor::{
     Client, Driver, Exec, ExitRecord, Job, LogSettings, Run, Started, Stdin, Task, is_alive,
     log::{Query, read},
@@ -312,6 +315,21 @@ fn a_reader_that_goes_away_is_noticed() {
 }
 
 #[test]
+fn who_asks_whether_a_monitor_lives_does_not_keep_it_from_living() {
+    let lab = lab!();
+    let job = lab.job("exit 5");
+    let asks = Lock::acquire(&lab.path("run/lock"), Sharing::Shared).unwrap();
+
+    let mut child = lab.start(&job);
+    // As long as one who asks may be kept from going on by others.
+    std::thread::sleep(Duration::from_millis(1500));
+    drop(asks);
+
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert_eq!(lab.record().exit.code, 5);
+}
+
+#[test]
 fn a_terminal_echoes_resizes_and_lets_go() {
     let lab = lab!();
     let mut process = process(&["sh"]);
@@ -323,8 +341,10 @@ fn a_terminal_echoes_resizes_and_lets_go() {
     terminal.send("stty size; echo $((40 + 2))\r").expect("24 80");
     terminal.expect("42");
     terminal.resize(50, 132).unwrap();
-    std::thread::sleep(Duration::from_millis(200));
-    terminal.send("stty size\r").expect("50 132");
+    // The size goes another way than the keys. What is typed is shown too, so it says 132 otherwise.
+    let until =
+        "until test \"$(stty size)\" = \"50 $((130 + 2))\"; do usleep 10000; done; stty size\r";
+    terminal.send(until).expect("50 132");
     terminal.send("\x10\x11");
     assert_eq!(terminal.end(), 0);
     assert!(terminal.transcript().contains("Detached"), "{}", terminal.transcript());

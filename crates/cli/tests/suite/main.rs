@@ -156,6 +156,8 @@ mod torment;
 #[cfg(test)]
 mod transit;
 #[cfg(test)]
+mod turns;
+#[cfg(test)]
 mod update;
 #[cfg(test)]
 mod volumes;

@@ -1,7 +1,7 @@
 //! `stop`, `kill`, `wait`, `start`, `rm`, `create`: a container's life by hand.
 
-use crate::fixture::{start, wait_for_output, wait_for_state, with_box};
-use dhow_testkit::needs_root;
+use crate::fixture::{SOON, start, wait_for_output, wait_for_state, with_box};
+use dhow_testkit::{need, needs_root};
 use std::time::Duration;
 
 const TRAP: &str =
@@ -116,6 +116,14 @@ fn a_signal_to_dhow_is_a_signal_to_the_program() {
     let mut command = dhow.command(&["run", "-q", "--name", "web", "box", "sh", "-c", TRAP]);
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     wait_for_output(&dhow, "web", "ready");
+    // The program may be ready before who has started it is to hear of signals.
+    let hears = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+        let blocked = u64::from_str_radix(blocked.trim(), 16).ok()?;
+        (blocked & 1 << 14 != 0).then_some(())
+    };
+    need::eventually(SOON, hears).expect("it takes signals");
 
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();

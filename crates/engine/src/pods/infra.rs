@@ -20,11 +20,6 @@ use dhow_state::{
     containers::{self, Phase},
     pods,
 };
-use std::{thread, time::Duration};
-
-/// How often a start is tried that another command has begun.
-const TRIES: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// How the container is made.
 #[derive(Clone, Debug, Default)]
@@ -81,15 +76,10 @@ impl Engine {
         if infra == *starting {
             return Ok(());
         }
-        for _ in 0..TRIES {
-            match self.start(infra.as_str(), Watch::Detached) {
-                Ok(running) => return running.client.detach(),
-                // Another container of the pod starts too.
-                Err(error) if error.kind() == Kind::Conflict => thread::sleep(PAUSE),
-                Err(error) => return Err(error).doing(|| "start the pod's own container"),
-            }
-        }
-        Err(Error::new(Kind::TimedOut, "start the pod's own container: another command does"))
+        // Another container of the pod that starts too may be faster, which is as good.
+        self.start(infra.as_str(), Watch::Detached)
+            .and_then(|running| running.client.detach())
+            .doing(|| "start the pod's own container")
     }
 
     /// What follows in a pod from the end of one of its containers.
@@ -130,6 +120,7 @@ impl Engine {
     /// Removes a container of a pod that goes itself, whatever it is to the pod.
     pub(super) fn remove_member(&mut self, id: &ContainerId) -> Result<()> {
         let row = self.steady(id.as_str())?;
+        let _turn = self.turn(id)?;
         self.remove_row(&row, RemoveOptions { force: true, volumes: true })
     }
 
