@@ -10,10 +10,7 @@ use crate::{
     logging,
     merge::{self, Facts},
     names, networks,
-    options::{
-        ConnectionOptions, CreateOptions, DEFAULT_NETWORK, HostsBase, MountWhat, NetworkMode,
-        PodChoice, PullPolicy,
-    },
+    options::{CreateOptions, HostsBase, MountWhat, NetworkMode, PodChoice, PullPolicy},
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
     readiness,
@@ -355,9 +352,8 @@ impl Engine {
 
 /// Who says nothing of networks is connected to the usual one.
 fn usual_network(options: &CreateOptions) -> Option<CreateOptions> {
-    let usual = || NetworkMode::Networks(vec![ConnectionOptions::to(DEFAULT_NETWORK)]);
     (options.network == NetworkMode::Unsaid)
-        .then(|| CreateOptions { network: usual(), ..options.clone() })
+        .then(|| CreateOptions { network: NetworkMode::usual(), ..options.clone() })
 }
 
 /// Where published ports lead nowhere, why.

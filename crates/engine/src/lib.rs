@@ -33,6 +33,7 @@ mod events;
 mod exec;
 mod facts;
 mod files;
+mod filter;
 mod freeze;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

@@ -23,10 +23,7 @@ use crate::{
     capabilities, cdi,
     identity::Identity,
     life,
-    options::{
-        CgroupMaking, CreateOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PortOptions,
-        Publication,
-    },
+    options::{CgroupMaking, CreateOptions, Exposed, NetworkMode, PortOptions, Publication},
     plan::Planned,
     record::{Asked, NamespaceRecord, Record},
 };
@@ -149,7 +146,7 @@ fn network_word(network: &NetworkMode) -> String {
     match network {
         NetworkMode::Host => "host".to_owned(),
         NetworkMode::None => "none".to_owned(),
-        NetworkMode::Unsaid => DEFAULT_NETWORK.to_owned(),
+        NetworkMode::Unsaid => network_word(&NetworkMode::usual()),
         NetworkMode::Networks(connections) => {
             connections.first().map_or("none", |first| &first.network).to_owned()
         }

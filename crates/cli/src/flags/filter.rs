@@ -15,12 +15,40 @@ pub(crate) struct Filters {
     pairs: Vec<Pair>,
 }
 
+/// One filter.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Pair {
+pub(crate) struct Pair {
     text: String,
-    key: Key,
-    negated: bool,
-    value: String,
+    pub(crate) key: Key,
+    pub(crate) negated: bool,
+    pub(crate) value: String,
+}
+
+impl Pair {
+    /// The value as a name and, after `=`, what it must be.
+    pub(crate) fn label(&self) -> Label {
+        match self.value.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (self.value.clone(), None),
+        }
+    }
+
+    /// The value as a truth value.
+    pub(crate) fn switch(&self) -> Result<bool> {
+        self.parsed(crate::tree::switch)
+    }
+
+    /// The value as a moment.
+    pub(crate) fn moment(&self) -> Result<Moment> {
+        moment::parse("--filter", &self.value)
+    }
+
+    /// The value made into something else.
+    pub(crate) fn parsed<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> Result<T> {
+        parse(&self.value).map_err(|why| {
+            refuse("--filter", &self.text, why).hint("`--help` says what filters take")
+        })
+    }
 }
 
 /// A label that must be there, with this value where there is one.
@@ -31,6 +59,11 @@ impl Filters {
     pub(crate) fn parse(texts: &[String], known: &[Key]) -> Result<Self> {
         let pair = |text: &String| pair(text, known);
         Ok(Self { pairs: texts.iter().map(pair).collect::<Result<_>>()? })
+    }
+
+    /// Each filter made into something else.
+    pub(crate) fn each<T>(&self, make: impl Fn(&Pair) -> Result<T>) -> Result<Vec<T>> {
+        self.pairs.iter().map(make).collect()
     }
 
     fn of<'f>(&'f self, key: &str) -> impl Iterator<Item = &'f Pair> {
@@ -59,13 +92,7 @@ impl Filters {
         key: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>> {
-        self.of(key)
-            .map(|pair| {
-                parse(&pair.value).map_err(|why| {
-                    refuse("--filter", &pair.text, why).hint("`--help` says what filters take")
-                })
-            })
-            .collect()
+        self.of(key).map(|pair| pair.parsed(&parse)).collect()
     }
 
     /// The truth value that is given last for a key.
@@ -75,27 +102,22 @@ impl Filters {
 
     /// The earliest of the moments that are given for a key.
     pub(crate) fn moment(&self, key: &str) -> Result<Option<Moment>> {
-        let moments = self.values(key).map(|value| moment::parse("--filter", value));
+        let moments = self.of(key).map(Pair::moment);
         Ok(moments.collect::<Result<Vec<_>>>()?.into_iter().min())
     }
 
     /// The labels that must be there, and those that must not.
     pub(crate) fn labels(&self) -> (Vec<Label>, Vec<Label>) {
-        let label = |pair: &Pair| match pair.value.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (pair.value.clone(), None),
-        };
         let with = |negated| self.of("label").filter(move |pair| pair.negated == negated);
-        (with(false).map(label).collect(), with(true).map(label).collect())
+        (with(false).map(Pair::label).collect(), with(true).map(Pair::label).collect())
     }
 
     /// Whether an object with these labels is meant.
     pub(crate) fn mean_labels(&self, value: impl Fn(&str) -> Option<String>) -> bool {
         self.of("label").all(|pair| {
-            let holds = match pair.value.split_once('=') {
-                Some((name, wanted)) => value(name).is_some_and(|found| found == wanted),
-                None => value(&pair.value).is_some(),
-            };
+            let (name, wanted) = pair.label();
+            let found = value(&name);
+            let holds = found.is_some_and(|found| wanted.is_none_or(|wanted| wanted == found));
             holds != pair.negated
         })
     }

@@ -1,7 +1,10 @@
 //! `kill -9` at random points of lives on bridges: the doctor finds nothing, the host keeps no
 //! cable, no rule and no address, and the retry succeeds.
 
-use crate::{crash_volumes::killed, fixture::with_networked_box};
+use crate::{
+    crash_volumes::{killed, words},
+    fixture::with_networked_box,
+};
 use dhow_testkit::{Dhow, HostNetwork, need};
 use std::time::Duration;
 
@@ -15,10 +18,6 @@ fn assert_nobody(dhow: &Dhow) {
     assert!(gone.is_some(), "{}", dhow.host().output(&["ip", "link"]));
     let rules = dhow.host().output(&["nft", "list", "ruleset"]);
     assert!(!rules.contains("7080"), "{rules}");
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 #[test]

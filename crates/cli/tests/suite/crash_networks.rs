@@ -1,31 +1,8 @@
 //! `kill -9` at random points of what is done to networks: no half of one is left, the doctor finds
 //! nothing, the retry succeeds.
 
+use crate::crash_volumes::{killed, words};
 use dhow_testkit::{Dhow, HostNetwork};
-use std::{
-    process::Stdio,
-    time::{Duration, Instant},
-};
-
-/// Kills of each operation.
-const KILLS: u32 = 12;
-
-/// Kills a command after each of so many parts of the time that it takes.
-fn killed(dhow: &Dhow, arguments: &dyn Fn() -> Vec<&'static str>, after: &dyn Fn()) {
-    let begin = Instant::now();
-    drop(dhow.run(&arguments()).ok());
-    let whole = begin.elapsed();
-    after();
-    for part in 1..=KILLS {
-        let mut command = dhow.command(&arguments());
-        let null = Stdio::null;
-        let mut child = command.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
-        std::thread::sleep(whole * part / KILLS + Duration::from_micros(200));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        after();
-    }
-}
 
 fn assert_sound(dhow: &Dhow) {
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
@@ -38,17 +15,17 @@ fn networks_made_and_removed_under_kills_are_whole_or_gone() {
         return;
     }
     let dhow = Dhow::networked();
-    let create = || vec!["network", "create", "--ignore", "--ipv6", "front"];
-    let made = || {
-        drop(dhow.run(&create()).ok());
+    let create = |_| words(&["network", "create", "--ignore", "--ipv6", "front"]);
+    let made = |_| {
+        drop(dhow.run(&["network", "create", "--ignore", "--ipv6", "front"]).ok());
         drop(dhow.run(&["network", "rm", "front"]).ok());
         assert_sound(&dhow);
     };
-    let remove = || {
-        drop(dhow.run(&create()).ok());
-        vec!["network", "rm", "front"]
+    let remove = |_| {
+        drop(dhow.run(&["network", "create", "--ignore", "--ipv6", "front"]).ok());
+        words(&["network", "rm", "front"])
     };
-    let gone = || {
+    let gone = |_| {
         drop(dhow.run(&["network", "rm", "--force", "front"]).ok());
         assert_sound(&dhow);
     };
@@ -73,8 +50,8 @@ fn connections_changed_under_kills_are_there_or_not() {
         let list = dhow.run(&["ps", "-a", "--format", "{{.Networks}}"]).ok();
         list.line().contains("back")
     };
-    let connect = || vec!["network", "connect", "back", "web"];
-    let then_disconnected = || {
+    let connect = |_| words(&["network", "connect", "back", "web"]);
+    let then_disconnected = |_| {
         if connected() {
             drop(dhow.run(&["network", "disconnect", "back", "web"]).ok());
         }

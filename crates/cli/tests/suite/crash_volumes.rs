@@ -37,6 +37,11 @@ fn with_many() -> Dhow {
     dhow
 }
 
+/// The words of a command.
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
 /// Kills a command after each of so many parts of the time that it takes.
 pub(crate) fn killed(dhow: &Dhow, arguments: &dyn Fn(u64) -> Vec<String>, after: &dyn Fn(u64)) {
     let words = arguments(KILLS);

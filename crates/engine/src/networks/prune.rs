@@ -1,7 +1,7 @@
 //! Which networks a filter means, and removing those that nobody uses.
 
 use super::{Network, RemoveNetwork};
-use crate::Engine;
+use crate::{Engine, filter};
 use dhow_base::{Kind, Result, clock::Moment, id::Name};
 
 /// What must hold of a network.
@@ -29,10 +29,8 @@ pub enum NetworkFilter {
 
 impl NetworkFilter {
     fn holds(&self, network: &Network) -> bool {
-        let has = |key: &String, value: &Option<String>| {
-            let found = network.labels.get(key);
-            found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
-        };
+        let has =
+            |key: &str, value: &Option<String>| filter::has(&network.labels, key, value.as_deref());
         match self {
             Self::Name(part) => network.name.contains(part.as_str()),
             Self::Id(start) => network.id.starts_with(start.as_str()),
@@ -47,16 +45,11 @@ impl NetworkFilter {
     }
 }
 
-/// Whether all filters hold; of one kind, but for labels, one is enough.
 fn all_hold(filters: &[NetworkFilter], network: &Network) -> bool {
-    filters.iter().all(|filter| {
-        let kind = std::mem::discriminant(filter);
-        let mut same = filters.iter().filter(|other| std::mem::discriminant(*other) == kind);
-        match filter {
-            NetworkFilter::Label(..) | NetworkFilter::NotLabel(..) => filter.holds(network),
-            _ => same.any(|other| other.holds(network)),
-        }
-    })
+    let each = |filter: &NetworkFilter| {
+        matches!(filter, NetworkFilter::Label(..) | NetworkFilter::NotLabel(..))
+    };
+    filter::all_hold(filters, each, |filter| filter.holds(network))
 }
 
 impl Engine {

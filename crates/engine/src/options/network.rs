@@ -77,6 +77,11 @@ pub struct Exposed {
 }
 
 impl NetworkMode {
+    /// What is meant where nothing is said.
+    pub fn usual() -> Self {
+        Self::Networks(vec![ConnectionOptions::to(DEFAULT_NETWORK)])
+    }
+
     /// Whether the network is the host's.
     pub fn is_host(&self) -> bool {
         *self == Self::Host

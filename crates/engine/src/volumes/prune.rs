@@ -1,7 +1,7 @@
 //! Which volumes a filter means, and removing those that nobody uses.
 
 use super::{RemoveVolume, Volume};
-use crate::Engine;
+use crate::{Engine, filter};
 use dhow_base::{Kind, Result, clock::Moment, id::Name};
 use dhow_image::Meter;
 
@@ -58,16 +58,13 @@ impl Engine {
                 since.push(self.volume(name)?.created);
             }
         }
+        let each = |filter: &VolumeFilter| {
+            matches!(filter, VolumeFilter::Label(..) | VolumeFilter::NotLabel(..))
+        };
         let holds = |volume: &Volume| {
-            filters.iter().all(|filter| {
-                let kind = std::mem::discriminant(filter);
-                let mut same =
-                    filters.iter().filter(|other| std::mem::discriminant(*other) == kind);
-                match filter {
-                    VolumeFilter::Label(..) | VolumeFilter::NotLabel(..) => filter.holds(volume),
-                    VolumeFilter::Since(_) => since.iter().any(|made| volume.created > *made),
-                    _ => same.any(|other| other.holds(volume)),
-                }
+            filter::all_hold(filters, each, |filter| match filter {
+                VolumeFilter::Since(_) => since.iter().any(|made| volume.created > *made),
+                filter => filter.holds(volume),
             })
         };
         Ok(all.into_iter().filter(holds).collect())
@@ -99,11 +96,7 @@ impl Engine {
 
 impl VolumeFilter {
     fn holds(&self, volume: &Volume) -> bool {
-        let has = |map: &std::collections::BTreeMap<String, String>,
-                   key: &String,
-                   value: &Option<String>| {
-            map.get(key).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
-        };
+        let has = |map, key: &str, value: &Option<String>| filter::has(map, key, value.as_deref());
         match self {
             Self::Name(part) => volume.name.as_str().contains(part.as_str()),
             Self::Label(key, value) => has(&volume.labels, key, value),

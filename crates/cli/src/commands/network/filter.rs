@@ -1,50 +1,35 @@
 //! `--filter` of networks, as docker and podman write it.
 
-use crate::flags::{moment, refuse};
+use crate::flags::filter::{Filters, Key, Pair};
 use dhow_base::Result;
 use dhow_engine::NetworkFilter;
 
+const KEYS: [Key; 8] = ["name", "id", "driver", "label", "dangling", "scope", "type", "until"];
+
 /// All filters of a command.
 pub(super) fn all(texts: &[String]) -> Result<Vec<NetworkFilter>> {
-    texts.iter().map(|text| one(text)).collect()
+    Filters::parse(texts, &KEYS)?.each(one)
 }
 
-fn one(text: &str) -> Result<NetworkFilter> {
-    let refused = |why: &str| {
-        refuse("--filter", text, why).hint(
-            "there are name=, id=, driver=, label=, label!=, dangling=, scope=, type= and until=",
-        )
-    };
-    let (key, value) = text.split_once('=').ok_or_else(|| refused("the value is missing"))?;
-    let pair = || match value.split_once('=') {
-        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-        None => (value.to_owned(), None),
-    };
-    Ok(match key {
+fn one(pair: &Pair) -> Result<NetworkFilter> {
+    let value = pair.value.clone();
+    let (name, wanted) = pair.label();
+    Ok(match pair.key {
         // Podman's own network is the one that docker calls bridge.
         "name" if value == "podman" => NetworkFilter::Name("bridge".to_owned()),
-        "name" => NetworkFilter::Name(value.to_owned()),
-        "id" => NetworkFilter::Id(value.to_owned()),
-        "driver" => NetworkFilter::Driver(value.to_owned()),
-        "label" => {
-            let (key, value) = pair();
-            NetworkFilter::Label(key, value)
-        }
-        "label!" => {
-            let (key, value) = pair();
-            NetworkFilter::NotLabel(key, value)
-        }
-        "dangling" => {
-            NetworkFilter::Dangling(crate::tree::switch(value).map_err(|why| refused(&why))?)
-        }
-        "scope" => NetworkFilter::Scope(value.to_owned()),
-        "type" => match value {
-            "builtin" => NetworkFilter::Builtin(true),
-            "custom" => NetworkFilter::Builtin(false),
-            _ => return Err(refused("there are builtin and custom")),
-        },
-        "until" => NetworkFilter::Until(moment::parse("--filter", value)?),
-        _ => return Err(refused("no such filter")),
+        "name" => NetworkFilter::Name(value),
+        "id" => NetworkFilter::Id(value),
+        "driver" => NetworkFilter::Driver(value),
+        "label" if pair.negated => NetworkFilter::NotLabel(name, wanted),
+        "label" => NetworkFilter::Label(name, wanted),
+        "dangling" => NetworkFilter::Dangling(pair.switch()?),
+        "scope" => NetworkFilter::Scope(value),
+        "type" => NetworkFilter::Builtin(pair.parsed(|value| match value {
+            "builtin" => Ok(true),
+            "custom" => Ok(false),
+            _ => Err("there are builtin and custom".to_owned()),
+        })?),
+        _ => NetworkFilter::Until(pair.moment()?),
     })
 }
 
@@ -57,13 +42,14 @@ mod tests {
         let label = |key: &str, value: Option<&str>| {
             NetworkFilter::Label(key.to_owned(), value.map(str::to_owned))
         };
+        let of_one = |text: &str| all(&[text.to_owned()]).map(|mut all| all.remove(0));
 
-        assert_eq!(one("label=a=b=c").unwrap(), label("a", Some("b=c")));
-        assert_eq!(one("label=a").unwrap(), label("a", None));
-        assert_eq!(one("dangling=true").unwrap(), NetworkFilter::Dangling(true));
-        assert_eq!(one("type=custom").unwrap(), NetworkFilter::Builtin(false));
+        assert_eq!(of_one("label=a=b=c").unwrap(), label("a", Some("b=c")));
+        assert_eq!(of_one("label=a").unwrap(), label("a", None));
+        assert_eq!(of_one("dangling=true").unwrap(), NetworkFilter::Dangling(true));
+        assert_eq!(of_one("type=custom").unwrap(), NetworkFilter::Builtin(false));
         for bad in ["name", "dangling=maybe", "type=x", "until=tomorrow", "bogus=1"] {
-            assert!(one(bad).is_err(), "{bad}");
+            assert!(of_one(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,47 +1,42 @@
 //! `--filter` of volumes, as docker and podman write it.
 
-use crate::flags::{moment, refuse};
+use crate::flags::filter::{Filters, Key, Pair};
 use dhow_base::Result;
 use dhow_engine::VolumeFilter;
 
+const KEYS: [Key; 11] = [
+    "name",
+    "volume",
+    "label",
+    "dangling",
+    "anonymous",
+    "driver",
+    "opt",
+    "scope",
+    "until",
+    "since",
+    "after",
+];
+
 /// All filters of a command.
 pub(super) fn all(texts: &[String]) -> Result<Vec<VolumeFilter>> {
-    texts.iter().map(|text| one(text)).collect()
+    Filters::parse(texts, &KEYS)?.each(one)
 }
 
-fn one(text: &str) -> Result<VolumeFilter> {
-    let refused = |why: &str| {
-        refuse("--filter", text, why).hint(
-            "there are name=, label=, label!=, dangling=, anonymous=, driver=, opt=, scope=, until= and since=",
-        )
-    };
-    let (key, value) = text.split_once('=').ok_or_else(|| refused("the value is missing"))?;
-    let pair = || match value.split_once('=') {
-        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-        None => (value.to_owned(), None),
-    };
-    let truth = || crate::tree::switch(value).map_err(|why| refused(&why));
-    Ok(match key {
-        "name" | "volume" => VolumeFilter::Name(value.to_owned()),
-        "label" => {
-            let (key, value) = pair();
-            VolumeFilter::Label(key, value)
-        }
-        "label!" => {
-            let (key, value) = pair();
-            VolumeFilter::NotLabel(key, value)
-        }
-        "dangling" => VolumeFilter::Dangling(truth()?),
-        "anonymous" => VolumeFilter::Anonymous(truth()?),
-        "driver" => VolumeFilter::Driver(value.to_owned()),
-        "opt" => {
-            let (key, value) = pair();
-            VolumeFilter::Opt(key, value)
-        }
-        "scope" => VolumeFilter::Scope(value.to_owned()),
-        "until" => VolumeFilter::Until(moment::parse("--filter", value)?),
-        "since" | "after" => VolumeFilter::Since(value.to_owned()),
-        _ => return Err(refused("no such filter")),
+fn one(pair: &Pair) -> Result<VolumeFilter> {
+    let value = pair.value.clone();
+    let (name, wanted) = pair.label();
+    Ok(match pair.key {
+        "name" | "volume" => VolumeFilter::Name(value),
+        "label" if pair.negated => VolumeFilter::NotLabel(name, wanted),
+        "label" => VolumeFilter::Label(name, wanted),
+        "dangling" => VolumeFilter::Dangling(pair.switch()?),
+        "anonymous" => VolumeFilter::Anonymous(pair.switch()?),
+        "driver" => VolumeFilter::Driver(value),
+        "opt" => VolumeFilter::Opt(name, wanted),
+        "scope" => VolumeFilter::Scope(value),
+        "until" => VolumeFilter::Until(pair.moment()?),
+        _ => VolumeFilter::Since(value),
     })
 }
 
@@ -54,13 +49,14 @@ mod tests {
         let label = |key: &str, value: Option<&str>| {
             VolumeFilter::Label(key.to_owned(), value.map(str::to_owned))
         };
+        let of_one = |text: &str| all(&[text.to_owned()]).map(|mut all| all.remove(0));
 
-        assert_eq!(one("label=a=b=c").unwrap(), label("a", Some("b=c")));
-        assert_eq!(one("label=a").unwrap(), label("a", None));
-        assert_eq!(one("dangling=true").unwrap(), VolumeFilter::Dangling(true));
-        assert_eq!(one("dangling=0").unwrap(), VolumeFilter::Dangling(false));
+        assert_eq!(of_one("label=a=b=c").unwrap(), label("a", Some("b=c")));
+        assert_eq!(of_one("label=a").unwrap(), label("a", None));
+        assert_eq!(of_one("dangling=true").unwrap(), VolumeFilter::Dangling(true));
+        assert_eq!(of_one("dangling=0").unwrap(), VolumeFilter::Dangling(false));
         for bad in ["name", "dangling=maybe", "until=tomorrow", "bogus=1"] {
-            assert!(one(bad).is_err(), "{bad}");
+            assert!(of_one(bad).is_err(), "{bad}");
         }
     }
 }
