@@ -1,8 +1,9 @@
 //! `containers.conf`: what containers get where no flag says otherwise (containers.conf(5)).
 //!
 //! The machine's file in `/etc/containers`, its directory of more, the user's own: each later one
-//! replaces what it names, and a list with `{append=true}` in it is added to. Keys that mean nothing
-//! here are passed over, as podman does; a value of the wrong kind is an error that names the file.
+//! replaces what it names, and a list with `{append=true}` in it is added to. Keys of podman's that
+//! mean nothing here are passed over; one that nobody knows is warned of, since it may be one that was
+//! mistyped. A value of the wrong kind is an error that names the file.
 //!
 //! What podman's package ships in `/usr/share/containers` is not read: those are podman's defaults
 //! (three capabilities fewer than docker's, for one), and a container of ours must not change because
@@ -10,9 +11,14 @@
 //!
 //! It is read for each `run`, so a file of comments only is not parsed.
 
+mod keys;
+
 use dhow_base::{Doing, Error, Kind, Result, file};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 const LIMIT_BYTES: u64 = 4 << 20;
 
@@ -27,6 +33,8 @@ pub(crate) struct ContainersConf {
     pub(crate) network: Network,
     /// The files that say something.
     pub(crate) files: Vec<PathBuf>,
+    /// What is to be told of keys that nobody knows.
+    pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +86,9 @@ macro_rules! table {
         }
 
         impl $name {
+            /// The keys that are obeyed.
+            const KEYS: &'static [&'static str] = &[$(stringify!($field),)+ $(stringify!($list),)*];
+
             fn lay(&mut self, over: Self) {
                 $(if over.$field.is_some() { self.$field = over.$field; })+
                 $(if let Some(mut list) = over.$list {
@@ -100,8 +111,13 @@ table! {
         cgroups: String,
         env_host: bool,
         http_proxy: bool,
+        init: bool,
+        init_path: String,
         ipcns: String,
         label: bool,
+        log_driver: String,
+        log_size_max: i64,
+        log_tag: String,
         netns: String,
         no_hostname: bool,
         no_hosts: bool,
@@ -115,6 +131,7 @@ table! {
         tz: String,
         umask: String,
         userns: String,
+        userns_size: u32,
         utsns: String,
     } lists {
         annotations,
@@ -134,7 +151,14 @@ table! {
 table! {
     /// `[engine]`.
     Engine {
+        detach_keys: String,
+        image_volume_mode: String,
+        infra_command: String,
+        infra_image: String,
+        pod_exit_policy: String,
         pull_policy: String,
+        runtime: String,
+        runtimes: BTreeMap<String, Vec<String>>,
         stop_timeout: u32,
     } lists {
         cdi_spec_dirs,
@@ -235,9 +259,18 @@ impl ContainersConf {
             Error::new(Kind::Invalid, format!("read {}{line}: {why}", path.display()))
                 .hint("containers.conf(5) says which keys have which values")
         })?;
+        self.warnings.extend(keys::unknown(path, text));
         let before = (self.containers.clone(), self.engine.clone(), self.network.clone());
         self.containers.lay(document.containers);
+        // What is said of one runtime says nothing of the others.
+        let earlier = self.engine.runtimes.take();
         self.engine.lay(document.engine);
+        if let Some(earlier) = earlier {
+            let runtimes = self.engine.runtimes.get_or_insert_default();
+            earlier.into_iter().for_each(|(name, paths)| {
+                runtimes.entry(name).or_insert(paths);
+            });
+        }
         self.network.lay(document.network);
         if before != (self.containers.clone(), self.engine.clone(), self.network.clone()) {
             self.files.push(path.to_owned());
@@ -290,8 +323,9 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_passed_over_and_broken_values_are_not() {
-        assert!(laid(&["[containers]\nnovel = 1\n[network]\nx = 2\n"]).unwrap().is_empty());
+    fn unknown_keys_are_warned_of_and_broken_values_are_errors() {
+        let all = laid(&["[containers]\nnovel = 1\n[network]\nx = 2\n"]).unwrap();
+        assert!(all.is_empty() && all.warnings[0].contains("containers.novel, network.x"));
         for bad in ["[containers]\n\ntz = 5\n", "[containers]\nenv = 7\n", "[containers\n"] {
             let error = laid(&[bad]).unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{bad}");
@@ -299,6 +333,19 @@ mod tests {
         }
         let error = laid(&["[containers]\n\ntz = 5\n"]).unwrap_err();
         assert!(error.one_line().contains("line 3"), "{}", error.one_line());
+    }
+
+    #[test]
+    fn runtimes_of_several_files_are_all_known_and_the_later_word_on_one_counts() {
+        let all = laid(&[
+            "[engine.runtimes]\na = [\"/a\"]\nb = [\"/b\"]\n",
+            "[engine]\nruntime = \"b\"\n[engine.runtimes]\nb = [\"/c\"]\n",
+        ])
+        .unwrap();
+
+        let runtimes = all.engine.runtimes.unwrap();
+        assert_eq!((runtimes["a"][0].as_str(), runtimes["b"][0].as_str()), ("/a", "/c"));
+        assert_eq!(all.engine.runtime.as_deref(), Some("b"));
     }
 
     #[test]

@@ -123,11 +123,13 @@ impl Invocation {
     /// What `containers.conf` says.
     pub(crate) fn containers_conf(&self) -> Result<ContainersConf> {
         let own = if rustix::process::geteuid().is_root() { None } else { self.configuration() };
-        ContainersConf::read(Places {
+        let conf = ContainersConf::read(Places {
             only: self.environment.containers_conf.as_deref(),
             last: self.environment.containers_conf_override.as_deref(),
             own: own.as_deref(),
-        })
+        })?;
+        conf.warnings.iter().for_each(|text| self.console.warning(text));
+        Ok(conf)
     }
 
     /// Opens the engine.

@@ -1,6 +1,9 @@
 //! `attach`: connect to a running container.
 
-use super::{picked, run, session::Link};
+use super::{
+    picked, run,
+    session::{Link, detach_keys},
+};
 use crate::{invocation::Invocation, tree::Act};
 use dhow_base::Result;
 
@@ -25,9 +28,9 @@ pub(crate) struct Attach {
     #[arg(long, value_name = "BOOL", default_value_t = true)]
     sig_proxy: bool,
 
-    /// Leave the session, but not the process, with these keys
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    detach_keys: String,
+    /// Leave the session, but not the process, with these keys; ctrl-p,ctrl-q where nothing is said
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
 }
 
 impl Act for Attach {
@@ -35,7 +38,8 @@ impl Act for Attach {
         let mut engine = invocation.engine()?;
         let container = picked::one(&mut engine, self.container.as_ref(), self.latest)?;
         let terminal = invocation.has_terminal(&mut engine, &container)?;
-        let link = Link::new(!self.no_stdin, terminal, &self.detach_keys, self.sig_proxy)?;
+        let keys = detach_keys(self.detach_keys.as_deref(), terminal, invocation)?;
+        let link = Link::new(!self.no_stdin, terminal, keys.as_deref(), self.sig_proxy)?;
         let running = engine.attach(&container)?;
         run::stay(&mut engine, running, link)
     }

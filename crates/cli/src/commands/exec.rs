@@ -1,7 +1,7 @@
 //! `exec`: run one more process in a running container.
 
 use super::{
-    session::{End, Link, PIPE_CODE},
+    session::{End, Link, PIPE_CODE, detach_keys},
     update,
 };
 use crate::{
@@ -72,7 +72,8 @@ impl Act for Exec {
             invocation.console.error(&error);
             return Ok(FAILURE);
         }
-        let link = Link::new(process.interactive, process.tty, &process.detach_keys, true)?;
+        let keys = detach_keys(process.detach_keys.as_deref(), process.tty, invocation)?;
+        let link = Link::new(process.interactive, process.tty, keys.as_deref(), true)?;
         let options = ExecOptions {
             command: command.to_vec(),
             env: process.variables(invocation.surroundings())?,

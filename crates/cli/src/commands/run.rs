@@ -65,7 +65,7 @@ impl Act for Run {
         let link = Link::new(
             process.interactive,
             process.tty,
-            &process.detach_keys,
+            process.detach_keys.as_deref(),
             self.sig_proxy && !process.detach,
         )?
         .attached(&self.attach)?;

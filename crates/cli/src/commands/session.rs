@@ -1,6 +1,6 @@
 //! The time between the start of a process and its end, when the user watches.
 
-use crate::{console::Console, exit::SUCCESS, flags::refuse};
+use crate::{console::Console, exit::SUCCESS, flags::refuse, invocation::Invocation};
 use dhow_base::{Doing, Result};
 use dhow_monitor::{Client, DetachKeys, Outcome, Session, Signals};
 use std::{
@@ -46,13 +46,34 @@ pub(super) enum End {
 /// What a shell makes of SIGPIPE, which a program gets whose output nobody reads.
 pub(super) const PIPE_CODE: u8 = 141;
 
+/// The keys that leave a session: the flag's, or those that `containers.conf` names, which is not asked
+/// where there is no terminal to type them on.
+pub(super) fn detach_keys(
+    flag: Option<&str>,
+    terminal: bool,
+    invocation: &Invocation,
+) -> Result<Option<String>> {
+    match flag {
+        None if terminal => Ok(invocation.containers_conf()?.engine.detach_keys),
+        flag => Ok(flag.map(str::to_owned)),
+    }
+}
+
 impl Link {
     /// A link as flags describe it.
-    pub(super) fn new(input: bool, terminal: bool, keys: &str, sig_proxy: bool) -> Result<Self> {
-        let keys = keys.parse().map_err(|_| {
-            refuse("--detach-keys", keys, "not a list of keys")
-                .hint("keys are characters or ctrl-a to ctrl-z, with commas: ctrl-p,ctrl-q")
-        })?;
+    pub(super) fn new(
+        input: bool,
+        terminal: bool,
+        keys: Option<&str>,
+        sig_proxy: bool,
+    ) -> Result<Self> {
+        let keys = match keys {
+            Some(keys) => keys.parse().map_err(|_| {
+                refuse("--detach-keys", keys, "not a list of keys")
+                    .hint("keys are characters or ctrl-a to ctrl-z, with commas: ctrl-p,ctrl-q")
+            })?,
+            None => DetachKeys::default(),
+        };
         let signals = if sig_proxy { Signals::PassOn } else { Signals::Leave };
         Ok(Self { input, terminal, keys, signals, streams: Streams::Both })
     }

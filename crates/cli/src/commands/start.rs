@@ -1,6 +1,11 @@
 //! `start`: start containers that were created or have ended.
 
-use super::{picked::Picked, run, session::Link, several};
+use super::{
+    picked::Picked,
+    run,
+    session::{Link, detach_keys},
+    several,
+};
 use crate::{exit::SUCCESS, invocation::Invocation, tree::Act};
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::{Watch, Which};
@@ -35,9 +40,9 @@ pub(crate) struct Start {
     #[arg(short, long)]
     interactive: bool,
 
-    /// Leave the session, but not the process, with these keys
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    detach_keys: String,
+    /// Leave the session, but not the process, with these keys; ctrl-p,ctrl-q where nothing is said
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
 
     /// Pass signals on to the program
     #[arg(long, value_name = "BOOL", default_value_t = true)]
@@ -60,7 +65,8 @@ impl Act for Start {
             return Err(Error::new(Kind::Invalid, "--attach takes one container"));
         };
         let terminal = invocation.has_terminal(&mut engine, container)?;
-        let link = Link::new(self.interactive, terminal, &self.detach_keys, self.sig_proxy)?;
+        let keys = detach_keys(self.detach_keys.as_deref(), terminal, invocation)?;
+        let link = Link::new(self.interactive, terminal, keys.as_deref(), self.sig_proxy)?;
         let running = engine.start(container, Watch::Attached)?;
         run::stay(&mut engine, running, link)
     }

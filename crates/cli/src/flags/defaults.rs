@@ -46,6 +46,10 @@ impl ContainerFlags {
         let said = &conf.containers;
         put(&mut self.pull, conf.engine.pull_policy.as_ref());
         self.stop_timeout = self.stop_timeout.or(conf.engine.stop_timeout);
+        put(&mut self.objects.image_volume, conf.engine.image_volume_mode.as_ref());
+        let keys = &mut self.process.detach_keys;
+        *keys = keys.take().or_else(|| conf.engine.detach_keys.clone());
+        self.life.fill(conf);
         prepend(&mut self.annotation, said.annotations.as_ref());
         self.fill_place(said);
         self.fill_limits(said);
@@ -100,6 +104,9 @@ impl ContainerFlags {
         if !maps && !names {
             // podman's word for no namespace of its own.
             put(&mut flags.userns, said.userns.as_ref().filter(|text| *text != "private"));
+            if let (Some("auto"), Some(size)) = (flags.userns.as_deref(), said.userns_size) {
+                flags.userns = Some(format!("auto:size={size}"));
+            }
         }
         put(&mut self.cgroup.cgroups, said.cgroups.as_ref());
     }
@@ -164,7 +171,7 @@ impl ContainerFlags {
 }
 
 /// An empty text says nothing.
-fn put(flag: &mut Option<String>, said: Option<&String>) {
+pub(super) fn put(flag: &mut Option<String>, said: Option<&String>) {
     if flag.is_none() {
         *flag = said.filter(|text| !text.is_empty()).cloned();
     }
@@ -216,6 +223,73 @@ mod tests {
         let ulimits: Vec<_> = options.limits.ulimits.iter().map(|one| one.soft).collect();
         assert_eq!(ulimits, [1, 5]);
         assert_eq!(options.surroundings.sysctls, [("kernel.b".to_owned(), "1".to_owned())]);
+    }
+
+    #[test]
+    fn each_key_is_obeyed() {
+        use dhow_engine::options::{ImageVolumes, LogDriver};
+        type Holds = fn(&CreateOptions) -> bool;
+        let cases: [(&str, Holds); 17] = [
+            ("containers.init = true", |o| o.life.init),
+            ("containers.init_path = \"/bin/init\"", |o| {
+                !o.life.init && o.life.init_path.is_none()
+            }),
+            ("containers.log_driver = \"json-file\"", |o| o.life.log.driver == LogDriver::JsonFile),
+            ("containers.log_size_max = 4096", |o| o.life.log.limit_bytes == Some(4096)),
+            ("containers.log_size_max = -1", |o| o.life.log.limit_bytes.is_none()),
+            ("containers.log_tag = \"{{.Name}}\"", |o| {
+                o.life.log.tag.as_deref() == Some("{{.Name}}")
+            }),
+            ("containers.tz = \"UTC\"", |o| o.surroundings != CreateOptions::of("x").surroundings),
+            ("containers.shm_size = \"1m\"", |o| o.shm_bytes == Some(1 << 20)),
+            ("containers.annotations = [\"a=b\"]", |o| o.annotations.len() == 1),
+            ("containers.volumes = [\"/a:/b\"]", |o| o.mounts.len() == 1),
+            ("containers.cgroupns = \"host\"", |o| o.namespaces.cgroup == Sharing::Host),
+            ("containers.utsns = \"host\"", |o| o.namespaces.uts == Sharing::Host),
+            ("containers.label = false", |o| o.rights.labels == ["disable"]),
+            ("containers.dns_servers = [\"10.0.0.1\"]", |o| {
+                o.names != CreateOptions::of("x").names
+            }),
+            ("engine.runtime = \"sh\"", |o| {
+                o.life.runtime.as_ref().is_some_and(|r| r.ends_with("sh"))
+            }),
+            ("engine.image_volume_mode = \"tmpfs\"", |o| {
+                o.objects.image_volumes == ImageVolumes::Tmpfs
+            }),
+            ("engine.stop_timeout = 3", |o| o.stop_timeout == Some(3)),
+        ];
+        for (line, holds) in cases {
+            let found = options(line, |_| {}).unwrap();
+            assert!(holds(&found), "{line}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn flags_go_before_what_the_file_says_of_lives() {
+        let conf = "[containers]\ninit = true\ninit_path = \"/bin/init\"\nuserns = \"auto\"\n\
+                    userns_size = 4096\n[engine]\ndetach_keys = \"ctrl-x\"\n\
+                    [engine.runtimes]\nmine = [\"/no/such\", \"/bin/sh\"]\n";
+        let conf = ContainersConf::parse(Path::new("/etc/x.conf"), conf).unwrap();
+        let with = |words: &[&str]| {
+            use clap::Parser;
+            #[derive(Parser)]
+            struct Line {
+                #[command(flatten)]
+                flags: ContainerFlags,
+            }
+            let words = ["run"].iter().chain(words).chain(&["box"]);
+            let line = Line::try_parse_from(words).unwrap();
+            line.flags.with_defaults(&conf, world()).unwrap()
+        };
+
+        let usual = with(&[]);
+        assert_eq!(usual.process.detach_keys.as_deref(), Some("ctrl-x"));
+        assert_eq!(usual.namespaces.userns.as_deref(), Some("auto:size=4096"));
+        let flags = with(&["--detach-keys", "a", "--init-path", "/own", "--runtime", "mine"]);
+        assert_eq!(flags.process.detach_keys.as_deref(), Some("a"));
+        let life = flags.options(world()).unwrap().life;
+        assert_eq!(life.init_path.as_deref(), Some(Path::new("/own")));
+        assert_eq!(life.runtime.as_deref(), Some(Path::new("/bin/sh")));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! The flags that say how a container lives: restarts, its init, its time, its log.
 
-use super::{Surroundings, health::HealthFlags, limits, refuse};
+use super::{Surroundings, defaults::put, health::HealthFlags, limits, refuse};
+use crate::containers_conf::ContainersConf;
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::{
     Readiness,
     options::{LifeOptions, LogDriver, LogOptions, RestartPolicy},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
 };
 
 /// How the container lives.
@@ -44,6 +49,10 @@ pub(crate) struct LifeFlags {
     #[arg(long, value_name = "RUNTIME")]
     runtime: Option<String>,
 
+    /// Where `containers.conf` says that runtimes are.
+    #[arg(skip)]
+    runtimes: BTreeMap<String, Vec<String>>,
+
     #[command(flatten)]
     health: HealthFlags,
 }
@@ -59,9 +68,33 @@ impl LifeFlags {
             health: self.health.options()?,
             log: self.log(around)?,
             readiness: self.sdnotify.as_deref().map(readiness).transpose()?.unwrap_or_default(),
-            runtime: self.runtime.as_deref().map(|name| runtime(name, around)).transpose()?,
+            runtime: self
+                .runtime
+                .as_deref()
+                .map(|name| runtime(name, &self.runtimes, around))
+                .transpose()?,
             ..LifeOptions::default()
         })
+    }
+
+    /// Takes what `containers.conf` says where these flags say nothing.
+    pub(super) fn fill(&mut self, conf: &ContainersConf) {
+        let said = &conf.containers;
+        self.init |= said.init == Some(true);
+        if self.init {
+            // The path alone asks for no init.
+            put(&mut self.init_path, said.init_path.as_ref());
+        }
+        put(&mut self.log_driver, said.log_driver.as_ref());
+        let mut options = Vec::new();
+        // Below zero is no limit, and nothing is no limit either.
+        options.extend(said.log_size_max.filter(|size| *size > 0).map(|n| format!("max-size={n}")));
+        let tag = said.log_tag.as_ref().filter(|tag| !tag.is_empty());
+        options.extend(tag.map(|tag| format!("tag={tag}")));
+        // Later ones count, and those of the flags come later.
+        self.log_opt.splice(0..0, options);
+        put(&mut self.runtime, conf.engine.runtime.as_ref());
+        self.runtimes = conf.engine.runtimes.clone().unwrap_or_default();
     }
 
     fn log(&self, around: Surroundings<'_>) -> Result<LogOptions> {
@@ -132,20 +165,28 @@ fn log_limit(value: &str) -> Result<Option<u64>> {
     if value == "-1" { Ok(None) } else { limits::bytes("--log-opt max-size", value).map(Some) }
 }
 
-/// A path, or a name to be looked for where programs are.
-fn runtime(text: &str, around: Surroundings<'_>) -> Result<std::path::PathBuf> {
+/// A path, or a name to be looked for where `containers.conf` says, and where programs are.
+fn runtime(
+    text: &str,
+    known: &BTreeMap<String, Vec<String>>,
+    around: Surroundings<'_>,
+) -> Result<PathBuf> {
     if text.is_empty() {
         return Err(refuse("--runtime", text, "the runtime has no name"));
     }
     if text.contains('/') {
         return Ok(around.absolute(text));
     }
+    let places = known.get(text).into_iter().flatten().map(PathBuf::from);
+    if let Some(program) = places.into_iter().find(|program| program.is_file()) {
+        return Ok(program);
+    }
     let path = (around.variable)("PATH").unwrap_or_default();
     let usual = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
     path.split(':')
         .filter(|directory| directory.starts_with('/'))
         .chain(usual)
-        .map(|directory| std::path::Path::new(directory).join(text))
+        .map(|directory| Path::new(directory).join(text))
         .find(|program| program.is_file())
         .ok_or_else(|| {
             Error::new(Kind::NotFound, format!("--runtime {text:?}: no program has this name"))
@@ -175,17 +216,24 @@ mod tests {
         assert_eq!((options.limit_bytes, options.files), (Some(10 << 10), Some(3)));
         assert_eq!(options.labels, ["a", "b"]);
         assert_eq!(log(&["max-size=-1"]).unwrap().limit_bytes, None);
-        assert_eq!(log(&["path=log"]).unwrap().path.unwrap(), std::path::Path::new("/here/log"));
+        assert_eq!(log(&["path=log"]).unwrap().path.unwrap(), Path::new("/here/log"));
         for bad in ["max-size", "max-size=x", "max-file=0", "bogus=1", "mode=non-blocking"] {
             assert!(log(&[bad]).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn a_runtime_is_a_name_or_a_path() {
-        assert_eq!(runtime("/x/runc", world()).unwrap(), std::path::Path::new("/x/runc"));
-        assert!(runtime("", world()).is_err());
-        assert_eq!(runtime("no-such-runtime", world()).unwrap_err().kind(), Kind::NotFound);
-        assert!(runtime("sh", world()).unwrap().is_absolute());
+    fn a_runtime_is_a_path_or_a_name_that_a_file_or_the_path_explains() {
+        let known = BTreeMap::from([(
+            "own".to_owned(),
+            vec!["/no/such/program".to_owned(), "/bin/sh".to_owned()],
+        )]);
+        let find = |text: &str| runtime(text, &known, world());
+
+        assert_eq!(find("/x/runc").unwrap(), Path::new("/x/runc"));
+        assert!(find("").is_err());
+        assert_eq!(find("no-such-runtime").unwrap_err().kind(), Kind::NotFound);
+        assert!(find("sh").unwrap().is_absolute());
+        assert_eq!(find("own").unwrap(), Path::new("/bin/sh"));
     }
 }

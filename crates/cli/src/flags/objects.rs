@@ -14,14 +14,8 @@ pub(crate) struct ObjectFlags {
     volumes_from: Vec<String>,
 
     /// Make the image's volumes anonymous volumes (bind, anonymous), memory (tmpfs) or nothing (ignore)
-    #[arg(
-        long,
-        visible_alias = "builtin-volume",
-        value_name = "HOW",
-        default_value = "anonymous",
-        hide_default_value = true
-    )]
-    image_volume: String,
+    #[arg(long, visible_alias = "builtin-volume", value_name = "HOW")]
+    pub(super) image_volume: Option<String>,
 
     /// Make new volumes by this driver; there is local
     #[arg(long, value_name = "DRIVER")]
@@ -53,7 +47,7 @@ impl ObjectFlags {
                 .iter()
                 .map(|text| mount::volumes_from(text))
                 .collect::<Result<_>>()?,
-            image_volumes: image_volumes(&self.image_volume)?,
+            image_volumes: image_volumes(self.image_volume.as_deref())?,
             secrets: self.secret.iter().map(|text| secret(text)).collect::<Result<_>>()?,
             pod: match (&self.pod, &self.pod_id_file) {
                 (Some(text), _) => Some(pod(text)?),
@@ -65,10 +59,10 @@ impl ObjectFlags {
     }
 }
 
-fn image_volumes(text: &str) -> Result<ImageVolumes> {
+fn image_volumes(text: Option<&str>) -> Result<ImageVolumes> {
+    let Some(text) = text else { return Ok(ImageVolumes::Anonymous) };
     match text {
-        // Empty where a test made the flags without the command line.
-        "" | "anonymous" | "bind" => Ok(ImageVolumes::Anonymous),
+        "anonymous" | "bind" => Ok(ImageVolumes::Anonymous),
         "tmpfs" => Ok(ImageVolumes::Tmpfs),
         "ignore" => Ok(ImageVolumes::Ignored),
         _ => Err(refuse("--image-volume", text, "neither anonymous, bind, tmpfs nor ignore")),

@@ -35,9 +35,9 @@ pub(crate) struct ProcessFlags {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) workdir: Option<String>,
 
-    /// Leave the session, but not the process, with these keys
-    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
-    pub(crate) detach_keys: String,
+    /// Leave the session, but not the process, with these keys; ctrl-p,ctrl-q where nothing is said
+    #[arg(long, value_name = "KEYS")]
+    pub(crate) detach_keys: Option<String>,
 }
 
 impl ProcessFlags {
