@@ -231,8 +231,52 @@ pub struct Rights {
     pub proc_options: Vec<String>,
 }
 
+impl Rights {
+    /// Takes what `--security-opt` of a pod says where these say nothing.
+    pub(crate) fn secure(&mut self, pod: &SecurityOptions) {
+        self.no_new_privileges |= pod.no_new_privileges;
+        if self.seccomp == SeccompChoice::Default {
+            self.seccomp.clone_from(&pod.seccomp);
+        }
+        self.apparmor = self.apparmor.take().or_else(|| pod.apparmor.clone());
+        // Later ones count, and a container's own come later.
+        self.labels.splice(0..0, pod.labels.iter().cloned());
+        self.mask.extend(pod.mask.iter().cloned());
+        self.unmask.extend(pod.unmask.iter().cloned());
+        self.proc_options.splice(0..0, pod.proc_options.iter().cloned());
+    }
+
+    /// What `--security-opt` has said.
+    pub fn security(&self) -> SecurityOptions {
+        SecurityOptions {
+            no_new_privileges: self.no_new_privileges,
+            seccomp: self.seccomp.clone(),
+            apparmor: self.apparmor.clone(),
+            labels: self.labels.clone(),
+            mask: self.mask.clone(),
+            unmask: self.unmask.clone(),
+            proc_options: self.proc_options.clone(),
+        }
+    }
+}
+
+/// `--security-opt` of a pod: each field as in [`Rights`].
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "they are those of `Rights`")]
+pub struct SecurityOptions {
+    pub no_new_privileges: bool,
+    pub seccomp: SeccompChoice,
+    pub apparmor: Option<String>,
+    pub labels: Vec<String>,
+    pub mask: Vec<String>,
+    pub unmask: Vec<String>,
+    pub proc_options: Vec<String>,
+}
+
 /// Which seccomp profile.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SeccompChoice {
     /// dhow's own.
     #[default]

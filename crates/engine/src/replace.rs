@@ -1,10 +1,14 @@
 //! A container replaced by one of a newer image, with a way back.
 //!
 //! ```text
-//!   create the new one ─▶ stop the old one ─▶ names swapped, in one transaction ─▶ start ─▶ watch
+//!   create the new one ─▶ stop the old one ─▶ names and addresses swapped, in one transaction
+//!        ─▶ start ─▶ watch
 //!        it lives, and is not unhealthy ─▶ the old one is removed
-//!        it does not ─▶ the new one is removed, the old one has its name again and is started
+//!        it does not ─▶ swapped back, in one transaction, the new one is removed, the old one started
 //! ```
+//!
+//! An address that the old one has asked for stays its own until it has stopped. So the new one is made
+//! without it, and gets it with the name.
 //!
 //! Until the new one has proved itself the old one is whole: its files, its name in the row beside
 //! the word of what happened to it. The row of the new one says so long whose place it takes, so that
@@ -15,6 +19,7 @@ use crate::{
     end::StopOptions,
     events::{Subject, tell},
     life::{LifeOptions, Succession},
+    options::NetworkMode,
     record::Record,
 };
 use dhow_base::{
@@ -25,6 +30,7 @@ use dhow_image::{Policy, Progress, PullOptions};
 use dhow_state::{
     Owner,
     containers::{self, Container, Phase},
+    endpoints,
 };
 use std::time::{Duration, Instant};
 
@@ -149,7 +155,7 @@ impl Engine {
     ) -> Result<Digest> {
         let image = match source {
             UpdateSource::Registry => {
-                let pull = PullOptions { platform: None, policy: Policy::Newer };
+                let pull = PullOptions { platform: None, policy: Policy::Always };
                 self.images.pull(&mut self.state, image_name, &pull, progress)?
             }
             UpdateSource::Local => self.images.look_up(&self.state, image_name)?,
@@ -177,8 +183,14 @@ impl Engine {
             by: (me.pid, me.start_time),
         };
         let life = LifeOptions { succession: Some(succession), ..options.life.clone() };
-        let options =
-            CreateOptions { name: Some(next), auto_remove: false, life, ..options.clone() };
+        let network = self.without_addresses_of(&old.id, &options.network)?;
+        let options = CreateOptions {
+            name: Some(next),
+            auto_remove: false,
+            life,
+            network,
+            ..options.clone()
+        };
         let new = self.create(&options, progress)?.id;
         let swapped = self
             .stop(old.id.as_str(), &StopOptions::default())
@@ -195,8 +207,7 @@ impl Engine {
                 Ok(Replaced::By(new))
             }
             Err(error) if how.rollback => {
-                self.discard(&new);
-                self.state.write(|write| containers::rename(write, &old.id, &old.name))?;
+                self.give_back(&old, &new, &old.name)?;
                 self.start_detached(&old.id).doing(|| {
                     format!("start container {} again after a failed update", old.name)
                 })?;
@@ -233,9 +244,10 @@ impl Engine {
             self.remove(old.id.as_str(), RemoveOptions { force: true, volumes: false })?;
             return self.forget_succession(&row.id);
         }
-        self.discard(&row.id);
-        if old.name != succession.name {
-            self.state.write(|write| containers::rename(write, &old.id, &succession.name))?;
+        if old.name == succession.name {
+            self.discard(&row.id);
+        } else {
+            self.give_back(&old, &row.id, &succession.name)?;
         }
         self.start_detached(&old.id)
             .doing(|| format!("start container {} again after a lost update", succession.name))
@@ -254,8 +266,38 @@ impl Engine {
         self.state.write(|write| {
             containers::rename(write, &old.id, before)?;
             containers::rename(write, new, &old.name)?;
+            endpoints::hand_over(write, &old.id, new)?;
             tell(write, &Subject::of(old, &record), "rename", &[("oldName", &old.name)])
         })
+    }
+
+    /// The old one gets back what the new one has had of it, and the new one goes. Who is killed in
+    /// between leaves the new one with the word of whom it was to replace.
+    fn give_back(&mut self, old: &Container, new: &ContainerId, name: &str) -> Result<()> {
+        // It may be that it has not been started, or has ended.
+        if let Err(error) = self.stop(new.as_str(), &StopOptions::default()) {
+            (self.warn)(&format!("stop container {}: {}", new.short(), error.one_line()));
+        }
+        let failed = format!("{name}-failed-{}", random_hex(3)?);
+        self.state.write(|write| {
+            containers::rename(write, new, &failed)?;
+            containers::rename(write, &old.id, name)?;
+            endpoints::hand_over(write, new, &old.id)
+        })?;
+        self.discard(new);
+        Ok(())
+    }
+
+    /// What is asked of networks, without the addresses that a container has asked for already.
+    fn without_addresses_of(&self, old: &ContainerId, asked: &NetworkMode) -> Result<NetworkMode> {
+        let NetworkMode::Networks(connections) = asked else { return Ok(asked.clone()) };
+        let held = endpoints::of_owner(self.state.read(), old)?;
+        let mut connections = connections.clone();
+        for one in &mut connections {
+            one.ip = one.ip.filter(|ip| held.iter().all(|other| other.ip4 != Some(*ip)));
+            one.ip6 = one.ip6.filter(|ip| held.iter().all(|other| other.ip6 != Some(*ip)));
+        }
+        Ok(NetworkMode::Networks(connections))
     }
 
     fn start_detached(&mut self, id: &ContainerId) -> Result<()> {

@@ -137,6 +137,42 @@ pub fn disconnect(write: &Write<'_>, owner: &ContainerId, network: &ContainerId)
         .sql(|| format!("disconnect container {} from network {}", owner.short(), network.short()))
 }
 
+/// Gives the addresses that `from` has asked for to `to`, on the networks that both are connected to and
+/// where that one has asked for none.
+pub fn hand_over(write: &Write<'_>, from: &ContainerId, to: &ContainerId) -> Result<()> {
+    for theirs in of_owner(write, from)? {
+        let Some(ours) = find(write, to, &theirs.network)? else { continue };
+        let ip4 = theirs.ip4.filter(|_| theirs.fixed_ip4 && !ours.fixed_ip4);
+        let ip6 = theirs.ip6.filter(|_| theirs.fixed_ip6 && !ours.fixed_ip6);
+        let changes = [
+            (
+                from,
+                "ip4 = iif(?3 IS NULL, ip4, NULL), fixed_ip4 = iif(?3 IS NULL, fixed_ip4, 0), \
+                    ip6 = iif(?4 IS NULL, ip6, NULL), fixed_ip6 = iif(?4 IS NULL, fixed_ip6, 0)",
+            ),
+            (
+                to,
+                "ip4 = ifnull(?3, ip4), fixed_ip4 = iif(?3 IS NULL, fixed_ip4, 1), \
+                  ip6 = ifnull(?4, ip6), fixed_ip6 = iif(?4 IS NULL, fixed_ip6, 1)",
+            ),
+        ];
+        for (owner, change) in changes {
+            let query = format!("UPDATE endpoints SET {change} WHERE owner = ?1 AND network = ?2");
+            let values = params![
+                owner.as_str(),
+                theirs.network.as_str(),
+                ip4.map(|address| address.octets()),
+                ip6.map(|address| address.octets()),
+            ];
+            write
+                .prepare_cached(&query)
+                .and_then(|mut statement| statement.execute(values))
+                .sql(|| format!("hand the addresses of container {} over", from.short()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Replaces the engine's settings of a connection.
 pub fn set_settings(write: &Write<'_>, endpoint: &Endpoint, settings: &str) -> Result<()> {
     write
@@ -288,5 +324,34 @@ mod tests {
         assert_eq!(error.kind(), Kind::Conflict);
         assert!(error.one_line().contains(one.short()), "{}", error.one_line());
         assert!(of_owner(state.read(), &other).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_was_asked_for_is_handed_over_and_what_was_leased_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let [one, other] = ["01", "02"].map(|id| id.repeat(32).parse::<ContainerId>().unwrap());
+        let [both, alone] = ["aa", "bb"].map(|id| with_network(&mut state, id));
+        let (ip4, ip6) = (Some(Ipv4Addr::new(10, 0, 0, 9)), Some(Ipv6Addr::from(7)));
+        let at = |state: &State, owner, network| {
+            let found = find(state.read(), owner, network).unwrap().unwrap();
+            (found.ip4, found.fixed_ip4, found.ip6, found.fixed_ip6)
+        };
+        state
+            .write(|write| {
+                connect(write, &Connection { ip4, ..connection(&one, &both) })?;
+                connect(write, &Connection { ip6, ..connection(&one, &alone) })?;
+                connect(write, &connection(&other, &both))
+            })
+            .unwrap();
+
+        state.write(|write| hand_over(write, &one, &other)).unwrap();
+
+        assert_eq!(at(&state, &one, &both), (None, false, None, false));
+        assert_eq!(at(&state, &one, &alone), (None, false, ip6, true));
+        assert_eq!(at(&state, &other, &both), (ip4, true, None, false));
+        state.write(|write| hand_over(write, &other, &one)).unwrap();
+        assert_eq!(at(&state, &one, &both), (ip4, true, None, false));
+        assert_eq!(at(&state, &other, &both), (None, false, None, false));
     }
 }

@@ -65,6 +65,8 @@ const NEEDS: &[Need] = &[
     program("nft", "nftables", "the firewall, compared with its text"),
     program("iptables-restore", "iptables", "checkpoints with open connections"),
     program("tar", "tar", "archives read by others"),
+    program("zsh", "zsh", "completion in zsh"),
+    program("fish", "fish", "completion in fish"),
     program("mkfs.btrfs", "btrfs-progs", "snapshots on btrfs"),
     program("mkfs.ext4", "e2fsprogs", "what is stored on ext4"),
     program("mkfs.xfs", "xfsprogs", "snapshots on xfs"),

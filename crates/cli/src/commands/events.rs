@@ -1,9 +1,12 @@
 //! `events`: what happens to containers, images and the rest, as it happens.
 
+mod podmans;
+
 use crate::{
     exit::SUCCESS,
     flags::{moment, refuse},
     invocation::Invocation,
+    manners::Manners,
     render::{template::Format, text::escaped},
     tree::Act,
 };
@@ -50,7 +53,7 @@ impl Act for Events {
         let (since, until) = (time("--since", &self.since)?, time("--until", &self.until)?);
         let filters =
             self.filter.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
-        let shape = Shape::of(self.format.as_deref())?;
+        let shape = Shape::of(self.format.as_deref(), invocation.manners)?;
         let engine = invocation.engine()?;
         let mut history = engine.events(since, until, self.stream)?;
         loop {
@@ -75,26 +78,41 @@ fn detail(event: &Event) -> Map<String, Value> {
 }
 
 /// How events are printed.
-enum Shape {
+struct Shape {
+    form: Form,
+    manners: Manners,
+}
+
+enum Form {
     Text,
     Json,
     Lines(Format),
 }
 
 impl Shape {
-    fn of(format: Option<&str>) -> Result<Self> {
-        Ok(match format {
-            None | Some("") => Self::Text,
-            Some("json" | "{{json .}}") => Self::Json,
-            Some(text) => Self::Lines(Format::parse(text)?),
-        })
+    fn of(format: Option<&str>, manners: Manners) -> Result<Self> {
+        let form = match format {
+            None | Some("") => Form::Text,
+            Some("json" | "{{json .}}") => Form::Json,
+            Some(text) => Form::Lines(Format::parse_with_attributes(text)?),
+        };
+        Ok(Self { form, manners })
     }
 
     fn line(&self, event: &Event, detail: &Map<String, Value>) -> Result<String> {
-        Ok(match self {
-            Self::Text => text(event, detail),
-            Self::Json => format!("{}\n", document(event, detail)),
-            Self::Lines(format) => format!("{}\n", format.fill(&fields(event, detail))?),
+        let is_podman = self.manners == Manners::Podman;
+        Ok(match &self.form {
+            Form::Text if is_podman => podmans::text(event, detail),
+            Form::Text => text(event, detail),
+            Form::Json if is_podman => format!("{}\n", podmans::document(event, detail)),
+            Form::Json => format!("{}\n", document(event, detail)),
+            Form::Lines(format) => {
+                let mut fields = fields(event, detail);
+                if is_podman {
+                    podmans::rename(event, &mut fields);
+                }
+                format!("{}\n", format.fill(&fields)?)
+            }
         })
     }
 }
@@ -129,12 +147,19 @@ fn document(event: &Event, detail: &Map<String, Value>) -> Value {
     document
 }
 
+/// What the object of an event is called.
+fn name(event: &Event, detail: &Map<String, Value>) -> String {
+    let named = detail.get("name").and_then(Value::as_str);
+    let named = named.filter(|_| matches!(event.kind.as_str(), "container" | "pod" | "network"));
+    named.unwrap_or(&event.object).to_owned()
+}
+
 /// What templates may name: docker's fields and podman's.
 fn fields(event: &Event, detail: &Map<String, Value>) -> Value {
     let of = |name: &str| detail.get(name).cloned().unwrap_or_else(|| json!(""));
-    let name = match event.kind.as_str() {
-        "container" => of("name"),
-        _ => json!(event.object),
+    let network = match event.kind.as_str() {
+        "network" => of("name"),
+        _ => json!(""),
     };
     let nanoseconds = event.at.unix_nanoseconds();
     json!({
@@ -144,7 +169,12 @@ fn fields(event: &Event, detail: &Map<String, Value>) -> Value {
         "Actor": { "ID": event.object, "Attributes": detail },
         "Attributes": detail,
         "ID": event.object,
-        "Name": name,
+        "Name": name(event, detail),
+        "Network": network,
+        "PodID": "",
+        "Details": detail,
+        "Error": "",
+        "ToHumanReadable": podmans::text(event, detail).trim_end(),
         "Image": of("image"),
         "From": of("image"),
         "ContainerExitCode": of("exitCode"),
@@ -208,23 +238,13 @@ impl Filter {
             Self::Action(action) => {
                 event.action == *action
                     || event.action.split_once(':').is_some_and(|(word, _)| word == action)
-                    || podmans(action) == Some(event.action.as_str())
+                    || podmans::status(event) == action
             }
             Self::Label(name, value) => {
                 of(name).is_some_and(|other| value.as_ref().is_none_or(|value| value == other))
             }
         }
     }
-}
-
-/// What podman calls otherwise than docker.
-fn podmans(action: &str) -> Option<&'static str> {
-    Some(match action {
-        "died" => "die",
-        "remove" => "destroy",
-        "exec" => "exec_start",
-        _ => return None,
-    })
 }
 
 fn is_image(wanted: &str, name: &str) -> bool {
@@ -281,8 +301,14 @@ mod tests {
         assert_eq!(document["Actor"]["Attributes"]["exitCode"], "3");
         assert_eq!((&document["status"], &document["from"]), (&json!("die"), &json!("box")));
         assert_eq!(document["timeNano"].as_i64().unwrap() / 1_000_000_000, document["time"]);
-        let shape = Shape::of(Some("{{.Type}} {{.Name}} {{.Actor.ID}}")).unwrap();
-        assert_eq!(shape.line(&event, &detail).unwrap(), "container web abc\n");
+        let with =
+            |text: &str, manners| Shape::of(Some(text), manners).unwrap().line(&event, &detail);
+        let words = "{{.Type}} {{.Name}} {{.Actor.ID}} {{.Status}}";
+        assert_eq!(with(words, Manners::Dhow).unwrap(), "container web abc die\n");
+        assert_eq!(with(words, Manners::Podman).unwrap(), "container web abc died\n");
+        let missing = with("{{.Actor.Attributes.tier}}", Manners::Docker).unwrap();
+        assert_eq!(missing, "<no value>\n");
+        assert!(with("{{.Bogus}}", Manners::Docker).is_err());
     }
 
     #[test]

@@ -21,7 +21,9 @@ impl Act for Version {
         let text = match self.format.as_deref() {
             None | Some("") => text(&document).into_bytes(),
             Some("json") => pretty(&document)?,
-            Some(text) => format!("{}\n", Format::parse(text)?.fill(&document)?).into_bytes(),
+            Some(text) => {
+                format!("{}\n", Format::parse(text)?.fill(&with_foreign(document))?).into_bytes()
+            }
         };
         invocation.console.print(text)?;
         Ok(SUCCESS)
@@ -62,6 +64,28 @@ fn document() -> Value {
     })
 }
 
+/// What docker's and podman's templates may name besides, and nothing here has: there is no API, no Go,
+/// and the version is all that is known of when it was made.
+fn with_foreign(mut document: Value) -> Value {
+    const FOREIGN: [&str; 7] = [
+        "APIVersion",
+        "MinAPIVersion",
+        "GoVersion",
+        "GitCommit",
+        "BuildTime",
+        "BuiltTime",
+        "Context",
+    ];
+    for side in ["Client", "Server"] {
+        for field in FOREIGN {
+            document[side][field] = json!("");
+        }
+        document[side]["Built"] = json!(0);
+    }
+    document["Server"]["OsArch"] = document["Client"]["OsArch"].clone();
+    document
+}
+
 fn text(document: &Value) -> String {
     let word =
         |side: &str, field: &str| document[side][field].as_str().unwrap_or_default().to_owned();
@@ -79,4 +103,19 @@ fn text(document: &Value) -> String {
         both("Server"),
         word("Server", "KernelVersion")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_of_docker_and_podman_are_filled() {
+        let with = |text: &str| Format::parse(text).unwrap().fill(&with_foreign(document()));
+
+        assert_eq!(with("{{.Client.Version}}{{.Client.APIVersion}}").unwrap(), VERSION);
+        assert_eq!(with("{{.Server.MinAPIVersion}}{{.Client.Built}}").unwrap(), "0");
+        assert_eq!(with("{{.Server.OsArch}}").unwrap(), with("{{.Client.OsArch}}").unwrap());
+        assert!(with("{{.Client.Bogus}}").is_err());
+    }
 }

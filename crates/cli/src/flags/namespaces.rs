@@ -106,7 +106,7 @@ impl NamespaceFlags {
     }
 }
 
-fn sharing(flag: &str, text: &str, own: &[(&str, Sharing)]) -> Result<Sharing> {
+pub(super) fn sharing(flag: &str, text: &str, own: &[(&str, Sharing)]) -> Result<Sharing> {
     if let Some((_, sharing)) = own.iter().find(|(word, _)| *word == text) {
         return Ok(sharing.clone());
     }

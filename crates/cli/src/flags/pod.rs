@@ -2,12 +2,12 @@
 
 use super::{
     Surroundings, block_io::BlockIoFlags, device, foreign::refuse_any, limits, mount,
-    names::NameFlags, network::ConnectionFlags, pairs, parse, parse_all, refuse,
-    surroundings::sysctl,
+    names::NameFlags, namespaces, network::ConnectionFlags, pairs, parse, parse_all, refuse,
+    security, surroundings::sysctl,
 };
 use dhow_base::Result;
 use dhow_engine::{
-    options::{Limits, NameOptions, NetworkMode},
+    options::{Limits, NameOptions, NetworkMode, Rights, Sharing},
     pods::{InfraOptions, PodOptions},
 };
 
@@ -67,6 +67,18 @@ struct MemberFlags {
     /// Set a parameter of the kernel, in the namespaces
     #[arg(long, value_name = "NAME=VALUE")]
     sysctl: Vec<String>,
+
+    /// Set an option such as no-new-privileges or seccomp=FILE
+    #[arg(long, value_name = "OPTION")]
+    security_opt: Vec<String>,
+
+    /// See the processes of the host (host), of a container (container:NAME) or of a namespace (ns:PATH)
+    #[arg(long, value_name = "MODE")]
+    pid: Option<String>,
+
+    /// Have the host's name (host), a container's or a namespace's (ns:PATH)
+    #[arg(long, value_name = "MODE")]
+    uts: Option<String>,
 }
 
 /// What all its containers together may use.
@@ -150,18 +162,6 @@ struct ForeignFlags {
     #[arg(long, value_name = "NAME", hide = true)]
     subgidname: Option<String>,
 
-    /// Refused: --share says what is shared, and containers say the rest
-    #[arg(long, value_name = "MODE", hide = true)]
-    pid: Option<String>,
-
-    /// Refused: --share says what is shared, and containers say the rest
-    #[arg(long, value_name = "MODE", hide = true)]
-    uts: Option<String>,
-
-    /// Refused: give it to the containers of the pod
-    #[arg(long, value_name = "OPTION", hide = true)]
-    security_opt: Vec<String>,
-
     /// Refused: no other program keeps the pod's container
     #[arg(long, value_name = "FILE", hide = true)]
     infra_conmon_pidfile: Option<String>,
@@ -184,6 +184,21 @@ impl PodFlags {
         members.volumes_from.extend(parse_all(&self.members.volumes_from, mount::volumes_from)?);
         members.devices.extend(parse_all(&self.members.device, device::parse)?);
         members.sysctls.extend(parse_all(&self.members.sysctl, sysctl)?);
+        let mut rights = Rights::default();
+        for text in &self.members.security_opt {
+            security::apply(text, &mut rights, around)?;
+        }
+        if !self.members.security_opt.is_empty() {
+            members.security = Some(rights.security());
+        }
+        for (flag, text, mode) in [
+            ("--pid", &self.members.pid, &mut members.pid),
+            ("--uts", &self.members.uts, &mut members.uts),
+        ] {
+            if let Some(text) = text {
+                *mode = others(flag, text)?;
+            }
+        }
         let names = self.names.options(around)?;
         if names != NameOptions::default() {
             members.names = Some(names);
@@ -260,12 +275,16 @@ impl ForeignFlags {
             ("--subgidname", self.subgidname.is_some()),
         ];
         refuse_any(ids, "what a pod shares belongs to the host's root, with the host's ids")?;
-        let own = [("--pid", self.pid.is_some()), ("--uts", self.uts.is_some())];
-        refuse_any(own, "--share says what is shared; give the rest to the containers of the pod")?;
-        let security = [("--security-opt", !self.security_opt.is_empty())];
-        refuse_any(security, "give it to the containers of the pod")?;
         let file = [("--infra-conmon-pidfile", self.infra_conmon_pidfile.is_some())];
         refuse_any(file, "the pod's container starts with the first of the others")
+    }
+}
+
+/// A namespace of somebody else's; the pod's own is what --share is about.
+fn others(flag: &str, text: &str) -> Result<Sharing> {
+    match namespaces::sharing(flag, text, &[])? {
+        Sharing::Private => Ok(Sharing::Unsaid),
+        mode => Ok(mode),
     }
 }
 

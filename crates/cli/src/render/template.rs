@@ -23,10 +23,23 @@ impl fmt::Debug for Format {
 impl Format {
     /// Parses a template.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        Self::parse_with(text, MissingKey::Error)
+    }
+
+    /// As [`Format::parse`], for documents with attributes that only some have: what is missing there is
+    /// `<no value>`, as in docker.
+    pub(crate) fn parse_with_attributes(text: &str) -> Result<Self> {
+        match text.contains("Attributes.") {
+            true => Self::parse_with(text, MissingKey::Invalid),
+            false => Self::parse(text),
+        }
+    }
+
+    fn parse_with(text: &str, missing: MissingKey) -> Result<Self> {
         // Shells pass `\t` and `\n` on as two letters; docker takes them for one.
         let unescaped = called(&text.replace("\\t", "\t").replace("\\n", "\n"));
         let template = Template::new("format")
-            .missing_key(MissingKey::Error)
+            .missing_key(missing)
             .max_range_iters(ITERATION_LIMIT)
             .func("json", |values| Ok(string(json_text(values.first()))))
             .func("upper", |values| Ok(string(words(values).to_uppercase())))

@@ -1,7 +1,7 @@
 //! `auto-update`: a newer image takes the place of an older one, or does not.
 
 use crate::fixture::{layout_of, start, wait_for_state};
-use dhow_testkit::{Dhow, needs_root};
+use dhow_testkit::{Access, Dhow, HostNetwork, Registry, Transport, needs_root, needs_tool};
 use std::{process::Stdio, time::Duration};
 
 const LABEL: &str = "io.containers.autoupdate=local";
@@ -57,6 +57,69 @@ fn what_does_not_come_up_is_taken_back() {
     assert_eq!(dhow.run(&["inspect", "-f", "{{.Id}}", "web"]).ok().line(), id);
     assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout.lines().count(), 1);
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn the_registry_is_asked_for_a_newer_image_of_containers_that_say_so() {
+    needs_root!();
+    needs_tool!("docker-registry", "setpriv");
+    let dhow = Dhow::new();
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let name = registry.reference("app:stable");
+    let publish = |version: &str, command: &[&str]| {
+        let from = layout_of(&dhow, &format!("app-{version}"), |image| image.command(command));
+        let from = from.reference(&format!("app-{version}"));
+        drop(dhow.run(&["image", "copy", "-q", &from, &format!("docker://{name}")]).ok());
+    };
+    publish("one", &["sh", "-c", "echo one; sleep 1000"]);
+    let label = ["--name", "web", "--label", "io.containers.autoupdate=registry", &name];
+    start(&dhow, &label);
+    let first = registry.requests().len();
+    assert_eq!(update(&dhow, &[]), "web false\n");
+    let asked = registry.requests();
+    // To find out that nothing is new takes no layer.
+    assert!(asked.len() > first && asked[first..].iter().all(|one| !one.contains("/blobs/")));
+
+    publish("two", &["sh", "-c", "echo two; sleep 1000"]);
+    assert_eq!(update(&dhow, &["--dry-run"]), "web pending\n");
+    assert_eq!(update(&dhow, &[]), "web true\n");
+
+    assert_eq!(dhow.run(&["logs", "web"]).ok().stdout, "two\n");
+    drop(registry);
+    let outcome = dhow.run(&["auto-update", "--patience", "300ms"]).exits(1);
+    assert!(outcome.stdout.contains("failed"), "{outcome}");
+    wait_for_state(&dhow, "web", "running");
+    drop(dhow.run(&["rm", "-fa"]).ok());
+    dhow.assert_clean();
+}
+
+#[test]
+fn an_address_of_its_own_goes_to_the_successor_and_comes_back_with_a_rollback() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = Dhow::networked();
+    drop(dhow.run(&["network", "create", "--subnet", "10.91.7.0/24", "front"]).ok());
+    pull(&dhow, "one", &["sh", "-c", "echo one; sleep 1000"]);
+    let address = ["--network", "front", "--ip", "10.91.7.9", "--stop-timeout", "0", "app"];
+    start(&dhow, &[&["--name", "web", "--label", LABEL][..], &address].concat());
+    let has_address = || {
+        let shown = dhow.run(&["exec", "web", "ip", "-4", "-o", "address", "show", "eth0"]).ok();
+        assert!(shown.stdout.contains("10.91.7.9/24"), "{}", shown.stdout);
+    };
+
+    pull(&dhow, "two", &["sh", "-c", "echo two; sleep 1000"]);
+    assert_eq!(update(&dhow, &[]), "web true\n");
+    assert_eq!(dhow.run(&["logs", "web"]).ok().stdout, "two\n");
+    has_address();
+
+    pull(&dhow, "bad", &["sh", "-c", "exit 3"]);
+    assert_eq!(update(&dhow, &[]), "web rolled back\n");
+    has_address();
+    assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout.lines().count(), 1);
+    drop(dhow.run(&["rm", "-fa"]).ok());
+    drop(dhow.run(&["network", "rm", "front"]).ok());
+    dhow.assert_clean();
 }
 
 #[test]

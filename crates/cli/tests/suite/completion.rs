@@ -1,8 +1,8 @@
 //! What shells are told when the tabulator is pressed.
 
 use crate::fixture::{start, with_box};
-use dhow_testkit::{Dhow, needs_root, needs_tool};
-use std::process::Command;
+use dhow_testkit::{Dhow, Terminal, needs_root, needs_tool};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 
 /// The candidates for some words, without what is said of them.
 fn candidates(dhow: &Dhow, words: &[&str]) -> Vec<String> {
@@ -56,4 +56,69 @@ fn a_shell_completes_with_the_script() {
     bash.args(["-c", &script]).env("DHOW_ROOT", dhow.root()).env("DHOW_RUNROOT", dhow.runroot());
 
     assert_eq!(dhow.finish(&mut bash, b"").ok().stdout, "web\n");
+}
+
+/// A directory for `PATH` in which this dhow is called so.
+fn place_of(dhow: &Dhow) -> PathBuf {
+    let place = dhow.directory().join("place");
+    fs::create_dir(&place).unwrap();
+    symlink(dhow.program(), place.join("dhow")).unwrap();
+    place
+}
+
+/// A shell that finds this dhow and its state.
+fn shell_of(dhow: &Dhow, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("PATH", format!("{}:/usr/bin:/bin", place_of(dhow).display()))
+        .env("HOME", dhow.directory())
+        .env("DHOW_ROOT", dhow.root())
+        .env("DHOW_RUNROOT", dhow.runroot());
+    command
+}
+
+#[test]
+fn fish_completes_with_the_script() {
+    needs_root!();
+    needs_tool!("fish");
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    fs::write(dhow.directory().join("weather"), "").unwrap();
+    let mut fish = shell_of(&dhow, "fish");
+    let script = "dhow completion fish | source; for line in 'dhow stop w' 'dhow ren' 'dhow save -o we' \
+                  'dhow run box:l'; complete -C $line; echo; end";
+    fish.args(["--no-config", "-c", script]).current_dir(dhow.directory());
+
+    let shown = dhow.finish(&mut fish, b"").ok().stdout;
+
+    let words: Vec<&str> =
+        shown.lines().map(|line| line.split('\t').next().unwrap_or_default()).collect();
+    assert_eq!(words[..5], ["web", "", "rename", "", "weather"], "{shown}");
+}
+
+#[test]
+fn zsh_completes_with_the_script() {
+    needs_root!();
+    needs_tool!("zsh");
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    fs::write(dhow.directory().join("weather"), "").unwrap();
+    let mut zsh = shell_of(&dhow, "zsh");
+    zsh.args(["-f", "-i"]).current_dir(dhow.directory());
+    let mut terminal = Terminal::start(&zsh).unwrap();
+
+    // What the line editor has made of a line is told in full; on the screen it comes in pieces.
+    let tells =
+        r#"tells() { print -r -- "<$BUFFER>"; BUFFER=; }; zle -N tells; bindkey '^T' tells; "#;
+    terminal.send(tells);
+    terminal.send(
+        "autoload -Uz compinit; compinit -u -D; source <(dhow completion zsh); PS1='rea''dy> '\r",
+    );
+    terminal.expect("ready> ");
+    terminal.send("dhow stop w\t\x14").expect("<dhow stop web >");
+    terminal.send("dhow ren\t\x14").expect("<dhow rename >");
+    terminal.send("dhow save -o we\t\x14").expect("<dhow save -o weather >");
+    terminal.send("exit\r");
+
+    assert_eq!(terminal.end(), 0, "{}", terminal.transcript());
 }

@@ -129,3 +129,84 @@ fn many_start_in_one_moment() {
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
     dhow.assert_clean();
 }
+
+/// How often the program is replaced by another one, which is a copy, while lives go on.
+const UPGRADES: u32 = 4;
+const UPGRADES_VARIABLE: &str = "DHOW_TEST_UPGRADES";
+
+/// A life that goes on over an upgrade: `$1` has begun it, and `$2` ends it.
+const LONG_LIFE: &str = r#"
+name=$1; program=$2; next=$3; shift 3
+set -e
+"$program" "$@" run -d -q --name "$name" --restart always box sh -c 'echo up; exec sleep 1000' >/dev/null
+test "$("$next" "$@" exec "$name" echo in)" = in
+"$next" "$@" restart -t 0 "$name" >/dev/null
+"$program" "$@" stop -t 0 "$name" >/dev/null
+test "$("$next" "$@" logs "$name" | tail -n 1)" = up
+"$next" "$@" rm -v "$name" >/dev/null
+"#;
+
+/// The most memory that any of our processes below a directory has, in KiB; the rows of the database are
+/// counted beside.
+fn largest_monitor_kib(dhow: &Dhow) -> u64 {
+    let mut largest = 0;
+    for id in dhow.run(&["ps", "-q", "--no-trunc"]).ok().stdout.lines() {
+        let pid = dhow.run(&["inspect", "-f", "{{.State.ConmonPid}}", id]);
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.line()));
+        let text = text.unwrap_or_default();
+        let pss = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let pss = pss.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
+        largest = largest.max(pss.unwrap_or(0));
+    }
+    largest
+}
+
+/// Attack test 44: lives by 64 at a time while the program is replaced again and again. No command fails;
+/// who was there before the first of them is as it was; nothing grows.
+#[test]
+fn lives_go_on_while_the_program_is_replaced() {
+    needs_root!();
+    let dhow = with_box();
+    drop(dhow.run(&["run", "-d", "-q", "--name", "old", "box", "sleep", "100000"]).ok());
+    let programs: Vec<_> =
+        (0..2).map(|one| dhow.directory().join(format!("program-{one}"))).collect();
+    let begin = words(&dhow);
+    let place = begin.iter().position(|word| word == dhow.program().as_os_str()).unwrap();
+    let (env, globals) = (&begin[..place], &begin[place + 1..]);
+    let (upgrades, lives) = (number(UPGRADES_VARIABLE, UPGRADES), number(LIVES_VARIABLE, LIVES));
+    let mut sizes = Vec::new();
+    for upgrade in 0..upgrades {
+        let (now, next) = (&programs[upgrade as usize % 2], &programs[(upgrade as usize + 1) % 2]);
+        for program in [now, next] {
+            // As a package manager does it: another file, under the same name.
+            let fresh = program.with_extension("new");
+            std::fs::copy(dhow.program(), &fresh).unwrap();
+            std::fs::rename(&fresh, program).unwrap();
+        }
+        let line = format!("exec {} sh -c \"$LIFE\" sh \"$@\"", env_words(env));
+        let mut words = vec![OsString::from(now), OsString::from(next)];
+        words.extend(globals.iter().cloned());
+        let script = format!("LIFE='{}'; export LIFE; {line}", LONG_LIFE.replace('\'', "'\\''"));
+
+        let failed = side_by_side(&script, &words, lives / upgrades, AT_A_TIME);
+
+        assert!(failed.is_empty(), "{} failed, such as {}", failed.len(), failed[0]);
+        assert_eq!(
+            dhow.run(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).ok().stdout,
+            "old running\n"
+        );
+        assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+        sizes.push((used(&dhow.root()), used(&dhow.runroot()), largest_monitor_kib(&dhow)));
+    }
+
+    let (first, last) = (sizes[0], sizes[sizes.len() - 1]);
+    assert_eq!((first.0, first.1), (last.0, last.1), "{sizes:?}");
+    assert!(last.2 <= first.2 + 64, "{sizes:?}");
+    drop(dhow.run(&["rm", "-f", "old"]).ok());
+    dhow.assert_clean();
+}
+
+fn env_words(words: &[OsString]) -> String {
+    let quoted = |word: &OsString| format!("'{}'", word.to_string_lossy());
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}

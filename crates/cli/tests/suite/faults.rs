@@ -2,8 +2,11 @@
 //! with no fd or no memory left. The operation says so or succeeds, the doctor is content, and the
 //! retry succeeds.
 
-use crate::{fixture::with_box, torment::Dice};
-use dhow_testkit::{Dhow, Outcome, need, needs_root, needs_tool, outcome};
+use crate::{
+    fixture::{with_box, with_networked_box},
+    torment::Dice,
+};
+use dhow_testkit::{Dhow, HostNetwork, Outcome, need, needs_root, needs_tool, outcome};
 use std::{process::Command, time::Duration};
 
 /// How often each fault is tried in each operation, unless this variable says so.
@@ -48,6 +51,33 @@ fn with_fault(dhow: &Dhow, line: &[&str], fault: (&str, &str, u64), nth: u64) ->
     result.unwrap_or_else(|error| panic!("{line:?}, {fault:?} {nth}: {}", error.one_line()))
 }
 
+/// Tries each fault in each operation. The doctor has to be content after it, and the retry to succeed.
+fn try_faults(dhow: &Dhow, operations: &[Operation<'_>], faults: &[(&str, &str, u64)]) {
+    let tries = need::variable(TRIES_VARIABLE).map_or(TRIES, |count| count.parse().unwrap());
+    let mut dice = Dice(43);
+    let mut struck = 0;
+    for operation in operations {
+        let Operation { line, before, after } = operation;
+        for fault in faults {
+            for _ in 0..tries {
+                let nth = 1 + dice.throw() % fault.2;
+                before();
+
+                let outcome = with_fault(dhow, line, *fault, nth);
+
+                struck += u32::from(outcome.code != 0);
+                let doctor = dhow.run(&["doctor"]);
+                let what = format!("{line:?}, {fault:?} {nth}: {outcome}\n{}", doctor.stderr);
+                assert_eq!(doctor.stdout, "all is well\n", "{what}");
+                before();
+                drop(dhow.run(line).ok());
+                after();
+            }
+        }
+    }
+    assert!(struck > 0, "no fault was noticed");
+}
+
 #[test]
 fn a_call_that_fails_leaves_nothing_that_is_not_mended() {
     needs_root!();
@@ -83,32 +113,61 @@ fn a_call_that_fails_leaves_nothing_that_is_not_mended() {
         Operation { line: &["commit", "-q", "web", "made"], before: &running, after: &still_runs },
         Operation { line: &["volume", "create", "data"], before: &no_volume, after: &has_volume },
     ];
-    let tries = need::variable(TRIES_VARIABLE).map_or(TRIES, |count| count.parse().unwrap());
-    let mut dice = Dice(43);
-    let mut struck = 0;
-    for operation in &operations {
-        let Operation { line, before, after } = operation;
-        for fault in FAULTS {
-            for _ in 0..tries {
-                let nth = 1 + dice.throw() % fault.2;
-                before();
-
-                let outcome = with_fault(&dhow, line, fault, nth);
-
-                struck += u32::from(outcome.code != 0);
-                let doctor = dhow.run(&["doctor"]);
-                let what = format!("{line:?}, {fault:?} {nth}: {outcome}\n{}", doctor.stderr);
-                assert_eq!(doctor.stdout, "all is well\n", "{what}");
-                before();
-                drop(dhow.run(line).ok());
-                after();
-            }
-        }
-    }
-    assert!(struck > 0, "no fault was noticed");
+    try_faults(&dhow, &operations, &FAULTS);
     none();
     no_volume();
     drop(dhow.run(&["rmi", "-af"]).ok());
     assert_eq!(dhow.run(&["system", "check"]).ok().stdout, "all is well\n");
+    dhow.assert_clean();
+}
+
+/// Calls by which the kernel is told of networks, and how they fail.
+const NETWORK_FAULTS: [(&str, &str, u64); 5] = [
+    ("socket", "EMFILE", 6),
+    ("sendto,sendmsg", "ENOBUFS", 12),
+    ("recvfrom,recvmsg", "ENOMEM", 12),
+    ("openat", "EMFILE", 40),
+    ("write,pwrite64", "ENOSPC", 20),
+];
+
+#[test]
+fn a_call_that_fails_leaves_nothing_of_a_network() {
+    needs_tool!("strace");
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = with_networked_box();
+    let create: &[&str] = &["network", "create", "--ipv6", "front"];
+    let none = || drop(dhow.run(&["network", "rm", "-f", "front"]).ok());
+    let made = || {
+        none();
+        drop(dhow.run(create).ok());
+    };
+    let is_there = || drop(dhow.run(&["network", "inspect", "front"]).ok());
+    let is_gone = || {
+        drop(dhow.run(&["network", "inspect", "front"]).exits(1));
+        let links = dhow.host().output(&["ip", "-brief", "link"]);
+        assert!(!links.contains("dv-"), "{links}");
+    };
+    let port = ["run", "--rm", "-q", "--network", "front", "-p", "7080:80", "box", "true"];
+    let connect = ["network", "connect", "front", "web"];
+    drop(dhow.run(&["create", "-q", "--name", "web", "box", "true"]).ok());
+    let apart = || {
+        drop(dhow.run(&["network", "disconnect", "front", "web"]));
+        made();
+    };
+    let operations = [
+        Operation { line: create, before: &none, after: &is_there },
+        Operation { line: &["network", "rm", "front"], before: &made, after: &is_gone },
+        Operation { line: &port, before: &made, after: &is_there },
+        Operation { line: &connect, before: &apart, after: &is_there },
+    ];
+
+    try_faults(&dhow, &operations, &NETWORK_FAULTS);
+
+    drop(dhow.run(&["rm", "-fa"]).ok());
+    none();
+    drop(dhow.run(&["network", "prune", "-f"]).ok());
+    assert_eq!(dhow.host().output(&["nft", "list", "ruleset"]), "");
     dhow.assert_clean();
 }

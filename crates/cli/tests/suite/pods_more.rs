@@ -139,6 +139,39 @@ fn a_pod_stops_with_its_last_container_where_it_is_to() {
 }
 
 #[test]
+fn containers_of_a_pod_may_see_the_hosts_processes_and_name_and_have_its_options_of_security() {
+    needs_root!();
+    let dhow = with_box();
+    let create = ["pod", "create", "--share", "+pid", "--pid", "host", "--uts", "host"];
+    let more =
+        ["--security-opt", "no-new-privileges", "--security-opt", "mask=/proc/version", "web"];
+    drop(dhow.run(&[&create[..], &more].concat()).ok());
+    let script = "readlink /proc/self/ns/pid; readlink /proc/self/ns/uts; grep NoNewPrivs /proc/self/status; \
+                  cat /proc/version";
+    let here = |kind: &str| {
+        let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap();
+        link.to_string_lossy().into_owned()
+    };
+
+    let seen = dhow.run(&["run", "--rm", "-q", "--pod", "web", "box", "sh", "-c", script]).ok();
+    let own = ["run", "--rm", "-q", "--pod", "web", "--pid", "private", "box", "sh", "-c", script];
+    let own = dhow.run(&own).ok().stdout;
+
+    let expected = format!("{}\n{}\nNoNewPrivs:\t1\n", here("pid"), here("uts"));
+    assert_eq!(seen.stdout, expected);
+    assert!(!own.contains(&here("pid")) && own.contains(&here("uts")), "{own}");
+    let infra = dhow.run(&["pod", "inspect", "--format", "{{.InfraContainerID}}", "web"]).ok();
+    assert_eq!(infra.line(), "");
+    drop(
+        dhow.run(&["pod", "create", "--uts", "host", "--hostname", "x", "y"])
+            .exits(1)
+            .says("--uts"),
+    );
+    drop(dhow.run(&["pod", "rm", "-f", "web"]).ok());
+    dhow.assert_clean();
+}
+
+#[test]
 fn containers_of_a_pod_get_what_the_pod_has() {
     needs_root!();
     let dhow = with_box();
@@ -166,7 +199,7 @@ fn containers_of_a_pod_get_what_the_pod_has() {
     let said = dhow.run(&["run", "--rm", "-q", "--pod", "web", "box", "sh", "-c", script]).ok();
     assert_eq!(said.stdout, "77\n10.0.0.1\tdb\ndevice\n");
     assert_eq!(std::fs::read_to_string(dhow.directory().join("data/note")).unwrap(), "kept\n");
-    for flag in ["--userns=auto", "--ip=10.0.0", "--security-opt=x=y", "--pid=host"] {
+    for flag in ["--userns=auto", "--ip=10.0.0", "--security-opt=x=y", "--pid=elsewhere"] {
         let name = flag.split('=').next().unwrap();
         drop(dhow.run(&["pod", "create", flag, "other"]).exits(1).says(name));
     }

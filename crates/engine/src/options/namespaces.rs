@@ -1,6 +1,7 @@
 //! Which namespaces are a container's own, and whose the others are.
 
 use dhow_spec::runtime::IdMapping;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The namespaces that a flag can choose, but for the network's ([`NetworkMode`]).
@@ -19,7 +20,8 @@ pub struct NamespaceOptions {
 }
 
 /// With whom a namespace is shared.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Sharing {
     /// Nothing was said: with nobody.
     #[default]
@@ -39,6 +41,11 @@ pub enum Sharing {
 }
 
 impl Sharing {
+    /// Whether nothing was said.
+    pub(crate) fn is_unsaid(&self) -> bool {
+        *self == Self::Unsaid
+    }
+
     /// The word that `inspect` shows, which is the flag's; nothing where nothing was said.
     pub(crate) fn word(&self) -> String {
         match self {

@@ -5,8 +5,8 @@ use crate::{
     Engine, devices, merge, names,
     networks::connect_all,
     options::{
-        ConnectionOptions, CreateOptions, DEFAULT_NETWORK, DeviceOption, Limits, MountOption,
-        NameOptions, NetworkMode, Publication, VolumesFrom,
+        CreateOptions, DeviceOption, Limits, MountOption, NameOptions, NetworkMode, Publication,
+        SecurityOptions, Sharing, VolumesFrom,
     },
 };
 use dhow_base::{
@@ -137,6 +137,15 @@ pub struct MemberOptions {
     /// Names of hosts; the container's own go before all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names: Option<NameOptions>,
+    /// What they may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security: Option<SecurityOptions>,
+    /// Whose processes they see, where they share none of the pod's own.
+    #[serde(skip_serializing_if = "Sharing::is_unsaid")]
+    pub pid: Sharing,
+    /// Whose host name they have, where they share none of the pod's own.
+    #[serde(skip_serializing_if = "Sharing::is_unsaid")]
+    pub uts: Sharing,
 }
 
 impl MemberOptions {
@@ -154,16 +163,41 @@ impl MemberOptions {
         {
             options.names = names.clone();
         }
+        if let Some(security) = &self.security {
+            options.rights.secure(security);
+        }
+        for (own, pods) in
+            [(&mut options.namespaces.pid, &self.pid), (&mut options.namespaces.uts, &self.uts)]
+        {
+            if own.is_unsaid() {
+                own.clone_from(pods);
+            }
+        }
     }
 }
 
 impl PodOptions {
+    /// Where the containers see somebody else's processes or host name, they share none of the pod's.
+    fn without_others(mut self) -> Result<Self> {
+        for (what, mode) in [(Shared::Pid, &self.members.pid), (Shared::Uts, &self.members.uts)] {
+            if mode.is_unsaid() {
+                continue;
+            }
+            self.shared.remove(&what);
+            if what == Shared::Uts && self.hostname.is_some() {
+                let text = "give a host name to a pod whose containers have another's";
+                return Err(Error::new(Kind::Invalid, text).hint("leave --hostname or --uts out"));
+            }
+        }
+        Ok(self)
+    }
+
     /// A pod of which nothing is said is connected to the usual network, where its containers share
     /// one; ports of one without a network lead nowhere.
     fn with_usual_network(mut self) -> Result<Self> {
         if self.network == NetworkMode::Unsaid {
             self.network = match self.shared.contains(&Shared::Net) {
-                true => NetworkMode::Networks(vec![ConnectionOptions::to(DEFAULT_NETWORK)]),
+                true => NetworkMode::usual(),
                 false => NetworkMode::None,
             };
         }
@@ -205,7 +239,7 @@ impl Engine {
     ) -> Result<ContainerId> {
         // What makes no sense is refused now, and not at the first start.
         merge::pod_resources(&options.limits)?;
-        let options = &options.clone().with_usual_network()?;
+        let options = &options.clone().with_usual_network()?.without_others()?;
         self.ensure_usual_networks_of(options.network.connections())?;
         if let (Some(name), true) = (&options.name, options.replace) {
             match self.remove_pod(name.as_str(), Force::Yes) {

@@ -1,6 +1,7 @@
 //! `pod create`: make a pod.
 
 use crate::{
+    containers_conf::Engine,
     exit::SUCCESS,
     flags::{pod::PodFlags, refuse},
     invocation::Invocation,
@@ -11,7 +12,10 @@ use dhow_base::{
     file::{self, Durability},
     id::Name,
 };
-use dhow_engine::pods::{ExitPolicy, InfraOptions, PodOptions, Shared};
+use dhow_engine::{
+    options::Sharing,
+    pods::{ExitPolicy, InfraOptions, PodOptions, Shared},
+};
 
 /// Make a pod: containers that share a network, a host name and shared memory
 ///
@@ -36,9 +40,9 @@ pub(crate) struct Create {
     #[arg(long, value_name = "FILE")]
     pod_id_file: Option<String>,
 
-    /// Do this when the last container has ended: continue or stop
-    #[arg(long, value_name = "POLICY", default_value = "continue")]
-    exit_policy: String,
+    /// Do this when the last container has ended: continue (the usual) or stop
+    #[arg(long, value_name = "POLICY")]
+    exit_policy: Option<String>,
 
     /// Take the place of a pod of this name, whose containers are removed
     #[arg(long)]
@@ -61,7 +65,8 @@ impl Act for Create {
         let mut create = self;
         let conf = invocation.containers_conf()?;
         create.flags.network.fill(conf.containers.netns.as_ref());
-        let options = create.options(invocation)?;
+        create.exit_policy = create.exit_policy.or_else(|| conf.engine.pod_exit_policy.clone());
+        let options = with_usual_infra(create.options(invocation)?, &conf.engine);
         let progress = invocation.progress(true);
         let id = invocation.engine()?.create_pod(&options, &progress)?;
         if let Some(path) = &create.pod_id_file {
@@ -80,10 +85,12 @@ impl Create {
             name,
             shared: shared(&self.share)?,
             own_cgroup: self.share_parent,
-            exit_policy: match self.exit_policy.as_str() {
-                "continue" => ExitPolicy::Continue,
-                "stop" => ExitPolicy::Stop,
-                other => return Err(refuse("--exit-policy", other, "neither continue nor stop")),
+            exit_policy: match self.exit_policy.as_deref() {
+                None | Some("" | "continue") => ExitPolicy::Continue,
+                Some("stop") => ExitPolicy::Stop,
+                Some(other) => {
+                    return Err(refuse("--exit-policy", other, "neither continue nor stop"));
+                }
             },
             replace: self.replace,
             infra: self.infra.filter(|wanted| *wanted).map(|_| InfraOptions::default()),
@@ -96,6 +103,22 @@ impl Create {
         }
         Ok(pod)
     }
+}
+
+/// A pod with what `containers.conf` says of the container of its own, where it has one.
+fn with_usual_infra(mut pod: PodOptions, said: &Engine) -> PodOptions {
+    let said_of = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let shares_own = pod.shared.contains(&Shared::Pid) && pod.members.pid == Sharing::Unsaid;
+    if pod.infra.is_some() || shares_own {
+        let infra = pod.infra.get_or_insert_default();
+        infra.image = infra.image.take().or_else(|| said_of(&said.infra_image));
+        if infra.command.is_empty()
+            && let Some(command) = said_of(&said.infra_command)
+        {
+            infra.command = command.split_whitespace().map(str::to_owned).collect();
+        }
+    }
+    pod
 }
 
 /// The name of a pod.
@@ -134,6 +157,26 @@ fn shared(text: &str) -> Result<std::collections::BTreeSet<Shared>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_says_of_what_the_pods_own_container_is_made_where_there_is_one() {
+        let said = Engine {
+            infra_image: Some("pause".to_owned()),
+            infra_command: Some("/pause -v".to_owned()),
+            ..Engine::default()
+        };
+        let with = |infra: Option<InfraOptions>| PodOptions { infra, ..PodOptions::default() };
+        let own = InfraOptions { image: Some("mine".to_owned()), ..InfraOptions::default() };
+
+        assert!(with_usual_infra(with(None), &said).infra.is_none());
+        let usual = with_usual_infra(with(Some(InfraOptions::default())), &said).infra.unwrap();
+        assert_eq!(
+            (usual.image.as_deref(), &usual.command[..]),
+            (Some("pause"), &["/pause".to_owned(), "-v".to_owned()][..])
+        );
+        let mine = with_usual_infra(with(Some(own)), &said).infra.unwrap();
+        assert_eq!(mine.image.as_deref(), Some("mine"));
+    }
 
     #[test]
     fn what_is_shared_is_a_list_of_words() {
