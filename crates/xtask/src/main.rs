@@ -61,7 +61,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Test(args) => suite::run(args, &Workspace::find()?),
         Task::Tidy => tidy_up(&Workspace::find()?),
         Task::Gen => reference::generate(&command_line(), &Workspace::find()?.root),
-        Task::Bench(args) => bench::run(args, &Workspace::find()?),
+        Task::Bench(args) => bench::run(args),
         #[cfg(target_arch = "x86_64")]
         Task::Order => order::write(&Workspace::find()?),
         Task::Lab(args) => lab::run(args, &Workspace::find()?),

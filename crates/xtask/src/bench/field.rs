@@ -5,6 +5,7 @@
 
 mod containers;
 mod images;
+mod networks;
 
 use super::{
     RowName, containerd, docker,
@@ -18,6 +19,7 @@ use dhow_testkit::{
     image::{Compression, Image, Layout},
     need, rootfs,
 };
+use networks::Island;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -32,6 +34,8 @@ pub(crate) enum Place {
     Host,
     /// In the mount namespace in which crun and runc work on this kind of machine.
     Outpost,
+    /// In such a namespace of an engine's own, with a network that nobody else has.
+    Island(&'static str),
 }
 
 /// One thing that a contender does in a round.
@@ -105,6 +109,8 @@ pub(crate) struct Field {
     /// Engines that have the small image already.
     supplied: bool,
     runtimes: Option<Runtimes>,
+    /// The engines once more, each on a network of its own.
+    islands: Vec<Island>,
     /// How many rounds there were, of all contenders together.
     rounds: u64,
     home: TempDir,
@@ -140,6 +146,7 @@ impl Field {
             second: None,
             supplied: false,
             runtimes: None,
+            islands: Vec::new(),
             rounds: 0,
             home,
         })
@@ -164,6 +171,8 @@ impl Field {
             // Peers take minutes to make so many.
             RowName::PsCrowd => self.crowded(5000, &self.engines.clone()[..1])?,
             RowName::Logs => self.chatters()?,
+            RowName::Published => self.published()?,
+            RowName::Throughput => self.senders()?,
             RowName::Pull => self.pulls()?,
             RowName::Unpack => self.unpacks()?,
             RowName::Push => self.pushes("{name}-{round}:1", images::FORGETFUL)?,
@@ -206,6 +215,8 @@ impl Field {
         if row.name.leaves_containers() {
             self.dismiss();
         }
+        // Its engines and their daemon are for rows of networks alone.
+        self.islands.clear();
     }
 
     /// Times a command where it belongs.
@@ -213,6 +224,7 @@ impl Field {
         match place {
             Place::Host => stopwatch::time(words),
             Place::Outpost => self.outpost.time(words),
+            Place::Island(engine) => self.island(engine)?.time(words),
         }
     }
 

@@ -118,6 +118,7 @@ fn nanoseconds(time: Duration) -> u64 {
 /// The process that times in its own mount namespace. It ends when its input does.
 #[derive(Debug)]
 pub(crate) struct Outpost {
+    has_own_network: bool,
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
@@ -127,11 +128,33 @@ impl Outpost {
     /// Starts it where `/sys/fs/cgroup/unified` is not mounted: crun and runc refuse a hybrid
     /// hierarchy in which the controllers are on the first version.
     pub(crate) fn start() -> Result<Self> {
+        Self::start_in(&["--mount"])
+    }
+
+    /// The same with a network of its own, in which there is nothing but the loopback.
+    pub(crate) fn with_own_network() -> Result<Self> {
+        let mut outpost = Self::start_in(&["--mount", "--net"])?;
+        outpost.has_own_network = true;
+        let words = ["ip", "link", "set", "lo", "up"].map(str::to_owned);
+        let up = outpost.time(&words)?;
+        if up.code == 0 {
+            return Ok(outpost);
+        }
+        Err(Error::new(Kind::Unavailable, format!("set the loopback up: {}", up.said)))
+    }
+
+    /// Whether what runs there is kept from the machine's network.
+    pub(crate) fn has_own_network(&self) -> bool {
+        self.has_own_network
+    }
+
+    fn start_in(namespaces: &[&str]) -> Result<Self> {
         let program = std::env::current_exe().doing(|| "ask where this program is")?;
         let script = "if mountpoint -q /sys/fs/cgroup/unified; then \
                       umount /sys/fs/cgroup/unified || exit 1; fi; exec \"$0\" measure";
         let mut child = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .args(namespaces)
+            .args(["--propagation", "private", "sh", "-c", script])
             .arg(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -139,7 +162,7 @@ impl Outpost {
             .doing(|| "start a process in a mount namespace of its own")?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("stdout was asked for"));
-        Ok(Self { child, input, output })
+        Ok(Self { has_own_network: false, child, input, output })
     }
 
     /// Times a command there.
