@@ -17,12 +17,14 @@
 //!
 //! ```text
 //! <cache>/results/<network>-<container>-<interface>    libcni's format: the list, the wish, the result
+//! <cache>/running/<network>-<container>-<interface>    while plugins are at work on it
 //! ```
 
 mod cache;
 mod configuration;
 mod connection;
 mod driver;
+mod guard;
 mod outcome;
 pub mod plugin;
 mod process;

@@ -1,6 +1,9 @@
 //! What strangers' bytes are tried on; see the runtime's module of this name.
 
-use crate::cni::{List, Outcome, Refusal, Version};
+use crate::{
+    cni::{List, Outcome, Refusal, Version},
+    dhcp::message::Heard,
+};
 
 /// A configuration list of CNI: understood and written again without loss, or refused.
 pub fn cni_list(bytes: &[u8]) -> bool {
@@ -24,6 +27,18 @@ pub fn cni_answer(bytes: &[u8]) -> bool {
         assert_eq!(read.to_json(version), written);
     }
     true
+}
+
+/// What a server of DHCP says to a device.
+pub fn dhcp_message(bytes: &[u8]) -> bool {
+    let mac = crate::Mac::from_random([2, 0, 0, 0, 0, 7]);
+    let heard = Heard::parse(bytes, mac, 0x0102_0304);
+    if let Some(Heard::Grant(grant)) = &heard {
+        assert!(grant.renewal_seconds <= grant.rebinding_seconds);
+        assert!(grant.rebinding_seconds <= grant.seconds, "it is asked for in time");
+        assert!(grant.address.address.is_ipv4() && (1..=32).contains(&grant.address.prefix));
+    }
+    heard.is_some()
 }
 
 /// A question for a name, or an answer to one: understood or refused.

@@ -5,7 +5,9 @@
 //! the container starts. They live as long as the process that holds them.
 //!
 //! None of them listens: where the rules are gone for a moment, who connects is refused at once and
-//! does not wait for a program that never answers. What arrives in datagrams is thrown away unread.
+//! does not wait for a program that never answers. What arrives in datagrams is thrown away unread. At
+//! `::1` the kernel lets no answer come back from elsewhere: there is a second socket there, a door,
+//! which a [`Relay`](crate::Relay) serves.
 
 use crate::{Protocol, Publication};
 use dhow_base::{Doing, Error, Kind, Result};
@@ -28,6 +30,9 @@ use std::{
 /// With more sockets than these the process would have none left for its own work.
 const MOST_WITHOUT_ROOM: usize = 256;
 
+/// How many connections may wait at a door.
+const BACKLOG: i32 = 64;
+
 /// Return nothing: no byte of any packet is kept.
 const NOTHING: [Instruction; 1] = [Instruction { code: 0x06, jt: 0, jf: 0, k: 0 }];
 
@@ -44,13 +49,16 @@ const LISTENING: &str = "0A";
 #[derive(Debug, Default)]
 pub struct Held {
     sockets: Vec<OwnedFd>,
+    /// Sockets at `::1`, where no packet can be led away; see [`Relay`](crate::Relay).
+    doors: Vec<(Publication, OwnedFd)>,
 }
 
 impl Held {
     /// Binds all of them, in the network namespace that the process is in, and returns them with the
     /// ports that they got, in the same order. Nothing is held where one of them cannot be had.
     pub fn bind(wanted: &[Publication]) -> Result<(Self, Vec<Publication>)> {
-        let room = Room::for_sockets(wanted.len())?;
+        // A port may have a door besides.
+        let room = Room::for_sockets(wanted.len() * 2)?;
         let mut held = Self::default();
         let mut bound: Vec<Option<Publication>> = vec![None; wanted.len()];
         // Those of the kernel's choice come last, so that it does not choose one that is asked for.
@@ -64,6 +72,9 @@ impl Held {
         }
         if let Some(room) = room {
             held.sockets = room.move_up(std::mem::take(&mut held.sockets))?;
+            let (ports, doors): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut held.doors).into_iter().unzip();
+            held.doors = ports.into_iter().zip(room.move_up(doors)?).collect();
         }
         Ok((held, bound.into_iter().flatten().collect()))
     }
@@ -78,18 +89,23 @@ impl Held {
         self.sockets.is_empty()
     }
 
+    /// The sockets at `::1`, each with the port that it is for; once.
+    pub fn take_doors(&mut self) -> Vec<(Publication, OwnedFd)> {
+        std::mem::take(&mut self.doors)
+    }
+
     fn hold(&mut self, one: &Publication) -> Result<Publication> {
         let first = one.host_port;
         let last = one.host_port_last.unwrap_or(first);
         for port in first..=last {
             match hold_at(one, port) {
                 Ok((port, socket)) => {
+                    let got = Publication { host_port: port, host_port_last: None, ..one.clone() };
+                    // Without IPv6 there is no such address, and nobody who asks for it.
+                    let door = open_door(&socket, &got).ok().flatten();
+                    self.doors.extend(door.map(|door| (got.clone(), door)));
                     self.sockets.push(socket);
-                    return Ok(Publication {
-                        host_port: port,
-                        host_port_last: None,
-                        ..one.clone()
-                    });
+                    return Ok(got);
                 }
                 Err(refusal) if refusal.errno == Errno::ADDRINUSE && port < last => {}
                 Err(refusal) => return Err(refusal.into_error(one, first..=port)),
@@ -216,6 +232,34 @@ fn hold_socket(
     }
     let got = SocketAddr::try_from(getsockname(&socket)?)?;
     Ok((got.port(), socket))
+}
+
+/// A socket for the same port at `::1`, where packets are not led away; none where the port is not
+/// published there. The kernel gives it to who says so as long as the one that holds the port does too.
+fn open_door(held: &OwnedFd, one: &Publication) -> Result<Option<OwnedFd>, Errno> {
+    let at = one.host.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+    let kind = match one.protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+        Protocol::Sctp => return Ok(None),
+    };
+    if ![IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&at) {
+        return Ok(None);
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let door = socket_with(AddressFamily::INET6, kind, flags, None)?;
+    sockopt::set_ipv6_v6only(&door, true)?;
+    sockopt::set_socket_reuseaddr(&door, true)?;
+    sockopt::set_socket_reuseaddr(held, true)?;
+    let bound = bind(&door, &SocketAddr::new(Ipv6Addr::LOCALHOST.into(), one.host_port));
+    let listens = match (&bound, one.protocol) {
+        (Ok(()), Protocol::Tcp) => rustix::net::listen(&door, BACKLOG),
+        _ => Ok(()),
+    };
+    sockopt::set_socket_reuseaddr(held, false)?;
+    bound.and(listens)?;
+    sockopt::set_socket_reuseaddr(&door, false)?;
+    Ok(Some(door))
 }
 
 /// Holds a port by a name that only one process of this network namespace can have.

@@ -14,6 +14,7 @@
 
 pub mod cni;
 mod conntrack;
+mod dhcp;
 mod explain;
 mod firewall;
 mod forwarding;
@@ -27,13 +28,16 @@ pub mod names;
 mod network;
 mod nft;
 mod plan;
+mod poller;
 mod port;
 mod reach;
+mod relay;
 mod resolver;
 mod setup;
 mod shaping;
 mod subnet;
 
+pub use dhcp::{Leased, Tenant};
 pub use explain::{Finding, Outcome, explain};
 pub use firewall::{Firewall, Watch};
 pub use held::Held;
@@ -42,6 +46,7 @@ pub use network::{Driver, InputPolicy, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, NamedNetwork, Plan, ResolverPlan, Route};
 pub use port::{Protocol, Publication};
 pub use reach::{HostRoute, host_routes};
+pub use relay::Relay;
 pub use resolver::Resolver;
 pub use setup::{connect, disconnect, remove_device, setup};
 pub use subnet::Subnet;

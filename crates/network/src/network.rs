@@ -34,8 +34,14 @@ pub struct Network {
     pub input_policy: InputPolicy,
     /// Whether names are resolved by us.
     pub resolves_names: bool,
+    /// Whether a server on its link gives the addresses (DHCP).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leases: bool,
     /// Servers to ask for other names; the host's where there are none.
     pub servers: Vec<IpAddr>,
+    /// Domains that short names are looked up in; the host's where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub searches: Vec<String>,
     /// The largest packet; the kernel's default where missing.
     pub mtu: Option<u32>,
     /// The VLAN of the bridge that its containers are in.
@@ -65,6 +71,8 @@ pub enum Driver {
     Macvlan,
     /// Devices of the same hardware address on one of the host's.
     Ipvlan,
+    /// Plugins, which a list of theirs names (see [`crate::cni`]). Here is only what they have given.
+    Cni,
 }
 
 /// How the devices of macvlan (the first four) or ipvlan (the others) on one of the host's see each other.
@@ -91,7 +99,7 @@ impl Mode {
     /// All of a driver's, the usual one first.
     pub fn all_of(driver: Driver) -> &'static [Self] {
         match driver {
-            Driver::Bridge => &[],
+            Driver::Bridge | Driver::Cni => &[],
             Driver::Macvlan => &[Self::Bridge, Self::Private, Self::Vepa, Self::Passthru],
             Driver::Ipvlan => &[Self::L2, Self::L3, Self::L3s],
         }
@@ -118,6 +126,7 @@ impl Driver {
             Self::Bridge => "bridge",
             Self::Macvlan => "macvlan",
             Self::Ipvlan => "ipvlan",
+            Self::Cni => "cni",
         }
     }
 }
@@ -185,7 +194,9 @@ impl Default for Network {
             masquerade: true,
             input_policy: InputPolicy::Obey,
             resolves_names: true,
+            leases: false,
             servers: Vec::new(),
+            searches: Vec::new(),
             mtu: None,
             vlan: None,
             metric: None,

@@ -1,6 +1,6 @@
 //! What is to be done for one network namespace: data that travels to whoever does it.
 
-use crate::{Mac, Network, Publication, Subnet};
+use crate::{Driver, Mac, Network, Publication, Subnet};
 use dhow_base::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
@@ -16,6 +16,9 @@ pub struct Plan {
     pub publications: Vec<Publication>,
     /// Who answers its questions for names; nobody of ours where missing.
     pub resolver: Option<ResolverPlan>,
+    /// What it calls itself, for servers that lease addresses.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
 }
 
 /// A connection to a network.
@@ -124,10 +127,19 @@ impl Plan {
         &attachment.expect("the address is one of the plan's").network
     }
 
-    /// The addresses through which its published ports lead, one of each version at most.
+    /// The address at which it is reached from the host by a program of ours.
+    pub fn at_host(&self) -> Option<IpAddr> {
+        let plugged = self.attachments.iter().filter(|one| one.network.driver == Driver::Cni);
+        let plugged = plugged.flat_map(|one| one.addresses.iter().map(|own| own.address));
+        self.targets().chain(plugged).next()
+    }
+
+    /// The addresses through which its published ports lead, one of each version at most. Plugins
+    /// publish ports themselves.
     pub fn targets(&self) -> impl Iterator<Item = IpAddr> {
         let all = || {
-            let open = self.attachments.iter().filter(|attachment| !attachment.network.internal);
+            let is_open = |network: &Network| !network.internal && network.driver != Driver::Cni;
+            let open = self.attachments.iter().filter(move |one| is_open(&one.network));
             open.flat_map(|attachment| attachment.addresses.iter().map(|one| one.address))
         };
         all().find(IpAddr::is_ipv4).into_iter().chain(all().find(IpAddr::is_ipv6))

@@ -19,18 +19,16 @@ mod forward;
 mod known;
 mod listen;
 mod message;
-mod poller;
 mod redirect;
 mod streams;
 
-use crate::ResolverPlan;
+use crate::{ResolverPlan, poller::Poller};
 use client::Client;
 use dhow_base::{Doing, Result};
 use forward::{Done, Forward};
 use known::Known;
 use listen::Doors;
 use message::{Answer, Code, Question};
-use poller::Poller;
 use rustix::{
     event::epoll::EventFlags,
     net::{RecvFlags, SendFlags},

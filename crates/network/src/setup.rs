@@ -31,14 +31,15 @@ const FIRST_INDEX: i32 = 2;
 const FURTHER_METRIC: u32 = 100;
 
 /// Sets up everything of a plan in a namespace in which there is nothing but the loopback. Half of it
-/// is left where that fails: it goes with the namespace.
+/// is left where that fails: it goes with the namespace. What plugins make is not looked at.
 pub fn setup(plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
     if plan.is_empty() {
         return Ok(());
     }
     let sides = Sides::open(namespace)?;
-    for (place, attachment) in plan.attachments.iter().enumerate() {
-        let index = i32::try_from(place).expect("networks are few") + FIRST_INDEX;
+    let all = plan.attachments.iter().enumerate();
+    let ours = all.filter(|(_, attachment)| attachment.network.driver != Driver::Cni);
+    for (index, (place, attachment)) in (FIRST_INDEX..).zip(ours) {
         sides
             .attach(attachment, place, Some(index))
             .doing(|| format!("connect to network {}", attachment.network.name))?;
@@ -48,6 +49,9 @@ pub fn setup(plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
 
 /// Connects a namespace that is in use already to one more network, its `place`-th.
 pub fn connect(attachment: &Attachment, place: usize, namespace: BorrowedFd<'_>) -> Result<()> {
+    if attachment.network.driver == Driver::Cni {
+        return Ok(());
+    }
     let sides = Sides::open(namespace)?;
     let doing = || format!("connect to network {}", attachment.network.name);
     let interface = &attachment.interface;
@@ -64,6 +68,9 @@ pub fn connect(attachment: &Attachment, place: usize, namespace: BorrowedFd<'_>)
 
 /// Takes a namespace's connection away again. That it is gone is fine.
 pub fn disconnect(attachment: &Attachment, namespace: BorrowedFd<'_>) -> Result<()> {
+    if attachment.network.driver == Driver::Cni {
+        return Ok(());
+    }
     Sides::open(namespace)?
         .detach(attachment)
         .doing(|| format!("disconnect from network {}", attachment.network.name))
@@ -105,6 +112,7 @@ impl<'a> Sides<'a> {
         match attachment.network.driver {
             Driver::Bridge => self.plug_in(attachment, index)?,
             Driver::Macvlan | Driver::Ipvlan => self.stack(attachment, index)?,
+            Driver::Cni => return Ok(()),
         }
         let index = match index {
             Some(index) => index,
@@ -301,8 +309,7 @@ fn number_of(mode: Mode) -> u32 {
 fn routes(attachment: &Attachment, place: usize, index: i32) -> Vec<Request> {
     let network = &attachment.network;
     let mut routes = Vec::new();
-    let place = u32::try_from(place).expect("networks are few");
-    let metric = network.metric.or((place > 0).then_some(FURTHER_METRIC + place));
+    let metric = metric(network, place);
     let has = |gateway: IpAddr| {
         attachment.addresses.iter().any(|own| own.address.is_ipv4() == gateway.is_ipv4())
     };
@@ -316,6 +323,12 @@ fn routes(attachment: &Attachment, place: usize, index: i32) -> Vec<Request> {
         routes.push(link::route(index, Some(route.to), route.gateway, route.metric));
     }
     routes
+}
+
+/// What the default route by a plan's `place`-th network costs.
+pub(crate) fn metric(network: &Network, place: usize) -> Option<u32> {
+    let place = u32::try_from(place).expect("networks are few");
+    network.metric.or((place > 0).then_some(FURTHER_METRIC + place))
 }
 
 /// Addresses and routes are ours to give: nobody on the link announces any (`accept_ra`). Where the
@@ -359,8 +372,13 @@ fn all(netlink: &Netlink, requests: Vec<Request>) -> Result<()> {
     Ok(())
 }
 
-fn unless_there(error: io::Error) -> io::Result<()> {
+pub(crate) fn unless_there(error: io::Error) -> io::Result<()> {
     if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) { Ok(()) } else { Err(error) }
+}
+
+pub(crate) fn unless_gone(error: io::Error) -> io::Result<()> {
+    let gone = [Errno::ADDRNOTAVAIL, Errno::NODEV].map(|errno| Some(errno.raw_os_error()));
+    if gone.contains(&error.raw_os_error()) { Ok(()) } else { Err(error) }
 }
 
 /// A bridge's own hardware address, the same at each start.

@@ -173,6 +173,48 @@ pub fn hand_over(write: &Write<'_>, from: &ContainerId, to: &ContainerId) -> Res
     Ok(())
 }
 
+/// What others have given a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Gift<'a> {
+    /// The hardware address of its device.
+    pub mac: &'a str,
+    /// Its address of version 4; none where one that was asked for stays.
+    pub ip4: Option<Ipv4Addr>,
+    /// Its address of version 6.
+    pub ip6: Option<Ipv6Addr>,
+    /// Its settings from now on.
+    pub settings: &'a str,
+}
+
+/// Writes what others have given a connection: addresses that they lease, for a life.
+pub fn give(write: &Write<'_>, endpoint: &Endpoint, gift: &Gift<'_>) -> Result<()> {
+    for address in gift.ip4.map(IpAddr::V4).into_iter().chain(gift.ip6.map(IpAddr::V6)) {
+        let holder = holder(write, &endpoint.network, address)?;
+        if let Some(holder) = holder.filter(|holder| *holder != endpoint.owner) {
+            let text = format!("address {address} is in use by container {}", holder.short());
+            return Err(Error::new(Kind::Conflict, text)
+                .hint("it was given twice: look at who gives the addresses of this network"));
+        }
+    }
+    write
+        .prepare_cached(
+            "UPDATE endpoints SET mac = ?3, settings = ?4, ip4 = coalesce(?5, ip4), \
+             ip6 = coalesce(?6, ip6) WHERE owner = ?1 AND network = ?2",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                endpoint.owner.as_str(),
+                endpoint.network.as_str(),
+                gift.mac,
+                gift.settings,
+                gift.ip4.map(|address| address.octets()),
+                gift.ip6.map(|address| address.octets()),
+            ])
+        })
+        .sql(|| format!("change a connection of container {}", endpoint.owner.short()))?;
+    Ok(())
+}
+
 /// Replaces the engine's settings of a connection.
 pub fn set_settings(write: &Write<'_>, endpoint: &Endpoint, settings: &str) -> Result<()> {
     write

@@ -4,7 +4,7 @@
 //! one has been told to take its part away. So whatever was made can be unmade, even if the list has
 //! been changed or removed meanwhile.
 
-use super::{Connection, List, connection::is_name};
+use super::{Connection, List, connection::is_name, guard::Guard};
 use data_encoding::BASE64;
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -28,7 +28,7 @@ pub struct Cached {
     pub list: List,
     /// Who.
     pub connection: Connection,
-    /// With which result, as the last plugin printed it; none where it never came to that.
+    /// With which result, as the last plugin that came to its end printed it; none where none did.
     pub result: Option<Value>,
 }
 
@@ -36,15 +36,22 @@ pub struct Cached {
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     results: PathBuf,
+    running: PathBuf,
 }
 
 impl Cache {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { results: directory.join("results") }
+        Self { results: directory.join("results"), running: directory.join("running") }
     }
 
     fn path(&self, network: &str, container: &str, interface: &str) -> PathBuf {
         self.results.join(format!("{network}-{container}-{interface}"))
+    }
+
+    /// Waits until no plugin is at work on a connection any more, and keeps others from it.
+    pub(super) fn guard(&self, connection: &Connection, network: &str) -> Result<Guard> {
+        let Connection { container, interface, .. } = connection;
+        Guard::take(&self.running.join(format!("{network}-{container}-{interface}")))
     }
 
     pub(crate) fn write(&self, cached: &Cached) -> Result<()> {

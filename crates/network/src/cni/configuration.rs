@@ -155,6 +155,11 @@ impl List {
         Value::Object(document)
     }
 
+    /// Whether one of its plugins is to be told of this capability.
+    pub fn has_capability(&self, name: &str) -> bool {
+        self.plugins.iter().any(|plugin| plugin.has_capability(name))
+    }
+
     /// The newest version that the list names.
     pub fn newest(&self) -> Version {
         self.versions.iter().copied().max().unwrap_or(Version::UNNAMED)

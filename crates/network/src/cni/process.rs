@@ -6,6 +6,7 @@
 //! and theirs: each is stopped before its children are looked for, so that none escapes by being
 //! born meanwhile. A grandchild that has left its parents before that is not found.
 
+use super::guard::Guard;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_sys::{exec::Strings, launch::Launch, pidfd};
 use rustix::{
@@ -47,14 +48,19 @@ pub(crate) struct Ended {
     pub(crate) complaint: Vec<u8>,
 }
 
-/// Runs a program to its end.
-pub(crate) fn run(
-    program: &Path,
-    arguments: &[&str],
-    environment: &[String],
-    document: &[u8],
-    time_limit: Duration,
-) -> Result<Ended> {
+/// A program to run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) arguments: &'a [&'a str],
+    pub(crate) environment: &'a [String],
+    /// What it reads.
+    pub(crate) document: &'a [u8],
+}
+
+/// Runs a program to its end. Where there is a guard, that is its standard error.
+pub(crate) fn run(run: &Run<'_>, time_limit: Duration, guard: Option<&Guard>) -> Result<Ended> {
+    let Run { program, arguments, environment, document } = *run;
     let end = Instant::now() + time_limit;
     let path = CString::new(program.as_os_str().as_bytes())
         .map_err(|error| Error::new(Kind::Invalid, "name the program").because(error))?;
@@ -67,7 +73,10 @@ pub(crate) fn run(
     };
     let input = filled_pipe(document)?;
     let (answers, answer) = pipe()?;
-    let (complaints, complaint) = pipe()?;
+    let (complaints, complaint) = match guard {
+        Some(guard) => copies(guard).doing(|| "hand the lock on")?,
+        None => pipe()?,
+    };
     let launched = Launch {
         path: &path,
         arguments: &texts(&words)?,
@@ -109,6 +118,11 @@ pub(crate) fn run(
         answer: answers.bytes,
         complaint: complaints.bytes,
     })
+}
+
+fn copies(guard: &Guard) -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let copy = || guard.fifo().try_clone_to_owned();
+    Ok((copy()?, copy()?))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {

@@ -2,7 +2,8 @@
 
 use super::{
     Refusal,
-    process::{self, Ended},
+    guard::Guard,
+    process::{self, Ended, Run},
 };
 use dhow_base::{Error, Kind, Result};
 use serde_json::Value;
@@ -65,15 +66,17 @@ impl Programs {
         })
     }
 
-    /// What the program answers to a document.
+    /// What the program answers to a document; the guard is held by it, and by whom it calls.
     pub(crate) fn execute(
         &self,
         program: &Path,
         environment: &[String],
         document: &Value,
+        guard: Option<&Guard>,
     ) -> Result<Vec<u8>> {
         let document = document.to_string();
-        let ended = process::run(program, &[], environment, document.as_bytes(), self.time_limit)?;
+        let run = Run { program, arguments: &[], environment, document: document.as_bytes() };
+        let ended = process::run(&run, self.time_limit, guard)?;
         if ended.is_success { Ok(ended.answer) } else { Err(failure(&ended)) }
     }
 }

@@ -15,8 +15,8 @@
 use super::{
     client::Client,
     message::{Question, cut_short, id_of, is_answer_to, is_cut_short, is_failure, set_id},
-    poller::Poller,
 };
+use crate::poller::Poller;
 use rustix::{
     event::epoll::EventFlags,
     io::Errno,

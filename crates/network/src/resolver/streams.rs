@@ -4,7 +4,7 @@
 //! A connection gets no more than it takes: while many of its questions are open, or its answers are
 //! not read, nothing more is read of it.
 
-use super::poller::Poller;
+use crate::poller::Poller;
 use rustix::{
     event::epoll::EventFlags,
     io::Errno,

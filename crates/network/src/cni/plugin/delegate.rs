@@ -83,7 +83,7 @@ fn call_with(asked: &Asked, program: &str, command: Command) -> Result<Vec<u8>, 
         format!("CNI_PATH={}", asked.programs.path()),
     ];
     let path = asked.programs.find(program)?;
-    let called = asked.programs.execute(&path, &environment, &asked.document);
+    let called = asked.programs.execute(&path, &environment, &asked.document, None);
     let doing = || format!("call the plugin {program:?} with {}", command.name());
     Ok(called.doing(doing)?)
 }

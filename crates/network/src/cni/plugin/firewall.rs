@@ -8,7 +8,7 @@
 use super::asked::Asked;
 use crate::cni::{
     Outcome, Refusal,
-    process::{self, Ended},
+    process::{self, Ended, Run},
     program::SEARCH_PATH,
 };
 use dhow_base::Doing;
@@ -73,7 +73,13 @@ impl Tables {
         arguments.extend(words);
         let environment = [SEARCH_PATH.to_owned()];
         let doing = || format!("run {} {}", self.program.display(), words.join(" "));
-        Ok(process::run(&self.program, &arguments, &environment, b"", WAIT).doing(doing)?)
+        let run = Run {
+            program: &self.program,
+            arguments: &arguments,
+            environment: &environment,
+            document: b"",
+        };
+        Ok(process::run(&run, WAIT, None).doing(doing)?)
     }
 
     fn has(&self, chain: &str, rule: &[&str]) -> Result<bool, Refusal> {

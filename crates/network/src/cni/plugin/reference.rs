@@ -92,7 +92,7 @@ impl Call<'_> {
         let mut environment = vec!["PATH=/usr/sbin:/usr/bin:/sbin:/bin".to_owned()];
         environment.extend(variables.iter().map(|(key, value)| format!("{key}={value}")));
         let program = programs.find(self.plugin).unwrap();
-        match programs.execute(&program, &environment, document) {
+        match programs.execute(&program, &environment, document, None) {
             Ok(printed) => Ok(serde_json::from_slice(&printed).unwrap_or_default()),
             Err(error) => Err(json!({"msg": error.one_line()})),
         }

@@ -1,4 +1,4 @@
-//! `epoll(7)`: one fd that says whether any of a resolver's sockets has something to do.
+//! `epoll(7)`: one fd that says whether any of some sockets has something to do.
 
 use dhow_base::{Doing, Result};
 use rustix::{
@@ -15,21 +15,21 @@ const MOST_AT_ONCE: usize = 64;
 
 /// Sockets under numbers of the caller's choice. A socket that is closed is forgotten by itself.
 #[derive(Debug)]
-pub(super) struct Poller {
+pub(crate) struct Poller {
     epoll: OwnedFd,
 }
 
 impl Poller {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self { epoll: create(CreateFlags::CLOEXEC).doing(|| "watch a resolver's sockets")? })
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self { epoll: create(CreateFlags::CLOEXEC).doing(|| "watch sockets")? })
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 
     /// Watches one more socket.
-    pub(super) fn add(
+    pub(crate) fn add(
         &self,
         socket: impl AsFd,
         number: u64,
@@ -39,7 +39,7 @@ impl Poller {
     }
 
     /// Watches a socket for something else.
-    pub(super) fn change(
+    pub(crate) fn change(
         &self,
         socket: impl AsFd,
         number: u64,
@@ -49,7 +49,7 @@ impl Poller {
     }
 
     /// The numbers of the sockets that have something to do now.
-    pub(super) fn ready(&self) -> Vec<u64> {
+    pub(crate) fn ready(&self) -> Vec<u64> {
         let mut events = Vec::<Event>::with_capacity(MOST_AT_ONCE);
         let now = Timespec::default();
         // Interrupted or without memory: whoever calls asks again soon.
