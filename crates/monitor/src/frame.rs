@@ -29,8 +29,7 @@
 
 use crate::{exit::Exit, health::Checked};
 use dhow_base::{Error, Kind, Result, clock::Moment};
-use dhow_network::Plan;
-use dhow_network::Publication;
+use dhow_network::{Leased, Plan, Publication};
 use serde::{Deserialize, Serialize};
 
 /// The largest payload of every frame but a job.
@@ -110,6 +109,9 @@ pub struct Started {
     /// The ports through which it is reached: what was asked for, with those that were found free.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Publication>,
+    /// The addresses that servers have leased its devices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<Leased>,
 }
 
 impl Started {
@@ -390,6 +392,7 @@ mod tests {
                 monitor_pid: 6,
                 started_at: -1,
                 ports: Vec::new(),
+                leases: Vec::new(),
             }),
             Frame::Failed(Failure::from(&failure)),
             Frame::Stdout(vec![0; LIMIT_BYTES]),

@@ -386,7 +386,14 @@ mod tests {
     }
 
     fn started() -> Started {
-        Started { pid: 1, start_time: 1, monitor_pid: 1, started_at: 1, ports: Vec::new() }
+        Started {
+            pid: 1,
+            start_time: 1,
+            monitor_pid: 1,
+            started_at: 1,
+            ports: Vec::new(),
+            leases: Vec::new(),
+        }
     }
 
     fn conclude(health: &mut Health<'_>, code: i32) -> Outcome {

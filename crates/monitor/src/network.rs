@@ -8,7 +8,9 @@
 //! before the program has a question. Rules that somebody has flushed are put back.
 
 use dhow_base::{Doing, Result};
-use dhow_network::{Attachment, Firewall, Held, Plan, Publication, Resolver, Watch};
+use dhow_network::{
+    Attachment, Firewall, Held, Leased, Plan, Publication, Relay, Resolver, Tenant, Watch,
+};
 use std::{
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
@@ -27,27 +29,42 @@ pub(crate) struct Kept {
     /// What the firewall is to have; nothing where there is no network.
     plan: Option<Plan>,
     // Closed at the end: others may bind the ports then.
-    _held: Held,
+    held: Held,
+    /// What comes to the ports at `::1`.
+    relay: Option<Relay>,
     watch: Option<Watch>,
     /// When the firewall is to be looked at in any case.
     again: Option<Instant>,
     /// When it was looked at.
     looked: Option<Instant>,
     resolver: Option<Resolver>,
+    /// Devices whose addresses a server leases.
+    tenants: Vec<Tenant>,
 }
 
 impl Kept {
     /// Ports, before there is a namespace that they lead to.
     pub(crate) fn holding(held: Held) -> Self {
-        Self { _held: held, ..Self::default() }
+        Self { held, ..Self::default() }
     }
 
     /// Takes up what a plan asks of a monitor, for a namespace that has its devices.
     pub(crate) fn take_up(&mut self, plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
         // Who watches first misses nothing.
         self.watch = Some(Watch::open()?);
+        for (place, attachment) in plan.attachments.iter().enumerate() {
+            if attachment.network.leases && attachment.addresses.is_empty() {
+                let tenant = Tenant::seek(attachment, place, &plan.hostname, namespace)?;
+                self.tenants.push(tenant);
+            }
+        }
         Firewall::open()?.raise(plan)?;
         self.plan = Some(plan.clone());
+        let doors = self.held.take_doors();
+        if !doors.is_empty() {
+            self.relay = Some(Relay::open(doors)?);
+        }
+        self.aim();
         let resolver = plan.resolver.as_ref().map(|resolver| Resolver::open(resolver, namespace));
         self.resolver = resolver.transpose().doing(|| "resolve names for the container")?;
         Ok(())
@@ -61,6 +78,7 @@ impl Kept {
         let changed = self.change_from(&before, &plan, namespace);
         if changed.is_ok() {
             self.plan = Some(plan);
+            self.aim();
             return changed;
         }
         for added in missing_in(&before, &plan) {
@@ -70,6 +88,13 @@ impl Kept {
         self.plan = (!before.is_empty()).then_some(before);
         let _raised = self.put_back();
         changed
+    }
+
+    /// Has what comes to `::1` led to where the container is.
+    fn aim(&mut self) {
+        if let (Some(relay), Some(plan)) = (&mut self.relay, &self.plan) {
+            relay.aim(plan);
+        }
     }
 
     fn change_from(&mut self, before: &Plan, plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
@@ -90,6 +115,8 @@ impl Kept {
             (None, Some(wanted)) => self.resolver = Some(Resolver::open(wanted, namespace)?),
             (_, None) => self.resolver = None,
         }
+        let stays = |tenant: &Tenant| plan.attachments.iter().any(|one| tenant.is_of(&one.network));
+        self.tenants.retain(stays);
         for removed in missing_in(plan, before) {
             dhow_network::disconnect(removed, namespace)?;
         }
@@ -101,22 +128,37 @@ impl Kept {
         self.plan.as_ref().map(|plan| plan.publications.clone()).unwrap_or_default()
     }
 
+    /// What servers have leased its devices.
+    pub(crate) fn leased(&self) -> Vec<Leased> {
+        self.tenants.iter().filter_map(Tenant::leased).collect()
+    }
+
     /// What to wait for.
     pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let watch = self.watch.iter().map(AsFd::as_fd);
-        watch.chain(self.resolver.iter().map(Resolver::fd))
+        let tenants = self.tenants.iter().map(Tenant::fd);
+        let relay = self.relay.iter().map(Relay::fd);
+        watch.chain(self.resolver.iter().map(Resolver::fd)).chain(tenants).chain(relay)
     }
 
     /// When there is something to do in any case.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let of_resolver = self.resolver.as_ref().and_then(Resolver::deadline);
-        of_resolver.into_iter().chain(self.again).min()
+        let of_tenants = self.tenants.iter().map(Tenant::deadline);
+        let of_relay = self.relay.as_ref().and_then(Relay::deadline);
+        of_resolver.into_iter().chain(self.again).chain(of_tenants).chain(of_relay).min()
     }
 
     /// Does what there is to do.
     pub(crate) fn work(&mut self, now: Instant) {
         if let Some(resolver) = &mut self.resolver {
             resolver.work(now);
+        }
+        for tenant in &mut self.tenants {
+            tenant.work(now);
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.work(now);
         }
         if self.watch.as_ref().is_some_and(Watch::was_changed) {
             let soonest = self.looked.map_or(now, |looked| looked + NEWS_APART);
@@ -148,6 +190,9 @@ impl Kept {
     pub(crate) fn rest(&mut self) {
         if let Some(resolver) = &mut self.resolver {
             resolver.rest();
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.rest();
         }
     }
 }

@@ -163,6 +163,7 @@ fn start(job: &Job) -> Result<(Process, Started, Place)> {
         monitor_pid: rustix::process::getpid().as_raw_pid(),
         started_at: Moment::now().unix_nanoseconds(),
         ports: process.network.published(),
+        leases: process.network.leased(),
     };
     if let Err(error) = write_started(&job.directory, &started) {
         process.abandon();

@@ -42,6 +42,7 @@ impl Kept {
             monitor_pid: 1,
             started_at: 1,
             ports: Vec::new(),
+            leases: Vec::new(),
         };
         let monitor = std::thread::spawn(move || {
             let mut starter = Connection::new(theirs, 0, Role::Starter);
