@@ -90,6 +90,17 @@ pub(crate) fn readdress(
     file.set_len(changed.len() as u64).doing(doing)
 }
 
+/// Writes the file of servers for names anew, in place, of a container that has a resolver from now on.
+pub(crate) fn rewrite_resolv_conf(run: &Path, record: &Record, plan: &Plan) -> Result<()> {
+    let path = run.join("resolv.conf");
+    let doing = || format!("write {}", path.display());
+    let bytes = resolv_conf::with_networks(&record.names, plan)?;
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(&path, flags, Mode::empty()).doing(doing)?);
+    file.write_all_at(&bytes, 0).doing(doing)?;
+    file.set_len(bytes.len() as u64).doing(doing)
+}
+
 fn readdressed(text: &str, record: &Record, before: &[IpAddr], now: &[IpAddr]) -> String {
     let gone: Vec<String> = before
         .iter()
@@ -160,7 +171,12 @@ fn gateway(plan: Option<&Plan>) -> Option<IpAddr> {
     let gateway_of = |network: &Network| network.subnets.iter().find_map(|range| range.gateway);
     let all = || plan.into_iter().flat_map(|plan| &plan.attachments).map(|one| &one.network);
     // The host is no neighbour of what stands on one of its devices.
-    let bridges = || all().filter(|network| network.driver == Driver::Bridge);
+    let is_bridge = |network: &&Network| match network.driver {
+        Driver::Bridge => true,
+        Driver::Cni => !network.device.is_empty(),
+        Driver::Macvlan | Driver::Ipvlan => false,
+    };
+    let bridges = || all().filter(is_bridge);
     let mut open = bridges().filter(|network| !network.internal);
     open.find_map(gateway_of).or_else(|| bridges().find_map(gateway_of))
 }

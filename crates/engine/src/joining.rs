@@ -78,7 +78,7 @@ impl Engine {
                     .hint(format!("`dhow start {}` starts it", other.name))
             })?;
             let path = |name: &str| format!("/proc/{}/ns/{name}", process.pid);
-            merge::point(linux, *kind, &PathBuf::from(path(kind.proc_name())));
+            merge::point(linux, *kind, Some(Path::new(&path(kind.proc_name()))));
             if *kind == NamespaceKind::Ipc {
                 share_memory(&mut spec.mounts, &path("mnt"));
             }

@@ -10,6 +10,8 @@
 //! <root>/secrets/<id>                                                contents of secrets
 //! <runroot>/locks/                                                   who works on which volume
 //! <runroot>/pods/<id>/          net ipc uts shm                       what its containers share
+//! <root>/cni/results/                                                what plugins were asked and said
+//! <runroot>/namespaces/<id>/    net                                 of a container whose plugins know it
 //! <runroot>/networks/<id>/      names                               who is called what on it
 //! <runroot>/containers/<id>/    attach lock started.json             the monitor's
 //!                               hosts hostname resolv.conf           bound into the container
@@ -131,6 +133,19 @@ impl Layout {
 
     pub(crate) fn network(&self, id: &ContainerId) -> PathBuf {
         self.networks().join(id.as_str())
+    }
+
+    /// What is remembered of plugins.
+    pub(crate) fn plugins(&self) -> PathBuf {
+        self.root.join("cni")
+    }
+
+    pub(crate) fn namespaces(&self) -> PathBuf {
+        self.runroot.join("namespaces")
+    }
+
+    pub(crate) fn namespace(&self, id: &ContainerId) -> PathBuf {
+        self.namespaces().join(id.as_str())
     }
 
     pub(crate) fn pods(&self) -> PathBuf {

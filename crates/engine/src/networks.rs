@@ -24,10 +24,13 @@
 mod change;
 mod connect;
 mod explain;
+mod given;
 mod life;
+mod lists;
 mod live;
 mod making;
 mod plan;
+mod plugins;
 mod prune;
 mod subnets;
 mod survey;
@@ -37,8 +40,10 @@ use connect::EndpointSettings;
 pub(crate) use connect::connect_all;
 pub use explain::Explanation;
 pub(crate) use life::Called;
+use lists::Home;
 pub use making::NetworkOptions;
 use plan::release;
+pub(crate) use plugins::has_plugins;
 pub use prune::NetworkFilter;
 pub use subnets::{AddressRange, NetworkDefaults, Pool};
 pub use survey::{Connected, Connection, Network};
@@ -72,7 +77,7 @@ pub(crate) struct Settings {
     pub(crate) labels: BTreeMap<String, String>,
     /// Options of the driver's, as they were asked for.
     pub(crate) options: BTreeMap<String, String>,
-    /// Who gives the addresses: `default` or `none`.
+    /// Who gives the addresses: `default`, `dhcp` or `none`, or a plugin's name.
     pub(crate) ipam: String,
     /// Options of that one's.
     pub(crate) ipam_options: BTreeMap<String, String>,
@@ -82,6 +87,9 @@ pub(crate) struct Settings {
     pub(crate) attachable: bool,
     /// What the devices in containers are called, before their numbers.
     pub(crate) interface_prefix: Option<String>,
+    /// Where its plugins are, and the list that names them, where plugins make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) plugins: Option<Home>,
 }
 
 impl Settings {

@@ -17,7 +17,7 @@
 
 mod change;
 mod infra;
-mod namespaces;
+pub(crate) mod namespaces;
 mod networks;
 mod survey;
 

@@ -59,7 +59,12 @@ pub(crate) fn with_networks(names: &NameOptions, plan: &Plan) -> Result<Vec<u8>>
         false => said.to_vec(),
         true => words(&host, word),
     };
-    let searches = said(&names.searches, "search");
+    let of_networks = plan.attachments.iter().flat_map(|one| &one.network.searches);
+    let of_networks: Vec<String> = of_networks.cloned().collect();
+    let searches = match names.searches.is_empty() && !of_networks.is_empty() {
+        true => of_networks,
+        false => said(&names.searches, "search"),
+    };
     let mut options = said(&names.resolver_options, "options");
     let servers = match &plan.resolver {
         Some(_) => {

@@ -15,6 +15,7 @@ use crate::{
     events::{Subject, tell, tell_of_volumes},
     files,
     layout::Layout,
+    networks::has_plugins,
     options::{CreateOptions, LogDriver, RemoveOptions},
     readiness::{self, Listener},
     record::Record,
@@ -26,7 +27,7 @@ use dhow_monitor::{
     Client, ExitRecord, Ground, Handed, Job, NetworkTask, Revival, Run, Started as MonitorStarted,
     Stdin, Task,
 };
-use dhow_network::Plan;
+use dhow_network::{Held, Plan};
 use dhow_spec::Mount;
 use dhow_state::{
     Owner,
@@ -211,10 +212,16 @@ impl Engine {
             upper.volatile = true;
         }
         let network = self.enter_networks(row, &record)?;
+        let mut held = Held::default();
         let network = match (&record.pod, network) {
             (Some(pod), None) => {
                 self.raise_infra(pod, &row.id)?;
                 self.raise_pod(row)?
+            }
+            (_, Some(plan)) if has_plugins(&plan) => {
+                let (task, ports) = self.raise_plugged(row, &record, &plan)?;
+                held = ports;
+                Some(task)
             }
             (_, own) => own.map(|plan| NetworkTask { plan, ground: Ground::Newborn }),
         };
@@ -233,6 +240,8 @@ impl Engine {
             true => Some(readiness::listen(&self.layout.run(&row.id))?),
             false => None,
         };
+        // The monitor holds them from now on.
+        drop(held);
         let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
         let started = match (client.started(), &network) {
             (Err(error), Some(task)) => return Err(self.with_holder(error, &task.plan)),
@@ -262,6 +271,10 @@ impl Engine {
             }
             tell(write, &Subject::of(row, &record), "start", &[])
         })?;
+        if let Err(error) = self.write_leased(row, &record, &started.leases) {
+            // The container has its addresses; who asks for them hears less.
+            (self.warn)(&format!("write down what was leased: {}", error.one_line()));
+        }
         let process = Owner { pid: started.pid, start_time: started.start_time };
         let listener = match socket {
             // Who has ended already says nothing any more.

@@ -52,7 +52,7 @@ pub(super) fn set(
     for (kind, sharing) in sharings(options) {
         match sharing {
             Sharing::Host => leave_out(linux, kind),
-            Sharing::Path(path) => point(linux, kind, path),
+            Sharing::Path(path) => point(linux, kind, Some(path)),
             Sharing::Bare
             | Sharing::Container(_)
             | Sharing::Private
@@ -62,7 +62,7 @@ pub(super) fn set(
     }
     match &options.network {
         NetworkMode::Host => leave_out(linux, NamespaceKind::Network),
-        NetworkMode::Path(path) => point(linux, NamespaceKind::Network, path),
+        NetworkMode::Path(path) => point(linux, NamespaceKind::Network, Some(path)),
         NetworkMode::Unsaid
         | NetworkMode::None
         | NetworkMode::Container(_)
@@ -77,9 +77,9 @@ fn leave_out(linux: &mut Linux, kind: NamespaceKind) {
     linux.namespaces.retain(|namespace| namespace.kind != kind);
 }
 
-/// Has a namespace of another's joined.
-pub(crate) fn point(linux: &mut Linux, kind: NamespaceKind, path: &Path) {
-    let path = Some(path.to_owned());
+/// Has a namespace of another's joined; one of its own is made where there is no path.
+pub(crate) fn point(linux: &mut Linux, kind: NamespaceKind, path: Option<&Path>) {
+    let path = path.map(Path::to_owned);
     match linux.namespaces.iter_mut().find(|namespace| namespace.kind == kind) {
         Some(namespace) => namespace.path = path,
         None => linux.namespaces.push(Namespace { kind, path }),
@@ -89,7 +89,7 @@ pub(crate) fn point(linux: &mut Linux, kind: NamespaceKind, path: &Path) {
 fn set_user(linux: &mut Linux, options: &CreateOptions, record: &Record) {
     let asked = &record.namespaces;
     if let UserNamespace::Path(path) = &options.namespaces.user {
-        point(linux, NamespaceKind::User, path);
+        point(linux, NamespaceKind::User, Some(path));
     } else if asked.joins(NamespaceKind::User) || !asked.uids.is_empty() {
         linux.namespaces.push(Namespace { kind: NamespaceKind::User, path: None });
         linux.uid_mappings.clone_from(&asked.uids);

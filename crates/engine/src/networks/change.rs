@@ -40,7 +40,7 @@ pub struct UpdateNetwork {
 }
 
 /// Words that mean something else where networks are named.
-const OTHER_WORDS: [&str; 10] =
+pub(super) const OTHER_WORDS: [&str; 10] =
     ["bridge", "podman", "default", "host", "none", "container", "ns", "pod", "private", "pasta"];
 
 impl Engine {
@@ -129,6 +129,9 @@ impl Engine {
         let _lock = lock(&self.layout)?;
         let row = look_up(self.state.read(), text)?;
         let mut settings = Settings::of(&row)?;
+        if let Some(home) = &settings.plugins {
+            return Err(home.is_not_ours_to_change(&row.name));
+        }
         let servers = &mut settings.made.servers;
         for gone in &update.drop_servers {
             if !servers.contains(gone) {
@@ -165,6 +168,9 @@ impl Engine {
         if row.name.as_str() == USUAL {
             let text = format!("remove network {USUAL}: it is always there");
             return Err(Error::new(Kind::Denied, text));
+        }
+        if let Some(home) = Settings::of(&row)?.plugins {
+            return Err(home.is_not_ours_to_remove(&row.name));
         }
         if how == RemoveNetwork::WithUsers {
             for endpoint in endpoints::of_network(self.state.read(), &row.id)? {

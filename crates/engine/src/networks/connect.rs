@@ -1,13 +1,13 @@
 //! Connecting containers to networks: the rows. What is on the host follows at the start, or at once
 //! where the container runs.
 
-use super::{Settings, is_usual, live::is_live, look_up, making::device_name, tell};
+use super::{Settings, given::Given, is_usual, live::is_live, look_up, making::device_name, tell};
 use crate::{Engine, create, options::ConnectionOptions, record::Record};
 use dhow_base::{
     Doing, Error, Kind, Result,
     id::{ContainerId, random_hex},
 };
-use dhow_network::{Mac, Network as Made};
+use dhow_network::{Driver, Mac, Network as Made};
 use dhow_state::{
     Write,
     containers::{Container, Phase},
@@ -25,6 +25,9 @@ pub(crate) struct EndpointSettings {
     /// Whether the hardware address was asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) fixed_mac: bool,
+    /// What others have given it for the life that it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) given: Option<Given>,
 }
 
 impl EndpointSettings {
@@ -68,11 +71,12 @@ fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectionOptions) 
         Some(mac) => mac,
         None => random_mac()?,
     };
-    let text = serde_json::to_string(&EndpointSettings {
+    let text = EndpointSettings {
         aliases: checked_aliases(&options.aliases).doing(doing)?,
         fixed_mac: options.mac.is_some(),
-    })
-    .map_err(|error| Error::new(Kind::Internal, doing()).because(error))?;
+        given: None,
+    }
+    .to_text()?;
     let connection = endpoints::Connection {
         owner,
         network: &row.id,
@@ -112,6 +116,17 @@ fn checked_aliases(aliases: &[String]) -> Result<Vec<String>> {
 
 fn check_addresses(settings: &Settings, options: &ConnectionOptions) -> Result<()> {
     let asked = options.ip.map(IpAddr::V4).into_iter().chain(options.ip6.map(IpAddr::V6));
+    // Plugins say themselves which ones make sense.
+    if settings.made.driver == Driver::Cni {
+        return Ok(());
+    }
+    if settings.made.leases && asked.clone().next().is_some() {
+        return Err(Error::new(
+            Kind::Invalid,
+            "use an address: a server gives those of the network",
+        )
+        .hint("have the server give one by the hardware address (--mac-address)"));
+    }
     for address in asked {
         let refused =
             |why: String| Err(Error::new(Kind::Invalid, format!("use address {address}: {why}")));
@@ -139,13 +154,18 @@ fn check_addresses(settings: &Settings, options: &ConnectionOptions) -> Result<(
 }
 
 impl Engine {
-    /// Makes the usual network where one of the connections is to it.
+    /// Makes the usual network where one of the connections is to it, and looks for lists of plugins
+    /// where one is to a network of which there is no row.
     pub(crate) fn ensure_usual_networks_of(
         &mut self,
         connections: &[ConnectionOptions],
     ) -> Result<()> {
         if connections.iter().any(|one| is_usual(&one.network)) {
             self.ensure_usual_network()?;
+        }
+        let is_new = |one: &ConnectionOptions| look_up(self.state.read(), &one.network).is_err();
+        if connections.iter().any(is_new) {
+            self.take_up_lists()?;
         }
         Ok(())
     }
@@ -166,6 +186,13 @@ impl Engine {
             })
             .doing(doing)?;
         match is_live(&row) {
+            true if made.leases => {
+                self.state
+                    .write(|write| endpoints::disconnect(write, &row.id, &made.id.parse()?))?;
+                let text = "a server gives the addresses of the network, at the start only";
+                Err(Error::new(Kind::Unsupported, text).hint("stop the container first"))
+                    .doing(doing)
+            }
             true => self.connect_live(&row, &record, &made.id.parse()?).doing(doing),
             false => Ok(()),
         }

@@ -9,16 +9,22 @@
 //! repeated, and the rows go last. What a network itself has on the host stays until it is removed: to
 //! make a bridge costs more than to keep one.
 
-use super::{EndpointSettings, release, tell};
+use super::{
+    EndpointSettings,
+    given::{Given, forget, is_given},
+    live::addresses,
+    plugins::has_plugins,
+    release, tell,
+};
 use crate::{
-    Engine,
+    Engine, files,
     options::{ConnectionOptions, NetworkMode},
     record::Record,
     resolv_conf,
 };
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_network::{
-    Firewall, Network as Made, Plan, Protocol, Publication,
+    Attachment, Firewall, Leased, Network as Made, Plan, Protocol, Publication,
     names::{self, Entry},
 };
 use dhow_state::{
@@ -51,6 +57,7 @@ impl Engine {
         let called = Called { name: &row.name, hostname: &record.hostname };
         let Some(mut plan) = self.enter(&row.id, called)? else { return Ok(None) };
         plan.publications.clone_from(&record.ports.publish);
+        plan.hostname.clone_from(&record.hostname);
         let servers = resolv_conf::upstream(&record.names, &plan)?;
         if let Some(resolver) = &mut plan.resolver {
             resolver.servers = servers;
@@ -109,6 +116,37 @@ impl Engine {
             .try_for_each(|one| tell(write, &one.network, "connect", Some(owner.as_str())))
     }
 
+    /// Writes down what servers have leased a container that has started, and tells its neighbours, its
+    /// files and its resolver.
+    pub(crate) fn write_leased(
+        &mut self,
+        row: &Container,
+        record: &Record,
+        leases: &[Leased],
+    ) -> Result<()> {
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let before = self.network_plan_as_is(&row.id)?;
+        self.state.write(|write| {
+            for leased in leases {
+                let network = leased.network.parse()?;
+                if let Some(endpoint) = endpoints::find(write, &row.id, &network)? {
+                    Given::by_server(leased).write(write, &endpoint)?;
+                }
+            }
+            Ok(())
+        })?;
+        let plan = self.enter_networks(row, record)?.unwrap_or_default();
+        let run = self.layout.run(&row.id);
+        files::readdress(&run, record, &addresses(before.as_ref()), &addresses(Some(&plan)))?;
+        if plan.attachments.iter().all(|one| one.network.searches.is_empty()) {
+            return self.tell_servers(row, &plan);
+        }
+        files::rewrite_resolv_conf(&run, record, &plan)?;
+        self.tell_servers(row, &plan)
+    }
+
     /// Says of a start that failed which container has a port that was asked for.
     pub(crate) fn with_holder(&self, error: Error, plan: &Plan) -> Error {
         if error.kind() != Kind::Conflict {
@@ -154,7 +192,12 @@ impl Engine {
     /// The same for a container or a pod of which these ports were asked for.
     pub(crate) fn lower(&self, owner: &ContainerId, asked: &[Publication]) -> Result<Option<Plan>> {
         let Some(mut plan) = self.network_plan_as_is(owner)? else { return Ok(None) };
-        if plan.attachments.iter().all(|one| one.addresses.is_empty()) {
+        if has_plugins(&plan) {
+            self.unplug_all(owner, &plan)?;
+        }
+        // Of a server's lease the row tells when the start is over, and its name may be there before.
+        let is_idle = |one: &Attachment| one.addresses.is_empty() && !one.network.leases;
+        if plan.attachments.iter().all(is_idle) {
             return Ok(None);
         }
         plan.publications = self.published_of(owner)?;
@@ -198,6 +241,11 @@ impl Engine {
     /// Frees the addresses of a container or a pod that has ended.
     pub(crate) fn write_left(write: &Write<'_>, owner: &ContainerId, plan: &Plan) -> Result<()> {
         release(write, owner)?;
+        if plan.attachments.iter().any(|one| is_given(&one.network)) {
+            for endpoint in endpoints::of_owner(write, owner)? {
+                forget(write, &endpoint)?;
+            }
+        }
         let mut networks = plan.attachments.iter().map(|one| &one.network);
         networks.try_for_each(|made| tell(write, made, "disconnect", Some(owner.as_str())))
     }
@@ -215,7 +263,7 @@ impl Engine {
         }
     }
 
-    /// Puts the firewall's rules of a container that runs back.
+    /// Puts the firewall's rules of a container that runs back, and asks plugins whether theirs are there.
     pub fn reload_networks(&mut self, container: &str) -> Result<ContainerId> {
         let row = self.look_up(container)?;
         let doing = || format!("reload the networks of container {}", row.name);
@@ -226,6 +274,7 @@ impl Engine {
         let published = ports::of_owner(self.state.read(), &row.id)?;
         plan.publications = published.iter().map(publication).collect::<Result<_>>()?;
         Firewall::open().and_then(|firewall| firewall.raise(&plan)).doing(doing)?;
+        self.check_plugged(&row.id, &plan).doing(doing)?;
         Ok(row.id)
     }
 }

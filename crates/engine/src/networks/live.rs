@@ -11,7 +11,7 @@
 use crate::{Engine, files, record::Record, resolv_conf};
 use dhow_base::{Error, Kind, Result, id::ContainerId};
 use dhow_monitor::Client;
-use dhow_network::{Plan, names};
+use dhow_network::{Attachment, Driver, Plan, names};
 use dhow_state::{
     containers::{Container, Phase},
     endpoints,
@@ -26,20 +26,56 @@ impl Engine {
         record: &Record,
         network: &ContainerId,
     ) -> Result<()> {
-        let connected = self.connect_now(row, record);
+        let connected = self.connect_now(row, record, network);
         if connected.is_err() {
             // What is left says less than why it failed.
             let _left = names::leave(&self.layout.network(network), row.id.as_str());
+            let _left = self.part_with_plugins(row, network);
             self.state.write(|write| endpoints::disconnect(write, &row.id, network).map(drop))?;
         }
         connected
     }
 
-    fn connect_now(&mut self, row: &Container, record: &Record) -> Result<()> {
-        let before = addresses(self.network_plan_as_is(&row.id)?.as_ref());
-        let plan = self.enter_networks(row, record)?.unwrap_or_default();
+    fn connect_now(
+        &mut self,
+        row: &Container,
+        record: &Record,
+        network: &ContainerId,
+    ) -> Result<()> {
+        let before = self.network_plan_as_is(&row.id)?;
+        let mut plan = self.enter_networks(row, record)?.unwrap_or_default();
+        let new = plan.attachments.iter().find(|one| one.network.id == network.as_str());
+        if let Some(new) = new.filter(|one| one.network.driver == Driver::Cni) {
+            self.plug_live(row, &new.network.clone())?;
+            plan = self.enter_networks(row, record)?.unwrap_or_default();
+        }
         self.monitor_of(row)?.change_networks(&plan)?;
-        files::readdress(&self.layout.run(&row.id), record, &before, &addresses(Some(&plan)))
+        let run = self.layout.run(&row.id);
+        // The row of the new one is there already.
+        let others = before.iter().flat_map(|plan| &plan.attachments);
+        let mut others = others.filter(|one| one.network.id != network.as_str());
+        let had_resolver = others.any(|one| one.network.resolves_names);
+        if plan.resolver.is_some() && !had_resolver {
+            files::rewrite_resolv_conf(&run, record, &plan)?;
+        }
+        files::readdress(&run, record, &addresses(before.as_ref()), &addresses(Some(&plan)))
+    }
+
+    /// Has plugins take a connection away, where they have made it; with the last one goes what is
+    /// held for them.
+    fn part_with_plugins(&self, row: &Container, network: &ContainerId) -> Result<()> {
+        let plan = self.network_plan_as_is(&row.id)?.unwrap_or_default();
+        let (gone, others): (Vec<_>, Vec<_>) =
+            plan.attachments.iter().partition(|one| one.network.id == network.as_str());
+        let is_plugged = |one: &&Attachment| one.network.driver == Driver::Cni;
+        if !gone.iter().any(is_plugged) {
+            return Ok(());
+        }
+        self.unplug(&row.id, network)?;
+        match others.iter().any(is_plugged) {
+            true => Ok(()),
+            false => self.let_go_of_namespace(&row.id),
+        }
     }
 
     /// Has a running container part with a network, whose row is still there.
@@ -60,8 +96,17 @@ impl Engine {
             resolver
         });
         self.monitor_of(row)?.change_networks(&plan)?;
+        self.part_with_plugins(row, network)?;
         names::leave(&directory, row.id.as_str())?;
         files::readdress(&self.layout.run(&row.id), record, &before, &addresses(Some(&plan)))
+    }
+
+    /// Tells the monitor of a container which servers it asks for names from now on.
+    pub(super) fn tell_servers(&self, row: &Container, plan: &Plan) -> Result<()> {
+        match Client::connect(&self.layout.run(&row.id))? {
+            Some(monitor) if plan.resolver.is_some() => monitor.change_networks(plan),
+            _ => Ok(()),
+        }
     }
 
     fn monitor_of(&self, row: &Container) -> Result<Client> {
@@ -77,7 +122,8 @@ pub(super) fn is_live(row: &Container) -> bool {
     row.phase == Phase::Running
 }
 
-fn addresses(plan: Option<&Plan>) -> Vec<std::net::IpAddr> {
+/// All addresses of a plan's.
+pub(super) fn addresses(plan: Option<&Plan>) -> Vec<std::net::IpAddr> {
     let all = plan.into_iter().flat_map(|plan| &plan.attachments);
     all.flat_map(|one| one.addresses.iter().map(|own| own.address)).collect()
 }

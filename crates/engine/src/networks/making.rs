@@ -32,7 +32,7 @@ pub struct NetworkOptions {
     pub ranges: Vec<AddressRange>,
     /// `--aux-address`: addresses that no container gets.
     pub reserved: Vec<(String, IpAddr)>,
-    /// `--ipam-driver`: default or none.
+    /// `--ipam-driver`: default, dhcp or none.
     pub ipam: Option<String>,
     /// `--ipam-opt`.
     pub ipam_options: Vec<(String, String)>,
@@ -138,17 +138,12 @@ fn driver(word: Option<&str>) -> Result<Driver> {
 fn ipam(word: Option<&str>) -> Result<&'static str> {
     match word {
         None | Some("default" | "host-local" | "") => Ok("default"),
-        Some("dhcp") => {
-            let text = "use the IPAM driver dhcp: dhow does not ask for leases yet";
-            Err(Error::new(Kind::Unsupported, text).hint(
-                "give a --subnet of your network, and an --ip-range that its server leaves alone",
-            ))
-        }
+        Some("dhcp") => Ok("dhcp"),
         Some("none" | "null") => Ok("none"),
         Some(other) => {
             let text = format!("use the IPAM driver {other}: there is no such driver");
             Err(Error::new(Kind::Unsupported, text)
-                .hint("there are default (also called host-local) and none"))
+                .hint("there are default (also called host-local), dhcp and none"))
         }
     }
 }
@@ -355,7 +350,11 @@ fn choose_addresses(
             || !options.ranges.is_empty()
             || !options.reserved.is_empty();
         if given {
-            return Err(invalid("choose addresses: the IPAM driver none gives none"));
+            let text = format!("choose addresses: the IPAM driver {} does not", settings.ipam);
+            return Err(invalid(text).hint("leave --subnet and what belongs to it out"));
+        }
+        if settings.ipam == "dhcp" {
+            return have_leased(&mut settings.made, options);
         }
         return Ok(());
     }
@@ -382,6 +381,21 @@ fn choose_addresses(
         }
         settings.reserved.insert(name.clone(), *address);
     }
+    Ok(())
+}
+
+/// Has a server on the link of the host's device give the addresses.
+fn have_leased(made: &mut Made, options: &NetworkOptions) -> Result<()> {
+    if made.driver != Driver::Macvlan {
+        let text = format!("use the IPAM driver dhcp with {}", made.driver.word());
+        return Err(Error::new(Kind::Unsupported, text).hint(
+            "it takes a device with a hardware address of its own on the server's link: macvlan",
+        ));
+    }
+    if options.ipv6 || options.ipv4 == Some(false) {
+        return Err(unsupported("use the IPAM driver dhcp: it gives addresses of version 4 only"));
+    }
+    made.leases = true;
     Ok(())
 }
 
@@ -623,7 +637,7 @@ mod tests {
                 one.ranges = vec![AddressRange { first: ip("10.1.0.9"), last: ip("10.1.0.8") }];
             }),
             ("no version", &|one| one.ipv4 = Some(false)),
-            ("DHCP", &|one| one.ipam = Some("dhcp".to_owned())),
+            ("DHCP on a bridge", &|one| one.ipam = Some("dhcp".to_owned())),
         ];
         for (what, change) in cases {
             assert!(made(|options| change(options)).is_err(), "{what}");

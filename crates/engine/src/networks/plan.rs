@@ -1,6 +1,6 @@
 //! What is to be done for a container's connections: rows as a [`Plan`].
 
-use super::Settings;
+use super::{Settings, connect::EndpointSettings, given::is_given};
 use crate::{Engine, layout::Layout};
 use dhow_base::{Digest, Doing, Error, Kind, Result, id::ContainerId};
 use dhow_network::{Attachment, InterfaceAddress, NamedNetwork, Plan, Range, ResolverPlan};
@@ -99,7 +99,21 @@ fn pool(range: &Range) -> Option<(IpAddr, IpAddr)> {
 }
 
 fn attachment(read: &Read, connection: &Endpoint) -> Result<Attachment> {
-    let network = settings_of(read, connection)?.made;
+    let mut network = settings_of(read, connection)?.made;
+    let given = match is_given(&network) {
+        true => EndpointSettings::of(connection)?.given,
+        false => None,
+    };
+    if let Some(given) = given {
+        given.lay_on(&mut network);
+        return Ok(Attachment {
+            addresses: given.addresses(),
+            interface: connection.interface.clone(),
+            host_interface: host_interface(connection),
+            mac: connection.mac.parse()?,
+            network,
+        });
+    }
     let held = connection.ip4.map(IpAddr::V4).into_iter().chain(connection.ip6.map(IpAddr::V6));
     let addresses = held.filter_map(|address| {
         let range = network.subnets.iter().find(|range| range.subnet.contains(address))?;

@@ -3,6 +3,7 @@
 use super::{Network, RemoveNetwork};
 use crate::{Engine, filter};
 use dhow_base::{Kind, Result, clock::Moment, id::Name};
+use dhow_network::Driver;
 
 /// What must hold of a network.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,7 +66,8 @@ impl Engine {
     pub fn prune_networks(&mut self, filters: &[NetworkFilter]) -> Result<Vec<Name>> {
         let mut pruned = Vec::new();
         for network in self.made_networks()? {
-            if !all_hold(filters, &network) || !network.connected.is_empty() {
+            let is_ours = network.made.driver != Driver::Cni;
+            if !is_ours || !all_hold(filters, &network) || !network.connected.is_empty() {
                 continue;
             }
             if network.is_builtin() {

@@ -5,7 +5,17 @@ use dhow_network::{HostRoute, Subnet};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
 };
+
+/// Where engines look for plugins, and where distributions put them.
+const PLUGINS: [&str; 5] = [
+    "/usr/local/libexec/cni",
+    "/usr/libexec/cni",
+    "/usr/local/lib/cni",
+    "/usr/lib/cni",
+    "/opt/cni/bin",
+];
 
 /// Subnets of one size, one beside the other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,6 +33,10 @@ pub struct NetworkDefaults {
     pub usual: Subnet,
     /// What others get, one after the other.
     pub pools: Vec<Pool>,
+    /// Where lists of plugins are, each of which is a network.
+    pub lists: PathBuf,
+    /// Where plugins are, the first place first.
+    pub plugins: Vec<PathBuf>,
 }
 
 impl Default for NetworkDefaults {
@@ -34,6 +48,8 @@ impl Default for NetworkDefaults {
         Self {
             usual: subnet("10.88.0.0/16"),
             pools: bases.map(|base| Pool { base: subnet(base), prefix: 24 }).to_vec(),
+            lists: "/etc/cni/net.d".into(),
+            plugins: PLUGINS.map(PathBuf::from).to_vec(),
         }
     }
 }

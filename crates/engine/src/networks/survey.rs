@@ -1,10 +1,13 @@
 //! Networks and connections, as lists and `inspect` show them.
 
-use super::{Settings, USUAL, connect::EndpointSettings, is_usual, look_up, plan::endpoint_id};
+use super::{
+    Settings, USUAL, connect::EndpointSettings, is_usual, lists::subnets_of, look_up,
+    plan::endpoint_id,
+};
 use crate::{Engine, doctor::entries, record::Record};
 use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
 use dhow_image::Finding;
-use dhow_network::Network as Made;
+use dhow_network::{Network as Made, cni::List};
 use dhow_state::{
     containers::{self, Phase},
     endpoints::{self, Endpoint},
@@ -33,7 +36,7 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Its driver's options.
     pub options: BTreeMap<String, String>,
-    /// Who gives the addresses: `default` or `none`.
+    /// Who gives the addresses: `default`, `dhcp` or `none`, or a plugin's name.
     pub ipam: String,
     /// Options of that one's.
     pub ipam_options: BTreeMap<String, String>,
@@ -43,6 +46,8 @@ pub struct Network {
     pub attachable: bool,
     /// Who is connected to it.
     pub connected: Vec<Connected>,
+    /// The list of plugins that makes it, where they do.
+    pub list: Option<List>,
 }
 
 /// A container, or a pod, that is connected to a network.
@@ -113,6 +118,7 @@ impl Network {
             reserved: BTreeMap::new(),
             attachable: false,
             connected: Vec::new(),
+            list: None,
         }
     }
 }
@@ -122,6 +128,7 @@ impl Engine {
     /// and having none.
     pub fn networks(&mut self) -> Result<Vec<Network>> {
         self.ensure_usual_network()?;
+        self.take_up_lists()?;
         let mut all = self.made_networks()?;
         all.push(Network::builtin("host", "host"));
         all.push(Network::builtin("none", "null"));
@@ -152,17 +159,28 @@ impl Engine {
             }
             _ => {}
         }
+        if look_up(self.state.read(), text).is_err() {
+            self.take_up_lists()?;
+        }
         let row = look_up(self.state.read(), text)?;
         self.shown_network(&row)
     }
 
     fn shown_network(&mut self, row: &Row) -> Result<Network> {
-        let settings = Settings::of(row)?;
+        let mut settings = Settings::of(row)?;
+        let list = settings.plugins.as_ref().and_then(|home| home.list(&row.name).ok());
+        if let Some(list) = &list {
+            settings.made.subnets = subnets_of(list);
+        }
+        let driver = match list.as_ref().and_then(|list| list.plugins.first()) {
+            Some(plugin) => plugin.program.clone(),
+            None => settings.made.driver.word().to_owned(),
+        };
         Ok(Network {
             id: row.id.to_string(),
             name: row.name.to_string(),
             created: row.created,
-            driver: settings.made.driver.word().to_owned(),
+            driver,
             made: settings.made,
             labels: settings.labels,
             options: settings.options,
@@ -171,6 +189,7 @@ impl Engine {
             reserved: settings.reserved,
             attachable: settings.attachable,
             connected: self.connected_to(&row.id)?,
+            list,
         })
     }
 
@@ -211,8 +230,12 @@ impl Engine {
         for endpoint in endpoints::of_owner(read, owner)? {
             let Some(row) = networks::find(read, &endpoint.network)? else { continue };
             let settings = EndpointSettings::of(&endpoint)?;
+            let mut network = Settings::of(&row)?.made;
+            if let Some(given) = &settings.given {
+                given.lay_on(&mut network);
+            }
             all.push(Connection {
-                network: Settings::of(&row)?.made,
+                network,
                 endpoint,
                 aliases: settings.aliases,
                 fixed_mac: settings.fixed_mac,
@@ -238,6 +261,7 @@ impl Engine {
         }
         let rows = networks::list(self.state.read())?;
         let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        self.check_plugins(findings)?;
         for path in entries(&self.layout.networks())? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !known.contains(&*name) {

@@ -241,6 +241,7 @@ impl Engine {
         merge::pod_resources(&options.limits)?;
         let options = &options.clone().with_usual_network()?.without_others()?;
         self.ensure_usual_networks_of(options.network.connections())?;
+        self.refuse_plugins(options.network.connections()).doing(|| "create a pod")?;
         if let (Some(name), true) = (&options.name, options.replace) {
             match self.remove_pod(name.as_str(), Force::Yes) {
                 Err(error) if error.kind() == Kind::NotFound => {}

@@ -25,7 +25,7 @@ const SHM_BYTES: u64 = 64 << 20;
 /// be come back from, whatever fails.
 ///
 /// `furnish` is given a new network namespace, before anything holds it.
-pub(super) fn make(
+pub(crate) fn make(
     kinds: &[Shared],
     hostname: &str,
     directory: &Path,
@@ -80,7 +80,8 @@ fn flag(what: Shared) -> ThreadNameSpaceType {
     }
 }
 
-fn hold(namespace: &OwnedFd, path: &Path) -> Result<()> {
+/// Binds a file onto a namespace, which it holds from then on.
+pub(crate) fn hold(namespace: &OwnedFd, path: &Path) -> Result<()> {
     file::remove_if_there(path)?;
     drop(file::create_new(path, 0o600)?);
     let private = Attributes::propagating(Propagation::Private);
@@ -104,7 +105,7 @@ pub(super) fn make_shm(path: &Path, bytes: Option<u64>) -> Result<()> {
 }
 
 /// Lets go of all namespaces of a directory, and removes it.
-pub(super) fn unmake(directory: &Path) -> Result<()> {
+pub(crate) fn unmake(directory: &Path) -> Result<()> {
     for path in crate::doctor::entries(directory)? {
         let doing = || format!("let go of {}", path.display());
         while dhow_sys::mount::is_root_at(&path).doing(doing)? {
