@@ -170,7 +170,10 @@ table! {
     Network {
         default_subnet: String,
         default_subnet_pools: Vec<SubnetPool>,
-    } lists {}
+        network_config_dir: String,
+    } lists {
+        cni_plugin_dirs,
+    }
 }
 
 /// Subnets of one size.

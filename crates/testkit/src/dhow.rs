@@ -92,6 +92,11 @@ impl Dhow {
         self.host.as_ref().expect("the dhow is networked")
     }
 
+    /// Has the program find this in containers.conf.
+    pub fn configure(&self, text: &str) {
+        fs::write(self.override_file(), text).expect("a file that can be written");
+    }
+
     fn override_file(&self) -> PathBuf {
         self.home.path().join("override.conf")
     }

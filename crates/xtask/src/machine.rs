@@ -63,6 +63,7 @@ const NEEDS: &[Need] = &[
     program("setcap", "libcap2-bin", "file capabilities"),
     program("ip", "iproute2", "network namespaces"),
     program("nft", "nftables", "the firewall, compared with its text"),
+    program("dnsmasq", "dnsmasq-base", "addresses that a server gives"),
     program("iptables-restore", "iptables", "checkpoints with open connections"),
     program("tar", "tar", "archives read by others"),
     program("zsh", "zsh", "completion in zsh"),

@@ -35,6 +35,13 @@ fn network_defaults(conf: &ContainersConf) -> Result<NetworkDefaults> {
             })
             .collect::<Result<_>>()?;
     }
+    let places = conf.network.cni_plugin_dirs.as_ref().map(|list| &list.items);
+    if let Some(places) = places.filter(|places| !places.is_empty()) {
+        defaults.plugins = places.iter().map(Into::into).collect();
+    }
+    if let Some(directory) = conf.network.network_config_dir.as_ref().filter(|it| !it.is_empty()) {
+        defaults.lists = directory.into();
+    }
     Ok(defaults)
 }
 

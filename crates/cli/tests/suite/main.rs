@@ -22,6 +22,8 @@ mod bundle;
 mod checkpoint;
 #[cfg(test)]
 mod clone;
+#[cfg(test)]
+mod cni;
 mod commit;
 mod completion;
 #[cfg(test)]
@@ -44,6 +46,8 @@ mod crash_networks;
 mod crash_volumes;
 #[cfg(test)]
 mod crowd;
+#[cfg(test)]
+mod dhcp;
 #[cfg(test)]
 mod discard;
 #[cfg(test)]
@@ -80,6 +84,8 @@ mod lists;
 #[cfg(test)]
 mod liveness;
 mod logs;
+#[cfg(test)]
+mod loopback;
 #[cfg(test)]
 mod manifest;
 #[cfg(test)]

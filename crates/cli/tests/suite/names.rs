@@ -3,7 +3,10 @@
 
 use crate::fixture::with_networked_box as networked;
 use dhow_testkit::{Dhow, HostNetwork, need};
-use std::time::Duration;
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -153,4 +156,112 @@ fn other_names_are_asked_for_at_the_servers_but_not_from_an_internal_network() {
 
     assert!(answer.is_some_and(|answer| answer.contains("10.99.99.99")));
     assert_eq!(inside, None);
+}
+
+/// Asks for a name so many times a second for some seconds, and prints how many questions there were, how
+/// many had no answer in the end, and how many had another one than the address.
+const ASKS: &str = r#"
+import select, socket, struct, sys, time
+name, address, rate, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+asker.connect(("127.0.0.11", 53))
+asker.setblocking(False)
+tail = bytes([len(name)]) + name.encode() + b"\0\0\1\0\1"
+wanted = socket.inet_aton(address)
+open_ones, sent, wrong = set(), 0, 0
+begin = time.monotonic()
+def take():
+    global wrong
+    while True:
+        try:
+            answer = asker.recv(512)
+        except BlockingIOError:
+            return
+        open_ones.discard(struct.unpack("!H", answer[:2])[0])
+        wrong += not answer.endswith(wanted)
+while sent < rate * seconds:
+    due = min((time.monotonic() - begin) * rate, rate * seconds)
+    while sent < due:
+        number = sent % 65536
+        asker.send(struct.pack("!6H", number, 256, 1, 0, 0, 0) + tail)
+        open_ones.add(number)
+        sent += 1
+    take()
+    select.select([asker], [], [], 0.0002)
+end = time.monotonic() + 5
+while open_ones and time.monotonic() < end:
+    select.select([asker], [], [], 0.1)
+    take()
+print(sent, len(open_ones), wrong)
+"#;
+
+#[test]
+fn five_thousand_questions_a_second_are_answered_while_containers_come_and_go() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    if need::tool("python3").is_none() {
+        return need::skip("python3");
+    }
+    let dhow = networked();
+    drop(dhow.run(&["network", "create", "front"]).ok());
+    let address = sleeper(&dhow, "stays", &["--network", "front"]);
+    sleeper(&dhow, "asks", &["--network", "front"]);
+    let pid = dhow.run(&["inspect", "--format", "{{.State.Pid}}", "asks"]).ok().line().to_owned();
+    let asker = Command::new("nsenter")
+        .args(["-t", &pid, "-n", "--", "python3", "-c", ASKS, "stays", &address, "5000", "10"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+
+    let begin = Instant::now();
+    let mut lives = 0;
+    while begin.elapsed() < Duration::from_secs(10) {
+        drop(dhow.run(&["run", "--rm", "--network", "front", "box", "true"]).ok());
+        lives += 1;
+    }
+    let output = asker.wait_with_output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<u64> = said.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let [sent, lost, wrong] = numbers[..] else { panic!("it says {said:?}") };
+    let memory = memory_of_monitor(&pid);
+    eprintln!(
+        "{sent} questions while {lives} containers came and went; the monitor has {memory} KiB"
+    );
+    assert_eq!(sent, 50_000, "{said}");
+    assert_eq!((lost, wrong), (0, 0), "of {sent} questions");
+    assert!(lives >= 5, "{lives}");
+    assert!(memory <= 3 << 10, "the monitor and its resolver have {memory} KiB");
+}
+
+/// What the process that keeps a container, and answers for it, has for itself alone, in KiB.
+fn memory_of_monitor(pid: &str) -> u64 {
+    let number = |path: String, key: &str| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+    };
+    let monitor = number(format!("/proc/{pid}/status"), "PPid:");
+    number(format!("/proc/{monitor}/status"), "RssAnon:")
+}
+
+#[test]
+fn a_container_without_a_resolver_gets_one_with_its_first_network_that_has_names() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = networked();
+    drop(dhow.run(&["network", "create", "--disable-dns", "mute"]).ok());
+    drop(dhow.run(&["network", "create", "front"]).ok());
+    sleeper(&dhow, "db", &["--network", "front"]);
+    sleeper(&dhow, "asks", &["--network", "mute"]);
+    let servers = || dhow.run(&["exec", "asks", "cat", "/etc/resolv.conf"]).ok().stdout;
+    assert!(!servers().contains("127.0.0.11"));
+
+    drop(dhow.run(&["network", "connect", "front", "asks"]).ok());
+
+    assert!(servers().contains("nameserver 127.0.0.11"), "{}", servers());
+    assert!(found(&dhow, "asks", "db").is_some());
 }

@@ -44,7 +44,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "NAME=ADDRESS", value_delimiter = ',')]
     aux_address: Vec<String>,
 
-    /// Have addresses given by default (also called host-local) or none
+    /// Have addresses given by default (also called host-local), by a server (dhcp) or by none
     #[arg(long, value_name = "DRIVER")]
     ipam_driver: Option<String>,
 

@@ -54,7 +54,7 @@ pub(crate) fn document(network: &Network) -> Value {
         running.map(|one| (one.owner.to_string(), docker_container(network, one))).collect();
     let config =
         if network.is_builtin() && config.is_empty() { Value::Null } else { json!(config) };
-    json!({
+    let mut document = json!({
         "Name": network.name,
         "Id": network.id,
         "Created": network.created.rfc3339(),
@@ -75,7 +75,11 @@ pub(crate) fn document(network: &Network) -> Value {
         "Containers": containers,
         "Options": network.options,
         "Labels": network.labels,
-    })
+    });
+    if let Some(list) = &network.list {
+        document["CNI"] = json!({ "File": list.file, "List": list.to_json() });
+    }
+    document
 }
 
 fn docker_range(network: &Network, range: &Range) -> Value {
@@ -177,6 +181,9 @@ pub(super) fn podmans(network: &Network, part: Part) -> Value {
     }
     if !network.options.is_empty() {
         fields.insert("options".to_owned(), json!(network.options));
+    }
+    if let Some(list) = &network.list {
+        fields.insert("cni".to_owned(), json!({ "file": list.file, "list": list.to_json() }));
     }
     if part == Part::Whole {
         let running = network.connected.iter().filter(|one| one.is_running);

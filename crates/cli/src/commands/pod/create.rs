@@ -3,7 +3,7 @@
 use crate::{
     containers_conf::Engine,
     exit::SUCCESS,
-    flags::{pod::PodFlags, refuse},
+    flags::{network_defaults, pod::PodFlags, refuse},
     invocation::Invocation,
     tree::Act,
 };
@@ -68,7 +68,9 @@ impl Act for Create {
         create.exit_policy = create.exit_policy.or_else(|| conf.engine.pod_exit_policy.clone());
         let options = with_usual_infra(create.options(invocation)?, &conf.engine);
         let progress = invocation.progress(true);
-        let id = invocation.engine()?.create_pod(&options, &progress)?;
+        let mut engine = invocation.engine()?;
+        network_defaults::apply(&conf, &mut engine)?;
+        let id = engine.create_pod(&options, &progress)?;
         if let Some(path) = &create.pod_id_file {
             let path = invocation.surroundings().absolute(path);
             file::write_atomically(&path, id.as_str().as_bytes(), 0o644, Durability::Cached)?;

@@ -1,0 +1,321 @@
+//! Networks that plugins make, by lists of their authors': Debian's plugins, and our own under their
+//! names. The host is a network namespace of each test's own.
+
+use crate::fixture::{start, with_networked_box};
+use dhow_testkit::{Dhow, HostNetwork, need};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Whose plugins are called.
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    Debians,
+    Ours,
+}
+
+/// A dhow on a network of its own, with a directory of lists and one of plugins.
+struct Scene {
+    dhow: Dhow,
+}
+
+impl Scene {
+    fn new(whose: Whose) -> Option<Self> {
+        if !HostNetwork::is_possible() {
+            return None;
+        }
+        let tools = ["iptables", "tc"];
+        if let Some(missing) = tools.into_iter().find(|tool| need::tool(tool).is_none()) {
+            need::skip(missing);
+            return None;
+        }
+        if !Path::new("/usr/lib/cni/bridge").exists() {
+            need::skip("containernetworking-plugins");
+            return None;
+        }
+        let dhow = with_networked_box();
+        let scene = Self { dhow };
+        fs::create_dir(scene.lists()).unwrap();
+        fs::create_dir(scene.plugins()).unwrap();
+        let program = match whose {
+            Whose::Debians => |name: &str, _: &Path| PathBuf::from("/usr/lib/cni").join(name),
+            Whose::Ours => |_: &str, dhow: &Path| dhow.to_owned(),
+        };
+        for name in ["bridge", "host-local", "portmap", "firewall", "bandwidth", "macvlan"] {
+            let target = program(name, scene.dhow.program());
+            std::os::unix::fs::symlink(target, scene.plugins().join(name)).unwrap();
+        }
+        scene.dhow.configure(&format!(
+            "[network]\nnetwork_config_dir = {:?}\ncni_plugin_dirs = [{:?}]\n",
+            scene.lists(),
+            scene.plugins()
+        ));
+        Some(scene)
+    }
+
+    fn lists(&self) -> PathBuf {
+        self.dhow.directory().join("net.d")
+    }
+
+    fn plugins(&self) -> PathBuf {
+        self.dhow.directory().join("plugins")
+    }
+
+    /// A chain as podman's users have it.
+    fn chain(&self, name: &str, subnet: &str) {
+        let ipam = json!({
+            "type": "host-local", "dataDir": self.leases(),
+            "ranges": [[{"subnet": subnet}]], "routes": [{"dst": "0.0.0.0/0"}],
+        });
+        self.list(
+            name,
+            &json!([
+                {
+                    "type": "bridge", "bridge": format!("cni-{name}"), "isGateway": true,
+                    "ipMasq": true, "hairpinMode": true, "ipam": ipam,
+                    "capabilities": {"ips": true, "mac": true},
+                    "dns": {"nameservers": ["10.66.0.1"], "search": ["home.arpa"]},
+                },
+                {"type": "portmap", "capabilities": {"portMappings": true}},
+                {"type": "firewall"},
+                {"type": "bandwidth", "ingressRate": 80_000_000, "ingressBurst": 8_000_000},
+            ]),
+        );
+    }
+
+    fn list(&self, name: &str, plugins: &Value) {
+        // Debian's portmap (1.1) looks for rules of IPv6 where it has made none.
+        let list = json!({
+            "cniVersion": "1.0.0", "name": name, "disableCheck": true, "plugins": plugins,
+        });
+        fs::write(self.lists().join(format!("{name}.conflist")), list.to_string()).unwrap();
+    }
+
+    fn leases(&self) -> PathBuf {
+        self.dhow.directory().join("leases")
+    }
+
+    /// A plugin that is a shell script.
+    fn script(&self, name: &str, body: &str) {
+        let path = self.plugins().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn inspect(&self, container: &str) -> Value {
+        let text = self.dhow.run(&["inspect", container]).ok().stdout;
+        serde_json::from_str::<Value>(&text).unwrap()[0].take()
+    }
+
+    /// What a program on the host says, as soon as it comes to a good end.
+    fn said(&self, words: &[&str]) -> String {
+        let answer = need::eventually(SOON, || {
+            let output = self.dhow.host().command(words[0]).args(&words[1..]).output().unwrap();
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        });
+        answer.unwrap_or_else(|| panic!("{words:?} got no answer"))
+    }
+
+    /// Nothing of any container is left: no address leased, no rule, nothing remembered or held.
+    fn assert_clean(&self, network: &str) {
+        assert_eq!(self.dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+        let leases = entries(&self.leases().join(network));
+        let left: Vec<_> = leases.iter().filter(|name| name.starts_with("10.")).collect();
+        assert!(left.is_empty(), "addresses are leased still: {left:?}");
+        assert!(entries(&self.dhow.root().join("cni/results")).is_empty());
+        assert!(entries(&self.dhow.runroot().join("namespaces")).is_empty());
+        let rules = self.dhow.host().output(&["nft", "list", "ruleset"]);
+        assert!(!rules.contains("10.66.0."), "{rules}");
+        let links = self.dhow.host().output(&["ip", "-brief", "link"]);
+        assert!(!links.contains("veth"), "{links}");
+    }
+}
+
+fn entries(directory: &Path) -> Vec<String> {
+    let read = fs::read_dir(directory).into_iter().flatten().flatten();
+    read.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn a_chain_connects_publishes_and_leaves_nothing(whose: Whose) {
+    let Some(scene) = Scene::new(whose) else { return };
+    let dhow = &scene.dhow;
+    scene.chain("street", "10.66.0.0/24");
+
+    let listed = dhow.run(&["network", "ls", "--format", "{{.Name}} {{.Driver}}"]).ok().stdout;
+    let shown = dhow.run(&["network", "inspect", "street"]).ok().stdout;
+    let shown = serde_json::from_str::<Value>(&shown).unwrap()[0].take();
+    let run =
+        ["--name=web", "--network=street", "-p", "8080:80", "box", "httpd", "-f", "-h", "/etc"];
+    start(dhow, &run);
+    let settings = scene.inspect("web")["NetworkSettings"].take();
+    let of_street = &settings["Networks"]["street"];
+    let address = of_street["IPAddress"].as_str().unwrap().to_owned();
+    let by_port = scene.said(&["busybox", "wget", "-q", "-O-", "http://10.66.0.1:8080/passwd"]);
+    let inside = dhow.run(&["exec", "web", "cat", "/etc/hosts", "/etc/resolv.conf"]).ok().stdout;
+    let by_name =
+        ["run", "--rm", "--network=street", "box", "wget", "-q", "-O-", "http://web/passwd"];
+    let by_name = dhow.run(&by_name).ok().stdout;
+
+    assert!(listed.contains("street bridge\n"), "{listed}");
+    assert_eq!(shown["IPAM"]["Config"][0]["Subnet"], "10.66.0.0/24");
+    assert_eq!(shown["CNI"]["List"]["plugins"][1]["type"], "portmap");
+    assert!(address.starts_with("10.66.0."), "{settings}");
+    assert_eq!(
+        (&of_street["IPPrefixLen"], &of_street["Gateway"]),
+        (&json!(24), &json!("10.66.0.1"))
+    );
+    assert_eq!(settings["Ports"]["80/tcp"][0]["HostPort"], "8080");
+    let link = dhow.run(&["exec", "web", "ip", "link", "show", "eth0"]).ok().stdout;
+    assert!(link.contains(of_street["MacAddress"].as_str().unwrap()), "{link}\n{settings}");
+    assert!(by_port.contains("root:") && by_name == by_port, "{by_port}{by_name}");
+    assert!(inside.contains(&format!("{address}\t")), "{inside}");
+    assert!(inside.contains("search home.arpa") && inside.contains("127.0.0.11"), "{inside}");
+    let network = dhow.run(&["network", "inspect", "street"]).ok().stdout;
+    assert!(network.contains(&format!("{address}/24")), "{network}");
+    drop(dhow.run(&["network", "reload", "web"]).ok());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    drop(dhow.run(&["restart", "-t", "0", "web"]).ok());
+    scene.said(&["busybox", "wget", "-q", "-O-", "http://10.66.0.1:8080/passwd"]);
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+
+    scene.assert_clean("street");
+    fs::remove_file(scene.lists().join("street.conflist")).unwrap();
+    assert!(!dhow.run(&["network", "ls", "-q", "--filter=name=street"]).ok().stdout.contains('\n'));
+}
+
+#[test]
+fn a_chain_of_debians_plugins_connects_publishes_and_leaves_nothing() {
+    a_chain_connects_publishes_and_leaves_nothing(Whose::Debians);
+}
+
+#[test]
+fn a_chain_of_our_plugins_connects_publishes_and_leaves_nothing() {
+    a_chain_connects_publishes_and_leaves_nothing(Whose::Ours);
+}
+
+#[test]
+fn what_is_asked_for_reaches_the_plugins_and_networks_of_both_kinds_go_together() {
+    let Some(scene) = Scene::new(Whose::Debians) else { return };
+    let dhow = &scene.dhow;
+    scene.chain("street", "10.66.0.0/24");
+    let words = [
+        "--name=web",
+        "--network=street:ip=10.66.0.77,mac=02:00:00:00:00:77",
+        "--network=bridge",
+        "box",
+        "sleep",
+        "600",
+    ];
+    start(dhow, &words);
+
+    let networks = scene.inspect("web")["NetworkSettings"]["Networks"].take();
+    let link = dhow.run(&["exec", "web", "ip", "address", "show", "eth0"]).ok().stdout;
+    let taken = ["run", "--rm", "--network=street", "--ip=10.66.0.77", "box", "true"];
+    let taken = dhow.run(&taken).exits(125);
+
+    assert!(link.contains("02:00:00:00:00:77") && link.contains("10.66.0.77/24"), "{link}");
+    assert_eq!(networks["street"]["IPAddress"], "10.66.0.77");
+    assert!(networks["bridge"]["IPAddress"].as_str().unwrap().starts_with("10.88.0."));
+    assert!(taken.stderr.contains("10.66.0.77"), "{}", taken.stderr);
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    scene.assert_clean("street");
+}
+
+#[test]
+fn a_container_that_runs_is_connected_by_plugins_and_disconnected_again() {
+    let Some(scene) = Scene::new(Whose::Debians) else { return };
+    let dhow = &scene.dhow;
+    scene.chain("street", "10.66.0.0/24");
+    start(dhow, &["--name=web", "box", "sleep", "600"]);
+
+    drop(dhow.run(&["network", "connect", "street", "web"]).ok());
+    let addresses = dhow.run(&["exec", "web", "ip", "-4", "address", "show", "eth1"]).ok().stdout;
+    let hosts = dhow.run(&["exec", "web", "cat", "/etc/hosts"]).ok().stdout;
+    drop(dhow.run(&["network", "disconnect", "street", "web"]).ok());
+    let after = dhow.run(&["exec", "web", "ip", "link"]).ok().stdout;
+    let hosts_after = dhow.run(&["exec", "web", "cat", "/etc/hosts"]).ok().stdout;
+
+    assert!(addresses.contains("10.66.0."), "{addresses}");
+    assert!(hosts.contains("10.66.0.") && !hosts_after.contains("10.66.0."), "{hosts}");
+    assert!(!after.contains("eth1"), "{after}");
+    scene.assert_clean("street");
+    drop(dhow.run(&["restart", "-t", "0", "web"]).ok());
+    drop(dhow.run(&["network", "connect", "street", "web"]).ok());
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    scene.assert_clean("street");
+}
+
+#[test]
+fn plugins_that_fail_are_told_in_their_own_words_and_nothing_is_left() {
+    let Some(scene) = Scene::new(Whose::Debians) else { return };
+    let dhow = &scene.dhow;
+    scene.chain("street", "10.66.0.0/24");
+    let chain = fs::read_to_string(scene.lists().join("street.conflist")).unwrap();
+    let with = |name: &str, last: Value| {
+        let mut list: Value = serde_json::from_str(&chain).unwrap();
+        list["name"] = name.into();
+        list["plugins"][3] = last;
+        fs::write(scene.lists().join(format!("{name}.conflist")), list.to_string()).unwrap();
+    };
+    scene.script("babbles", "[ $CNI_COMMAND = DEL ] || echo no json");
+    scene.script("refuses", "[ $CNI_COMMAND = DEL ] && exit 0\necho '{\"code\":100,\"msg\":\"the moon is full\",\"details\":\"wait\"}'\nexit 1");
+    for (name, said) in [
+        ("babbles", "no json"),
+        ("refuses", "the moon is full"),
+        ("missing", "find the plugin \"missing\""),
+    ] {
+        with(name, json!({"type": name}));
+
+        let failed = dhow.run(&["run", "--rm", "--network", name, "box", "true"]).exits(125);
+
+        assert!(failed.stderr.contains(said), "{name}: {}", failed.stderr);
+        assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
+        scene.assert_clean(name);
+    }
+    scene.list("dull", &json!([{"type": "bridge", "bridge": "cni-dull"}]));
+    let failed = dhow.run(&["run", "--rm", "-p", "80", "--network=dull", "box", "true"]).exits(125);
+    assert!(failed.stderr.contains("no plugin of network dull can"), "{}", failed.stderr);
+    let failed = dhow.run(&["network", "rm", "street"]).exits(1);
+    assert!(failed.stderr.contains("street.conflist"), "{}", failed.stderr);
+    fs::write(scene.lists().join("broken.conflist"), "{\"name\":\"broken\"").unwrap();
+    let failed = dhow.run(&["run", "--rm", "--network=broken", "box", "true"]).exits(125);
+    assert!(failed.stderr.contains("broken"), "{}", failed.stderr);
+    scene.assert_clean("street");
+}
+
+#[test]
+fn commands_that_are_killed_leave_nothing_of_plugins() {
+    let Some(scene) = Scene::new(Whose::Debians) else { return };
+    let dhow = &scene.dhow;
+    scene.chain("street", "10.66.0.0/24");
+    let run = ["run", "--rm", "--network=street", "-p", "8080:80", "box", "true"];
+    let begin = Instant::now();
+    drop(dhow.run(&run).ok());
+    let whole = begin.elapsed();
+    const KILLS: u32 = 12;
+    for part in 1..=KILLS {
+        let mut command = dhow.command(&run);
+        let null = Stdio::null;
+        let mut child = command.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
+        std::thread::sleep(whole * part / KILLS);
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let gone = need::eventually(SOON, || {
+            let left = dhow.run(&["ps", "-aq"]).ok().stdout;
+            left.is_empty().then_some(())
+        });
+
+        assert!(gone.is_some(), "a container is left after kill {part}");
+        scene.assert_clean("street");
+    }
+    drop(dhow.run(&run).ok());
+    scene.assert_clean("street");
+}

@@ -1,0 +1,193 @@
+//! Networks whose addresses a server gives: dnsmasq on a cable to a host that is a network namespace of
+//! each test's own.
+
+use crate::fixture::{start, with_networked_box};
+use dhow_testkit::{Dhow, HostNetwork, need};
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A host with the end `up0` of a cable, and a router at the other end of it.
+struct Scene {
+    dhow: Dhow,
+    router: HostNetwork,
+    server: Option<Child>,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        if !HostNetwork::is_possible() {
+            return None;
+        }
+        if need::tool("dnsmasq").is_none() {
+            need::skip("dnsmasq");
+            return None;
+        }
+        let scene = Self { dhow: with_networked_box(), router: HostNetwork::new(), server: None };
+        let router = scene.router.path().display().to_string();
+        let host = scene.dhow.host();
+        let peer = ["peer", "name", "up1", "netns", &router];
+        host.output(&[&["ip", "link", "add", "up0", "type", "veth"][..], &peer].concat());
+        host.output(&["ip", "link", "set", "up0", "up"]);
+        scene.router.output(&["ip", "address", "add", "10.55.0.1/24", "dev", "up1"]);
+        scene.router.output(&["ip", "link", "set", "up1", "up"]);
+        drop(
+            scene
+                .dhow
+                .run(&[
+                    "network",
+                    "create",
+                    "-d",
+                    "macvlan",
+                    "--ipam-driver=dhcp",
+                    "-o",
+                    "parent=up0",
+                    "lan",
+                ])
+                .ok(),
+        );
+        Some(scene)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dhow.directory().join("dnsmasq.log")
+    }
+
+    /// Starts the server; it is asked again for an address after so many seconds.
+    fn serve(&mut self, renewal_seconds: u32) {
+        let leases = self.dhow.directory().join("leases");
+        let child = self
+            .router
+            .command("dnsmasq")
+            .args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"])
+            .args(["--port=0", "--interface=up1", "--bind-interfaces", "--no-ping", "--user=root"])
+            .args(["--pid-file=", "--log-facility=-", "--dhcp-authoritative"])
+            .args(["--dhcp-range=10.55.0.50,10.55.0.60,255.255.255.0,2m", "--domain=home.arpa"])
+            .args(["--dhcp-option=option:router,10.55.0.1"])
+            .args(["--dhcp-option=option:dns-server,10.55.0.1"])
+            .arg(format!("--dhcp-option=option:T1,{renewal_seconds}"))
+            .arg(format!("--dhcp-leasefile={}", leases.display()))
+            .stdin(Stdio::null())
+            .stderr(File::create_new(self.log()).unwrap())
+            .spawn()
+            .unwrap();
+        self.server = Some(child);
+        self.heard("sockets bound exclusively to interface up1", 1);
+    }
+
+    /// Waits until the server has said something so many times.
+    fn heard(&self, text: &str, times: usize) {
+        let heard = need::eventually(SOON, || {
+            let log = fs::read_to_string(self.log()).unwrap_or_default();
+            (log.matches(text).count() >= times).then_some(())
+        });
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        assert!(heard.is_some(), "the server has not said {text:?} {times} times: {log}");
+    }
+
+    fn stop_server(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _gone_already = server.kill();
+            let _reaped = server.wait();
+        }
+    }
+
+    fn networks(&self, container: &str) -> Value {
+        let text = self.dhow.run(&["inspect", container]).ok().stdout;
+        serde_json::from_str::<Value>(&text).unwrap()[0]["NetworkSettings"]["Networks"].take()
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.stop_server();
+    }
+}
+
+#[test]
+fn an_address_of_a_server_is_had_kept_and_given_back() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.serve(4);
+    let dhow = &scene.dhow;
+
+    let run =
+        ["--name=web", "--hostname=webby", "--network=lan", "box", "httpd", "-f", "-h", "/etc"];
+    start(dhow, &run);
+    let lan = scene.networks("web")["lan"].take();
+    let address = lan["IPAddress"].as_str().unwrap().to_owned();
+    let inside =
+        ["exec", "web", "sh", "-c", "ip -4 address; ip route; cat /etc/hosts /etc/resolv.conf"];
+    let inside = dhow.run(&inside).ok().stdout;
+    let url = format!("http://{address}/passwd");
+    let fetched = need::eventually(SOON, || {
+        let output = scene.router.command("busybox").args(["wget", "-q", "-O-", &url]).output();
+        let output = output.unwrap();
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    let shown = dhow.run(&["network", "inspect", "lan"]).ok().stdout;
+    // The first, and one more when the time to ask again has come.
+    scene.heard(&format!("DHCPACK(up1) {address}"), 2);
+    let later = dhow.run(&["exec", "web", "ip", "-4", "address"]).ok().stdout;
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+
+    scene.heard(&format!("DHCPRELEASE(up1) {address}"), 1);
+    scene.heard("webby", 1);
+    assert!(address.starts_with("10.55.0.5") || address == "10.55.0.60", "{lan}");
+    assert_eq!((&lan["IPPrefixLen"], &lan["Gateway"]), (&24.into(), &"10.55.0.1".into()));
+    for said in [
+        &format!("inet {address}/24"),
+        "default via 10.55.0.1 dev eth0",
+        &format!("{address}\twebby"),
+        "search home.arpa",
+    ] {
+        assert!(inside.contains(said), "{said} in {inside}");
+    }
+    assert!(fetched.unwrap().contains("root:"));
+    assert!(shown.contains("\"dhcp\""), "{shown}");
+    assert!(later.contains(&address), "{later}");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn without_a_server_there_is_one_error_and_nothing_left() {
+    let Some(scene) = Scene::new() else { return };
+    let dhow = &scene.dhow;
+
+    let failed = dhow.run(&["run", "--rm", "--network=lan", "box", "true"]).exits(125);
+
+    assert!(failed.stderr.contains("no DHCP server on up0 answered"), "{}", failed.stderr);
+    assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    drop(dhow.run(&["network", "rm", "lan"]).ok());
+}
+
+#[test]
+fn what_a_server_cannot_give_is_refused() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.serve(60);
+    let dhow = &scene.dhow;
+    let create = |more: &[&str]| {
+        let words = [&["network", "create", "--ipam-driver=dhcp"], more, &["other"]].concat();
+        dhow.run(&words).exits(1).stderr
+    };
+
+    assert!(create(&[]).contains("use the IPAM driver dhcp with bridge"));
+    let on_device = ["-d", "macvlan", "-o", "parent=up0"];
+    assert!(
+        create(&[&on_device[..], &["--subnet=10.9.0.0/24"]].concat()).contains("dhcp does not")
+    );
+    assert!(create(&[&on_device[..], &["--ipv6"]].concat()).contains("version 4 only"));
+    let asked = dhow.run(&["run", "--rm", "--network=lan", "--ip=10.55.0.55", "box", "true"]);
+    assert!(asked.exits(125).stderr.contains("a server gives those of the network"));
+    start(dhow, &["--name=web", "box", "sleep", "600"]);
+    let live = dhow.run(&["network", "connect", "lan", "web"]).exits(1);
+    assert!(live.stderr.contains("stop the container first"), "{}", live.stderr);
+    assert!(scene.networks("web").get("lan").is_none());
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+}
