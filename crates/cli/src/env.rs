@@ -18,11 +18,15 @@
 //! | `NO_COLOR`, `TERM`, `COLUMNS` | what the terminal can show |
 //! | `QUADLET_UNIT_DIRS` | where quadlet files are, with colons |
 //! | `NOTIFY_SOCKET`, `LISTEN_FDS`, `LISTEN_PID` | what a service manager has for a container |
+//! | `DHOW_USER_NAMESPACE` | in `dhow unshare`: whose namespace it is |
 //! | `CNI_COMMAND` and other `CNI_…` | what a CNI plugin is asked to do |
 //!
 //! `-e NAME` and `--env-file` may name any variable; they ask [`variable`].
 
 use std::{ffi::OsString, path::PathBuf};
+
+/// Tells programs of `dhow unshare` whose user namespace they are in.
+pub(crate) const USER_NAMESPACE: &str = "DHOW_USER_NAMESPACE";
 
 /// What the environment says.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +57,8 @@ pub(crate) struct Environment {
     pub(crate) term: Option<String>,
     pub(crate) columns: Option<usize>,
     pub(crate) notify_socket: Option<PathBuf>,
+    /// Whose user namespace this is, in a shell of `dhow unshare`.
+    pub(crate) user_namespace: Option<u32>,
     /// How many sockets are open from 3 on, and for which process.
     pub(crate) listening: Option<(u32, u32)>,
 }
@@ -91,6 +97,7 @@ impl Environment {
             term: text("TERM"),
             columns: text("COLUMNS").and_then(|columns| columns.parse().ok()),
             notify_socket: path("NOTIFY_SOCKET"),
+            user_namespace: number(USER_NAMESPACE),
             listening: number("LISTEN_FDS").zip(number("LISTEN_PID")),
         }
     }

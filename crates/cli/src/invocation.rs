@@ -8,6 +8,7 @@ use crate::{
     flags::{self, Surroundings, refuse},
     manners::Manners,
     render::progress::Reporter,
+    user::Ordinary,
 };
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
@@ -85,6 +86,8 @@ pub(crate) struct Invocation {
     pub(crate) platform: Option<Platform>,
     /// Whose manners the commands have.
     pub(crate) manners: Manners,
+    /// Who types, where it is not root.
+    pub(crate) user: Option<Ordinary>,
 }
 
 impl Invocation {
@@ -92,6 +95,7 @@ impl Invocation {
         // A directory that was removed under us is no reason to fail: only relative paths need it,
         // and those fail by themselves.
         let directory = std::env::current_dir().unwrap_or_default();
+        let user = Ordinary::of(&environment);
         Self {
             globals,
             environment,
@@ -102,7 +106,35 @@ impl Invocation {
             tls_verify: None,
             platform: None,
             manners: Manners::Dhow,
+            user,
         }
+    }
+
+    /// Goes to where the user has rights over their containers. The process must have one thread.
+    pub(crate) fn enter(&self) -> Result<()> {
+        // Who is there already is root.
+        if self.user.is_none_or(|user| user.is_inside) || rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let (_, runroot) = self.roots()?;
+        dhow_monitor::secure_directory(&runroot)?;
+        if let Some(one) = dhow_monitor::enter(&runroot)? {
+            self.console.warning(&format!(
+                "containers have one user id only, since {}: images with files of several users \
+                 cannot be unpacked",
+                one.missing
+            ));
+        }
+        Ok(())
+    }
+
+    /// What mounts something for its user to look at: it is to be seen in `dhow unshare` only.
+    pub(crate) fn sees_mounts(&self, command: &str) -> Result<()> {
+        if self.user.is_none_or(|user| user.is_inside) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Invalid, format!("{command} for a user who is not root: nobody would see it"))
+            .hint("run it in a shell of `dhow unshare`"))
     }
 
     /// The command line, and where it was given, so that it can be given again; nothing where it is
@@ -122,7 +154,7 @@ impl Invocation {
 
     /// What `containers.conf` says.
     pub(crate) fn containers_conf(&self) -> Result<ContainersConf> {
-        let own = if rustix::process::geteuid().is_root() { None } else { self.configuration() };
+        let own = self.user.and_then(|_| self.configuration());
         let conf = ContainersConf::read(Places {
             only: self.environment.containers_conf.as_deref(),
             last: self.environment.containers_conf_override.as_deref(),
@@ -161,6 +193,7 @@ impl Invocation {
             layer_blobs,
             warn,
             purpose,
+            is_of_root: self.user.is_none(),
         })
     }
 
@@ -236,6 +269,7 @@ impl Invocation {
         work: impl FnOnce(&Images, Option<&mut State>) -> Result<T>,
     ) -> Result<T> {
         if ours {
+            self.enter()?;
             let mut engine = self.engine()?;
             let (images, state) = engine.images();
             return work(images, Some(state));
@@ -269,13 +303,16 @@ impl Invocation {
 
     fn roots(&self) -> Result<(PathBuf, PathBuf)> {
         let Environment { root, runroot, home, data_home, runtime_dir, .. } = &self.environment;
-        let is_root = rustix::process::geteuid().is_root();
+        let is_root = self.user.is_none();
         let data = || data_home.clone().or_else(|| Some(home.as_ref()?.join(".local/share")));
         let usual_root =
             || if is_root { Some("/var/lib".into()) } else { data() }.map(|at| at.join("dhow"));
         let usual_runroot = || {
-            let below = if is_root { Some("/run".into()) } else { runtime_dir.clone() };
-            below.map(|at: PathBuf| at.join("dhow"))
+            if is_root {
+                return Some(PathBuf::from("/run/dhow"));
+            }
+            let own = runtime_dir.as_ref().map(|at| at.join("dhow"));
+            own.or_else(|| self.user.map(|user| dhow_monitor::usual_runtime_directory(user.uid)))
         };
         let pick = |flag: &Option<PathBuf>, variable: &Option<PathBuf>| {
             flag.clone().or_else(|| variable.clone())
@@ -319,7 +356,7 @@ impl Invocation {
 
     fn configure_paths(&self, registries: &mut Registries) {
         let Some(configuration) = self.configuration() else { return };
-        if !rustix::process::geteuid().is_root() {
+        if self.user.is_some() {
             let own = configuration.join("containers/registries.conf");
             if own.exists() {
                 registries.registries_conf = own;
@@ -351,7 +388,7 @@ impl Invocation {
         if let Some(path) = auth_file {
             return vec![path.clone()];
         }
-        let uid = rustix::process::geteuid().as_raw();
+        let uid = self.user.map_or(0, |user| user.uid);
         let runtime = match runtime_dir {
             Some(directory) => directory.join("containers/auth.json"),
             None => PathBuf::from(format!("/run/containers/{uid}/auth.json")),

@@ -42,6 +42,7 @@ mod runtime;
 mod skopeo;
 mod tree;
 mod usage;
+mod user;
 
 use clap::error::ErrorKind;
 pub use completion::completion;
@@ -68,6 +69,7 @@ pub fn main() -> ExitCode {
         Role::Monitor => dhow_monitor::main(),
         Role::Init => init::main(&arguments),
         Role::Pause => dhow_monitor::pause_main(&arguments),
+        Role::Anchor => dhow_monitor::anchor_main(&arguments),
         Role::Runtime(first) => runtime::main(arguments.get(first..).unwrap_or_default()),
         Role::Skopeo => ExitCode::from(skopeo::main(&arguments)),
         Role::Probe => ExitCode::from(probe(&arguments)),
@@ -115,7 +117,7 @@ fn run(arguments: &[OsString], manners: Manners) -> u8 {
     let mut invocation = Invocation::new(globals, environment, console);
     invocation.arguments = arguments.to_vec();
     invocation.manners = manners;
-    match entry.act(inner, &invocation) {
+    match entry.enter(&invocation).and_then(|()| entry.act(inner, &invocation)) {
         Ok(code) => code,
         // Who closed our standard output has read all that they wanted: `dhow ps | head`.
         Err(error) if error.errno() == Some(EPIPE) => exit::FAILURE,

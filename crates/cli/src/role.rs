@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `dhow-monitor` | the process that keeps a container |
 //! | `dhow-pause` | the process that waits before a container is started again |
+//! | `dhow-anchor` | the process that keeps a user's namespaces |
 //! | `dhow-init` | the first process of a container with `--init` |
 //! | `dhow-runtime`, `runc`, or `dhow runtime` | the OCI runtime, with runc's command line |
 //! | `skopeo` | the commands that copy and look at images elsewhere, as skopeo has them |
@@ -24,6 +25,8 @@ pub(crate) enum Role {
     Monitor,
     /// Wait, then be another command.
     Pause,
+    /// Keep a user's namespaces.
+    Anchor,
     /// Be the first process of a container, and keep the program.
     Init,
     /// Be the OCI runtime, with the arguments from this one on.
@@ -47,6 +50,7 @@ impl Role {
         match name.rsplit(|byte| *byte == b'/').next().unwrap_or(name) {
             name if name == dhow_monitor::ROLE.as_bytes() => Self::Monitor,
             name if name == dhow_monitor::PAUSE_ROLE.as_bytes() => Self::Pause,
+            name if name == dhow_monitor::ANCHOR_ROLE.as_bytes() => Self::Anchor,
             name if name == dhow_engine::INIT_ROLE.as_bytes() => Self::Init,
             name if runtime::NAMES.iter().any(|own| own.as_bytes() == name) => Self::Runtime(0),
             name if name == skopeo::NAME.as_bytes() => Self::Skopeo,
@@ -69,7 +73,7 @@ mod tests {
     #[test]
     fn the_name_decides() {
         let command_line = Role::CommandLine(Manners::Dhow);
-        let cases: [(&[&str], Role); 17] = [
+        let cases: [(&[&str], Role); 18] = [
             (&["/usr/bin/skopeo", "copy"], Role::Skopeo),
             (&["/usr/bin/podman", "ps"], Role::CommandLine(Manners::Podman)),
             (&["docker"], Role::CommandLine(Manners::Docker)),
@@ -78,6 +82,7 @@ mod tests {
             (&["dhow-monitor"], Role::Monitor),
             (&["/dev/dhow-init", "--", "sh"], Role::Init),
             (&["dhow-pause", "100", "x"], Role::Pause),
+            (&["dhow-anchor", "/run/x", "apart"], Role::Anchor),
             (&["/usr/bin/dhow-runtime", "create"], Role::Runtime(0)),
             (&["/usr/sbin/runc", "create"], Role::Runtime(0)),
             (&["dhow", "runtime", "create"], Role::Runtime(1)),

@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     /// The exit code of failures that are dhow's and not the program's.
     pub(crate) own_failure: u8,
     hidden: bool,
+    /// Whether it has nothing to do with what is kept here.
+    is_apart: bool,
 }
 
 /// How exact flags that are switches must be written.
@@ -48,6 +50,7 @@ impl Entry {
             act: act::<A>,
             own_failure: FAILURE,
             hidden: false,
+            is_apart: false,
         }
     }
 
@@ -59,6 +62,16 @@ impl Entry {
     /// The command is not for people.
     pub(crate) const fn hidden(self) -> Self {
         Self { hidden: true, ..self }
+    }
+
+    /// The command has nothing to do with what is kept here: it needs no rights over it.
+    pub(crate) const fn apart(self) -> Self {
+        Self { is_apart: true, ..self }
+    }
+
+    /// Goes to where the command has the rights that it needs, before anything else happens.
+    pub(crate) fn enter(&self, invocation: &Invocation) -> Result<()> {
+        if self.is_apart { Ok(()) } else { invocation.enter() }
     }
 
     pub(crate) fn command(&self, name: &'static str, switches: Switches) -> Command {

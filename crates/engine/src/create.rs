@@ -60,6 +60,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) record: Record,
     secrets: Given,
     home: Option<Home>,
+    is_of_root: bool,
 }
 
 impl Draft<'_> {
@@ -81,6 +82,7 @@ impl Draft<'_> {
                 kernel: kernel()?,
                 files,
                 mounts: &self.plan,
+                is_of_root: self.is_of_root,
             },
         )?;
         let spec = hello::tell_of_host(spec, self.image, &self.options.image)?;
@@ -117,13 +119,17 @@ impl Engine {
             None => options,
         };
         let with_networks;
-        let options = match usual_network(options) {
+        let options = match usual_network(options, self.is_of_root) {
             Some(changed) => {
                 with_networks = changed;
                 &with_networks
             }
             None => options,
         };
+        if self.is_of_root && matches!(options.network, NetworkMode::Pasta(_)) {
+            let text = "connect a container by pasta: it is for users without rights of root";
+            return Err(Error::new(Kind::Invalid, text).hint("leave --network out: root has bridges"));
+        }
         self.ensure_usual_networks_of(options.network.connections())?;
         let image = self.image_for(options, progress)?;
         let mut draft = self.draft(ContainerId::random()?, options, &image)?;
@@ -165,7 +171,7 @@ impl Engine {
         let mut record = merge::record(options, &image.config.config, &hostname, &plan)?;
         self.take_ids_of_joined(&joined, &mut record.namespaces)?;
         record.namespaces.joined = joined;
-        user_ids::choose(options, &mut record.namespaces)?;
+        user_ids::choose(options, &mut record.namespaces, self.is_of_root)?;
         if options.names.hosts_base == HostsBase::Image {
             // The image's own is copied when the container is made, and counts at each start.
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
@@ -173,7 +179,8 @@ impl Engine {
         refuse_parts(options, &plan)?;
         logging::check_terminal(&options.life.log, options.tty)?;
         let secrets = Given::default();
-        Ok(Draft { id, options, image, plan, record, secrets, home: None })
+        let is_of_root = self.is_of_root;
+        Ok(Draft { id, options, image, plan, record, secrets, home: None, is_of_root })
     }
 
     /// The pod that a container is to be in; a new one is made.
@@ -351,9 +358,13 @@ impl Engine {
 }
 
 /// Who says nothing of networks is connected to the usual one.
-fn usual_network(options: &CreateOptions) -> Option<CreateOptions> {
+fn usual_network(options: &CreateOptions, is_of_root: bool) -> Option<CreateOptions> {
+    let usual = || match is_of_root {
+        true => NetworkMode::usual(),
+        false => NetworkMode::Pasta(Vec::new()),
+    };
     (options.network == NetworkMode::Unsaid)
-        .then(|| CreateOptions { network: NetworkMode::usual(), ..options.clone() })
+        .then(|| CreateOptions { network: usual(), ..options.clone() })
 }
 
 /// Where published ports lead nowhere, why.

@@ -246,6 +246,9 @@ impl Engine {
             tell(write, &Subject::of(row, &record), "destroy", &[])
         })?;
         drop(locks);
+        if left.is_some() {
+            self.lower_ground()?;
+        }
         self.let_go(row, &record, &mounted, &doomed)
     }
 

@@ -32,6 +32,9 @@ impl Engine {
             security.push("name=selinux".to_owned());
         }
         security.push("name=cgroupns".to_owned());
+        if !self.is_of_root {
+            security.push("name=rootless".to_owned());
+        }
         Ok(Facts {
             root: self.layout.root().to_owned(),
             runroot: self.layout.runroot().to_owned(),

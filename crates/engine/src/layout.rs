@@ -16,6 +16,9 @@
 //! <runroot>/containers/<id>/    attach lock started.json             the monitor's
 //!                               hosts hostname resolv.conf           bound into the container
 //!                               exec-<session>/                      one for each exec
+//! <runroot>/pasta/<id>          the number of the process that connects an ordinary user's container
+//! <runroot>/ground/net          an ordinary user's networks: the namespace in which they are
+//!                  pasta        the number of the process that connects it
 //! <runroot>/empty/              roots are mounted on it, in each container's own mount namespace
 //! ```
 
@@ -146,6 +149,24 @@ impl Layout {
 
     pub(crate) fn namespace(&self, id: &ContainerId) -> PathBuf {
         self.namespaces().join(id.as_str())
+    }
+
+    pub(crate) fn pastas(&self) -> PathBuf {
+        self.runroot.join("pasta")
+    }
+
+    /// Not in the run directory, which may go before the process has gone.
+    pub(crate) fn pasta(&self, owner: &ContainerId) -> PathBuf {
+        self.pastas().join(owner.as_str())
+    }
+
+    /// The network namespace in which an ordinary user's networks are.
+    pub(crate) fn ground(&self) -> PathBuf {
+        self.runroot.join("ground/net")
+    }
+
+    pub(crate) fn ground_pasta(&self) -> PathBuf {
+        self.runroot.join("ground/pasta")
     }
 
     pub(crate) fn pods(&self) -> PathBuf {

@@ -135,6 +135,8 @@ pub struct Settings {
     pub warn: fn(&str),
     /// What the engine is opened for.
     pub purpose: Purpose,
+    /// Whether root's containers are meant, or those of a user who is root of a namespace only.
+    pub is_of_root: bool,
 }
 
 /// What an engine is opened for.
@@ -156,6 +158,7 @@ pub struct Engine {
     images: Images,
     warn: fn(&str),
     network_defaults: NetworkDefaults,
+    is_of_root: bool,
 }
 
 impl Engine {
@@ -163,6 +166,7 @@ impl Engine {
     pub fn open(settings: Settings) -> Result<Self> {
         let Settings { root, runroot, registries, storage_driver, bounds, layer_blobs, .. } =
             settings;
+        let is_of_root = settings.is_of_root;
         let monitor = match settings.purpose {
             Purpose::Start => Some(WaitingMonitor::start()?),
             Purpose::Any => None,
@@ -172,8 +176,9 @@ impl Engine {
         let images = images.stored_by(storage_driver).within(bounds).with_layer_blobs(layer_blobs);
         let layout = Layout::new(root, runroot);
         let network_defaults = NetworkDefaults::default();
+        let warn = settings.warn;
         let mut engine =
-            Self { monitor, layout, state, images, warn: settings.warn, network_defaults };
+            Self { monitor, layout, state, images, warn, network_defaults, is_of_root };
         engine.mend().doing(|| "mend what an earlier command has left")?;
         Ok(engine)
     }

@@ -23,7 +23,9 @@ use crate::{
     capabilities, cdi,
     identity::Identity,
     life,
-    options::{CgroupMaking, CreateOptions, Exposed, NetworkMode, PortOptions, Publication},
+    options::{
+        CgroupMaking, CreateOptions, Exposed, NetworkMode, PASTA, PortOptions, Publication,
+    },
     plan::Planned,
     record::{Asked, NamespaceRecord, Record},
 };
@@ -55,6 +57,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) files: &'a [(PathBuf, &'static str)],
     /// The mounts that were asked for, by the user, by other containers or by the image.
     pub(crate) mounts: &'a [Planned],
+    /// Whether root's containers are meant.
+    pub(crate) is_of_root: bool,
 }
 
 /// What the engine keeps in the row.
@@ -150,6 +154,8 @@ fn network_word(network: &NetworkMode) -> String {
         NetworkMode::Networks(connections) => {
             connections.first().map_or("none", |first| &first.network).to_owned()
         }
+        NetworkMode::Pasta(options) if options.is_empty() => PASTA.to_owned(),
+        NetworkMode::Pasta(options) => format!("{PASTA}:{}", options.join(",")),
         NetworkMode::Container(name) => format!("container:{name}"),
         NetworkMode::Path(path) => format!("ns:{}", path.display()),
     }
@@ -188,7 +194,10 @@ pub(crate) fn spec(
     }
     spec.annotations = options.annotations.iter().cloned().collect();
     let mut linux = spec.linux.take().unwrap_or_default();
-    linux.cgroups_path = Some(cgroups_path(options, facts.id)?);
+    // Where a user may have a cgroup, the runtime finds out: below what was delegated to them.
+    if facts.is_of_root || options.cgroup.parent.is_some() {
+        linux.cgroups_path = Some(cgroups_path(options, facts.id)?);
+    }
     namespaces::set(&mut linux, &mut spec.mounts, options, record)?;
     resources::set_resources(&mut linux, options, facts)?;
     surroundings::set(&mut linux, options);
@@ -251,6 +260,7 @@ mod tests {
             kernel: Kernel { major: 6, minor: 18 },
             files: &[("/run/x/hosts".into(), "/etc/hosts")],
             mounts: &mounts,
+            is_of_root: true,
         };
         let image = image();
         let record = record(options, &image.config, "box", &mounts)?;

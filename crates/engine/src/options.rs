@@ -19,7 +19,7 @@ pub use dhow_network::{Mac, Protocol, Publication};
 pub use environment::EnvironmentOptions;
 pub use names::{HostsBase, NameOptions};
 pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
-pub use network::{ConnectionOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PortOptions};
+pub use network::{ConnectionOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PASTA, PortOptions};
 pub use process::{AccountOptions, SurroundingOptions};
 
 pub use crate::{

@@ -4,7 +4,7 @@ use crate::Engine;
 use dhow_base::{Error, Kind, Result, clock::Moment, file, id::ContainerId};
 use dhow_cgroup::{Cgroup, Stats};
 use dhow_state::containers::{Container, Phase};
-use std::{path::Path, time::Instant};
+use std::{os::unix::fs::MetadataExt, path::Path, time::Instant};
 
 /// The longest list of network devices that is read.
 const LIMIT_BYTES: u64 = 1 << 20;
@@ -46,8 +46,13 @@ impl Engine {
     /// The numbers of a running container's processes, in the host's count.
     pub fn processes(&mut self, container: &str) -> Result<Vec<i32>> {
         let row = self.look_up(container)?;
-        let pids = self.group(&row)?.processes()?;
-        let mut pids: Vec<i32> = pids.into_iter().map(|pid| pid.as_raw_nonzero().get()).collect();
+        let mut pids = match self.find_group(&row)? {
+            Some(group) => {
+                let pids = group.processes()?.into_iter();
+                pids.map(|pid| pid.as_raw_nonzero().get()).collect()
+            }
+            None => in_namespace_of(row.process.map_or(0, |process| process.pid)),
+        };
         pids.sort_unstable();
         Ok(pids)
     }
@@ -61,6 +66,15 @@ impl Engine {
     }
 
     fn group(&self, row: &Container) -> Result<Cgroup> {
+        self.find_group(row)?.ok_or_else(|| {
+            let what = format!("measure container {}: it has no cgroup", row.name);
+            Error::new(Kind::Unsupported, what)
+                .hint("users who are not root have one where it was delegated to them")
+        })
+    }
+
+    /// The cgroup of a container that runs; an ordinary user's may have none.
+    fn find_group(&self, row: &Container) -> Result<Option<Cgroup>> {
         let not_running = || {
             Error::new(Kind::Conflict, format!("container {} is not running", row.name))
                 .hint("`dhow start` starts it")
@@ -68,8 +82,24 @@ impl Engine {
         if row.phase != Phase::Running {
             return Err(not_running());
         }
-        dhow_monitor::cgroup(&self.layout.config(&row.id), &row.id)?.ok_or_else(not_running)
+        let group = dhow_monitor::cgroup(&self.layout.config(&row.id), &row.id)?;
+        if group.is_none() && self.is_of_root {
+            return Err(not_running());
+        }
+        Ok(group)
     }
+}
+
+/// The processes in the PID namespace of one that has a namespace of its own; itself where it has not.
+fn in_namespace_of(pid: i32) -> Vec<i32> {
+    let number = |pid: i32| Some(std::fs::metadata(format!("/proc/{pid}/ns/pid")).ok()?.ino());
+    let Some(own) = number(pid) else { return Vec::new() };
+    if number(rustix::process::getpid().as_raw_pid()) == Some(own) {
+        return vec![pid];
+    }
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&pid| number(pid) == Some(own)).collect()
 }
 
 fn sample(row: Container, stats: &Stats, (received, sent): (u64, u64), at: Instant) -> Sample {

@@ -11,7 +11,7 @@ pub(crate) use namespaces::{Joined, NamespaceRecord};
 
 use crate::{
     life::LifeRecord,
-    options::{NameOptions, PortOptions},
+    options::{NameOptions, PASTA, PortOptions},
 };
 use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_monitor::Driver;
@@ -132,7 +132,17 @@ impl Record {
     pub(crate) fn has_networks(&self) -> bool {
         let others = ["container:", "ns:"];
         !matches!(self.network.as_str(), "" | "none" | "host")
+            && self.pasta().is_none()
             && !others.iter().any(|start| self.network.starts_with(start))
+    }
+
+    /// The words for pasta, where it is connected by that.
+    pub(crate) fn pasta(&self) -> Option<Vec<String>> {
+        let options = self.network.strip_prefix(PASTA)?;
+        match options.strip_prefix(':') {
+            Some(options) => Some(options.split(',').map(str::to_owned).collect()),
+            None => options.is_empty().then(Vec::new),
+        }
     }
 
     /// Whether it has a volume, named or not.

@@ -7,9 +7,9 @@
 //!   none                   what the user says
 //! ```
 
-use crate::{files::of_host, options::NameOptions};
+use crate::{files::of_host, networks::NAMES, options::NameOptions};
 use dhow_base::Result;
-use dhow_network::Plan;
+use dhow_network::{Attachment, Plan};
 use std::{net::IpAddr, path::Path};
 
 const OF_HOST: &str = "/etc/resolv.conf";
@@ -73,7 +73,13 @@ pub(crate) fn with_networks(names: &NameOptions, plan: &Plan) -> Result<Vec<u8>>
             }
             vec![RESOLVER.to_owned()]
         }
-        None => without_resolver(names, &host)?.iter().map(IpAddr::to_string).collect(),
+        None => {
+            let mut servers = without_resolver(names, &host)?;
+            if servers.is_empty() && plan.outlet.is_some() {
+                servers.push(NAMES);
+            }
+            servers.iter().map(IpAddr::to_string).collect()
+        }
     };
     Ok(written(&searches, &servers, &options).into_bytes())
 }
@@ -82,7 +88,8 @@ pub(crate) fn with_networks(names: &NameOptions, plan: &Plan) -> Result<Vec<u8>>
 /// else the host's, which are asked from the host and so may be on its loopback. Who is connected to
 /// internal networks only asks nobody: a question is a way out.
 pub(crate) fn upstream(names: &NameOptions, plan: &Plan) -> Result<Vec<IpAddr>> {
-    if plan.attachments.iter().all(|attachment| attachment.network.internal) {
+    let is_internal = |attachment: &Attachment| attachment.network.internal;
+    if plan.attachments.iter().all(is_internal) {
         return Ok(Vec::new());
     }
     if !names.servers.is_empty() {
@@ -97,7 +104,17 @@ pub(crate) fn upstream(names: &NameOptions, plan: &Plan) -> Result<Vec<IpAddr>> 
     if !of_networks.is_empty() {
         return Ok(of_networks);
     }
-    Ok(servers_in(&of_host(Path::new(OF_HOST))?))
+    let of_host = servers_in(&of_host(Path::new(OF_HOST))?);
+    Ok(match plan.outlet {
+        Some(_) => of_host.into_iter().map(passed_on).collect(),
+        None => of_host,
+    })
+}
+
+/// A server as it is reached from an ordinary user's networks: what is on the host's loopback is asked
+/// for where pasta passes questions on.
+fn passed_on(server: IpAddr) -> IpAddr {
+    if server.is_loopback() { NAMES } else { server }
 }
 
 /// Whom a container asks itself.

@@ -7,7 +7,7 @@
 use crate::Engine;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_cgroup::Cgroup;
-use dhow_state::containers::Container;
+use dhow_state::containers::{Container, Phase};
 use std::{
     io::PipeWriter,
     process::{Child, Command, Stdio},
@@ -15,7 +15,8 @@ use std::{
 
 /// As long as it lives, the processes of a container stand still.
 pub(crate) struct Standstill {
-    cgroup: Cgroup,
+    // An ordinary user's container may have none; then its processes go on.
+    cgroup: Option<Cgroup>,
     guard: Option<(Child, PipeWriter)>,
 }
 
@@ -25,9 +26,15 @@ impl Engine {
     pub(crate) fn pause_for_a_while(&self, row: &Container) -> Result<Standstill> {
         let gone = || Error::new(Kind::Conflict, format!("container {} is not running", row.name));
         let config = self.layout.config(&row.id);
-        let cgroup = dhow_monitor::cgroup(&config, &row.id)?.ok_or_else(gone)?;
+        let cgroup = match dhow_monitor::cgroup(&config, &row.id)? {
+            Some(cgroup) => cgroup,
+            None if !self.is_of_root && row.phase == Phase::Running => {
+                return Ok(Standstill { cgroup: None, guard: None });
+            }
+            None => return Err(gone()),
+        };
         if cgroup.is_frozen()? {
-            return Ok(Standstill { cgroup, guard: None });
+            return Ok(Standstill { cgroup: Some(cgroup), guard: None });
         }
         let (reader, writer) = std::io::pipe().doing(|| "make a pipe")?;
         let guard = Command::new("/proc/self/exe")
@@ -41,8 +48,10 @@ impl Engine {
             .stderr(Stdio::null())
             .spawn()
             .doing(|| "start the process that lets the container go on")?;
-        let standstill = Standstill { cgroup, guard: Some((guard, writer)) };
-        standstill.cgroup.freeze().doing(|| format!("pause container {}", row.name))?;
+        let guard = Some((guard, writer));
+        let frozen = cgroup.freeze();
+        let standstill = Standstill { cgroup: Some(cgroup), guard };
+        frozen.doing(|| format!("pause container {}", row.name))?;
         Ok(standstill)
     }
 
@@ -57,7 +66,7 @@ impl Drop for Standstill {
     fn drop(&mut self) {
         let Some((mut guard, writer)) = self.guard.take() else { return };
         // The guard tries the same once more, and nobody waits for what it says.
-        let _thawed = self.cgroup.thaw();
+        let _thawed = self.cgroup.as_ref().map(Cgroup::thaw);
         drop(writer);
         let _ended = guard.wait();
     }

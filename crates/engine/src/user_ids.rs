@@ -7,7 +7,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_spec::{
-    accounts::{LIMIT_BYTES, accounts},
+    accounts::{IdRange as Range, LIMIT_BYTES, accounts, subordinate_ids as ranges_of},
     runtime::IdMapping,
 };
 use dhow_state::{Read, containers};
@@ -18,22 +18,16 @@ const AUTO_OWNER: &str = "containers";
 /// What a container of its own ids has where nothing says otherwise: all that a Debian image uses.
 const AUTO_SIZE: u32 = 65_536;
 
-/// A range of ids outside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Range {
-    first: u32,
-    size: u32,
-}
-
-impl Range {
-    fn end(self) -> u64 {
-        u64::from(self.first) + u64::from(self.size)
-    }
-}
-
 /// Writes the ids that are asked for into the record, but for those of a free range, which are taken
 /// by [`take_free`] when the row is written.
-pub(crate) fn choose(options: &CreateOptions, record: &mut NamespaceRecord) -> Result<()> {
+pub(crate) fn choose(
+    options: &CreateOptions,
+    record: &mut NamespaceRecord,
+    is_of_root: bool,
+) -> Result<()> {
+    if !is_of_root {
+        refuse_of_user(&options.namespaces.user)?;
+    }
     let doing = || "choose the ids of the container";
     let (uids, gids) = match &options.namespaces.user {
         UserNamespace::Unsaid
@@ -55,6 +49,27 @@ pub(crate) fn choose(options: &CreateOptions, record: &mut NamespaceRecord) -> R
     check("group", &gids)?;
     (record.uids, record.gids) = (uids, gids);
     Ok(())
+}
+
+/// A user's containers have all ids that the user has. Others' would take the image's files with other
+/// owners, which only root of the machine can have a mount show.
+fn refuse_of_user(asked: &UserNamespace) -> Result<()> {
+    match asked {
+        UserNamespace::Unsaid
+        | UserNamespace::Host
+        | UserNamespace::Container(_)
+        | UserNamespace::Path(_) => Ok(()),
+        UserNamespace::Auto { .. }
+        | UserNamespace::KeepId { .. }
+        | UserNamespace::NoMap
+        | UserNamespace::Mapped { .. }
+        | UserNamespace::Ranges { .. } => {
+            let word = asked.word();
+            let text = format!("use --userns {word} as a user who is not root: the kernel shows an image's files with other owners to root only");
+            Err(Error::new(Kind::Unsupported, text)
+                .hint("leave it out: root of the container is the user already"))
+        }
+    }
 }
 
 /// podman's rule: these modes are about a user who is not root.
@@ -105,23 +120,6 @@ fn subordinate(path: &str, owner: &str) -> Result<Vec<Range>> {
             .hint(format!("add a line such as {owner}:2147483648:1073741824 to {path}")));
     }
     Ok(ranges)
-}
-
-/// `name:first:count` or `uid:first:count`, as subuid(5) has it. Other lines are passed over.
-fn ranges_of(text: &str, owner: &str, uid: Option<u32>) -> Vec<Range> {
-    let uid = uid.map(|uid| uid.to_string());
-    let range = |line: &str| {
-        let mut fields = line.trim().split(':');
-        let (name, first, size) = (fields.next()?, fields.next()?, fields.next()?);
-        if name != owner && Some(name) != uid.as_deref() {
-            return None;
-        }
-        let (first, size) = (first.parse::<u32>().ok()?, size.parse::<u32>().ok()?);
-        // The last id is none.
-        let size = size.min(u32::MAX - first);
-        (size > 0 && first > 0).then_some(Range { first, size })
-    };
-    text.lines().filter_map(range).collect()
 }
 
 /// The ranges one behind the other, from the container's root on.

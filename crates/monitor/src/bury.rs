@@ -82,7 +82,8 @@ pub fn freeze(config: &Path, id: &ContainerId) -> Result<()> {
         Some(cgroup) => cgroup.freeze(),
         None => {
             let what = format!("find the cgroup of container {}", id.short());
-            Err(Error::new(Kind::NotFound, what))
+            Err(Error::new(Kind::NotFound, what)
+                .hint("to stop processes for a while takes one; users other than root have one where it was delegated to them"))
         }
     }
 }

@@ -17,6 +17,7 @@
 //! It knows nothing of images, networks, names or the state database: a [`Job`] tells it all, and
 //! what became of it lies in two places that anybody can read, the [`ExitRecord`] and the log.
 
+mod anchor;
 mod bundle;
 mod bury;
 mod client;
@@ -42,8 +43,10 @@ mod serve;
 mod session;
 mod sink;
 mod spawn;
+mod user_namespace;
 mod watch;
 
+pub use anchor::{ANCHOR_ROLE, anchor_main};
 pub use bury::{bury, bury_unless_kept, freeze, thaw};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
@@ -65,3 +68,4 @@ pub use revival::{Dump, checkpoint};
 pub use serve::main;
 pub use session::{Outcome, Session, Signals};
 pub use spawn::{ROLE, WaitingMonitor};
+pub use user_namespace::{OneId, enter, secure_directory, usual_runtime_directory};

@@ -10,8 +10,10 @@
 use dhow_base::{Doing, Result};
 use dhow_network::{
     Attachment, Firewall, Held, Leased, Plan, Publication, Relay, Resolver, Tenant, Watch,
+    pasta::Pasta,
 };
 use std::{
+    borrow::Cow,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -40,12 +42,24 @@ pub(crate) struct Kept {
     resolver: Option<Resolver>,
     /// Devices whose addresses a server leases.
     tenants: Vec<Tenant>,
+    // Ended with this.
+    _pasta: Option<Pasta>,
 }
 
 impl Kept {
     /// Ports, before there is a namespace that they lead to.
     pub(crate) fn holding(held: Held) -> Self {
         Self { held, ..Self::default() }
+    }
+
+    /// Keeps who passes ports on.
+    pub(crate) fn keep(&mut self, pasta: Pasta) {
+        self._pasta = Some(pasta);
+    }
+
+    /// Keeps a plan in which there is nothing to be looked after.
+    pub(crate) fn only_publish(&mut self, plan: &Plan) {
+        self.plan = Some(plan.clone());
     }
 
     /// Takes up what a plan asks of a monitor, for a namespace that has its devices.
@@ -58,7 +72,7 @@ impl Kept {
                 self.tenants.push(tenant);
             }
         }
-        Firewall::open()?.raise(plan)?;
+        Firewall::open()?.raise(&ruled(plan))?;
         self.plan = Some(plan.clone());
         let doors = self.held.take_doors();
         if !doors.is_empty() {
@@ -107,9 +121,9 @@ impl Kept {
             self.watch = Some(Watch::open()?);
         }
         if !before.targets().eq(plan.targets()) {
-            firewall.lower(before)?;
+            firewall.lower(&ruled(before))?;
         }
-        firewall.raise(plan)?;
+        firewall.raise(&ruled(plan))?;
         match (&mut self.resolver, &plan.resolver) {
             (Some(resolver), Some(wanted)) => resolver.change(wanted),
             (None, Some(wanted)) => self.resolver = Some(Resolver::open(wanted, namespace)?),
@@ -172,8 +186,8 @@ impl Kept {
 
     /// Raises the rules again: nothing happens where they are there.
     fn put_back(&self) -> Result<()> {
-        match &self.plan {
-            Some(plan) => Firewall::open()?.raise(plan),
+        match self.plan.as_ref().filter(|plan| !plan.attachments.is_empty()) {
+            Some(plan) => Firewall::open()?.raise(&ruled(plan)),
             None => Ok(()),
         }
     }
@@ -195,6 +209,14 @@ impl Kept {
             relay.rest();
         }
     }
+}
+
+/// The plan as far as it is the firewall's: ports that somebody passes on lead through no rule.
+fn ruled(plan: &Plan) -> Cow<'_, Plan> {
+    if plan.outlet.is_none() || plan.publications.is_empty() {
+        return Cow::Borrowed(plan);
+    }
+    Cow::Owned(Plan { publications: Vec::new(), ..plan.clone() })
 }
 
 /// The connections of the second plan to networks that are not in the first.

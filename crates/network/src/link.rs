@@ -54,6 +54,11 @@ const TABLE_MAIN: u8 = 254;
 const MADE_BY_BOOT: u8 = 3;
 const UNICAST: u8 = 1;
 
+// Of a rule which table of routes counts (`fib_rules.h`).
+const RULE_TO_TABLE: u8 = 1;
+const RULE_SOURCE: u16 = 2;
+const RULE_TABLE: u16 = 15;
+
 const CREATE: libc::c_int = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
 /// A device, as far as it matters here.
@@ -493,6 +498,15 @@ pub(crate) fn route(
     let everywhere = Subnet::around(gateway, 0).expect("every address is somewhere");
     let to = to.unwrap_or(everywhere);
     Way { gateway: Some(gateway), priority: metric, ..Way::to(to, index) }.request()
+}
+
+/// What comes from this address goes by this table of routes.
+pub(crate) fn rule_from(address: IpAddr, table: u32) -> Request {
+    let prefix = if address.is_ipv4() { 32 } else { 128 };
+    let head = [family(address), 0, prefix, 0, 0, 0, 0, RULE_TO_TABLE, 0, 0, 0, 0];
+    let mut request = Request::new(libc::RTM_NEWRULE, CREATE, &head);
+    request.attribute(RULE_SOURCE, &bytes(address)).attribute(RULE_TABLE, &table.to_ne_bytes());
+    request
 }
 
 /// A route with all that can be said of it.

@@ -19,6 +19,23 @@ pub struct Plan {
     /// What it calls itself, for servers that lease addresses.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hostname: String,
+    /// The way out and in for an ordinary user's container; the host itself where missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlet: Option<Outlet>,
+}
+
+/// What an ordinary user's container has in place of a bridge on the host: a process that passes on.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Outlet {
+    /// The file that has the process's number.
+    pub pid_file: PathBuf,
+    /// The user's own words for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// The network namespace in which the user's bridges are; where missing, there are none and the
+    /// process is the only way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ground: Option<PathBuf>,
 }
 
 /// A connection to a network.
@@ -117,7 +134,7 @@ pub struct NamedNetwork {
 impl Plan {
     /// Whether there is anything to be done.
     pub fn is_empty(&self) -> bool {
-        self.attachments.is_empty()
+        self.attachments.is_empty() && self.outlet.is_none()
     }
 
     /// The network that an address of the plan's is of.

@@ -56,7 +56,7 @@ pub use dhow_cgroup::{Bus, Cgroup, Driver};
 pub use container::{Container, Leftovers, Whereabouts, cgroup, create, delete, start_dialled};
 pub use dhow_cgroup::Subgroup;
 pub use exec::{ExecRequest, Executed, exec};
-pub use mappings::is_ordinary_user;
+pub use mappings::{GID_HELPER, UID_HELPER, is_ordinary_user, map_ids};
 pub use memory_policy::names as memory_policy_names;
 pub use options::mount_options;
 pub use request::{Furnish, Hold, Init, Keyring, Paused, Request, Stdio};

@@ -16,15 +16,20 @@ use std::{
 };
 
 /// The programs that map the ranges which `/etc/subuid` and `/etc/subgid` give to a user.
-const UID_HELPER: &str = "newuidmap";
-const GID_HELPER: &str = "newgidmap";
+pub const UID_HELPER: &str = "newuidmap";
+/// The same for groups.
+pub const GID_HELPER: &str = "newgidmap";
 
 /// Writes the mappings of the namespace that process `pid` has just been born into.
 pub(crate) fn write(pid: i32, linux: &Linux) -> Result<()> {
+    map_ids(pid, &linux.uid_mappings, &linux.gid_mappings)
+}
+
+/// The same, where the mappings are no configuration's.
+pub fn map_ids(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<()> {
     let host = Procfs::of_host().doing(|| "check /proc")?;
     let process = Unmapped { host: &host, pid, may_set_ids: may_set_ids()? };
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let (uids, gids) = (&linux.uid_mappings, &linux.gid_mappings);
     process.map("uid_map", uids, uid, UID_HELPER).doing(|| "map the user ids")?;
     process.map("gid_map", gids, gid, GID_HELPER).doing(|| "map the group ids")
 }

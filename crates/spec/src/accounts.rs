@@ -80,6 +80,40 @@ pub fn parse_id(text: &str) -> Result<Option<u32>> {
     }
 }
 
+/// A range of ids that a user may give to processes of theirs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct IdRange {
+    /// The first id.
+    pub first: u32,
+    /// How many there are.
+    pub size: u32,
+}
+
+impl IdRange {
+    /// The first id behind it.
+    pub fn end(self) -> u64 {
+        u64::from(self.first) + u64::from(self.size)
+    }
+}
+
+/// The ranges of a user in a file such as `/etc/subuid`: `name:first:count` or `uid:first:count`, as
+/// subuid(5) has it. Other lines are passed over.
+pub fn subordinate_ids(text: &str, owner: &str, uid: Option<u32>) -> Vec<IdRange> {
+    let uid = uid.map(|uid| uid.to_string());
+    let range = |line: &str| {
+        let mut fields = line.trim().split(':');
+        let (name, first, size) = (fields.next()?, fields.next()?, fields.next()?);
+        if name != owner && Some(name) != uid.as_deref() {
+            return None;
+        }
+        let (first, size) = (first.parse::<u32>().ok()?, size.parse::<u32>().ok()?);
+        // The last id is none.
+        let size = size.min(u32::MAX - first);
+        (size > 0 && first > 0).then_some(IdRange { first, size })
+    };
+    text.lines().filter_map(range).collect()
+}
+
 fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
     file.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#')
 }

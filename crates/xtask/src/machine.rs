@@ -57,6 +57,7 @@ const NEEDS: &[Need] = &[
     program("python3", "python3", "locks and sockets of others"),
     program("time", "time", "budgets of memory"),
     program("newuidmap", "uidmap", "user namespaces of ordinary users"),
+    program("pasta", "passt", "networks of ordinary users"),
     program("setpriv", "util-linux", "terminals and registries"),
     program("setfattr", "attr", "extended attributes"),
     program("setfacl", "acl", "access control lists"),

@@ -34,6 +34,9 @@ pub(crate) struct Mount {
 impl Act for Mount {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let shape = Shape::of(false, self.format.as_deref(), "Mountpoint")?.by(invocation.manners);
+        if self.all || !self.images.is_empty() {
+            invocation.sees_mounts("mount an image")?;
+        }
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let named = if self.all {

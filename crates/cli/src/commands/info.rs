@@ -50,7 +50,7 @@ fn document(invocation: &Invocation) -> Result<Value> {
     let facts = engine.facts()?;
     let (images, state) = engine.images();
     let images = images.outlines(state)?.len();
-    let machine = Machine::look();
+    let machine = Machine::look(invocation.user.is_none());
     let mut document = docker(&facts, &machine);
     let counts = json!({
         "Containers": all,
@@ -104,7 +104,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn look() -> Self {
+    fn look(is_root: bool) -> Self {
         let (uname, sysinfo) = (rustix::system::uname(), rustix::system::sysinfo());
         let unit = u64::from(sysinfo.mem_unit);
         Self {
@@ -116,7 +116,7 @@ impl Machine {
             memory: sysinfo.totalram.saturating_mul(unit),
             swap: sysinfo.totalswap.saturating_mul(unit),
             uptime_seconds: sysinfo.uptime,
-            is_root: rustix::process::geteuid().is_root(),
+            is_root,
         }
     }
 }

@@ -90,6 +90,7 @@ mod top;
 mod unmount;
 mod unpack;
 mod unpause;
+mod unshare;
 mod untag;
 mod update;
 mod version;
@@ -138,8 +139,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<port::Port>("port", "List the ports of a container that the host passes on"),
     Entry::new::<pull::Pull>("pull", "Fetch images"),
     Entry::new::<push::Push>("push", "Send an image to a registry"),
-    Entry::new::<login::Login>("login", LOGIN),
-    Entry::new::<logout::Logout>("logout", LOGOUT),
+    Entry::new::<login::Login>("login", LOGIN).apart(),
+    Entry::new::<logout::Logout>("logout", LOGOUT).apart(),
     Entry::new::<images::List>("images", "List images"),
     Entry::new::<rmi::Rmi>("rmi", "Remove images"),
     Entry::new::<tag::Tag>("tag", "Give an image more names"),
@@ -149,13 +150,19 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<import::Import>("import", "Make an image of the tar file of a file system"),
     Entry::new::<history::History>("history", "Show how an image was made"),
     Entry::new::<doctor::Doctor>("doctor", "Prove that nothing is broken or left behind"),
-    Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here"),
+    Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here").apart(),
     Entry::new::<info::Info>("info", "Show what is known of the machine and of what is kept here"),
-    Entry::new::<version::Version>("version", "Show the version"),
-    Entry::new::<completion::Completion>("completion", "Print the completion script of a shell"),
+    Entry::new::<unshare::Unshare>(
+        "unshare",
+        "Run a program as root of your containers' user namespace",
+    )
+    .of_a_program(),
+    Entry::new::<version::Version>("version", "Show the version").apart(),
+    Entry::new::<completion::Completion>("completion", "Print the completion script of a shell").apart(),
     Entry::new::<cleanup::Cleanup>("cleanup", "Write down how a container ended").hidden(),
     Entry::new::<complete::Complete>("__complete", "Say what could stand where the cursor is")
-        .hidden(),
+        .hidden()
+        .apart(),
     Entry::new::<thaw::Thaw>("thaw", "Let a container go on when standard input ends").hidden(),
 ];
 
@@ -244,10 +251,10 @@ pub(crate) const GROUPS: &[Group] = &[
         &[
             Entry::new::<look::Look>("inspect", LOOK),
             Entry::new::<copy::Copy>("copy", COPY),
-            Entry::new::<list_tags::ListTags>("list-tags", LIST_TAGS),
+            Entry::new::<list_tags::ListTags>("list-tags", LIST_TAGS).apart(),
             Entry::new::<sync::Sync>("sync", SYNC),
             Entry::new::<delete::Delete>("delete", DELETE),
-            Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST),
+            Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST).apart(),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
             Entry::new::<image_referrers::Referrers>(
@@ -337,7 +344,7 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<system_quadlet::Quadlet>(
                 "quadlet",
                 "Make services of quadlet files, as a generator of systemd",
-            ),
+            ).apart(),
             Entry::new::<system_prune::Prune>(
                 "prune",
                 "Remove what is not in use: stopped containers, networks, images, interrupted pulls",

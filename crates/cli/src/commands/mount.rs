@@ -40,9 +40,12 @@ impl Act for Mount {
         if let Some(format) = self.format.as_deref().filter(|format| *format != "json") {
             return Err(refuse("--format", format, "there is json"));
         }
+        let lists = self.containers.is_empty() && !self.all && !self.latest;
+        if !lists {
+            invocation.sees_mounts("mount a container")?;
+        }
         let mut engine = invocation.engine()?;
         let names = self.names(&mut engine, invocation)?;
-        let lists = self.containers.is_empty() && !self.all && !self.latest;
         let mounted = if lists { engine.mounted()? } else { mount(&mut engine, &names)? };
         if self.format.is_some() {
             let all: Vec<_> = mounted.iter().map(document).collect();

@@ -6,7 +6,8 @@ use super::{
 };
 use dhow_base::Result;
 use dhow_engine::options::{
-    ConnectionOptions, DEFAULT_NETWORK, Exposed, Mac, NetworkMode, PortOptions, Publication,
+    ConnectionOptions, DEFAULT_NETWORK, Exposed, Mac, NetworkMode, PASTA, PortOptions,
+    Publication,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -177,7 +178,26 @@ enum Meant {
 
 /// Podman's words for networks of users without rights of root.
 fn is_for_users(text: &str) -> bool {
-    matches!(text.split(':').next(), Some("pasta" | "slirp4netns"))
+    matches!(text.split(':').next(), Some(PASTA | SLIRP))
+}
+
+/// What podman had before pasta.
+const SLIRP: &str = "slirp4netns";
+
+/// `pasta:-t,auto,--no-map-gw`: pasta's own words, with commas. Those that say for which namespace it
+/// works, or how it lives, are not the user's.
+fn words_of_pasta(text: &str, words: &str) -> Result<Vec<String>> {
+    const OURS: [&str; 14] = [
+        "--netns", "--userns", "--pid", "-P", "--foreground", "-f", "--runas", "--fd", "-F",
+        "--log-file", "-l", "--pcap", "-p", "--config-net",
+    ];
+    let words: Vec<String> =
+        words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let is_ours = |word: &&String| OURS.iter().any(|own| word.split('=').next() == Some(own));
+    match words.iter().find(is_ours) {
+        Some(word) => Err(refuse("--network", text, format!("{word} is not for users to say"))),
+        None => Ok(words),
+    }
 }
 
 fn one(text: &str) -> Result<Meant> {
@@ -194,9 +214,13 @@ fn one(text: &str) -> Result<Meant> {
         Some(Named::Path(path)) => return Ok(Meant::Mode(NetworkMode::Path(path))),
         None => {}
     }
-    if is_for_users(text) {
-        return Err(refuse("--network", text, "it is for users without rights of root")
-            .hint("leave it out: root has bridges"));
+    match text.split_once(':').unwrap_or((text, "")) {
+        (PASTA, words) => return Ok(Meant::Mode(NetworkMode::Pasta(words_of_pasta(text, words)?))),
+        (SLIRP, _) => {
+            return Err(refuse("--network", text, "there is no slirp4netns here")
+                .hint("pasta does what it did, and keeps the client's address"));
+        }
+        _ => {}
     }
     if text.contains('=') && !text.contains(':') || text.starts_with("name=") {
         return Ok(Meant::Connections(vec![fields(text)?]));

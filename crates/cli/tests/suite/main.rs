@@ -124,6 +124,10 @@ mod rehearse;
 mod repack;
 #[cfg(test)]
 mod restart;
+mod rootless;
+#[cfg(test)]
+mod rootless_networks;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod runtime_budgets;

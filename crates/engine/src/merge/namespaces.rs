@@ -65,6 +65,7 @@ pub(super) fn set(
         NetworkMode::Path(path) => point(linux, NamespaceKind::Network, Some(path)),
         NetworkMode::Unsaid
         | NetworkMode::None
+        | NetworkMode::Pasta(_)
         | NetworkMode::Container(_)
         | NetworkMode::Networks(_) => {}
     }

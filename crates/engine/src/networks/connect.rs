@@ -240,7 +240,7 @@ impl Engine {
 fn check_mode(record: &Record) -> Result<()> {
     let mode = record.network.as_str();
     let is_others = mode == "host" || mode.starts_with("container:") || mode.starts_with("ns:");
-    if is_others || mode == "none" {
+    if is_others || mode == "none" || record.pasta().is_some() {
         let text = format!("its network is {mode}, which stands alone");
         return Err(
             Error::new(Kind::Conflict, text).hint("create the container with --network NAME")

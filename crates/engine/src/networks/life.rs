@@ -10,7 +10,7 @@
 //! make a bridge costs more than to keep one.
 
 use super::{
-    EndpointSettings,
+    EndpointSettings, NAMES,
     given::{Given, forget, is_given},
     live::addresses,
     plugins::has_plugins,
@@ -22,10 +22,11 @@ use crate::{
     record::Record,
     resolv_conf,
 };
-use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
+use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
 use dhow_network::{
-    Attachment, Firewall, Leased, Network as Made, Plan, Protocol, Publication,
+    Attachment, Firewall, Leased, Network as Made, Outlet, Plan, Protocol, Publication,
     names::{self, Entry},
+    pasta,
 };
 use dhow_state::{
     Write,
@@ -51,6 +52,10 @@ impl Engine {
         row: &Container,
         record: &Record,
     ) -> Result<Option<Plan>> {
+        if let Some(options) = record.pasta() {
+            file::make_directories(&self.layout.pastas(), 0o700)?;
+            return Ok(Some(self.pasta_plan(&row.id, record, options)));
+        }
         if !record.has_networks() {
             return Ok(None);
         }
@@ -65,14 +70,34 @@ impl Engine {
         Ok(Some(plan))
     }
 
+    fn pasta_plan(&self, id: &ContainerId, record: &Record, options: Vec<String>) -> Plan {
+        // Servers on the host's loopback are reached where questions are passed on.
+        let mut options = options;
+        if !options.iter().any(|own| own.starts_with("--dns-forward")) {
+            options.extend(["--dns-forward".to_owned(), NAMES.to_string()]);
+        }
+        Plan {
+            owner: id.to_string(),
+            publications: record.ports.publish.clone(),
+            outlet: Some(Outlet { pid_file: self.layout.pasta(id), options, ground: None }),
+            ..Plan::default()
+        }
+    }
+
     /// The same for a container or a pod, by what its neighbours call it.
     pub(crate) fn enter(
         &mut self,
         owner: &ContainerId,
         called: Called<'_>,
     ) -> Result<Option<Plan>> {
-        let plan = self.network_plan(owner)?;
-        if plan.is_some() {
+        let mut plan = self.network_plan(owner)?;
+        if let Some(plan) = &mut plan {
+            if !self.is_of_root && has_plugins(plan) {
+                let text = "connect to a network that plugins make: they are for root";
+                return Err(Error::new(Kind::Unsupported, text)
+                    .hint("`dhow network create` makes one without plugins"));
+            }
+            plan.outlet = self.outlet_on_ground(owner)?;
             for endpoint in endpoints::of_owner(self.state.read(), owner)? {
                 self.join_names(&endpoint, called)?;
             }
@@ -175,7 +200,10 @@ impl Engine {
     /// Takes away what a container that has ended has on its networks, and frees its addresses.
     pub(crate) fn leave_networks(&mut self, id: &ContainerId, record: &Record) -> Result<()> {
         match self.lower_networks(id, record)? {
-            Some(plan) => self.state.write(|write| Self::write_left(write, id, &plan)),
+            Some(plan) => {
+                self.state.write(|write| Self::write_left(write, id, &plan))?;
+                self.lower_ground()
+            }
             None => Ok(()),
         }
     }
@@ -183,6 +211,10 @@ impl Engine {
     /// Takes away what a container that has ended has on the host: what is still to be
     /// [written](Self::write_left) down, or nothing.
     pub(crate) fn lower_networks(&self, id: &ContainerId, record: &Record) -> Result<Option<Plan>> {
+        if let Some(options) = record.pasta() {
+            pasta::end(&self.layout.pasta(id))?;
+            return Ok(Some(self.pasta_plan(id, record, options)));
+        }
         if !record.has_networks() {
             return Ok(None);
         }
@@ -200,6 +232,9 @@ impl Engine {
         if plan.attachments.iter().all(is_idle) {
             return Ok(None);
         }
+        if !self.is_of_root {
+            pasta::end(&self.layout.pasta(owner))?;
+        }
         plan.publications = self.published_of(owner)?;
         // Who was killed in between has not written what became of what was asked for.
         let is_unwritten = plan.publications.is_empty() && !asked.is_empty();
@@ -207,7 +242,8 @@ impl Engine {
             plan.publications = asked.to_vec();
         }
         let lower = if is_unwritten { Firewall::lower_all } else { Firewall::lower };
-        if !plan.publications.is_empty()
+        if self.is_of_root
+            && !plan.publications.is_empty()
             && let Err(error) = Firewall::open().and_then(|firewall| lower(&firewall, &plan))
         {
             // A port that leads nowhere is less of an evil than a container that cannot end; who has the
@@ -253,8 +289,10 @@ impl Engine {
     /// Takes away what a network has on the host. For who knows that nobody is there.
     pub(super) fn clear_host(&self, made: &Made) -> Result<()> {
         let doing = || format!("take network {} from the host", made.name);
-        Firewall::open()?.drop_network(made).doing(doing)?;
-        dhow_network::remove_device(made).doing(doing)?;
+        self.on_ground(|| {
+            Firewall::open()?.drop_network(made).doing(doing)?;
+            dhow_network::remove_device(made).doing(doing)
+        })?;
         let directory = self.layout.networks().join(&made.id);
         match std::fs::remove_dir_all(&directory) {
             Ok(()) => Ok(()),
@@ -273,7 +311,11 @@ impl Engine {
         }
         let published = ports::of_owner(self.state.read(), &row.id)?;
         plan.publications = published.iter().map(publication).collect::<Result<_>>()?;
-        Firewall::open().and_then(|firewall| firewall.raise(&plan)).doing(doing)?;
+        if !self.is_of_root {
+            // They lead through no rule of ours.
+            plan.publications.clear();
+        }
+        self.on_ground(|| Firewall::open()?.raise(&plan)).doing(doing)?;
         self.check_plugged(&row.id, &plan).doing(doing)?;
         Ok(row.id)
     }

@@ -30,6 +30,7 @@ use dhow_monitor::{Ground, NetworkTask};
 use dhow_network::{
     Attachment, Driver, Held, Network as Made, Plan, Publication,
     cni::{Connection, List},
+    handle,
 };
 use dhow_spec::runtime::{NamespaceKind, Spec};
 use dhow_state::{
@@ -41,6 +42,7 @@ use dhow_sys::procfs::Procfs;
 use serde_json::{Map, Value, json};
 use std::{
     net::IpAddr,
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
@@ -190,7 +192,7 @@ impl Engine {
             if !process.is_alive()? {
                 return Err(Error::new(Kind::Conflict, "the container has just ended"));
             }
-            namespaces::hold(&there, &namespace)?;
+            handle::hold(there.as_fd(), &namespace)?;
         }
         self.plug(
             &Wish { owner: &row.id, name: &row.name, namespace: &namespace, ports: &[] },

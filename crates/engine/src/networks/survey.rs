@@ -259,6 +259,7 @@ impl Engine {
             let _lock = super::lock(&self.layout)?;
             self.mend_networks()?;
         }
+        self.lower_ground()?;
         let rows = networks::list(self.state.read())?;
         let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         self.check_plugins(findings)?;

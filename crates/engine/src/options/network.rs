@@ -11,6 +11,9 @@ use std::{
 /// The network of a container that asks for none. Docker's name of it; podman's means it too.
 pub const DEFAULT_NETWORK: &str = "bridge";
 
+/// The network of an ordinary user's container that asks for none.
+pub const PASTA: &str = "pasta";
+
 /// `--network`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum NetworkMode {
@@ -25,6 +28,8 @@ pub enum NetworkMode {
     Container(String),
     /// The network namespace at this path.
     Path(PathBuf),
+    /// The host's addresses by pasta, for users who are not root; with words for it.
+    Pasta(Vec<String>),
     /// Connections to networks; the first one has the default route.
     Networks(Vec<ConnectionOptions>),
 }

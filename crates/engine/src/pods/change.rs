@@ -239,7 +239,21 @@ impl Engine {
     ) -> Result<ContainerId> {
         // What makes no sense is refused now, and not at the first start.
         merge::pod_resources(&options.limits)?;
-        let options = &options.clone().with_usual_network()?.without_others()?;
+        let mut options = options.clone().with_usual_network()?.without_others()?;
+        if !self.is_of_root {
+            // Its containers have each a cgroup of their own, where the user may have any.
+            if options.limits != Limits::default() || options.cgroup_parent.is_some() {
+                let text = "limit a pod: a user who is not root has no cgroup for it";
+                return Err(Error::new(Kind::Unsupported, text).hint("limit its containers"));
+            }
+            if matches!(options.network, NetworkMode::Pasta(_)) {
+                let text = "connect a pod by pasta alone";
+                return Err(Error::new(Kind::Unsupported, text)
+                    .hint("leave --network out, or name a network: pasta leads out of those too"));
+            }
+            options.own_cgroup = false;
+        }
+        let options = &options;
         self.ensure_usual_networks_of(options.network.connections())?;
         self.refuse_plugins(options.network.connections()).doing(|| "create a pod")?;
         if let (Some(name), true) = (&options.name, options.replace) {

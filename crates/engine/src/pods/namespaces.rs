@@ -2,13 +2,10 @@
 
 use super::Shared;
 use dhow_base::{Doing, Error, Kind, Result, file};
-use dhow_sys::{
-    mount::{Attributes, Propagation, Reach},
-    procfs::Procfs,
-};
+use dhow_network::handle;
+use dhow_sys::procfs::Procfs;
 use rustix::{
-    fs::CWD,
-    mount::{MountFlags, MoveMountFlags, UnmountFlags},
+    mount::{MountFlags, UnmountFlags},
     thread::ThreadNameSpaceType,
 };
 use std::{
@@ -41,7 +38,7 @@ pub(crate) fn make(
     }
     for (what, namespace) in made {
         let path = directory.join(what.kind().proc_name());
-        hold(&namespace, &path).doing(|| format!("hold a namespace at {}", path.display()))?;
+        handle::hold(namespace.as_fd(), &path).doing(|| format!("hold a namespace at {}", path.display()))?;
     }
     Ok(())
 }
@@ -78,17 +75,6 @@ fn flag(what: Shared) -> ThreadNameSpaceType {
         // Of a container's process, and not of a file.
         Shared::Pid => ThreadNameSpaceType::empty(),
     }
-}
-
-/// Binds a file onto a namespace, which it holds from then on.
-pub(crate) fn hold(namespace: &OwnedFd, path: &Path) -> Result<()> {
-    file::remove_if_there(path)?;
-    drop(file::create_new(path, 0o600)?);
-    let private = Attributes::propagating(Propagation::Private);
-    let copy = dhow_sys::mount::copy(namespace.as_fd(), private, Reach::ThisMount)
-        .doing(|| "bind the namespace")?;
-    let onto = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    rustix::mount::move_mount(copy.as_fd(), "", CWD, path, onto).doing(|| "attach it")
 }
 
 /// Mounts the shared memory, where it is not there yet.

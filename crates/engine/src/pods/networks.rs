@@ -54,7 +54,7 @@ impl Engine {
             task = plan.map(|plan| NetworkTask { plan, ground });
         }
         let furnish = |namespace: BorrowedFd<'_>| match &task {
-            Some(task) => dhow_network::setup(&task.plan, namespace),
+            Some(task) => self.on_ground(|| dhow_network::setup(&task.plan, namespace)),
             None => Ok(()),
         };
         namespaces::make(&missing, &settings.hostname, &directory, furnish)?;
@@ -74,6 +74,7 @@ impl Engine {
     /// What another container of the pod has set up.
     fn plan_beside(&self, row: &Row, settings: &Settings) -> Result<Option<Plan>> {
         let Some(mut plan) = self.network_plan_as_is(&row.id)? else { return Ok(None) };
+        plan.outlet = self.outlet_as_is(&row.id);
         plan.publications = self.published_of(&row.id)?;
         if plan.publications.is_empty() {
             let named = |one: &&Publication| one.host_port != 0 && one.host_port_last.is_none();
@@ -104,7 +105,10 @@ impl Engine {
         };
         self.pods_mut().sink(pod, &settings)?;
         match left {
-            Some(plan) => self.state.write(|write| Self::write_left(write, pod, &plan)),
+            Some(plan) => {
+                self.state.write(|write| Self::write_left(write, pod, &plan))?;
+                self.lower_ground()
+            }
             None => Ok(()),
         }
     }

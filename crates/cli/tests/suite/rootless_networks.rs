@@ -1,0 +1,238 @@
+//! An ordinary user's containers talk and are reached: by pasta, and over networks in a namespace of the
+//! user's. The machine is a network namespace of each test's own, with a peer behind a cable.
+
+use crate::rootless::having_box;
+use dhow_testkit::{HostNetwork, OrdinaryUser, need};
+use std::{
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+const HOST: &str = "192.0.2.2";
+const PEER: &str = "192.0.2.1";
+/// Where the peer's server is.
+const PORT: u16 = 7000;
+const WAIT: Duration = Duration::from_secs(20);
+
+/// A machine, another one that is its way out, and a user on the first.
+struct Street {
+    user: OrdinaryUser,
+    peer: HostNetwork,
+}
+
+impl Street {
+    fn new() -> Option<Self> {
+        if !HostNetwork::is_possible() || !OrdinaryUser::is_possible() {
+            return None;
+        }
+        for tool in ["pasta", "busybox"] {
+            if need::tool(tool).is_none() {
+                need::skip(tool);
+                return None;
+            }
+        }
+        let (host, peer) = (HostNetwork::new(), HostNetwork::new());
+        let path = peer.path();
+        let pid = path.iter().nth(2).unwrap().to_str().unwrap();
+        for line in [
+            &format!("ip link add up0 type veth peer name up1 netns {pid}"),
+            &format!("ip address add {HOST}/24 dev up0"),
+            "ip link set up0 up",
+            &format!("ip route add default via {PEER}"),
+        ] {
+            drop(host.output(&line.split(' ').collect::<Vec<_>>()));
+        }
+        for line in [&format!("ip address add {PEER}/24 dev up1"), "ip link set up1 up"] {
+            drop(peer.output(&line.split(' ').collect::<Vec<_>>()));
+        }
+        Some(Self { user: having_box(OrdinaryUser::networked(host)), peer })
+    }
+
+    /// What a page says to the peer, as soon as there is an answer.
+    fn fetched_by_peer(&self, port: u16) -> String {
+        let address = format!("http://{HOST}:{port}/os-release");
+        answer(|| self.peer.command("busybox").args(["wget", "-q", "-O-", &address]).output().ok())
+    }
+
+    /// The same to the user themselves, by the loopback.
+    fn fetched_by_user(&self, port: u16) -> String {
+        let address = format!("http://127.0.0.1:{port}/os-release");
+        let words = ["busybox", "wget", "-q", "-O-", &address];
+        answer(|| self.user.command(Path::new("/usr/bin/env"), &words).output().ok())
+    }
+
+    /// A server of the peer's.
+    fn server(&self) -> Server {
+        let mut command = self.peer.command("busybox");
+        command.args(["httpd", "-f", "-p", &PORT.to_string(), "-h", "/etc"]);
+        Server(command.stdin(Stdio::null()).spawn().expect("busybox starts"))
+    }
+
+    /// Programs that pass on for the user.
+    fn pastas(&self) -> usize {
+        let is_pasta = |pid: &i32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            name.starts_with("pasta")
+        };
+        self.user.processes().iter().filter(|pid| is_pasta(pid)).count()
+    }
+
+    fn has_no_pasta(&self) -> bool {
+        need::eventually(WAIT, || (self.pastas() == 0).then_some(())).is_some()
+    }
+
+    fn shell(&self, flags: &[&str], script: &str) -> String {
+        let words = [&["run", "--rm"], flags, &["box", "sh", "-c", script]].concat();
+        self.user.run(&words).ok().stdout
+    }
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _killed = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn answer(ask: impl Fn() -> Option<std::process::Output>) -> String {
+    let said = need::eventually(WAIT, || {
+        let output = ask()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    said.expect("there is an answer")
+}
+
+/// A script that fetches a page of the peer's as soon as there is one, and says so.
+fn reach() -> String {
+    format!("until wget -T 5 -q -O /dev/null http://{PEER}:{PORT}/passwd; do sleep 0.1; done; echo there")
+}
+
+#[test]
+fn a_container_has_the_host_s_way_out_and_leaves_no_process() {
+    let Some(street) = Street::new() else { return };
+    let _server = street.server();
+
+    let said = street.shell(&[], &format!("ip -4 address; {}", reach()));
+    let other = street.shell(&["--network=pasta:--ipv4-only,-I,tap7"], "ip link; ip -4 address");
+
+    assert!(said.contains(&format!("inet {HOST}/24")), "{said}");
+    assert!(said.ends_with("there\n"), "{said}");
+    assert!(other.contains("tap7"), "{other}");
+    assert!(street.has_no_pasta());
+    assert_eq!(street.user.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_published_port_keeps_the_client_s_address_and_is_free_afterwards() {
+    let Some(street) = Street::new() else { return };
+    let serve = ["box", "httpd", "-f", "-v", "-h", "/etc"];
+    let run = [&["run", "-d", "--name=web", "-p", "8080:80"], &serve[..]].concat();
+    drop(street.user.run(&run).ok());
+
+    let by_peer = street.fetched_by_peer(8080);
+    let by_user = street.fetched_by_user(8080);
+    let taken = street.user.run(&["run", "--rm", "-p", "8080:80", "box", "true"]).exits(125);
+    let log = street.user.run(&["logs", "web"]).ok();
+    let port = street.user.run(&["port", "web"]).ok();
+
+    assert!(by_peer.contains("busybox") && by_user == by_peer, "{by_peer}{by_user}");
+    assert!(log.stderr.contains(PEER) || log.stdout.contains(PEER), "{log}");
+    assert!(taken.stderr.contains("publish port 8080/tcp: container web has it"), "{taken}");
+    assert!(port.stdout.starts_with("80/tcp -> 0.0.0.0:8080"), "{port}");
+    drop(street.user.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    drop(street.user.run(&["run", "--rm", "-p", "8080:80", "box", "true"]).ok());
+    assert!(street.has_no_pasta());
+}
+
+#[test]
+fn two_containers_on_one_network_find_each_other_and_the_world() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    let _server = street.server();
+    drop(user.run(&["network", "create", "--subnet=10.5.0.0/24", "front"]).ok());
+    let serve = ["box", "httpd", "-f", "-v", "-h", "/etc"];
+    let run = [&["run", "-d", "--name=web", "--network=front", "-p", "8081:80"], &serve[..]].concat();
+    drop(user.run(&run).ok());
+
+    let by_name = "until wget -q -O- http://web/os-release; do sleep 0.1; done";
+    let by_neighbour = street.shell(&["--network=front"], by_name);
+    let out = street.shell(&["--network=front"], &reach());
+    let by_peer = street.fetched_by_peer(8081);
+    let by_user = street.fetched_by_user(8081);
+    let log = user.run(&["logs", "web"]).ok();
+    let links = user.host().output(&["ip", "-brief", "link"]);
+
+    assert!(by_neighbour.contains("busybox"), "{by_neighbour}");
+    assert_eq!((out.as_str(), by_peer, by_user), ("there\n", by_neighbour.clone(), by_neighbour));
+    assert!(log.stderr.contains(PEER) || log.stdout.contains(PEER), "{log}");
+    assert!(!links.contains("dv-") && !links.contains("br-"), "{links}");
+    drop(user.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    assert!(street.has_no_pasta());
+    drop(user.run(&["network", "rm", "front"]).ok());
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_container_changes_networks_while_it_runs_and_a_pod_is_reached() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    for name in ["front", "back"] {
+        drop(user.run(&["network", "create", name]).ok());
+    }
+    drop(user.run(&["run", "-d", "--name=db", "--network=back", "box", "httpd", "-f", "-h", "/etc"]).ok());
+    drop(user.run(&["run", "-d", "--name=c", "--network=front", "box", "sleep", "1000"]).ok());
+
+    drop(user.run(&["network", "connect", "back", "c"]).ok());
+    let fetch = "until wget -q -O- http://db/os-release; do sleep 0.1; done";
+    let seen = user.run(&["exec", "c", "sh", "-c", fetch]).ok();
+    drop(user.run(&["network", "disconnect", "back", "c"]).ok());
+    let devices = user.run(&["exec", "c", "ls", "/sys/class/net"]);
+
+    assert!(seen.stdout.contains("busybox"), "{seen}");
+    assert!(!devices.stdout.contains("eth1"), "{devices}");
+    drop(user.run(&["pod", "create", "--name=p", "-p", "8082:80"]).ok());
+    drop(user.run(&["run", "-d", "--pod=p", "box", "httpd", "-f", "-h", "/etc"]).ok());
+    assert_eq!(street.fetched_by_peer(8082), seen.stdout);
+    drop(user.run(&["pod", "rm", "-f", "-t", "0", "p"]).ok());
+    drop(user.run(&["rm", "-f", "-t", "0", "c", "db"]).ok());
+    drop(user.run(&["network", "prune", "-f"]).ok());
+    assert!(street.has_no_pasta());
+}
+
+/// Whoever kills a monitor, or the process that connects the networks, leaves only what the next command
+/// mends.
+#[test]
+fn killed_monitors_and_pastas_leave_nothing_that_the_doctor_does_not_mend() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    drop(user.run(&["network", "create", "front"]).ok());
+    for (name, network) in [("one", "front"), ("two", "pasta")] {
+        let flags = ["run", "-d", "--name", name, "--network", network, "-p", "80", "box"];
+        drop(user.run(&[&flags[..], &["sleep", "1000"]].concat()).ok());
+    }
+    assert_eq!(street.pastas(), 3);
+
+    for pid in user.processes() {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if line.starts_with(b"dhow-monitor") {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+    }
+    let listed = need::eventually(WAIT, || {
+        let states = user.run(&["ps", "-a", "--format", "{{.State}}"]).ok().stdout;
+        (states == "exited\nexited\n").then_some(())
+    });
+    let mended = user.run(&["doctor"]).ok();
+
+    assert!(listed.is_some());
+    assert_eq!(mended.stdout, "all is well\n");
+    assert!(street.has_no_pasta());
+    drop(user.run(&["start", "one", "two"]).ok());
+    assert_eq!(street.pastas(), 3);
+    drop(user.run(&["rm", "-f", "-t", "0", "one", "two"]).ok());
+    assert!(street.has_no_pasta());
+}
