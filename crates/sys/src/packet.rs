@@ -104,7 +104,7 @@ fn address(index: i32, to: Option<[u8; 6]>) -> libc::sockaddr_ll {
     let mut bytes = [0; 8];
     bytes[..6].copy_from_slice(&to.unwrap_or_default());
     libc::sockaddr_ll {
-        sll_family: libc::AF_PACKET as libc::c_ushort,
+        sll_family: libc::c_ushort::try_from(libc::AF_PACKET).expect("families are few"),
         sll_protocol: IP.to_be(),
         sll_ifindex: index,
         sll_hatype: 0,

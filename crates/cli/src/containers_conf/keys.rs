@@ -70,14 +70,12 @@ const PASSED_OVER_ENGINE: &[&str] = &[
 ];
 
 const PASSED_OVER_NETWORK: &[&str] = &[
-    "cni_plugin_dirs",
     "default_network",
     "default_rootless_network_cmd",
     "dns_bind_port",
     "firewall_driver",
     "netavark_plugin_dirs",
     "network_backend",
-    "network_config_dir",
     "pasta_options",
 ];
 

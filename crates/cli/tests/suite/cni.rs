@@ -319,3 +319,84 @@ fn commands_that_are_killed_leave_nothing_of_plugins() {
     drop(dhow.run(&run).ok());
     scene.assert_clean("street");
 }
+
+/// Podman's own network code (`network_backend = "cni"`) with the plugins of the scene: it starts a
+/// service, prints what it knows of its network, asks it by its port and by a neighbour, and removes it.
+const PODMAN: &str = r#"
+set -e
+podman="podman --root $HERE/root --runroot $HERE/run --tmpdir $HERE/tmp --storage-driver vfs"
+podman="$podman --runtime $HERE/runtime"
+trap '$podman rm -fa -t 0 >&2' EXIT
+$podman pull -q "$IMAGE" >&2
+image=$($podman images -q)
+$podman run -d --name web --network street -p 8080:80 $image httpd -f -h /etc >&2
+$podman inspect web --format '{{json .NetworkSettings}}'
+tries=0
+until busybox wget -q -O- http://10.66.0.1:8080/passwd >&2; do
+    tries=$((tries + 1)); [ $tries -lt 100 ]; sleep 0.1
+done
+$podman run --rm --network street $image ping -c 1 -W 5 10.66.0.2 >&2
+"#;
+
+/// What podman knows of a container's network.
+fn podmans_network(whose: Whose) -> Option<Value> {
+    let scene = Scene::new(whose)?;
+    if let Some(missing) = ["podman", "conmon"].into_iter().find(|it| need::tool(it).is_none()) {
+        need::skip(missing);
+        return None;
+    }
+    scene.chain("street", "10.66.0.0/24");
+    // Podman 4 knows version 0.4.0 of the interface.
+    let path = scene.lists().join("street.conflist");
+    let list = fs::read_to_string(&path).unwrap().replace("1.0.0", "0.4.0");
+    fs::write(&path, list).unwrap();
+    let here = scene.dhow.directory().join("podman");
+    fs::create_dir(&here).unwrap();
+    std::os::unix::fs::symlink(scene.dhow.program(), here.join("runtime")).unwrap();
+    let configuration = here.join("containers.conf");
+    let text = format!(
+        "[network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = {:?}\n\
+         cni_plugin_dirs = [{:?}]\ndefault_network = \"street\"\n\
+         [containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n\
+         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n",
+        scene.lists(),
+        scene.plugins()
+    );
+    fs::write(&configuration, text).unwrap();
+    let image = dhow_testkit::rootfs::busybox_image().unwrap();
+    // What podman mounts is gone with its mount namespace.
+    let output = scene
+        .dhow
+        .host()
+        .command("unshare")
+        .args(["-m", "sh", "-c", PODMAN])
+        .env("CONTAINERS_CONF", &configuration)
+        .env("HERE", &here)
+        .env("IMAGE", image.reference("box"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{whose:?}: {errors}");
+    scene.assert_clean("street");
+    let mut known: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for one in ["/MacAddress", "/Networks/street/MacAddress"] {
+        let mac = known.pointer_mut(one).unwrap();
+        assert_eq!(mac.as_str().unwrap().split(':').count(), 6, "{mac}");
+        *mac = Value::Null;
+    }
+    known["SandboxKey"] = Value::Null;
+    known["Networks"]["street"]["Aliases"] = Value::Null;
+    Some(known)
+}
+
+#[test]
+fn podmans_containers_are_connected_by_our_plugins_as_by_debians() {
+    let (Some(ours), Some(debians)) =
+        (podmans_network(Whose::Ours), podmans_network(Whose::Debians))
+    else {
+        return;
+    };
+
+    assert_eq!(ours, debians);
+    assert_eq!(ours["Networks"]["street"]["IPAddress"], "10.66.0.2");
+}

@@ -155,6 +155,40 @@ fn an_address_of_a_server_is_had_kept_and_given_back() {
 }
 
 #[test]
+fn the_plugin_dhcp_keeps_a_lease_for_other_plugins() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.serve(4);
+    let dhow = &scene.dhow;
+    let (lists, plugins) = (dhow.directory().join("net.d"), dhow.directory().join("plugins"));
+    fs::create_dir(&lists).unwrap();
+    fs::create_dir(&plugins).unwrap();
+    for name in ["macvlan", "dhcp"] {
+        std::os::unix::fs::symlink(dhow.program(), plugins.join(name)).unwrap();
+    }
+    let list = r#"{"cniVersion": "1.0.0", "name": "street", "plugins": [
+        {"type": "macvlan", "master": "up0", "ipam": {"type": "dhcp"}}]}"#;
+    fs::write(lists.join("street.conflist"), list).unwrap();
+    let network = "[network]\nnetwork_config_dir =";
+    dhow.configure(&format!("{network} {lists:?}\ncni_plugin_dirs = [{plugins:?}]\n"));
+
+    let id = start(dhow, &["--name=web", "--network=street", "box", "sleep", "600"]);
+    let street = scene.networks("web")["street"].take();
+    let address = street["IPAddress"].as_str().unwrap().to_owned();
+    let routes = dhow.run(&["exec", "web", "ip", "route"]).ok().stdout;
+    scene.heard(&format!("DHCPACK(up1) {address}"), 2);
+    drop(dhow.run(&["network", "reload", "web"]).ok());
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+
+    scene.heard(&format!("DHCPRELEASE(up1) {address}"), 1);
+    assert!(address.starts_with("10.55.0."), "{street}");
+    assert!(routes.contains("default via 10.55.0.1"), "{routes}");
+    let keepers = fs::read_dir("/run/cni/dhow-dhcp").into_iter().flatten().flatten();
+    let mut left = keepers.filter(|one| one.file_name().to_string_lossy().starts_with(&id));
+    assert!(left.next().is_none(), "a keeper of the lease is left");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
 fn without_a_server_there_is_one_error_and_nothing_left() {
     let Some(scene) = Scene::new() else { return };
     let dhow = &scene.dhow;

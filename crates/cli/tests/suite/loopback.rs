@@ -69,7 +69,7 @@ fn a_lot_of_bytes_arrive_whole_and_an_end_of_one_direction_leaves_the_other_open
     // The answer comes when all has been read.
     let serve = ["box", "nc", "-ll", "-p", "80", "-e", "md5sum"];
     start(&dhow, &[&["--name=sums", "-p", "8080:80"], &serve[..]].concat());
-    let bytes: Vec<u8> = (0..40_u32 << 20).map(|at| (at * 7 + at / 251) as u8).collect();
+    let bytes: Vec<u8> = (0..40_u32 << 20).map(|at| (at * 7 + at / 251).to_le_bytes()[0]).collect();
     let mut summed =
         Command::new("md5sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     summed.stdin.take().unwrap().write_all(&bytes).unwrap();

@@ -38,7 +38,7 @@ const CREATE: [Row; 40] = [
     (&["--driver", "macvlan", "-o", "parent=nowhere0", "x"], &["nowhere0"]),
     (&["--driver", "ipvlan", "-o", "parent=lo", "-o", "mode=vepa", "x"], &["mode=vepa", "l2"]),
     (&["--ipam-driver", "bogus", "x"], &["bogus"]),
-    (&["--ipam-driver", "dhcp", "x"], &["dhcp", "leases"]),
+    (&["--ipam-driver", "dhcp", "x"], &["dhcp", "with bridge"]),
     (&["--ipam-driver", "none", "--subnet", "10.5.0.0/24", "x"], &["addresses"]),
     (&["--opt", "mtu=7", "x"], &["mtu=7", "68"]),
     (&["--opt", "vlan=5000", "x"], &["vlan=5000", "4094"]),

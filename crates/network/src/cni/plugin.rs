@@ -23,6 +23,7 @@ mod bandwidth;
 mod bridge;
 mod delegate;
 mod device;
+mod dhcp;
 mod firewall;
 mod fixed;
 mod host_local;
@@ -47,6 +48,8 @@ pub enum Plugin {
     Bandwidth,
     /// A cable to a bridge.
     Bridge,
+    /// An address of a server on the device's link.
+    Dhcp,
     /// Lets the forwarded packets of a container pass the host's firewall.
     Firewall,
     /// Addresses of ranges that this host hands out.
@@ -69,9 +72,10 @@ pub enum Plugin {
 
 impl Plugin {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Bandwidth,
         Self::Bridge,
+        Self::Dhcp,
         Self::Firewall,
         Self::HostLocal,
         Self::Ipvlan,
@@ -93,6 +97,7 @@ impl Plugin {
         match self {
             Self::Bandwidth => "bandwidth",
             Self::Bridge => "bridge",
+            Self::Dhcp => "dhcp",
             Self::Firewall => "firewall",
             Self::HostLocal => "host-local",
             Self::Ipvlan => "ipvlan",
@@ -109,6 +114,7 @@ impl Plugin {
         match self {
             Self::Bandwidth => bandwidth::add(asked),
             Self::Bridge => bridge::add(asked),
+            Self::Dhcp => dhcp::add(asked),
             Self::Firewall => firewall::add(asked),
             Self::HostLocal => host_local::add(asked),
             Self::Ipvlan => stacked::add(asked, stacked::Kind::Ipvlan),
@@ -125,6 +131,7 @@ impl Plugin {
         match self {
             Self::Bandwidth => bandwidth::del(asked),
             Self::Bridge => bridge::del(asked),
+            Self::Dhcp => dhcp::del(asked),
             Self::Firewall => firewall::del(asked),
             Self::HostLocal => host_local::del(asked),
             Self::Ipvlan | Self::Macvlan => stacked::del(asked),
@@ -140,6 +147,7 @@ impl Plugin {
         match self {
             Self::Bandwidth => bandwidth::check(asked),
             Self::Bridge => bridge::check(asked),
+            Self::Dhcp => dhcp::check(asked),
             Self::Firewall => firewall::check(asked),
             Self::HostLocal => host_local::check(asked),
             Self::Ipvlan | Self::Macvlan => stacked::check(asked),

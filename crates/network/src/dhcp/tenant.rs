@@ -5,7 +5,7 @@ use super::{
     message::{Asker, Grant, Heard, Saying},
     packet,
 };
-use crate::{Attachment, InterfaceAddress, Network, inside::within, link, setup};
+use crate::{Attachment, InterfaceAddress, Mac, Network, Subnet, inside::within, link, setup};
 use dhow_base::{Doing, Error, Kind, Result, id::random_hex};
 use dhow_sys::{
     netlink::{Netlink, Protocol, Request},
@@ -68,6 +68,8 @@ struct Device {
     leads_out: bool,
     /// Whether the largest packet is the server's to say.
     takes_mtu: bool,
+    /// Whether somebody else gives it the address.
+    is_anothers: bool,
 }
 
 #[derive(Debug)]
@@ -101,16 +103,41 @@ impl Tenant {
     ) -> Result<Self> {
         let doing = || format!("get an address for network {}", attachment.network.name);
         let mut tenant = Self::open(attachment, place, hostname, namespace).doing(doing)?;
+        tenant.find(&attachment.network.device).doing(doing)?;
+        Ok(tenant)
+    }
+
+    /// The same for a device to which somebody else gives the address.
+    pub(crate) fn hold(
+        network: &str,
+        interface: &str,
+        mac: Mac,
+        namespace: BorrowedFd<'_>,
+    ) -> Result<Self> {
+        let attachment = Attachment {
+            network: Network { name: network.to_owned(), ..Network::default() },
+            interface: interface.to_owned(),
+            host_interface: String::new(),
+            mac,
+            addresses: Vec::new(),
+        };
+        let mut tenant = Self::open(&attachment, 0, "", namespace)?;
+        tenant.device.is_anothers = true;
+        tenant.find(interface)?;
+        Ok(tenant)
+    }
+
+    fn find(&mut self, link: &str) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
-            tenant.work(Instant::now());
-            if tenant.leased().is_some() {
-                return Ok(tenant);
+            self.work(Instant::now());
+            if self.leased().is_some() {
+                return Ok(());
             }
             if Instant::now() >= end {
-                return Err(tenant.no_address(&attachment.network.device)).doing(doing);
+                return Err(self.no_address(link));
             }
-            tenant.wait(end).doing(doing)?;
+            self.wait(end)?;
         }
     }
 
@@ -142,6 +169,7 @@ impl Tenant {
                 metric: setup::metric(network, place),
                 leads_out: network.default_route && !network.internal,
                 takes_mtu: network.mtu.is_none(),
+                is_anothers: false,
             },
             packets,
             asker: Asker {
@@ -186,6 +214,19 @@ impl Tenant {
     /// Whether its device is one of this network.
     pub fn is_of(&self, network: &Network) -> bool {
         self.network == network.id
+    }
+
+    /// The routes that go with it, but for the default one.
+    pub(crate) fn routes(&self) -> Vec<(Subnet, Ipv4Addr)> {
+        match &self.state {
+            State::Bound { lease, .. } => lease.grant.routes.clone(),
+            State::Seeking { .. } | State::Asking { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether its device is there still.
+    pub(crate) fn has_device(&self) -> bool {
+        link::at(&self.device.netlink, self.device.index).is_ok_and(|found| found.is_some())
     }
 
     /// What it has been given.
@@ -363,7 +404,7 @@ impl Drop for Tenant {
 impl Device {
     /// Takes away what went with one grant, and sets up what goes with another.
     fn change(&self, before: Option<&Grant>, now: Option<&Grant>) -> Result<()> {
-        if before == now {
+        if before == now || self.is_anothers {
             return Ok(());
         }
         let doing = || format!("give device {} its address", self.name);
