@@ -11,6 +11,7 @@ use crate::{
     reach::host_routes,
 };
 use dhow_base::{Kind, Result};
+use rustix::net::{AddressFamily, SocketType, socket};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -102,8 +103,12 @@ fn input(plan: &Plan, port: &Publication, target: IpAddr, from: Option<IpAddr>) 
     }
     let nft = Nft::open()?;
     let gate = Gate::among(&nft, nft.chains()?)?;
-    let packet =
-        Packet { input: device.clone(), source: from, ..gate::packet(port, Version::of(target)) };
+    let packet = Packet {
+        input: device.clone(),
+        input_index: device.as_deref().and_then(index_of),
+        source: from,
+        ..gate::packet(port, Version::of(target))
+    };
     let name = format!("port {}/{}", port.host_port, port.protocol.name());
     let (verdict, text) = match gate.judge(&packet)? {
         Judgement::Dropped(by) => {
@@ -180,8 +185,10 @@ fn others(
         .attachments
         .iter()
         .find(|attachment| attachment.addresses.iter().any(|own| own.address == target));
+    let device = from.and_then(|from| device_towards(from).transpose()).transpose()?;
     let packet = Packet {
-        input: from.and_then(|from| device_towards(from).transpose()).transpose()?,
+        input_index: device.as_deref().and_then(index_of),
+        input: device,
         output: of_target.map(|attachment| attachment.network.device.clone()),
         source: from,
         version: Version::of(target),
@@ -212,6 +219,12 @@ fn device_towards(address: IpAddr) -> Result<Option<String>> {
     let routes = host_routes()?.into_iter().filter(|route| route.to.contains(address));
     let best = routes.max_by_key(|route| (route.to.prefix(), std::cmp::Reverse(route.metric)));
     Ok(best.and_then(|route| route.device))
+}
+
+/// The kernel's number of a device.
+fn index_of(device: &str) -> Option<u32> {
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    rustix::net::netdevice::name_to_index(&socket, device).ok()
 }
 
 /// Rules of the older iptables, which cannot be seen from here.

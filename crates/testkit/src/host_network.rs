@@ -47,6 +47,22 @@ impl HostNetwork {
         false
     }
 
+    /// Another machine's, on one wire with this one: the wire is `wire0` on both. 192.0.2.1 and 2001:db8::1
+    /// are addresses of this one, 192.0.2.2 and 2001:db8::2 of the other.
+    pub fn with_peer(&self) -> Self {
+        let peer = Self::new();
+        let path = peer.path().display().to_string();
+        let wire = ["ip", "link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns"];
+        self.output(&[&wire[..], &[&path]].concat());
+        for (place, number) in [(self, 1), (&peer, 2)] {
+            let (four, six) = (format!("192.0.2.{number}/24"), format!("2001:db8::{number}/64"));
+            place.output(&["ip", "addr", "add", &four, "dev", "wire0"]);
+            place.output(&["ip", "addr", "add", &six, "dev", "wire0", "nodad"]);
+            place.output(&["ip", "link", "set", "wire0", "up"]);
+        }
+        peer
+    }
+
     /// The file that stands for the namespace.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/ns/net", self.keeper.id()).into()

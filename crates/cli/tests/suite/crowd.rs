@@ -1,9 +1,10 @@
 //! Many at once: whole lifecycles side by side, and containers that all start in one moment. No
 //! command fails, and nothing is left of them.
 
-use crate::fixture::with_box;
-use dhow_testkit::{Dhow, need, needs_root};
+use crate::fixture::{with_box, with_networked_box};
+use dhow_testkit::{Dhow, HostNetwork, need, needs_root};
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     path::Path,
     process::{Command, Stdio},
@@ -209,4 +210,43 @@ fn lives_go_on_while_the_program_is_replaced() {
 fn env_words(words: &[OsString]) -> String {
     let quoted = |word: &OsString| format!("'{}'", word.to_string_lossy());
     words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn many_share_one_network() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = with_networked_box();
+    drop(dhow.run(&["network", "create", "--ipv6", "--subnet", "10.90.0.0/16", "crowd"]).ok());
+    let before = dhow.host().output(&["nft", "list", "ruleset"]);
+    let words = words(&dhow);
+    let count = number(STARTS_VARIABLE, STARTS);
+
+    let run = r#"name=$1; shift
+        "$@" run -d -q --name "$name" --network crowd -p 80 box sleep 1000 >/dev/null"#;
+    let failed = side_by_side(run, &words, count, 16);
+
+    assert!(failed.is_empty(), "{} failed, such as {}", failed.len(), failed[0]);
+    let template = "{{.NetworkSettings.Networks.crowd.IPAddress}} \
+                    {{.NetworkSettings.Networks.crowd.GlobalIPv6Address}}";
+    let ids = dhow.run(&["ps", "-q"]).ok().stdout;
+    let ids: Vec<&str> = ids.lines().collect();
+    let told = dhow.run(&[&["inspect", "--format", template], &ids[..]].concat()).ok().stdout;
+    let addresses: BTreeSet<&str> = told.split_whitespace().collect();
+    assert_eq!((ids.len(), addresses.len()), (count as usize, 2 * count as usize));
+    let ports = dhow.host().output(&["nft", "list", "map", "inet", "dhow", "ports4"]);
+    assert_eq!(ports.matches(" . 80").count(), count as usize);
+
+    drop(dhow.run(&["rm", "-f", "-a", "-t", "0"]).ok());
+    assert!(!dhow.host().output(&["ip", "-brief", "link"]).contains("dv-"));
+    let ports = dhow.host().output(&["nft", "list", "map", "inet", "dhow", "ports4"]);
+    assert!(!ports.contains(" . 80"), "{ports}");
+    let connected = dhow.run(&["network", "inspect", "--format", "{{len .Containers}}", "crowd"]);
+    assert_eq!(connected.ok().line(), "0");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    drop(dhow.run(&["network", "rm", "crowd"]).ok());
+    assert_eq!(before, "");
+    assert_eq!(dhow.host().output(&["nft", "list", "ruleset"]), before);
+    dhow.assert_clean();
 }

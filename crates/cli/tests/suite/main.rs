@@ -75,6 +75,7 @@ mod identity;
 mod images;
 #[cfg(test)]
 mod init;
+mod input_policy;
 #[cfg(test)]
 mod journey;
 #[cfg(test)]
@@ -113,6 +114,7 @@ mod pods;
 #[cfg(test)]
 mod pods_more;
 #[cfg(test)]
+mod published_ports;
 mod quadlet;
 #[cfg(test)]
 mod real_sizes;

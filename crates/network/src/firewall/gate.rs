@@ -62,6 +62,7 @@ pub(crate) fn packet(port: &Publication, version: Version) -> Packet {
     Packet {
         version,
         input: None,
+        input_index: None,
         output: None,
         source: None,
         destination: port.host.filter(|host| !host.is_unspecified()),

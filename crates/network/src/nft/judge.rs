@@ -324,6 +324,7 @@ mod tests {
         Packet {
             version: Version::V4,
             input: None,
+            input_index: None,
             output: Some("dhow0".to_owned()),
             source: source.map(|text| text.parse().unwrap()),
             destination: Some("10.88.0.2".parse().unwrap()),
@@ -463,6 +464,12 @@ mod tests {
 
         assert_eq!(told(&packet(Some("198.51.100.7"))).0, "dropped");
         assert_eq!(told(&packet(Some("192.0.2.7"))).0, "passes");
+        run("nft", &["add", "rule", "ip", "t", "f", "iif", "lo", "drop"], "");
+        for (input_index, expected) in [(None, "perhaps"), (Some(1), "dropped"), (Some(2), "passes")]
+        {
+            let packet = Packet { input_index, ..packet(Some("192.0.2.7")) };
+            assert_eq!(told(&packet).0, expected, "{input_index:?}");
+        }
         let destination = Some("fd00::2".parse().unwrap());
         let sixth = Packet { version: Version::V6, destination, ..packet(None) };
         let (verdict, by) = told(&sixth);

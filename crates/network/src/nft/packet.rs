@@ -26,6 +26,8 @@ pub(crate) struct Packet {
     pub(crate) version: Version,
     /// The device that it came by, and the one that it leaves by. Not known where missing.
     pub(crate) input: Option<String>,
+    /// The number of the first one.
+    pub(crate) input_index: Option<u32>,
     pub(crate) output: Option<String>,
     pub(crate) source: Option<IpAddr>,
     pub(crate) destination: Option<IpAddr>,
@@ -92,6 +94,7 @@ impl Packet {
             None => vec![None; DEVICE_BYTES],
         };
         match key {
+            4 => self.input_index.map_or(vec![None; 4], |index| known(&index.to_ne_bytes())),
             6 => name(&self.input),
             7 => name(&self.output),
             15 => known(&[self.version.number(), 0, 0, 0]),
