@@ -1,7 +1,7 @@
 //! Why a packet for a published port passes, or does not: its way, one finding for each thing on it.
 
 use crate::{
-    Firewall, Held, InputPolicy, Plan, Publication, conntrack,
+    Firewall, Held, InputPolicy, Network, Plan, Publication, conntrack,
     firewall::{
         Client, TABLE,
         gate::{self, Gate},
@@ -84,66 +84,69 @@ fn held(port: &Publication) -> Finding {
 
 /// What the host's INPUT chains say of it, as they would of a packet for a program of the host's.
 fn input(plan: &Plan, port: &Publication, target: IpAddr, from: Option<IpAddr>) -> Result<Finding> {
-    let told = |verdict, text| Ok(Finding { about: "input", verdict, text });
-    let network = plan.network_of(target);
-    if network.input_policy == InputPolicy::Ignore {
-        let text = format!("network {} does not ask the host's INPUT chains", network.name);
-        return told(Outcome::Passes, text);
-    }
-    if from.is_some_and(conntrack::is_own) {
-        let text = "programs of the host pass by its INPUT chains".to_owned();
-        return told(Outcome::Passes, text);
-    }
     let device = from.and_then(|from| device_towards(from).transpose()).transpose()?;
     let firewall = Firewall::open()?;
-    if let Some(device) = &device
-        && firewall.has_bridge(device)?
+    let (verdict, text) = match exempt(plan.network_of(target), from, device.as_deref(), &firewall)?
     {
-        return told(Outcome::Passes, "containers pass by the host's INPUT chains".to_owned());
+        Some(why) => (Outcome::Passes, why),
+        None => {
+            let packet = Packet {
+                input_index: device.as_deref().and_then(index_of),
+                input: device.clone(),
+                source: from,
+                ..gate::packet(port, Version::of(target))
+            };
+            judged(port, &packet, &firewall)?
+        }
+    };
+    Ok(Finding { about: "input", verdict, text })
+}
+
+/// Why the host's INPUT chains are not asked about a packet.
+fn exempt(
+    network: &Network,
+    from: Option<IpAddr>,
+    device: Option<&str>,
+    firewall: &Firewall,
+) -> Result<Option<String>> {
+    if network.input_policy == InputPolicy::Ignore {
+        let text = format!("network {} does not ask the host's INPUT chains", network.name);
+        return Ok(Some(text));
     }
+    if from.is_some_and(conntrack::is_own) {
+        return Ok(Some("programs of the host pass by its INPUT chains".to_owned()));
+    }
+    let is_inside = device.map(|device| firewall.has_bridge(device)).transpose()?;
+    let text = "containers pass by the host's INPUT chains";
+    Ok(is_inside.is_some_and(|is_inside| is_inside).then(|| text.to_owned()))
+}
+
+/// What INPUT does with a packet, or what is done to find that out.
+fn judged(port: &Publication, packet: &Packet, firewall: &Firewall) -> Result<(Outcome, String)> {
     let nft = Nft::open()?;
     let gate = Gate::among(&nft, nft.chains()?)?;
-    let packet = Packet {
-        input: device.clone(),
-        input_index: device.as_deref().and_then(index_of),
-        source: from,
-        ..gate::packet(port, Version::of(target))
-    };
     let name = format!("port {}/{}", port.host_port, port.protocol.name());
-    let (verdict, text) = match gate.judge(&packet)? {
+    let by = match gate.judge(packet)? {
         Judgement::Dropped(by) => {
-            return told(Outcome::Stops, format!("{name} of the host is closed by {by}"));
+            return Ok((Outcome::Stops, format!("{name} of the host is closed by {by}")));
         }
-        Judgement::Passes if gate::has_legacy() => {
-            let text = format!("{name} of the host may be closed by iptables-legacy");
-            (Outcome::Unclear, text)
+        Judgement::Passes if !gate::has_legacy() => {
+            let text = format!("nobody's INPUT chains close {name} of the host");
+            return Ok((Outcome::Passes, text));
         }
-        Judgement::Passes => {
-            return told(
-                Outcome::Passes,
-                format!("nobody's INPUT chains close {name} of the host"),
-            );
-        }
-        Judgement::Perhaps(by) => {
-            (Outcome::Unclear, format!("{name} of the host may be closed by {by}"))
-        }
+        Judgement::Passes => "iptables-legacy".to_owned(),
+        Judgement::Perhaps(by) => by,
     };
-    let client = from.zip(device.as_deref()).map(|(from, device)| Client {
-        device,
-        from,
-        protocol: port.protocol,
-        port: port.host_port,
-    });
-    match client {
-        Some(client) if firewall.has_admitted(&client)? => {
-            let text = format!("{text}, which has let {} through just now", client.from);
-            told(Outcome::Passes, text)
-        }
-        _ => {
-            let text = format!("{text}: a client's first packet is sent there to find out");
-            told(verdict, text)
+    let text = format!("{name} of the host may be closed by {by}");
+    if let (Some(from), Some(device)) = (packet.source, packet.input.as_deref()) {
+        let client = Client { device, from, protocol: port.protocol, port: port.host_port };
+        if firewall.has_admitted(&client)? {
+            let text = format!("{text}, which has let {from} through just now");
+            return Ok((Outcome::Passes, text));
         }
     }
+    let text = format!("{text}: a client's first packet is sent there to find out");
+    Ok((Outcome::Unclear, text))
 }
 
 /// Whether our own rules lead it to the container.

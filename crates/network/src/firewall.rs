@@ -162,6 +162,16 @@ impl Firewall {
         self.nft.commit(batch)
     }
 
+    /// All addresses that published ports lead to, whoever's they are.
+    pub fn targets(&self) -> Result<Vec<IpAddr>> {
+        let mut all = Vec::new();
+        for map in table::MAPS {
+            let elements = self.nft.elements(TABLE, &map)?;
+            all.extend(elements.iter().filter_map(|one| elements::target_of(&map, one)));
+        }
+        Ok(all)
+    }
+
     /// Makes what a network needs of the host.
     pub fn raise_network(&self, network: &Network) -> Result<()> {
         let mut wanted = Wanted::default();

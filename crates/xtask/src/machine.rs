@@ -53,6 +53,7 @@ const NEEDS: &[Need] = &[
     },
     program("htpasswd", "apache2-utils", "registries with passwords"),
     program("openssl", "openssl", "certificates read by others"),
+    program("sqlite3", "sqlite3", "what a kill leaves of a published port"),
     program("strace", "strace", "budgets of system calls and crashes at each of them"),
     program("python3", "python3", "locks and sockets of others"),
     program("time", "time", "budgets of memory"),

@@ -1,8 +1,11 @@
 //! `kill -9` at random points of what is done to networks: no half of one is left, the doctor finds
 //! nothing, the retry succeeds.
 
-use crate::crash_volumes::{killed, words};
-use dhow_testkit::{Dhow, HostNetwork};
+use crate::{
+    crash_volumes::{killed, words},
+    fixture::with_networked_box,
+};
+use dhow_testkit::{Dhow, HostNetwork, needs_tool};
 
 fn assert_sound(dhow: &Dhow) {
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
@@ -64,4 +67,36 @@ fn connections_changed_under_kills_are_there_or_not() {
     drop(dhow.run(&["rm", "web"]).ok());
     drop(dhow.run(&["network", "rm", "front", "back"]).ok());
     assert_sound(&dhow);
+}
+
+#[test]
+fn a_port_of_the_kernels_choice_is_gone_with_a_start_that_was_killed() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    needs_tool!("sqlite3");
+    let dhow = with_networked_box();
+    drop(dhow.run(&["run", "-d", "--name", "web", "-p", "80", "box", "sleep", "1000"]).ok());
+    let leads = || dhow.host().output(&["nft", "list", "map", "inet", "dhow", "ports4"]);
+    assert!(leads().contains(" . 80"), "{}", leads());
+
+    // What a kill between the rules and the row would leave: nobody has written which port it was.
+    let database = dhow.root().join("state.db");
+    let forgotten = "delete from ports";
+    let pid = dhow.run(&["inspect", "-f", "{{.State.ConmonPid}}", "web"]).ok();
+    let database = database.display().to_string();
+    drop(dhow.host().output(&["sqlite3", &database, forgotten]));
+    drop(dhow.host().output(&["kill", "-9", pid.line()]));
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+
+    assert!(!leads().contains(" . 80"), "{}", leads());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+
+    // An element that leads nowhere is named.
+    let stray = "add element inet dhow ports4 { tcp . 8080 : 10.88.0.77 . 80 }";
+    let words: Vec<&str> = ["nft"].into_iter().chain(stray.split(' ')).collect();
+    drop(dhow.host().output(&words));
+    let doctor = dhow.run(&["doctor"]);
+    assert_ne!(doctor.code, 0);
+    assert!(doctor.stdout.contains("leads a port to 10.88.0.77"), "{doctor:?}");
 }

@@ -85,7 +85,9 @@ fn what_the_host_lets_in_and_keeps_out_holds_while_containers_run() {
     settles(&peer, false);
     nft(&dhow, "flush ruleset");
     let flushed = settles(&peer, true);
-    eprintln!("opened in {opened:?}, closed in {closed:?}, asked in {asked:?}, after a flush {flushed:?}");
+    eprintln!(
+        "opened in {opened:?}, closed in {closed:?}, asked in {asked:?}, after a flush {flushed:?}"
+    );
 
     drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
     drop(dhow.run(&["network", "prune", "-f"]).ok());

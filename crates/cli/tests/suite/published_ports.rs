@@ -79,7 +79,7 @@ http { access_log /dev/stdout; server { listen 80; listen [::]:80; root /data; }
 ";
 
 #[test]
-fn a_web_server_knows_its_client_and_a_gigabyte_arrives_whole() {
+fn a_web_server_knows_its_client_and_what_it_sends_arrives_whole() {
     if !HostNetwork::is_possible() {
         return;
     }
@@ -93,9 +93,10 @@ fn a_web_server_knows_its_client_and_a_gigabyte_arrives_whole() {
     let data = dhow.directory().join("data");
     fs::create_dir(&data).unwrap();
     // Each megabyte says which one it is, and the rest takes no room on the disk.
+    let megabytes: u64 = if need::is_full() { 1024 } else { 128 };
     let big = fs::File::create(data.join("big")).unwrap();
-    big.set_len(1 << 30).unwrap();
-    for place in 0..1024_u64 {
+    big.set_len(megabytes << 20).unwrap();
+    for place in 0..megabytes {
         big.write_all_at(&place.to_be_bytes(), place << 20).unwrap();
     }
     fs::File::create(data.join("hello")).unwrap().write_all(b"hello\n").unwrap();

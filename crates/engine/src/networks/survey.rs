@@ -7,7 +7,7 @@ use super::{
 use crate::{Engine, doctor::entries, record::Record};
 use dhow_base::{Digest, Result, clock::Moment, id::ContainerId};
 use dhow_image::Finding;
-use dhow_network::{Network as Made, cni::List};
+use dhow_network::{Firewall, Network as Made, cni::List};
 use dhow_state::{
     containers::{self, Phase},
     endpoints::{self, Endpoint},
@@ -272,7 +272,55 @@ impl Engine {
                 });
             }
         }
-        self.check_connections(findings)
+        self.check_connections(findings)?;
+        self.check_firewall(findings)
+    }
+
+    /// A port leads to an address only that somebody has. Addresses of other states' networks are not
+    /// this one's to judge.
+    fn check_firewall(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
+        let mut strays = self.strays()?;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        // Who has come or gone in between was seen half.
+        let again = self.strays()?;
+        strays.retain(|(address, _)| again.iter().any(|(other, _)| other == address));
+        findings.extend(strays.into_iter().map(|(address, network)| Finding {
+            object: format!("table inet dhow leads a port to {address}"),
+            problem: format!("nobody has this address of network {network}"),
+        }));
+        Ok(())
+    }
+
+    /// Addresses of this state's networks to which ports lead and that nobody has, with the network.
+    fn strays(&mut self) -> Result<Vec<(IpAddr, String)>> {
+        let read = self.state.read();
+        let rows = networks::list(read)?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Who may not look at the firewall has not changed it either.
+        let targets = match Firewall::open().and_then(|firewall| firewall.targets()) {
+            Ok(targets) if !targets.is_empty() => targets,
+            _ => return Ok(Vec::new()),
+        };
+        let mut held = BTreeSet::new();
+        for endpoint in endpoints::list(read)? {
+            held.extend(endpoint.ip4.map(IpAddr::V4));
+            held.extend(endpoint.ip6.map(IpAddr::V6));
+        }
+        let mut strays = Vec::new();
+        for row in rows {
+            let subnets = Settings::of(&row)?.made.subnets;
+            let is_its = |target: &&IpAddr| {
+                !held.contains(target)
+                    && subnets.iter().any(|range| range.subnet.contains(**target))
+            };
+            let of_row = targets.iter().filter(is_its);
+            strays.extend(of_row.map(|target| (*target, row.name.to_string())));
+        }
+        Ok(strays)
     }
 
     /// Frees what a container has that ended while nobody came to it, as after a kill; whether it does.

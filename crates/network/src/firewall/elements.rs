@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Driver, InputPolicy, Isolation, Network, Plan, Publication,
-    nft::{Element, Key, Set, Version},
+    nft::{Element, Field, Key, Set, Version},
 };
 use dhow_base::{Error, Kind, Result};
 use std::{collections::HashSet, net::IpAddr};
@@ -136,6 +136,16 @@ impl Wanted {
             return;
         }
         of_set(&mut self.sets, set).push(element);
+    }
+}
+
+/// The address to which an element of a map of published ports leads.
+pub(super) fn target_of(map: &Set, element: &Element) -> Option<IpAddr> {
+    let value = element.value.as_deref()?;
+    match map.value.first()? {
+        Field::Ipv4 => Some(IpAddr::from(*value.first_chunk::<4>()?)),
+        Field::Ipv6 => Some(IpAddr::from(*value.first_chunk::<16>()?)),
+        _ => None,
     }
 }
 

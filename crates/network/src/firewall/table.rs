@@ -90,9 +90,13 @@ const SETS: [Set; 19] = [
     ADMITTED6,
 ];
 
-/// The maps that lead to addresses like this one.
+/// All maps of published ports.
+pub(super) const MAPS: [Set; 4] = [PORTS4, PORTS4_AT, PORTS6, PORTS6_AT];
+
+/// Those that lead to addresses like this one.
 pub(super) fn maps_of(target: IpAddr) -> [Set; 2] {
-    if target.is_ipv6() { [PORTS6, PORTS6_AT] } else { [PORTS4, PORTS4_AT] }
+    let [four, four_at, six, six_at] = MAPS;
+    if target.is_ipv6() { [six, six_at] } else { [four, four_at] }
 }
 
 /// The set of published ports of addresses like this one that are reached themselves.

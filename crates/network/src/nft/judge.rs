@@ -465,7 +465,8 @@ mod tests {
         assert_eq!(told(&packet(Some("198.51.100.7"))).0, "dropped");
         assert_eq!(told(&packet(Some("192.0.2.7"))).0, "passes");
         run("nft", &["add", "rule", "ip", "t", "f", "iif", "lo", "drop"], "");
-        for (input_index, expected) in [(None, "perhaps"), (Some(1), "dropped"), (Some(2), "passes")]
+        for (input_index, expected) in
+            [(None, "perhaps"), (Some(1), "dropped"), (Some(2), "passes")]
         {
             let packet = Packet { input_index, ..packet(Some("192.0.2.7")) };
             assert_eq!(told(&packet).0, expected, "{input_index:?}");
