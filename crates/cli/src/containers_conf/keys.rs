@@ -152,18 +152,20 @@ mod tests {
             dhow_testkit::need::skip("podman's containers.conf");
             return;
         };
-        let is_key = |line: &str| {
-            let name = line.split(" = ").next().unwrap_or_default();
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        let is_key = |name: &str| {
+            let letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            !name.is_empty() && name.bytes().all(letter)
         };
         let mut table = String::new();
         let mut count = 0;
-        for line in shipped.lines() {
-            let bare = line.trim_start_matches('#').replace('=', " = ");
-            if let Some(heading) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        for line in shipped.lines().map(|line| line.trim_start_matches('#')) {
+            if let Some(heading) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 heading.clone_into(&mut table);
-            } else if line.contains('=') && is_key(&bare) && !table.contains('.') {
-                let name = bare.split(" = ").next().unwrap_or_default();
+            } else if let Some((name, _)) = line.split_once('=')
+                && is_key(name.trim_end())
+                && !table.contains('.')
+            {
+                let name = name.trim_end();
                 count += 1;
                 assert_eq!(told(&format!("[{table}]\n{name} = 1\n")), None, "{table}.{name}");
             }

@@ -256,3 +256,43 @@ fn half_a_gigabyte_in_eight_layers_is_what_umoci_makes_of_it() {
     stored.without(".").assert_same(&expected.without("."));
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
+
+/// How many files are copied, unless this variable says how many; ten million is what was asked of dhow.
+const COPIED: u64 = 20_000;
+const COPIED_VARIABLE: &str = "DHOW_TEST_COPIED_FILES";
+
+/// Attack test 34: a tree of so many files goes into a container and out of it again, whole, and takes no
+/// more memory than a small one.
+#[test]
+fn a_tree_of_many_files_is_copied_in_and_out() {
+    needs_root!();
+    let count = need::variable(COPIED_VARIABLE).map_or(COPIED, |text| text.parse().unwrap());
+    let dhow = crate::fixture::with_box();
+    let many = dhow.directory().join("many");
+    for number in 0..count {
+        let directory = many.join((number / 1000).to_string());
+        if number % 1000 == 0 {
+            fs::create_dir_all(&directory).unwrap();
+        }
+        File::create(directory.join(number.to_string())).unwrap();
+    }
+    crate::fixture::start(&dhow, &["--name", "web", "box", "sleep", "100000"]);
+
+    let begin = std::time::Instant::now();
+    let inward = weigh(&dhow, &["cp", "many", "web:/many"]);
+    let between = begin.elapsed();
+    fs::remove_dir_all(&many).unwrap();
+    let begin = std::time::Instant::now();
+    let outward = weigh(&dhow, &["cp", "web:/many", "many"]);
+    println!(
+        "{count} files: in {between:?}, {inward} MiB; out {:?}, {outward} MiB",
+        begin.elapsed()
+    );
+
+    let directories = fs::read_dir(&many).unwrap().flatten();
+    let found: usize = directories.map(|one| fs::read_dir(one.path()).unwrap().count()).sum();
+    assert_eq!(found as u64, count);
+    assert!(inward < 32 && outward < 32, "{inward} and {outward} MiB");
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    dhow.assert_clean();
+}
