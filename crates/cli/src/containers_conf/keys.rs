@@ -57,6 +57,7 @@ const PASSED_OVER_ENGINE: &[&str] = &[
     "retry_delay",
     "runtime_supports_json",
     "runtime_supports_kvm",
+    "runtime_supports_nocgroup",
     "runtime_supports_nocgroups",
     "runtimes_flags",
     "service_destinations",

@@ -229,7 +229,7 @@ mod tests {
     fn each_key_is_obeyed() {
         use dhow_engine::options::{ImageVolumes, LogDriver};
         type Holds = fn(&CreateOptions) -> bool;
-        let cases: [(&str, Holds); 17] = [
+        let cases: [(&str, Holds); 18] = [
             ("containers.init = true", |o| o.life.init),
             ("containers.init_path = \"/bin/init\"", |o| {
                 !o.life.init && o.life.init_path.is_none()
@@ -250,6 +250,7 @@ mod tests {
             ("containers.dns_servers = [\"10.0.0.1\"]", |o| {
                 o.names != CreateOptions::of("x").names
             }),
+            ("engine.runtime = \"dhow\"", |o| o.life.runtime.is_none()),
             ("engine.runtime = \"sh\"", |o| {
                 o.life.runtime.as_ref().is_some_and(|r| r.ends_with("sh"))
             }),

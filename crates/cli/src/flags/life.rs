@@ -93,7 +93,9 @@ impl LifeFlags {
         options.extend(tag.map(|tag| format!("tag={tag}")));
         // Later ones count, and those of the flags come later.
         self.log_opt.splice(0..0, options);
-        put(&mut self.runtime, conf.engine.runtime.as_ref());
+        // A file that makes us podman's runtime asks us for nothing that we do not do anyway.
+        let is_own = |name: &&String| matches!(name.as_str(), "dhow" | "dhow-runtime");
+        put(&mut self.runtime, conf.engine.runtime.as_ref().filter(|name| !is_own(name)));
         self.runtimes = conf.engine.runtimes.clone().unwrap_or_default();
     }
 
