@@ -67,6 +67,19 @@ impl Lock {
         wait_for(open(path)?, sharing, patience).doing(|| format!("lock {}", path.display()))
     }
 
+    /// As [`Lock::acquire_within`], of a file that is there: one that is not is nobody's, and an error. For
+    /// those who only ask, and must not make something where somebody takes everything away.
+    pub fn acquire_existing_within(
+        path: &Path,
+        sharing: Sharing,
+        patience: Duration,
+    ) -> Result<Option<Self>> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let doing = || format!("lock {}", path.display());
+        let fd = rustix::fs::open(path, flags, Mode::empty()).doing(doing)?;
+        wait_for(fd, sharing, patience).doing(doing)
+    }
+
     /// As [`Lock::acquire_within`], alone and for a directory. One that is not there is nobody's, and
     /// is an error of the kind `NotFound`.
     pub fn acquire_directory_within(path: &Path, patience: Duration) -> Result<Option<Self>> {
@@ -127,6 +140,20 @@ mod tests {
         assert!(Lock::try_acquire(&path, Sharing::Shared).unwrap().is_none());
         drop(held);
         assert!(Lock::try_acquire(&path, Sharing::Shared).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_only_asks_makes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let ask = || Lock::acquire_existing_within(&path, Sharing::Shared, Duration::ZERO);
+
+        assert_eq!(ask().unwrap_err().kind(), Kind::NotFound);
+        assert!(!path.exists());
+        let held = Lock::acquire(&path, Sharing::Exclusive).unwrap();
+        assert!(ask().unwrap().is_none());
+        drop(held);
+        assert!(ask().unwrap().is_some());
     }
 
     #[test]

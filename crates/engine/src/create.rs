@@ -541,13 +541,25 @@ pub(crate) fn remove_files(layout: &Layout, id: &ContainerId) -> Result<()> {
         dhow_snapshot::remove_tree(&overlays)?;
     }
     for path in [layout.run(id), layout.container(id)] {
-        match std::fs::remove_dir_all(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).doing(|| format!("remove {}", path.display())),
-        }
+        remove_directory(&path)?;
     }
     Ok(())
+}
+
+/// How often a directory is removed into which somebody puts something meanwhile.
+const REMOVAL_TRIES: u32 = 100;
+
+/// Removes a directory of a container's, with what others put into it in that moment, such as a session in
+/// it that comes to its end as well. One that is not there is fine.
+pub(crate) fn remove_directory(path: &Path) -> Result<()> {
+    for _ in 1..REMOVAL_TRIES {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            removed => return removed.doing(|| format!("remove {}", path.display())),
+        }
+    }
+    std::fs::remove_dir_all(path).doing(|| format!("remove {}", path.display()))
 }
 
 /// The container that a word of the user's means.

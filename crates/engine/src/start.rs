@@ -458,7 +458,7 @@ impl Engine {
             None => now.phase == Phase::Running,
         };
         let record = Record::parse(&now.settings)?;
-        remove_run_directory(&self.layout, &now.id)?;
+        create::remove_directory(&self.layout.run(&now.id))?;
         if has_lived && self.restarts_by_policy(now, &record, &ended)? {
             return Ok(());
         }
@@ -540,13 +540,4 @@ pub(crate) fn boot_id() -> Result<String> {
     std::fs::read_to_string(path)
         .map(|text| text.trim().to_owned())
         .doing(|| format!("read {path}"))
-}
-
-fn remove_run_directory(layout: &Layout, id: &ContainerId) -> Result<()> {
-    let run = layout.run(id);
-    match std::fs::remove_dir_all(&run) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).doing(|| format!("remove {}", run.display())),
-    }
 }

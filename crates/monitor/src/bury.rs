@@ -60,7 +60,8 @@ fn clean_up(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
 
 /// A monitor that was believed dead and is not must not be waited for as long as its container lives.
 fn wait_for_lock(directory: &Path) -> Result<Lock> {
-    let lock = Lock::acquire_within(&directory.join(LOCK), Sharing::Shared, LOCK_PATIENCE)?;
+    let path = directory.join(LOCK);
+    let lock = Lock::acquire_existing_within(&path, Sharing::Shared, LOCK_PATIENCE)?;
     lock.ok_or_else(|| {
         Error::new(Kind::TimedOut, format!("wait for the monitor of {}", directory.display()))
             .hint("it lives and keeps a container; try again")

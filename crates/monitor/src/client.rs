@@ -23,6 +23,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
     process::Child,
+    time::Duration,
 };
 
 /// The name of the socket in a run directory.
@@ -261,8 +262,10 @@ impl Started {
 /// It holds a lock, so the answer is the kernel's: no pid that means somebody else by now, no
 /// socket file that nobody listens on.
 pub fn is_alive(directory: &Path) -> Result<bool> {
-    // Shared, so that two who ask do not take each other for the monitor.
-    match Lock::try_acquire(&directory.join(LOCK), Sharing::Shared) {
+    // Shared, so that two who ask do not take each other for the monitor; and only where it is there: a
+    // file that is made in a directory which somebody removes keeps it from being removed.
+    let path = directory.join(LOCK);
+    match Lock::acquire_existing_within(&path, Sharing::Shared, Duration::ZERO) {
         Ok(lock) => Ok(lock.is_none()),
         Err(error) if error.errno() == Some(rustix::io::Errno::NOENT.raw_os_error()) => Ok(false),
         Err(error) => Err(error),
@@ -345,5 +348,20 @@ impl Inbox {
             Err(rustix::io::Errno::AGAIN) => Ok(Received::NothingYet),
             Err(errno) => Err(errno).doing(|| "listen to the monitor"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_whether_a_monitor_lives_makes_nothing_in_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+
+        assert!(!is_alive(directory.path()).unwrap());
+        assert!(!is_alive(&directory.path().join("missing")).unwrap());
+
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }
