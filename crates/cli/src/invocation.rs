@@ -133,8 +133,11 @@ impl Invocation {
         if self.user.is_none_or(|user| user.is_inside) {
             return Ok(());
         }
-        Err(Error::new(Kind::Invalid, format!("{command} for a user who is not root: nobody would see it"))
-            .hint("run it in a shell of `dhow unshare`"))
+        Err(Error::new(
+            Kind::Invalid,
+            format!("{command} for a user who is not root: nobody would see it"),
+        )
+        .hint("run it in a shell of `dhow unshare`"))
     }
 
     /// The command line, and where it was given, so that it can be given again; nothing where it is

@@ -128,7 +128,9 @@ impl Engine {
         };
         if self.is_of_root && matches!(options.network, NetworkMode::Pasta(_)) {
             let text = "connect a container by pasta: it is for users without rights of root";
-            return Err(Error::new(Kind::Invalid, text).hint("leave --network out: root has bridges"));
+            return Err(
+                Error::new(Kind::Invalid, text).hint("leave --network out: root has bridges")
+            );
         }
         self.ensure_usual_networks_of(options.network.connections())?;
         let image = self.image_for(options, progress)?;

@@ -16,7 +16,7 @@ impl Engine {
         self.mend_volumes()?;
         let mut done = self.images.repair(&mut self.state, depth)?;
         self.repair_volumes(&mut done)?;
-        self.collect_plugged(&mut done)?;
+        self.collect_plugged()?;
         Ok(done)
     }
 

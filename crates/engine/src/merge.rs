@@ -23,9 +23,7 @@ use crate::{
     capabilities, cdi,
     identity::Identity,
     life,
-    options::{
-        CgroupMaking, CreateOptions, Exposed, NetworkMode, PASTA, PortOptions, Publication,
-    },
+    options::{CgroupMaking, CreateOptions, Exposed, NetworkMode, PASTA, PortOptions, Publication},
     plan::Planned,
     record::{Asked, NamespaceRecord, Record},
 };

@@ -271,7 +271,10 @@ impl Engine {
             }
             tell(write, &Subject::of(row, &record), "start", &[])
         })?;
-        if let Err(error) = self.write_leased(row, &record, &started.leases) {
+        let written = self.write_leased(row, &record, &started.leases);
+        if let Err(error) = written
+            && dhow_monitor::is_alive(&self.layout.run(&row.id))?
+        {
             // The container has its addresses; who asks for them hears less.
             (self.warn)(&format!("write down what was leased: {}", error.one_line()));
         }

@@ -65,7 +65,9 @@ fn refuse_of_user(asked: &UserNamespace) -> Result<()> {
         | UserNamespace::Mapped { .. }
         | UserNamespace::Ranges { .. } => {
             let word = asked.word();
-            let text = format!("use --userns {word} as a user who is not root: the kernel shows an image's files with other owners to root only");
+            let text = format!(
+                "use --userns {word} as a user who is not root: the kernel shows an image's files with other owners to root only"
+            );
             Err(Error::new(Kind::Unsupported, text)
                 .hint("leave it out: root of the container is the user already"))
         }

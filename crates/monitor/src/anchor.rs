@@ -22,10 +22,7 @@ use rustix::{
 };
 use std::{
     ffi::{CString, OsString},
-    os::{
-        fd::OwnedFd,
-        unix::process::CommandExt,
-    },
+    os::{fd::OwnedFd, unix::process::CommandExt},
     path::Path,
     process::{Child, Command, ExitCode, Stdio},
 };

@@ -24,11 +24,14 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
 /// With more sockets than these the process would have none left for its own work.
 const MOST_WITHOUT_ROOM: usize = 256;
+
+/// So many fds are left for the process's other files.
+const OTHER_FILES: u64 = 256;
 
 /// How many connections may wait at a door.
 const BACKLOG: i32 = 64;
@@ -63,13 +66,17 @@ impl Held {
         let mut bound: Vec<Option<Publication>> = vec![None; wanted.len()];
         // Those of the kernel's choice come last, so that it does not choose one that is asked for.
         let is_named = |one: &Publication| one.host_port != 0 && one.host_port_last.is_none();
+        let mut ports = Vec::new();
         for round in [true, false] {
             for (place, publication) in wanted.iter().enumerate() {
                 if is_named(publication) == round {
-                    bound[place] = Some(held.hold(publication)?);
+                    let port = held.hold(publication)?;
+                    ports.push(port.clone());
+                    bound[place] = Some(port);
                 }
             }
         }
+        held.open_doors(ports);
         if let Some(room) = room {
             held.sockets = room.move_up(std::mem::take(&mut held.sockets))?;
             let (ports, doors): (Vec<_>, Vec<_>) =
@@ -94,18 +101,32 @@ impl Held {
         std::mem::take(&mut self.doors)
     }
 
+    /// Opens the doors, in the order in which the ports were held. They are less than the ports: where
+    /// fds are short, some have none. Without IPv6 there is no such address, and nobody who asks for it.
+    fn open_doors(&mut self, ports: Vec<Publication>) {
+        let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = limit.saturating_sub(OTHER_FILES);
+        for (socket, port) in self.sockets.iter().zip(ports) {
+            match open_door(socket, &port) {
+                Ok(Some(door)) if u64::from(door.as_raw_fd().unsigned_abs()) > most => return,
+                Ok(Some(door)) => self.doors.push((port, door)),
+                Ok(None) | Err(_) => {}
+            }
+        }
+    }
+
     fn hold(&mut self, one: &Publication) -> Result<Publication> {
         let first = one.host_port;
         let last = one.host_port_last.unwrap_or(first);
         for port in first..=last {
             match hold_at(one, port) {
                 Ok((port, socket)) => {
-                    let got = Publication { host_port: port, host_port_last: None, ..one.clone() };
-                    // Without IPv6 there is no such address, and nobody who asks for it.
-                    let door = open_door(&socket, &got).ok().flatten();
-                    self.doors.extend(door.map(|door| (got.clone(), door)));
                     self.sockets.push(socket);
-                    return Ok(got);
+                    return Ok(Publication {
+                        host_port: port,
+                        host_port_last: None,
+                        ..one.clone()
+                    });
                 }
                 Err(refusal) if refusal.errno == Errno::ADDRINUSE && port < last => {}
                 Err(refusal) => return Err(refusal.into_error(one, first..=port)),

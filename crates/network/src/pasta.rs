@@ -56,9 +56,8 @@ const PREFIX: u8 = 30;
 const TABLE: u32 = 89;
 
 /// Nothing is said to the namespace but what arrives at ports.
-const PORTS_ONLY: [&str; 9] = [
-    "-4", "-I", DEVICE, "-n", "30", "--no-dhcp", "--no-icmp", "--no-ndp", "--no-ra",
-];
+const PORTS_ONLY: [&str; 9] =
+    ["-4", "-I", DEVICE, "-n", "30", "--no-dhcp", "--no-icmp", "--no-ndp", "--no-ra"];
 
 /// The host is not reached at its gateway's address, where its loopback would be.
 const NO_HOST: (&str, &str) = ("--no-map-gw", "--map-gw");

@@ -152,12 +152,11 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
         {
             Ok(None)
         }
-        Err(error) if error.kind() == Kind::Denied && mappings::is_ordinary_user() => {
-            Err(error.hint(
+        Err(error) if error.kind() == Kind::Denied && mappings::is_ordinary_user() => Err(error
+            .hint(
                 "limits take a cgroup: users other than root have one where systemd, or whoever \
                  else has cgroups of version 2, delegates it to them",
-            ))
-        }
+            )),
         Err(error) => Err(error),
     }
 }

@@ -150,7 +150,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry::new::<import::Import>("import", "Make an image of the tar file of a file system"),
     Entry::new::<history::History>("history", "Show how an image was made"),
     Entry::new::<doctor::Doctor>("doctor", "Prove that nothing is broken or left behind"),
-    Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here").apart(),
+    Entry::new::<selftest::Selftest>("selftest", "Attack the runtime, to see that it holds here")
+        .apart(),
     Entry::new::<info::Info>("info", "Show what is known of the machine and of what is kept here"),
     Entry::new::<unshare::Unshare>(
         "unshare",
@@ -158,7 +159,8 @@ pub(crate) const ALL: &[Entry] = &[
     )
     .of_a_program(),
     Entry::new::<version::Version>("version", "Show the version").apart(),
-    Entry::new::<completion::Completion>("completion", "Print the completion script of a shell").apart(),
+    Entry::new::<completion::Completion>("completion", "Print the completion script of a shell")
+        .apart(),
     Entry::new::<cleanup::Cleanup>("cleanup", "Write down how a container ended").hidden(),
     Entry::new::<complete::Complete>("__complete", "Say what could stand where the cursor is")
         .hidden()
@@ -254,7 +256,8 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<list_tags::ListTags>("list-tags", LIST_TAGS).apart(),
             Entry::new::<sync::Sync>("sync", SYNC),
             Entry::new::<delete::Delete>("delete", DELETE),
-            Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST).apart(),
+            Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST)
+                .apart(),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
             Entry::new::<image_referrers::Referrers>(
@@ -344,7 +347,8 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<system_quadlet::Quadlet>(
                 "quadlet",
                 "Make services of quadlet files, as a generator of systemd",
-            ).apart(),
+            )
+            .apart(),
             Entry::new::<system_prune::Prune>(
                 "prune",
                 "Remove what is not in use: stopped containers, networks, images, interrupted pulls",

@@ -6,8 +6,7 @@ use super::{
 };
 use dhow_base::Result;
 use dhow_engine::options::{
-    ConnectionOptions, DEFAULT_NETWORK, Exposed, Mac, NetworkMode, PASTA, PortOptions,
-    Publication,
+    ConnectionOptions, DEFAULT_NETWORK, Exposed, Mac, NetworkMode, PASTA, PortOptions, Publication,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -188,8 +187,20 @@ const SLIRP: &str = "slirp4netns";
 /// works, or how it lives, are not the user's.
 fn words_of_pasta(text: &str, words: &str) -> Result<Vec<String>> {
     const OURS: [&str; 14] = [
-        "--netns", "--userns", "--pid", "-P", "--foreground", "-f", "--runas", "--fd", "-F",
-        "--log-file", "-l", "--pcap", "-p", "--config-net",
+        "--netns",
+        "--userns",
+        "--pid",
+        "-P",
+        "--foreground",
+        "-f",
+        "--runas",
+        "--fd",
+        "-F",
+        "--log-file",
+        "-l",
+        "--pcap",
+        "-p",
+        "--config-net",
     ];
     let words: Vec<String> =
         words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();

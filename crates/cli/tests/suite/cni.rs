@@ -24,6 +24,7 @@ enum Whose {
 /// A dhow on a network of its own, with a directory of lists and one of plugins.
 struct Scene {
     dhow: Dhow,
+    whose: Whose,
 }
 
 impl Scene {
@@ -41,7 +42,7 @@ impl Scene {
             return None;
         }
         let dhow = with_networked_box();
-        let scene = Self { dhow };
+        let scene = Self { dhow, whose };
         fs::create_dir(scene.lists()).unwrap();
         fs::create_dir(scene.plugins()).unwrap();
         let program = match whose {
@@ -91,9 +92,13 @@ impl Scene {
     }
 
     fn list(&self, name: &str, plugins: &Value) {
+        let (version, is_debians) = match self.whose {
+            Whose::Debians => ("1.0.0", true),
+            Whose::Ours => ("1.1.0", false),
+        };
         // Debian's portmap (1.1) looks for rules of IPv6 where it has made none.
         let list = json!({
-            "cniVersion": "1.0.0", "name": name, "disableCheck": true, "plugins": plugins,
+            "cniVersion": version, "name": name, "disableCheck": is_debians, "plugins": plugins,
         });
         fs::write(self.lists().join(format!("{name}.conflist")), list.to_string()).unwrap();
     }
@@ -181,6 +186,10 @@ fn a_chain_connects_publishes_and_leaves_nothing(whose: Whose) {
     assert!(network.contains(&format!("{address}/24")), "{network}");
     drop(dhow.run(&["network", "reload", "web"]).ok());
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    // Who is there is no garbage.
+    drop(dhow.run(&["doctor", "--repair"]).ok());
+    drop(dhow.run(&["network", "reload", "web"]).ok());
+    scene.said(&["busybox", "wget", "-q", "-O-", "http://10.66.0.1:8080/passwd"]);
     drop(dhow.run(&["restart", "-t", "0", "web"]).ok());
     scene.said(&["busybox", "wget", "-q", "-O-", "http://10.66.0.1:8080/passwd"]);
     drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
@@ -325,7 +334,7 @@ fn commands_that_are_killed_leave_nothing_of_plugins() {
 const PODMAN: &str = r#"
 set -e
 podman="podman --root $HERE/root --runroot $HERE/run --tmpdir $HERE/tmp --storage-driver vfs"
-podman="$podman --runtime $HERE/runtime"
+podman="$podman --runtime $HERE/dhow-runtime"
 trap '$podman rm -fa -t 0 >&2' EXIT
 $podman pull -q "$IMAGE" >&2
 image=$($podman images -q)
@@ -348,11 +357,12 @@ fn podmans_network(whose: Whose) -> Option<Value> {
     scene.chain("street", "10.66.0.0/24");
     // Podman 4 knows version 0.4.0 of the interface.
     let path = scene.lists().join("street.conflist");
-    let list = fs::read_to_string(&path).unwrap().replace("1.0.0", "0.4.0");
+    let list = fs::read_to_string(&path).unwrap();
+    let list = list.replace("1.0.0", "0.4.0").replace("1.1.0", "0.4.0");
     fs::write(&path, list).unwrap();
     let here = scene.dhow.directory().join("podman");
     fs::create_dir(&here).unwrap();
-    std::os::unix::fs::symlink(scene.dhow.program(), here.join("runtime")).unwrap();
+    std::os::unix::fs::symlink(scene.dhow.program(), here.join("dhow-runtime")).unwrap();
     let configuration = here.join("containers.conf");
     let text = format!(
         "[network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = {:?}\n\

@@ -121,7 +121,10 @@ fn what_a_container_has_made_becomes_an_image_and_a_pod_s_containers_share() {
     };
 
     assert_eq!(seen.stdout, "7:8\ngone\n");
-    assert_eq!([shared("ipc"), shared("net"), shared("uts"), shared("pid")], [true, true, true, false]);
+    assert_eq!(
+        [shared("ipc"), shared("net"), shared("uts"), shared("pid")],
+        [true, true, true, false]
+    );
     drop(user.run(&["pod", "rm", "-f", "-t", "0", "p"]).ok());
     drop(user.run(&["rm", "-f", "-t", "0", "c"]).ok());
     drop(user.run(&["rmi", "mine"]).ok());
@@ -230,10 +233,14 @@ fn another_user_reaches_nothing_and_the_container_has_no_right_outside() {
                  mount -t tmpfs none /mnt; echo 1 > /proc/sys/kernel/sysrq; \
                  ls /proc/1/root/root 2>&1 | wc -l";
     let plain = inside(&user, &["-v", &bind], &format!("({tried}) 2>/dev/null; true"));
-    let mighty = inside(&user, &["--privileged", "-v", &bind], "
+    let mighty = inside(
+        &user,
+        &["--privileged", "-v", &bind],
+        "
         cat /host/of-root 2>/dev/null; chown 0 /host/of-root 2>/dev/null && echo chown
         mknod /host/disk b 254 0 2>/dev/null && cat /host/disk | head -c 1 | wc -c
-        date -s 2000-01-01 2>/dev/null | wc -l; grep CapEff /proc/self/status");
+        date -s 2000-01-01 2>/dev/null | wc -l; grep CapEff /proc/self/status",
+    );
 
     assert!(!plain.contains("root's") && !mighty.contains("root's"), "{plain}{mighty}");
     assert!(!mighty.contains("chown"), "{mighty}");

@@ -107,7 +107,9 @@ fn answer(ask: impl Fn() -> Option<std::process::Output>) -> String {
 
 /// A script that fetches a page of the peer's as soon as there is one, and says so.
 fn reach() -> String {
-    format!("until wget -T 5 -q -O /dev/null http://{PEER}:{PORT}/passwd; do sleep 0.1; done; echo there")
+    format!(
+        "until wget -T 5 -q -O /dev/null http://{PEER}:{PORT}/passwd; do sleep 0.1; done; echo there"
+    )
 }
 
 #[test]
@@ -154,7 +156,8 @@ fn two_containers_on_one_network_find_each_other_and_the_world() {
     let _server = street.server();
     drop(user.run(&["network", "create", "--subnet=10.5.0.0/24", "front"]).ok());
     let serve = ["box", "httpd", "-f", "-v", "-h", "/etc"];
-    let run = [&["run", "-d", "--name=web", "--network=front", "-p", "8081:80"], &serve[..]].concat();
+    let run =
+        [&["run", "-d", "--name=web", "--network=front", "-p", "8081:80"], &serve[..]].concat();
     drop(user.run(&run).ok());
 
     let by_name = "until wget -q -O- http://web/os-release; do sleep 0.1; done";
@@ -182,7 +185,10 @@ fn a_container_changes_networks_while_it_runs_and_a_pod_is_reached() {
     for name in ["front", "back"] {
         drop(user.run(&["network", "create", name]).ok());
     }
-    drop(user.run(&["run", "-d", "--name=db", "--network=back", "box", "httpd", "-f", "-h", "/etc"]).ok());
+    drop(
+        user.run(&["run", "-d", "--name=db", "--network=back", "box", "httpd", "-f", "-h", "/etc"])
+            .ok(),
+    );
     drop(user.run(&["run", "-d", "--name=c", "--network=front", "box", "sleep", "1000"]).ok());
 
     drop(user.run(&["network", "connect", "back", "c"]).ok());

@@ -337,7 +337,7 @@ impl Engine {
 
     /// Has the plugins of all lists take away what belongs to no connection that we, or another engine
     /// on this machine, remember.
-    pub(crate) fn collect_plugged(&mut self, done: &mut Vec<Finding>) -> Result<()> {
+    pub(crate) fn collect_plugged(&mut self) -> Result<()> {
         for row in networks::list(self.state.read())? {
             let Some(home) = Settings::of(&row)?.plugins else { continue };
             let Ok(list) = home.list(&row.name) else { continue };
@@ -353,7 +353,7 @@ impl Engine {
                 valid.push((cached.connection.container, cached.connection.interface));
             }
             if let Err(error) = driver.gc(&list, &valid) {
-                done.push(finding(&row, &error));
+                (self.warn)(&error.one_line());
             }
         }
         Ok(())

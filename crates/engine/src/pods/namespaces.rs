@@ -38,7 +38,8 @@ pub(crate) fn make(
     }
     for (what, namespace) in made {
         let path = directory.join(what.kind().proc_name());
-        handle::hold(namespace.as_fd(), &path).doing(|| format!("hold a namespace at {}", path.display()))?;
+        handle::hold(namespace.as_fd(), &path)
+            .doing(|| format!("hold a namespace at {}", path.display()))?;
     }
     Ok(())
 }

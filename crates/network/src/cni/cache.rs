@@ -6,10 +6,7 @@
 
 use super::{Connection, List, connection::is_name, guard::Guard};
 use data_encoding::BASE64;
-use dhow_base::{
-    Doing, Error, Kind, Result,
-    file::{self, Durability},
-};
+use dhow_base::{Doing, Error, Kind, Result, file};
 use serde_json::{Map, Value};
 use std::{
     fs,
@@ -59,7 +56,7 @@ impl Cache {
         let path = self.path(&cached.list.name, container, interface);
         file::make_directories(&self.results, 0o700)?;
         let bytes = cached.to_json().to_string();
-        file::write_atomically(&path, bytes.as_bytes(), 0o600, Durability::Cached)
+        file::replace(&path, bytes.as_bytes(), 0o600)
     }
 
     /// The one of a container's device; an error where the file makes no sense.
@@ -88,6 +85,13 @@ impl Cache {
         file::remove_if_there(&self.path(network, container, interface))
     }
 
+    /// Removes what a writer that was killed has left, unless somebody writes it.
+    fn sweep(&self, leftover: &str) -> Result<()> {
+        let name = leftover.trim_start_matches('.').trim_end_matches(".new.tmp");
+        let _guard = Guard::take(&self.running.join(name))?;
+        file::remove_if_there(&self.results.join(leftover))
+    }
+
     /// All of a network's, or of all networks. A file that makes no sense is nobody's.
     pub(crate) fn all(&self, network: Option<&str>) -> Result<Vec<Cached>> {
         let doing = || format!("look for results of plugins in {}", self.results.display());
@@ -98,6 +102,10 @@ impl Cache {
         let mut found = Vec::new();
         for entry in entries {
             let name = entry.doing(doing)?.file_name().to_string_lossy().into_owned();
+            if file::is_leftover(&name) {
+                self.sweep(&name).doing(doing)?;
+                continue;
+            }
             if network.is_some_and(|network| !name.starts_with(&format!("{network}-"))) {
                 continue;
             }

@@ -59,7 +59,7 @@ pub(super) fn add(asked: &Asked) -> Result<Outcome, Refusal> {
     // Of a call that was killed.
     end_keeper(&path)?;
     let namespace = asked.namespace()?;
-    let mac = mac_of(asked, &namespace)?;
+    let mac = bring_up(asked, &namespace)?;
     let tenant = Tenant::hold(&asked.name, &asked.interface, mac, namespace.as_fd())?;
     let outcome = outcome(&tenant)?;
     match divide().doing(|| "leave a keeper of the lease behind")? {
@@ -92,10 +92,14 @@ fn file_of(asked: &Asked) -> PathBuf {
     Path::new(DIRECTORY).join(format!("{}-{}", asked.container, asked.interface))
 }
 
-fn mac_of(asked: &Asked, namespace: &OwnedFd) -> Result<crate::Mac> {
-    let doing = || format!("look for device {}", asked.interface);
+/// Whoever calls brings the device up when it has an address, and there is none without packets. Its
+/// hardware address.
+fn bring_up(asked: &Asked, namespace: &OwnedFd) -> Result<crate::Mac> {
+    let doing = || format!("bring device {} up", asked.interface);
     let found = within(namespace.as_fd(), || {
         let netlink = Netlink::open(Protocol::Route).doing(|| "open a netlink socket")?;
+        let up = link::up(link::Which::Name(&asked.interface)).doing(doing)?;
+        netlink.ask(up).doing(doing)?;
         link::find(&netlink, &asked.interface).doing(doing)
     })?;
     let found = found.ok_or_else(|| Error::new(Kind::NotFound, "it is not there")).doing(doing)?;
