@@ -48,6 +48,10 @@ pub(crate) struct Globals {
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     pub(crate) limits: Vec<String>,
 
+    /// It is a command of an ordinary user's who is root of the namespace that it begins in
+    #[arg(long, hide = true)]
+    pub(crate) of_user: bool,
+
     /// Say errors only, also warnings, or also notes
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
     pub(crate) log_level: Level,
@@ -95,7 +99,7 @@ impl Invocation {
         // A directory that was removed under us is no reason to fail: only relative paths need it,
         // and those fail by themselves.
         let directory = std::env::current_dir().unwrap_or_default();
-        let user = Ordinary::of(&environment);
+        let user = Ordinary::of(&environment, globals.of_user);
         Self {
             globals,
             environment,

@@ -4,6 +4,7 @@
 //!   root                  nothing to do
 //!   ordinary user         enters the namespace before the command begins, while there is one thread
 //!   in `dhow unshare`     is there already; the environment says whose it is
+//!   a cleanup, a restart  is there already; who starts it says so (`--of-user`)
 //! ```
 
 use crate::env::Environment;
@@ -20,15 +21,19 @@ pub(crate) struct Ordinary {
 
 impl Ordinary {
     /// Who types, where it is not root.
-    pub(crate) fn of(environment: &Environment) -> Option<Self> {
+    pub(crate) fn of(environment: &Environment, of_user: bool) -> Option<Self> {
         let effective = rustix::process::geteuid();
         if !effective.is_root() {
             return Some(Self { uid: effective.as_raw(), is_inside: false });
         }
+        if environment.user_namespace.is_none() && !of_user {
+            return None;
+        }
         // The variable may have come to root by an odd way: what the kernel says counts.
-        let uid = environment.user_namespace?;
         let map = std::fs::read_to_string(Path::new("/proc/self/uid_map")).ok()?;
-        (root_of(&map) == Some(uid) && uid != 0).then_some(Self { uid, is_inside: true })
+        let uid = root_of(&map).filter(|uid| *uid != 0)?;
+        let is_own = environment.user_namespace.is_none_or(|own| own == uid);
+        (of_user || is_own).then_some(Self { uid, is_inside: true })
     }
 }
 

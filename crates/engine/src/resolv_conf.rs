@@ -104,17 +104,7 @@ pub(crate) fn upstream(names: &NameOptions, plan: &Plan) -> Result<Vec<IpAddr>> 
     if !of_networks.is_empty() {
         return Ok(of_networks);
     }
-    let of_host = servers_in(&of_host(Path::new(OF_HOST))?);
-    Ok(match plan.outlet {
-        Some(_) => of_host.into_iter().map(passed_on).collect(),
-        None => of_host,
-    })
-}
-
-/// A server as it is reached from an ordinary user's networks: what is on the host's loopback is asked
-/// for where pasta passes questions on.
-fn passed_on(server: IpAddr) -> IpAddr {
-    if server.is_loopback() { NAMES } else { server }
+    Ok(servers_in(&of_host(Path::new(OF_HOST))?))
 }
 
 /// Whom a container asks itself.

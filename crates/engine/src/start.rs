@@ -352,13 +352,18 @@ impl Engine {
 
     /// This binary on the same state, to be given a command.
     pub(crate) fn own_command(&self) -> Vec<OsString> {
-        vec![
+        let mut command = vec![
             "/proc/self/exe".into(),
             "--root".into(),
             self.layout.root().into(),
             "--runroot".into(),
             self.layout.runroot().into(),
-        ]
+        ];
+        if !self.is_of_root {
+            // It begins in the user's namespace, where it takes itself for root.
+            command.push("--of-user".into());
+        }
+        command
     }
 
     /// A start that failed leaves a container that can be looked at, or nothing where `--rm` was

@@ -7,14 +7,11 @@
 //! What fails leaves nothing behind in the namespace, which goes with the process; what there is on
 //! the host by then is taken away by the engine, as after every life.
 
-use crate::{Ground, NetworkTask, network::Kept};
+use crate::{Ground, NetworkTask, ground::Place, network::Kept};
 use dhow_base::{Doing, Result};
 use dhow_network::{Held, Outlet, Plan, pasta::Pasta};
 use dhow_runtime::Furnish;
-use rustix::{
-    fs::{Mode, OFlags},
-    thread::ThreadNameSpaceType,
-};
+use rustix::fs::{Mode, OFlags};
 use std::{
     cell::RefCell,
     os::fd::{AsFd, BorrowedFd},
@@ -66,46 +63,44 @@ impl Furnisher {
         self.kept.into_inner()
     }
 
-    /// Has an ordinary user's ports passed on, and goes to where the user's networks are, for good: the
-    /// host's namespace, from which ports are passed on, is one that nobody without rights comes back to.
-    fn pass_on(&self, outlet: &Outlet, namespace: BorrowedFd<'_>, is_first: bool) -> Result<()> {
+    /// Has an ordinary user's ports passed on into a namespace, and keeps where the user's networks are.
+    fn pass_on(&self, outlet: &Outlet, namespace: BorrowedFd<'_>, is_first: bool) -> Result<Place> {
+        let place = Place::of(&self.plan)?;
         let publications = &self.plan.publications;
         let pasta = match is_first && !publications.is_empty() {
             true => Some(Pasta::publish(outlet, namespace, publications)?),
             false => None,
         };
-        let Some(ground) = &outlet.ground else { return Ok(()) };
-        let ground = rustix::fs::open(ground, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .doing(|| format!("open {}", ground.display()))?;
-        dhow_sys::namespace::join(ground.as_fd(), ThreadNameSpaceType::NETWORK)
-            .doing(|| "enter the network namespace of this user's networks")?;
-        if let Some(pasta) = pasta {
-            pasta.lead_back(namespace)?;
-            self.kept.borrow_mut().keep(pasta);
+        if let Some(pasta) = &pasta {
+            place.visit(|| pasta.lead_back(namespace))?;
         }
-        Ok(())
+        self.kept.borrow_mut().keep(pasta, place.clone());
+        Ok(place)
     }
 
     /// An ordinary user's container, born with its namespace.
     fn furnish_by_pasta(&self, outlet: &Outlet, namespace: BorrowedFd<'_>) -> Result<()> {
         if outlet.ground.is_none() {
             let pasta = Pasta::connect(outlet, namespace, &self.plan.publications)?;
-            self.kept.borrow_mut().keep(pasta);
-            self.kept.borrow_mut().only_publish(&self.plan);
+            let mut kept = self.kept.borrow_mut();
+            kept.keep(Some(pasta), Place::default());
+            kept.only_publish(&self.plan);
             return Ok(());
         }
-        self.pass_on(outlet, namespace, true)?;
-        // Who passes on has a device there already, if there are ports.
-        match self.plan.publications.is_empty() {
-            true => dhow_network::setup(&self.plan, namespace)?,
-            false => {
-                for (place, attachment) in self.plan.attachments.iter().enumerate() {
-                    dhow_network::connect(attachment, place, namespace)?;
-                }
-            }
-        }
-        self.kept.borrow_mut().take_up(&self.plan, namespace)
+        let place = self.pass_on(outlet, namespace, true)?;
+        let plan = &self.plan;
+        place.visit(|| set_up(plan, namespace))?;
+        self.kept.borrow_mut().take_up(plan, namespace)
     }
+}
+
+/// The devices of a namespace in which there may be one already: who passes ports on has made it.
+fn set_up(plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
+    if plan.publications.is_empty() {
+        return dhow_network::setup(plan, namespace);
+    }
+    let mut attachments = plan.attachments.iter().enumerate();
+    attachments.try_for_each(|(place, one)| dhow_network::connect(one, place, namespace))
 }
 
 impl Furnish for Furnisher {

@@ -27,6 +27,7 @@ mod exit;
 mod foreign;
 mod frame;
 mod furnish;
+mod ground;
 mod group;
 mod health;
 mod input;

@@ -7,6 +7,7 @@
 //! Its resolver's sockets are in the container's namespace, so they are made while that one is made,
 //! before the program has a question. Rules that somebody has flushed are put back.
 
+use crate::ground::Place;
 use dhow_base::{Doing, Result};
 use dhow_network::{
     Attachment, Firewall, Held, Leased, Plan, Publication, Relay, Resolver, Tenant, Watch,
@@ -44,6 +45,8 @@ pub(crate) struct Kept {
     tenants: Vec<Tenant>,
     // Ended with this.
     _pasta: Option<Pasta>,
+    /// Where its networks are.
+    place: Place,
 }
 
 impl Kept {
@@ -52,9 +55,9 @@ impl Kept {
         Self { held, ..Self::default() }
     }
 
-    /// Keeps who passes ports on.
-    pub(crate) fn keep(&mut self, pasta: Pasta) {
-        self._pasta = Some(pasta);
+    /// Keeps who passes ports on, and where the networks are.
+    pub(crate) fn keep(&mut self, pasta: Option<Pasta>, place: Place) {
+        (self._pasta, self.place) = (pasta, place);
     }
 
     /// Keeps a plan in which there is nothing to be looked after.
@@ -64,6 +67,10 @@ impl Kept {
 
     /// Takes up what a plan asks of a monitor, for a namespace that has its devices.
     pub(crate) fn take_up(&mut self, plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
+        self.place.clone().visit(|| self.take_up_there(plan, namespace))
+    }
+
+    fn take_up_there(&mut self, plan: &Plan, namespace: BorrowedFd<'_>) -> Result<()> {
         // Who watches first misses nothing.
         self.watch = Some(Watch::open()?);
         for (place, attachment) in plan.attachments.iter().enumerate() {
@@ -86,6 +93,10 @@ impl Kept {
 
     /// Connects the container to these networks and to no others. What fails is undone.
     pub(crate) fn change(&mut self, plan: Plan, namespace: BorrowedFd<'_>) -> Result<()> {
+        self.place.clone().visit(|| self.change_there(plan, namespace))
+    }
+
+    fn change_there(&mut self, plan: Plan, namespace: BorrowedFd<'_>) -> Result<()> {
         let before = self.plan.take().unwrap_or_default();
         // The ports are those that are held.
         let plan = Plan { publications: before.publications.clone(), ..plan };
@@ -100,7 +111,7 @@ impl Kept {
             let _gone = dhow_network::disconnect(added, namespace);
         }
         self.plan = (!before.is_empty()).then_some(before);
-        let _raised = self.put_back();
+        let _raised = self.put_back_there();
         changed
     }
 
@@ -185,7 +196,7 @@ impl Kept {
     }
 
     /// Raises the rules again: nothing happens where they are there.
-    fn put_back(&self) -> Result<()> {
+    fn put_back_there(&self) -> Result<()> {
         match self.plan.as_ref().filter(|plan| !plan.attachments.is_empty()) {
             Some(plan) => Firewall::open()?.raise(&ruled(plan)),
             None => Ok(()),
@@ -194,8 +205,8 @@ impl Kept {
 
     /// Does what somebody's change of the ruleset asks for.
     fn answer_news(&self) -> Result<()> {
-        match &self.plan {
-            Some(plan) => Firewall::open()?.raise_again(plan),
+        match self.plan.as_ref().filter(|plan| !plan.attachments.is_empty()) {
+            Some(plan) => self.place.visit(|| Firewall::open()?.raise_again(&ruled(plan))),
             None => Ok(()),
         }
     }

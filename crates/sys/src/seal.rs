@@ -54,7 +54,18 @@ pub fn ensure(arguments: &exec::Strings, environment: &exec::Strings) -> io::Res
 /// An fd of the binary through a detached read-only mount. Needs CAP_SYS_ADMIN. Linux 5.12.
 pub fn read_only_mount() -> io::Result<OwnedFd> {
     let read_only = mount::Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
-    mount::copy_at(rustix::fs::CWD, OWN_BINARY, read_only, mount::Reach::ThisMount)
+    let copy = |path: &CStr| {
+        mount::copy_at(rustix::fs::CWD, path, read_only, mount::Reach::ThisMount)
+    };
+    copy(OWN_BINARY).or_else(|refused| {
+        // Who has joined another mount namespace runs a file of a mount that is not in it. There it
+        // has the same path, mostly; that it is the same file is proven.
+        let path = rustix::fs::readlink(OWN_BINARY, Vec::new())?;
+        let found = copy(&path)?;
+        let (own, other) = (rustix::fs::stat(OWN_BINARY)?, rustix::fs::fstat(&found)?);
+        let is_same = (own.st_dev, own.st_ino) == (other.st_dev, other.st_ino);
+        if is_same { Ok(found) } else { Err(refused) }
+    })
 }
 
 /// A sealed copy of the binary in memory.

@@ -89,7 +89,11 @@ impl Act for Runlabel {
         drop(engine);
         let (root, runroot) = invocation.places()?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg("--root").arg(root).arg("--runroot").arg(runroot).args(words);
+        command.arg("--root").arg(root).arg("--runroot").arg(runroot);
+        if invocation.user.is_some() {
+            command.arg("--of-user");
+        }
+        command.args(words);
         Err(command.exec()).doing(|| "run the command")
     }
 }

@@ -199,6 +199,12 @@ fn an_anchor_that_is_killed_is_replaced_in_the_same_namespace() {
         (record["pid"].as_i64().unwrap(), record["user"].as_u64().unwrap())
     };
     let (before, namespace) = anchor();
+    // A monitor runs from the file, out of reach, and not from a copy of it in memory.
+    let copies = user.processes().into_iter().filter(|pid| {
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        program.to_string_lossy().contains("memfd")
+    });
+    assert_eq!(copies.count(), 0);
 
     let pid = rustix::process::Pid::from_raw(i32::try_from(before).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

@@ -74,6 +74,10 @@ impl Engine {
         let id = ContainerId::random()?;
         let routes = host_routes()?;
         let settings = making::settings(options, &id, &self.around(&rows, &routes)?)?;
+        if !self.is_of_root && settings.made.driver != Driver::Bridge {
+            let text = "make a network on a device of the host's: that is for root";
+            return Err(Error::new(Kind::Unsupported, text).hint("leave --driver out"));
+        }
         self.insert_network(id.clone(), name.clone(), &settings)?;
         Ok((id, name))
     }

@@ -10,8 +10,8 @@
 //! all of the user's commands share, and goes when the last one has ended. Who makes it and who takes it
 //! away holds the networks' lock, so it never goes below somebody who starts.
 //!
-//! A thread can go there, and nobody comes back to the host, over which the user has no rights: so a
-//! command sends a thread, and a container's monitor goes for good.
+//! A thread can go there, and nobody comes back to the host, over which the user has no rights: so
+//! commands and monitors send threads, which end there.
 
 use super::lock;
 use crate::{Engine, layout::Layout};
