@@ -39,7 +39,7 @@ impl Engine {
     fn check_containers(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
         let rows = containers::list(self.state.read())?;
         let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-        for directory in [self.layout.containers(), self.layout.runs(), self.layout.pastas()] {
+        for directory in [self.layout.containers(), self.layout.runs()] {
             for path in entries(&directory)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if !known.contains(&*name) {

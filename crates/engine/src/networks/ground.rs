@@ -14,8 +14,9 @@
 //! commands and monitors send threads, which end there.
 
 use super::lock;
-use crate::{Engine, layout::Layout};
+use crate::{Engine, doctor::entries, layout::Layout};
 use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
+use dhow_image::Finding;
 use dhow_network::{Outlet, handle, pasta};
 use dhow_state::{
     containers::{self, Phase},
@@ -77,6 +78,28 @@ impl Engine {
             return Ok(());
         }
         lower(&self.layout)
+    }
+
+    /// Whoever passes on for somebody has to do so for a container or a pod that is there.
+    pub(super) fn check_pastas(&self, findings: &mut Vec<Finding>) -> Result<()> {
+        for path in entries(&self.layout.pastas())? {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let owner = name.parse::<ContainerId>().ok();
+            let read = self.state.read();
+            let is_known = match &owner {
+                Some(owner) => {
+                    containers::find(read, owner)?.is_some() || pods::find(read, owner)?.is_some()
+                }
+                None => false,
+            };
+            if !is_known {
+                findings.push(Finding {
+                    object: path.display().to_string(),
+                    problem: "no container and no pod has this id".to_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Whether somebody runs, or is about to, who is connected to a network.

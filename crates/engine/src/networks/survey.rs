@@ -260,6 +260,7 @@ impl Engine {
             self.mend_networks()?;
         }
         self.lower_ground()?;
+        self.check_pastas(findings)?;
         let rows = networks::list(self.state.read())?;
         let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         self.check_plugins(findings)?;
