@@ -83,6 +83,7 @@ impl Draft<'_> {
                 files,
                 mounts: &self.plan,
                 is_of_root: self.is_of_root,
+                has_groups: self.is_of_root || has_groups(),
             },
         )?;
         let spec = hello::tell_of_host(spec, self.image, &self.options.image)?;
@@ -509,6 +510,12 @@ fn kernel() -> Result<dhow_seccomp::profile::Kernel> {
 }
 
 /// The bounding set; without wishes for more than the default it need not be read.
+/// Whether this user namespace has other groups than its root's.
+fn has_groups() -> bool {
+    let map = std::fs::read_to_string("/proc/self/gid_map");
+    map.is_ok_and(|map| map.lines().count() > 1)
+}
+
 fn held_capabilities(options: &CreateOptions) -> Result<u64> {
     let rights = &options.rights;
     if !rights.privileged && rights.cap_add.is_empty() && rights.default_capabilities.is_none() {

@@ -57,6 +57,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) mounts: &'a [Planned],
     /// Whether root's containers are meant.
     pub(crate) is_of_root: bool,
+    /// Whether the container has other groups than root's.
+    pub(crate) has_groups: bool,
 }
 
 /// What the engine keeps in the row.
@@ -201,6 +203,12 @@ pub(crate) fn spec(
     surroundings::set(&mut linux, options);
     rights::set_rights(&mut linux, &mut spec.mounts, options, &capabilities, facts)?;
     spec.linux = Some(linux);
+    if !facts.has_groups {
+        // Terminals are of the group 5, as far as there is one.
+        for mount in spec.mounts.iter_mut().filter(|one| one.kind.as_deref() == Some("devpts")) {
+            mount.options.retain(|option| !option.starts_with("gid="));
+        }
+    }
     spec.mounts = mounts::mounts(std::mem::take(&mut spec.mounts), options, record, facts)?;
     let mut user = facts.identity.user.clone();
     user.umask = options.surroundings.umask;
@@ -259,6 +267,7 @@ mod tests {
             files: &[("/run/x/hosts".into(), "/etc/hosts")],
             mounts: &mounts,
             is_of_root: true,
+            has_groups: true,
         };
         let image = image();
         let record = record(options, &image.config, "box", &mounts)?;

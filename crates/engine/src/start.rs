@@ -479,6 +479,9 @@ impl Engine {
             }
             left.iter().try_for_each(|plan| Self::write_left(write, &now.id, plan))
         })?;
+        if left.is_some() {
+            self.lower_ground()?;
+        }
         self.leave_shared(&now.id, &record)
     }
 

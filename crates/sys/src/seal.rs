@@ -54,9 +54,8 @@ pub fn ensure(arguments: &exec::Strings, environment: &exec::Strings) -> io::Res
 /// An fd of the binary through a detached read-only mount. Needs CAP_SYS_ADMIN. Linux 5.12.
 pub fn read_only_mount() -> io::Result<OwnedFd> {
     let read_only = mount::Attributes::setting(MountAttrFlags::MOUNT_ATTR_RDONLY);
-    let copy = |path: &CStr| {
-        mount::copy_at(rustix::fs::CWD, path, read_only, mount::Reach::ThisMount)
-    };
+    let copy =
+        |path: &CStr| mount::copy_at(rustix::fs::CWD, path, read_only, mount::Reach::ThisMount);
     copy(OWN_BINARY).or_else(|refused| {
         // Who has joined another mount namespace runs a file of a mount that is not in it. There it
         // has the same path, mostly; that it is the same file is proven.

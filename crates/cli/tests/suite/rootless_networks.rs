@@ -26,7 +26,7 @@ impl Street {
         if !HostNetwork::is_possible() || !OrdinaryUser::is_possible() {
             return None;
         }
-        for tool in ["pasta", "busybox"] {
+        for tool in ["pasta", "busybox", "python3"] {
             if need::tool(tool).is_none() {
                 need::skip(tool);
                 return None;
@@ -64,16 +64,17 @@ impl Street {
 
     /// A server of the peer's.
     fn server(&self) -> Server {
-        let mut command = self.peer.command("busybox");
-        command.args(["httpd", "-f", "-p", &PORT.to_string(), "-h", "/etc"]);
-        Server(command.stdin(Stdio::null()).spawn().expect("busybox starts"))
+        let mut command = self.peer.command("python3");
+        command.args(["-m", "http.server", "-d", "/etc", &PORT.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Server(command.spawn().expect("python3 starts"))
     }
 
     /// Programs that pass on for the user.
     fn pastas(&self) -> usize {
         let is_pasta = |pid: &i32| {
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            name.starts_with("pasta")
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(b"pasta\0")
         };
         self.user.processes().iter().filter(|pid| is_pasta(pid)).count()
     }
