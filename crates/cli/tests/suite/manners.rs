@@ -49,6 +49,29 @@ fn lists_are_podmans_under_its_name() {
 }
 
 #[test]
+fn events_have_the_words_of_each() {
+    needs_root!();
+    let dhow = with_box();
+    drop(dhow.run(&["run", "-q", "--name", "web", "--label", "a=b", "box", "sh", "-c", "exit 3"]));
+    drop(dhow.run(&["rm", "web"]).ok());
+    let told = |name: &str, more: &[&str]| {
+        let words = ["events", "--since", "1h", "--stream=false", "--filter", "container=web"];
+        under(name, &dhow, &[&words[..], more].concat()).ok().stdout
+    };
+
+    let podmans = told("podman", &["--format", "{{.Status}} {{.ContainerExitCode}}"]);
+    let dockers = told("docker", &["--format", "{{.Status}} {{.Actor.Attributes.exitCode}}"]);
+    assert!(podmans.contains("died 3\n") && podmans.ends_with("remove \n"), "{podmans}");
+    assert!(dockers.contains("die 3\n") && dockers.ends_with("destroy <no value>\n"), "{dockers}");
+    let line = told("podman", &["--filter", "event=died", "--format", "json"]);
+    let object: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&object["Status"], &object["ContainerExitCode"]), (&json!("died"), &json!(3)));
+    assert_eq!((&object["Name"], &object["Attributes"]), (&json!("web"), &json!({ "a": "b" })));
+    let text = told("podman", &["--filter", "event=died"]);
+    assert!(text.contains(" +0000 UTC container died ") && text.contains("name=web"), "{text}");
+}
+
+#[test]
 fn a_container_is_inspected_as_each_knows_it() {
     needs_root!();
     let dhow = with_box();
