@@ -258,7 +258,7 @@ fn half_a_gigabyte_in_eight_layers_is_what_umoci_makes_of_it() {
 }
 
 /// How many files are copied, unless this variable says how many; ten million is what was asked of dhow.
-const COPIED: u64 = 20_000;
+const COPIED: u64 = 5_000;
 const COPIED_VARIABLE: &str = "DHOW_TEST_COPIED_FILES";
 
 /// Attack test 34: a tree of so many files goes into a container and out of it again, whole, and takes no
