@@ -83,10 +83,12 @@ fn a_port_of_the_kernels_choice_is_gone_with_a_start_that_was_killed() {
     // What a kill between the rules and the row would leave: nobody has written which port it was.
     let database = dhow.root().join("state.db");
     let forgotten = "delete from ports";
-    let pid = dhow.run(&["inspect", "-f", "{{.State.ConmonPid}}", "web"]).ok();
+    let pid = dhow.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok().line().to_owned();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim();
     let database = database.display().to_string();
     drop(dhow.host().output(&["sqlite3", &database, forgotten]));
-    drop(dhow.host().output(&["kill", "-9", pid.line()]));
+    drop(dhow.host().output(&["kill", "-9", parent]));
     drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
 
     assert!(!leads().contains(" . 80"), "{}", leads());

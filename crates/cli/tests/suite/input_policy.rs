@@ -22,7 +22,7 @@ fn fetches(peer: &HostNetwork, host: &str, patience_seconds: u32) -> bool {
     // A connection is given up by nobody but this: busybox waits for one as long as the kernel does.
     let mut fetch = peer.command("timeout");
     let words = [patience.as_str(), "busybox", "wget", "-q", "-O", "/dev/null", &url];
-    fetch.args(words).status().unwrap().success()
+    fetch.args(words).status().expect("nsenter starts").success()
 }
 
 /// How long it takes until the port is as it should be.
@@ -38,7 +38,7 @@ fn explained(dhow: &Dhow, more: &[&str]) -> String {
     let words = [&["network", "explain", "8080", "--format", "json"], more].concat();
     let told = dhow.run(&words).stdout;
     told.lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
         .filter(|finding| finding["About"] == "input")
         .map(|finding| format!("{}: {}\n", finding["Result"], finding["Finding"]))
         .collect()

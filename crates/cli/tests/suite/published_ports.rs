@@ -2,7 +2,7 @@
 
 use crate::fixture::{start, with_box, with_networked_box as networked};
 use dhow_testkit::{Dhow, HostNetwork, need, needs_root, needs_tool, rootfs};
-use std::{fs, io::Write, os::unix::fs::FileExt, process::Stdio, time::Duration};
+use std::{fs, os::unix::fs::FileExt, process::Stdio, time::Duration};
 
 /// How long something may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -10,8 +10,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How many rules there are in all tables.
 fn rules(dhow: &Dhow) -> usize {
     let ruleset = dhow.host().output(&["nft", "-j", "list", "ruleset"]);
-    let ruleset: serde_json::Value = serde_json::from_str(&ruleset).unwrap();
-    let objects = ruleset["nftables"].as_array().unwrap();
+    let ruleset: serde_json::Value = serde_json::from_str(&ruleset).expect("JSON");
+    let objects = ruleset["nftables"].as_array().expect("a list");
     objects.iter().filter(|object| object.get("rule").is_some()).count()
 }
 
@@ -94,12 +94,12 @@ fn a_web_server_knows_its_client_and_what_it_sends_arrives_whole() {
     fs::create_dir(&data).unwrap();
     // Each megabyte says which one it is, and the rest takes no room on the disk.
     let megabytes: u64 = if need::is_full() { 1024 } else { 128 };
-    let big = fs::File::create(data.join("big")).unwrap();
+    let big = fs::OpenOptions::new().write(true).create_new(true).open(data.join("big")).unwrap();
     big.set_len(megabytes << 20).unwrap();
     for place in 0..megabytes {
         big.write_all_at(&place.to_be_bytes(), place << 20).unwrap();
     }
-    fs::File::create(data.join("hello")).unwrap().write_all(b"hello\n").unwrap();
+    fs::write(data.join("hello"), "hello\n").unwrap();
     drop(dhow.run(&["network", "create", "--ipv6", "front"]).ok());
     let mounts = [
         format!("{}:/etc/nginx/nginx.conf:ro", configuration.display()),

@@ -217,7 +217,7 @@ pub(super) fn chains() -> Vec<Chain> {
             "input",
             Some(("filter", Hook::Input, Priority::LAST)),
             vec![
-                rule().from_loopback().verdict(Accept),
+                rule().by_loopback().verdict(Accept),
                 rule().state(ESTABLISHED | RELATED).verdict(Accept),
                 rule().destined_for_own_link().verdict(Accept),
                 rule().destined_here().verdict(Jump("asking")),

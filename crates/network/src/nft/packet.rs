@@ -8,6 +8,7 @@ use super::{
     registers::{Answer, Registers, known},
     ruleset::KnownStep,
 };
+use crate::Protocol;
 use std::net::IpAddr;
 
 /// `IP_CT_NEW`, as the bit of a state.
@@ -129,7 +130,7 @@ impl Packet {
             }
             (2, _) => {
                 write(&mut head, 2, &self.port.to_be_bytes());
-                if self.protocol == libc::IPPROTO_TCP as u8 {
+                if self.protocol == Protocol::Tcp.number() {
                     write(&mut head, 13, &[SYN]);
                 }
             }
@@ -155,14 +156,16 @@ impl Packet {
         let half =
             |at: usize| info.get(at..)?.first_chunk::<2>().map(|two| u16::from_ne_bytes(*two));
         let understood = match (name, revision) {
-            ("tcp", 0) => self.xt_ports(6, info, |rest| match rest {
+            ("tcp", 0) => self.xt_ports(Protocol::Tcp, info, |rest| match rest {
                 // An option of TCP's; the flags' mask, their values; what of all is inverted.
                 [0, mask, flags, inverted] if inverted & !4 == 0 => {
                     Some(Answer::when(SYN & mask == *flags).inverted_if(*inverted == 4))
                 }
                 _ => None,
             }),
-            ("udp", 0) => self.xt_ports(17, info, |rest| (rest[0] == 0).then_some(Answer::Yes)),
+            ("udp", 0) => {
+                self.xt_ports(Protocol::Udp, info, |rest| (rest[0] == 0).then_some(Answer::Yes))
+            }
             // `struct xt_multiport_v1`: which ports, how many, the ports, whether each begins a range
             // to the next, and whether it is inverted.
             ("multiport", 1) => self.xt_multiport(info),
@@ -195,11 +198,11 @@ impl Packet {
     /// `struct xt_tcp`, `struct xt_udp`: source ports, destination ports, and more of each protocol's.
     fn xt_ports(
         &self,
-        protocol: u8,
+        protocol: Protocol,
         info: &[u8],
         rest: impl Fn(&[u8; 4]) -> Option<Answer>,
     ) -> Option<Answer> {
-        if self.protocol != protocol {
+        if self.protocol != protocol.number() {
             return Some(Answer::No);
         }
         let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk::<2>()?));

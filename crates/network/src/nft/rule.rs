@@ -148,7 +148,7 @@ impl Rule {
     }
 
     /// `iifname "lo"`.
-    pub(crate) fn from_loopback(self) -> Self {
+    pub(crate) fn by_loopback(self) -> Self {
         let mut name = [0; DEVICE_BYTES];
         name[..2].copy_from_slice(b"lo");
         self.step(Step::Meta { key: META_INPUT, into: WORD }).compare(true, &name)
