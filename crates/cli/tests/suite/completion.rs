@@ -61,8 +61,8 @@ fn a_shell_completes_with_the_script() {
 /// A directory for `PATH` in which this dhow is called so.
 fn place_of(dhow: &Dhow) -> PathBuf {
     let place = dhow.directory().join("place");
-    fs::create_dir(&place).unwrap();
-    symlink(dhow.program(), place.join("dhow")).unwrap();
+    fs::create_dir(&place).expect("a new directory");
+    symlink(dhow.program(), place.join("dhow")).expect("a new link");
     place
 }
 

@@ -53,7 +53,8 @@ fn with_fault(dhow: &Dhow, line: &[&str], fault: (&str, &str, u64), nth: u64) ->
 
 /// Tries each fault in each operation. The doctor has to be content after it, and the retry to succeed.
 fn try_faults(dhow: &Dhow, operations: &[Operation<'_>], faults: &[(&str, &str, u64)]) {
-    let tries = need::variable(TRIES_VARIABLE).map_or(TRIES, |count| count.parse().unwrap());
+    let tries =
+        need::variable(TRIES_VARIABLE).map_or(TRIES, |count| count.parse().expect("a number"));
     let mut dice = Dice(43);
     let mut struck = 0;
     for operation in operations {

@@ -274,7 +274,7 @@ fn a_tree_of_many_files_is_copied_in_and_out() {
         if number % 1000 == 0 {
             fs::create_dir_all(&directory).unwrap();
         }
-        File::create(directory.join(number.to_string())).unwrap();
+        fs::write(directory.join(number.to_string()), "").unwrap();
     }
     crate::fixture::start(&dhow, &["--name", "web", "box", "sleep", "100000"]);
 
