@@ -5,9 +5,9 @@ use std::fs;
 
 fn quadlet(dhow: &Dhow, files: &[(&str, &str)], arguments: &[&str]) -> Outcome {
     let directory = dhow.directory().join("quadlet");
-    fs::create_dir_all(&directory).unwrap();
+    fs::create_dir_all(&directory).expect("a directory");
     for (name, text) in files {
-        fs::write(directory.join(name), text).unwrap();
+        fs::write(directory.join(name), text).expect("a file");
     }
     let mut command = dhow.command(&[&["system", "quadlet"], arguments].concat());
     dhow.finish(command.env("QUADLET_UNIT_DIRS", &directory), b"")

@@ -15,7 +15,7 @@ fn with_box(ids: Ids) -> OrdinaryUser {
 }
 
 pub(crate) fn having_box(user: OrdinaryUser) -> OrdinaryUser {
-    let layout = rootfs::busybox_image().unwrap();
+    let layout = rootfs::busybox_image().expect("an image of busybox");
     drop(user.run(&["pull", "-q", &layout.reference("box")]).ok());
     user
 }
@@ -138,7 +138,7 @@ fn images_come_from_a_registry_with_their_owners() {
     }
     let user = OrdinaryUser::new(Ids::Ranges);
     let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
-    let layout = rootfs::busybox_image().unwrap();
+    let layout = rootfs::busybox_image().expect("an image of busybox");
     registry.push(&layout.reference("box"), "box").unwrap();
 
     let name = registry.reference("box");
@@ -155,7 +155,7 @@ fn without_ranges_there_is_one_id_and_the_user_is_told() {
         return;
     }
     let user = OrdinaryUser::new(Ids::OnlyOwn);
-    let layout = rootfs::busybox_image().unwrap();
+    let layout = rootfs::busybox_image().expect("an image of busybox");
 
     let pulled = user.run(&["pull", "-q", &layout.reference("box")]).ok();
     let map = inside(&user, &[], "id -u; tr -s ' ' < /proc/self/uid_map");
