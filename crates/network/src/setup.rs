@@ -579,18 +579,23 @@ mod tests {
         });
     }
 
-    #[test]
-    fn a_device_of_its_own_stands_on_one_of_the_host_s() {
+    /// Two containers with devices on one of the host's, which hear each other.
+    fn stand_on_a_device(driver: Driver) {
         if !need::root() || need::tool("ip").is_none() {
             return need::skip("root and ip");
         }
         on_host_of_its_own(|| {
-            let ip = |words: &[&str]| Command::new("ip").args(words).status().unwrap();
+            let ip = |words: &[&str]| Command::new("ip").args(words).output().unwrap().status;
             let made = ip(&["link", "add", "up0", "type", "veth", "peer", "name", "up1"]);
             assert!(made.success() && ip(&["link", "set", "up0", "up"]).success());
             assert!(ip(&["link", "set", "up1", "up"]).success());
+            let kind = driver.word();
+            if !ip(&["link", "add", "probe", "link", "up1", "type", kind]).success() {
+                return need::skip(&format!("{kind} in the kernel"));
+            }
+            assert!(ip(&["link", "delete", "probe"]).success());
             let mut street = network("street", "up0", &["10.89.3.0/24"]);
-            street.driver = Driver::Macvlan;
+            street.driver = driver;
             let (one, two) = (new_namespace(), new_namespace());
             setup(&plan(vec![attachment(&street, "eth0", 2)]), one.as_fd()).unwrap();
             setup(&plan(vec![attachment(&street, "eth0", 3)]), two.as_fd()).unwrap();
@@ -600,6 +605,47 @@ mod tests {
             street.device = "up7".to_owned();
             let error = setup(&plan(vec![attachment(&street, "eth0", 4)]), new_namespace().as_fd());
             assert_eq!(error.unwrap_err().kind(), Kind::NotFound);
+        });
+    }
+
+    #[test]
+    fn a_macvlan_stands_on_a_device_of_the_host_s() {
+        stand_on_a_device(Driver::Macvlan);
+    }
+
+    #[test]
+    fn an_ipvlan_stands_on_a_device_of_the_host_s() {
+        stand_on_a_device(Driver::Ipvlan);
+    }
+
+    #[test]
+    fn one_bridge_keeps_its_vlans_apart() {
+        if !need::root() || need::tool("ip").is_none() {
+            return need::skip("root and ip");
+        }
+        on_host_of_its_own(|| {
+            let ip = |words: &[&str]| Command::new("ip").args(words).output().unwrap().status;
+            let probe = ["link", "add", "probe", "type", "bridge", "vlan_filtering", "1"];
+            if !ip(&probe).success() {
+                return need::skip("VLANs of bridges in the kernel");
+            }
+            let with = |vlan| Network {
+                vlan: Some(vlan),
+                ..network("rack", "dh-rack", &["10.89.4.0/24"])
+            };
+            let (one, two, other) = (new_namespace(), new_namespace(), new_namespace());
+            setup(&plan(vec![attachment(&with(7), "eth0", 2)]), one.as_fd()).unwrap();
+            setup(&plan(vec![attachment(&with(7), "eth0", 3)]), two.as_fd()).unwrap();
+            setup(&plan(vec![attachment(&with(8), "eth0", 4)]), other.as_fd()).unwrap();
+
+            word_passes(&one, &two, "10.89.4.3".parse().unwrap());
+            let place: std::net::SocketAddr = "10.89.4.3:7777".parse().unwrap();
+            let listener = within(two.as_fd(), || Ok(TcpListener::bind(place).unwrap()));
+            let wait = Duration::from_millis(500);
+            let tried = within(other.as_fd(), || Ok(TcpStream::connect_timeout(&place, wait)));
+
+            assert!(tried.unwrap().is_err());
+            drop(listener);
         });
     }
 }

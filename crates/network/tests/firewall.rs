@@ -576,7 +576,7 @@ fn who_may_come_in_is_asked_of_input_itself() {
         .host
         .run("nft add chain inet other i { type filter hook input priority 0 ; policy drop ; }");
     world.host.run("nft add rule inet other i ct state established accept");
-    world.host.run("nft add rule inet other i meta l4proto ipv6-icmp accept");
+    world.host.run("nft add rule inet other i meta l4proto icmpv6 accept");
     world.host.run("nft add rule inet other i ip saddr 192.0.2.2 accept");
     world.host.run("nft add rule inet other i ip6 saddr 2001:db8::2 accept");
     let published = ["8080:80", "8080:80/udp", "192.0.2.1:8081:80", "[2001:db8::1]:8081:80"];

@@ -37,10 +37,30 @@ use std::{
 
 /// How long a boot may take. All instructions are emulated, and a busy machine halves that again.
 const LIMIT: Duration = Duration::from_secs(1500);
-/// What the kernel's modules give to the tests.
+/// What the kernel's modules give to all tests, and to those of networks.
 const MODULES: [&str; 3] = ["overlay", "veth", "dummy"];
+const NETWORK_MODULES: [&str; 18] = [
+    "bridge",
+    "8021q",
+    "macvlan",
+    "ipvlan",
+    "ifb",
+    "sch_tbf",
+    "sch_ingress",
+    "act_mirred",
+    "cls_matchall",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_ct",
+    "nft_fib_inet",
+    "nft_masq",
+    "nft_nat",
+    "nft_redir",
+    "nft_reject_inet",
+    "nf_conntrack_netlink",
+];
 /// Programs of the host's that tests call, besides busybox's.
-const TOOLS: [&str; 4] = ["setpriv", "setsid", "newuidmap", "newgidmap"];
+const TOOLS: [&str; 7] = ["setpriv", "setsid", "newuidmap", "newgidmap", "ip", "nft", "tc"];
 /// What no test reads of Debian's root: it is read into the memory of each machine. Without the
 /// timers nothing of apt's wakes up between tests.
 const DEBIAN_SKIPS: [&str; 13] = [
@@ -65,7 +85,7 @@ const APPARMOR_FEATURES: &str = "/usr/share/apparmor-features/features";
 /// Arguments of `cargo xtask lab`
 #[derive(clap::Args, Debug)]
 pub(crate) struct LabArgs {
-    /// Boot only these: v2, systemd, apparmor, selinux
+    /// Boot only these: v2, networks, systemd, apparmor, selinux
     boots: Vec<String>,
 
     /// Print everything that the machine prints
@@ -84,6 +104,8 @@ struct Boot {
     first: First,
     /// Words for the kernel.
     words: &'static str,
+    /// Modules of the kernel's besides those of all machines.
+    modules: &'static [&'static str],
     /// What is loaded into the kernel before the tests.
     policy: Option<Policy>,
     /// Packages whose test programs run, each with filters of test names (none: all tests).
@@ -123,11 +145,12 @@ enum Policy {
     SeLinux,
 }
 
-const BOOTS: [Boot; 4] = [
+const BOOTS: [Boot; 5] = [
     Boot {
         name: "v2",
         first: First::Script,
         words: "cgroup_no_v1=all",
+        modules: &[],
         policy: None,
         tests: &[
             ("dhow-cgroup", &[]),
@@ -137,9 +160,18 @@ const BOOTS: [Boot; 4] = [
         ],
     },
     Boot {
+        name: "networks",
+        first: First::Script,
+        words: "cgroup_no_v1=all",
+        modules: &NETWORK_MODULES,
+        policy: None,
+        tests: &[("dhow-network", &[])],
+    },
+    Boot {
         name: "systemd",
         first: First::Systemd,
         words: "cgroup_no_v1=all systemd.show_status=false",
+        modules: &[],
         policy: None,
         tests: &[("dhow-cli", &["runtime_systemd::"])],
     },
@@ -147,6 +179,7 @@ const BOOTS: [Boot; 4] = [
         name: "apparmor",
         first: First::Script,
         words: "cgroup_no_v1=all lsm=apparmor apparmor=1",
+        modules: &[],
         policy: Some(Policy::AppArmor),
         tests: &[("dhow-runtime", &["labels::"])],
     },
@@ -154,6 +187,7 @@ const BOOTS: [Boot; 4] = [
         name: "selinux",
         first: First::Script,
         words: "cgroup_no_v1=all lsm=selinux selinux=1 enforcing=0",
+        modules: &[],
         policy: Some(Policy::SeLinux),
         tests: &[("dhow-runtime", &["labels::"])],
     },
@@ -245,7 +279,7 @@ impl Boot {
         put_first(&mut tree, self.first)?;
         tree.copy(&format!("{top}lab/dhow"), &programs.product)?;
         tree.add(&format!("{top}lab/tests.sh"), include_bytes!("lab/guest/tests.sh").to_vec());
-        put_modules(&mut tree, kernel)?;
+        put_modules(&mut tree, kernel, self.modules)?;
         let mut script = self.put_policy(&mut tree, root)?;
         for (package, filters) in self.tests {
             for program in programs.of(package).filter(|one| one.path != programs.product) {
@@ -318,11 +352,15 @@ fn put_first(tree: &mut Tree, first: First) -> Result<()> {
     Ok(())
 }
 
-fn put_modules(tree: &mut Tree, kernel: &Kernel) -> Result<()> {
+fn put_modules(tree: &mut Tree, kernel: &Kernel, more: &[&str]) -> Result<()> {
     let mut order = String::new();
-    for name in MODULES {
+    let mut known = BTreeSet::new();
+    for name in MODULES.iter().chain(more) {
         for path in kernel.module(name)? {
             let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !known.insert(file.clone()) {
+                continue;
+            }
             tree.copy(&format!("lab/modules/{file}"), &path)?;
             order.push_str(&format!("{file}\n"));
         }
@@ -397,7 +435,12 @@ impl Program {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         let path = PathBuf::from(message["executable"].as_str()?);
         let kinds = message["target"]["kind"].as_array()?;
-        let roles = [("test", Role::Test), ("example", Role::Example), ("bin", Role::Binary)];
+        let roles = [
+            ("test", Role::Test),
+            ("lib", Role::Test),
+            ("example", Role::Example),
+            ("bin", Role::Binary),
+        ];
         let is = |word: &str| kinds.iter().any(|kind| kind == word);
         let (_, role) = roles.into_iter().find(|(word, _)| is(word))?;
         // Another program has a test program of its own as well, with its unit tests.

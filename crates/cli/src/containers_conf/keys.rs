@@ -80,8 +80,10 @@ const PASSED_OVER_NETWORK: &[&str] = &[
     "pasta_options",
 ];
 
-/// Tables that are about other programs, or other commands.
-const PASSED_OVER_TABLES: &[&str] = &["configmaps", "farms", "machine", "podmansh", "secrets"];
+/// Tables that are about other programs, or other commands. (`service_destinations` is a table of the
+/// engine's, and one of its own in the file that Debian's podman brings.)
+const PASSED_OVER_TABLES: &[&str] =
+    &["configmaps", "farms", "machine", "podmansh", "secrets", "service_destinations"];
 
 /// What is to be told of a file's keys that nobody knows; for a file that has been understood.
 pub(super) fn unknown(path: &Path, text: &str) -> Option<String> {
