@@ -1,7 +1,7 @@
 //! Many at once: whole lifecycles side by side, and containers that all start in one moment. No
 //! command fails, and nothing is left of them.
 
-use crate::fixture::{with_box, with_networked_box};
+use crate::fixture::{SOON, with_box, with_networked_box};
 use dhow_testkit::{Dhow, HostNetwork, need, needs_root};
 use std::{
     collections::BTreeSet,
@@ -238,7 +238,10 @@ fn many_share_one_network() {
     assert_eq!(ports.matches(" . 80").count(), count as usize);
 
     drop(dhow.run(&["rm", "-f", "-a", "-t", "0"]).ok());
-    assert!(!dhow.host().output(&["ip", "-brief", "link"]).contains("dv-"));
+    // The kernel takes namespaces down with their devices in its own time.
+    let are_gone =
+        || (!dhow.host().output(&["ip", "-brief", "link"]).contains("dv-")).then_some(());
+    need::eventually(SOON, are_gone).expect("the devices go with their namespaces");
     let ports = dhow.host().output(&["nft", "list", "map", "inet", "dhow", "ports4"]);
     assert!(!ports.contains(" . 80"), "{ports}");
     let connected = dhow.run(&["network", "inspect", "--format", "{{len .Containers}}", "crowd"]);
