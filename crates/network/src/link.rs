@@ -4,6 +4,7 @@
 //! ([`Netlink::ask_all`]). Numbers are the kernel's (`if_link.h`, `if_addr.h`, `rtnetlink.h`).
 
 use crate::{InterfaceAddress, Mac, Subnet};
+use dhow_base::{Error, Kind, Result, id::random_hex};
 use dhow_sys::netlink::{Netlink, Request, attributes, number_at};
 use std::{
     io,
@@ -256,6 +257,18 @@ pub(crate) struct Stacked<'a> {
     /// One of its own; ipvlan has its parent's.
     pub(crate) mac: Option<Mac>,
     pub(crate) mtu: Option<u32>,
+}
+
+/// A number for a device that is to be in another namespace than its parent. Older kernels (6.1 among
+/// them) look whether the host has a device of that number, or without one of the same name, though the new
+/// one is not to be there. Devices that the kernel numbers have small ones; this one is large, and by chance.
+pub(crate) fn number_apart() -> Result<i32> {
+    const LARGE: u32 = 1 << 30;
+    let doing = || "choose the number of a device";
+    let chance = u32::from_str_radix(&random_hex(4)?, 16)
+        .map_err(|error| Error::new(Kind::Internal, doing()).because(error))?;
+    i32::try_from(LARGE | (chance & (LARGE - 1)))
+        .map_err(|error| Error::new(Kind::Internal, doing()).because(error))
 }
 
 impl Stacked<'_> {

@@ -109,11 +109,18 @@ impl<'a> Sides<'a> {
 
     fn attach(&self, attachment: &Attachment, place: usize, index: Option<i32>) -> Result<()> {
         let has_ipv6 = attachment.addresses.iter().any(|own| own.address.is_ipv6());
-        match attachment.network.driver {
-            Driver::Bridge => self.plug_in(attachment, index)?,
-            Driver::Macvlan | Driver::Ipvlan => self.stack(attachment, index)?,
+        let index = match attachment.network.driver {
+            Driver::Bridge => {
+                self.plug_in(attachment, index)?;
+                index
+            }
+            Driver::Macvlan | Driver::Ipvlan => {
+                let own = link::number_apart()?;
+                self.stack(attachment, own)?;
+                Some(own)
+            }
             Driver::Cni => return Ok(()),
-        }
+        };
         let index = match index {
             Some(index) => index,
             None => self.index_inside(&attachment.interface)?,
@@ -244,7 +251,7 @@ impl<'a> Sides<'a> {
         Ok(found)
     }
 
-    fn stack(&self, attachment: &Attachment, index: Option<i32>) -> Result<()> {
+    fn stack(&self, attachment: &Attachment, index: i32) -> Result<()> {
         let network = &attachment.network;
         let doing = || format!("make device {} on {}", attachment.interface, network.device);
         let parent = link::find(&self.host, &network.device).doing(doing)?.ok_or_else(|| {
@@ -261,7 +268,7 @@ impl<'a> Sides<'a> {
             mode: network.mode.map_or(usual, number_of),
             parent: parent.index,
             namespace: self.namespace,
-            index: index.unwrap_or(0),
+            index,
             inside: &attachment.interface,
             mac: is_macvlan.then_some(attachment.mac),
             mtu: network.mtu,

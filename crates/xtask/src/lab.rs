@@ -39,7 +39,7 @@ use std::{
 const LIMIT: Duration = Duration::from_secs(1500);
 /// What the kernel's modules give to all tests, and to those of networks.
 const MODULES: [&str; 3] = ["overlay", "veth", "dummy"];
-const NETWORK_MODULES: [&str; 18] = [
+const NETWORK_MODULES: [&str; 26] = [
     "bridge",
     "8021q",
     "macvlan",
@@ -49,14 +49,22 @@ const NETWORK_MODULES: [&str; 18] = [
     "sch_ingress",
     "act_mirred",
     "cls_matchall",
+    "nf_log_syslog",
     "nf_tables",
     "nft_chain_nat",
     "nft_ct",
+    "nft_connlimit",
     "nft_fib_inet",
+    "nft_limit",
+    "nft_log",
     "nft_masq",
     "nft_nat",
+    "nft_numgen",
+    "nft_queue",
+    "nft_quota",
     "nft_redir",
     "nft_reject_inet",
+    "nft_socket",
     "nf_conntrack_netlink",
 ];
 /// Programs of the host's that tests call, besides busybox's.
@@ -337,6 +345,11 @@ fn put_first(tree: &mut Tree, first: First) -> Result<()> {
         for tool in TOOLS.iter().filter_map(|name| need::tool(name)) {
             put_tool(tree, &tool)?;
         }
+        // nft knows protocols by the names that are listed here.
+        let protocols = Path::new("/etc/protocols");
+        if protocols.exists() {
+            tree.copy("lab/protocols", protocols)?;
+        }
         return Ok(());
     }
     let debian = first.root();
@@ -442,9 +455,11 @@ impl Program {
             ("bin", Role::Binary),
         ];
         let is = |word: &str| kinds.iter().any(|kind| kind == word);
-        let (_, role) = roles.into_iter().find(|(word, _)| is(word))?;
-        // Another program has a test program of its own as well, with its unit tests.
-        if role != Role::Test && message["profile"]["test"] == true {
+        let (kind, role) = roles.into_iter().find(|(word, _)| is(word))?;
+        let is_harness = message["profile"]["test"] == true;
+        // A library's unit tests are a program. Another program has one of its own as well, with its
+        // unit tests.
+        if (kind == "lib" && !is_harness) || (role != Role::Test && is_harness) {
             return None;
         }
         // `path+file:///…/crates/cgroup#dhow-cgroup@0.1.0`
@@ -560,6 +575,9 @@ mod tests {
 
         assert_eq!(program.place(), "lab/dhow-cgroup/deps/kernel");
         assert_eq!(program.role, Role::Test);
-        assert!(Program::of_message(&line.replace("[\"test\"]", "[\"lib\"]")).is_none());
+        let library = line.replace("[\"test\"]", "[\"lib\"]");
+        assert!(Program::of_message(&library).is_none());
+        let units = library.replace("\"executable\"", "\"profile\":{\"test\":true},\"executable\"");
+        assert_eq!(Program::of_message(&units).map(|one| one.role), Some(Role::Test));
     }
 }

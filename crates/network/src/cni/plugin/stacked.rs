@@ -78,12 +78,14 @@ pub(super) fn add(asked: &Asked, kind: Kind) -> Result<Outcome, Refusal> {
         Kind::Macvlan => Some(asked.mac()?.map_or_else(random_mac, Ok)?),
         Kind::Ipvlan => None,
     };
+    // The kernel numbers it, unless that is where an older one would mind the host's own device.
+    let is_taken = link::find(&host, &asked.interface).doing(|| "look at devices")?.is_some();
     let stacked = Stacked {
         kind: kind.name(),
         mode,
         parent: found.index,
         namespace: namespace.as_fd(),
-        index: 0,
+        index: if is_taken { link::number_apart()? } else { 0 },
         inside: &asked.interface,
         mac,
         mtu,

@@ -30,6 +30,7 @@ hostname lab
 ip link set lo up
 echo 'root:x:0:0:root:/root:/bin/sh' >/etc/passwd
 echo 'root:x:0:' >/etc/group
+[ ! -e /lab/protocols ] || cp /lab/protocols /etc/protocols
 for module in $(cat /lab/modules/order); do
     insmod "/lab/modules/$module" || echo "@@ trouble: module $module"
 done
