@@ -7,7 +7,7 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_spec::{
-    accounts::{IdRange as Range, LIMIT_BYTES, accounts, subordinate_ids as ranges_of},
+    accounts::{IdRange as Range, LIMIT_BYTES, accounts, in_a_row, subordinate_ids as ranges_of},
     runtime::IdMapping,
 };
 use dhow_state::{Read, containers};
@@ -122,20 +122,6 @@ fn subordinate(path: &str, owner: &str) -> Result<Vec<Range>> {
             .hint(format!("add a line such as {owner}:2147483648:1073741824 to {path}")));
     }
     Ok(ranges)
-}
-
-/// The ranges one behind the other, from the container's root on.
-fn in_a_row(ranges: &[Range]) -> Vec<IdMapping> {
-    let mut inside = 0_u32;
-    let mut ids = Vec::new();
-    for range in ranges {
-        let size = range.size.min(u32::MAX - inside);
-        if size > 0 {
-            ids.push(IdMapping { container_id: inside, host_id: range.first, size });
-            inside += size;
-        }
-    }
-    ids
 }
 
 /// The first id of a range of this size that lies in one of `ranges` and in none of `taken`.

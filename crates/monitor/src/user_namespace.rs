@@ -30,7 +30,7 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 use dhow_spec::{
-    accounts::{IdRange, LIMIT_BYTES, accounts, subordinate_ids},
+    accounts::{IdRange, LIMIT_BYTES, accounts, in_a_row, subordinate_ids},
     runtime::IdMapping,
 };
 use rustix::{
@@ -269,16 +269,7 @@ fn is_installed(program: &str) -> bool {
 
 /// Root is this id; those of the ranges follow.
 fn behind(own: u32, ranges: &[IdRange]) -> Vec<IdMapping> {
-    let mut ids = vec![IdMapping { container_id: 0, host_id: own, size: 1 }];
-    let mut next = 1_u32;
-    for range in ranges {
-        let size = range.size.min(u32::MAX - next);
-        if size > 0 {
-            ids.push(IdMapping { container_id: next, host_id: range.first, size });
-            next += size;
-        }
-    }
-    ids
+    in_a_row(&[&[IdRange { first: own, size: 1 }], ranges].concat())
 }
 
 impl Anchored {

@@ -4,6 +4,7 @@
 //! A word of digits is a number and never looked up as a name; anything else is a name and never
 //! read as a number (CVE-2026-46680).
 
+use crate::runtime::IdMapping;
 use dhow_base::{Error, Kind, Result};
 
 /// The largest account file that is read. Real ones have a few KiB.
@@ -94,6 +95,20 @@ impl IdRange {
     pub fn end(self) -> u64 {
         u64::from(self.first) + u64::from(self.size)
     }
+}
+
+/// The ranges one behind the other, from the container's root on.
+pub fn in_a_row(ranges: &[IdRange]) -> Vec<IdMapping> {
+    let mut inside = 0_u32;
+    let mut ids = Vec::new();
+    for range in ranges {
+        let size = range.size.min(u32::MAX - inside);
+        if size > 0 {
+            ids.push(IdMapping { container_id: inside, host_id: range.first, size });
+            inside += size;
+        }
+    }
+    ids
 }
 
 /// The ranges of a user in a file such as `/etc/subuid`: `name:first:count` or `uid:first:count`, as

@@ -16,6 +16,12 @@ fn nft(dhow: &Dhow, words: &str) {
     drop(dhow.host().output(&words));
 }
 
+/// Gives the host a chain at INPUT that lets nothing in.
+fn close_input(dhow: &Dhow) {
+    nft(dhow, "add table inet site");
+    nft(dhow, "add chain inet site in { type filter hook input priority 0 ; policy drop ; }");
+}
+
 /// Whether the peer gets something from a published port, within this time.
 fn fetches(peer: &HostNetwork, host: &str, patience_seconds: u32) -> bool {
     let (patience, url) = (patience_seconds.to_string(), format!("http://{host}:8080/passwd"));
@@ -51,8 +57,7 @@ fn what_the_host_lets_in_and_keeps_out_holds_while_containers_run() {
     }
     let dhow = networked();
     let peer = dhow.host().with_peer();
-    nft(&dhow, "add table inet site");
-    nft(&dhow, "add chain inet site in { type filter hook input priority 0 ; policy drop ; }");
+    close_input(&dhow);
     nft(&dhow, "add rule inet site in ct state established accept");
     nft(&dhow, "add rule inet site in iif lo accept");
     let before = dhow.host().output(&["nft", "list", "ruleset"]);
@@ -103,8 +108,7 @@ fn a_network_that_does_not_ask_is_open_and_says_so() {
     }
     let dhow = networked();
     let peer = dhow.host().with_peer();
-    nft(&dhow, "add table inet site");
-    nft(&dhow, "add chain inet site in { type filter hook input priority 0 ; policy drop ; }");
+    close_input(&dhow);
     drop(dhow.run(&["network", "create", "-o", "input_policy=ignore", "open"]).ok());
     let refused = dhow.run(&["network", "create", "-o", "input_policy=maybe", "other"]);
 

@@ -94,6 +94,21 @@ pub struct Route {
     pub scope: Option<i64>,
 }
 
+impl Route {
+    /// One through a gateway, of which nothing else is said.
+    pub(crate) fn through(gateway: IpAddr, dst: InterfaceAddress) -> Self {
+        Self {
+            dst,
+            gateway: Some(gateway),
+            mtu: 0,
+            advmss: 0,
+            priority: 0,
+            table: None,
+            scope: None,
+        }
+    }
+}
+
 /// Who resolves names.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]

@@ -214,15 +214,7 @@ fn default_routes(outcome: &Outcome) -> Vec<Route> {
         .map(|gateway| {
             let everywhere = Subnet::around(gateway, 0).expect("every address is somewhere");
             let dst = InterfaceAddress { address: everywhere.first(), prefix: 0 };
-            Route {
-                dst,
-                gateway: Some(gateway),
-                mtu: 0,
-                advmss: 0,
-                priority: 0,
-                table: None,
-                scope: None,
-            }
+            Route::through(gateway, dst)
         })
         .collect()
 }

@@ -38,7 +38,7 @@ use rustix::{
     thread::ThreadNameSpaceType,
 };
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     thread,
@@ -110,20 +110,12 @@ fn outcome(tenant: &Tenant) -> Result<Outcome> {
     let leased = tenant
         .leased()
         .ok_or_else(|| Error::new(Kind::Unavailable, "the lease is over already"))?;
-    let route = |dst: InterfaceAddress, gateway: IpAddr| Route {
-        dst,
-        gateway: Some(gateway),
-        mtu: 0,
-        advmss: 0,
-        priority: 0,
-        table: None,
-        scope: None,
-    };
     let everywhere = InterfaceAddress { address: Ipv4Addr::UNSPECIFIED.into(), prefix: 0 };
     let mut routes: Vec<Route> =
-        leased.gateway.iter().map(|gateway| route(everywhere, *gateway)).collect();
+        leased.gateway.iter().map(|gateway| Route::through(*gateway, everywhere)).collect();
     routes.extend(tenant.routes().into_iter().map(|(to, gateway)| {
-        route(InterfaceAddress { address: to.first(), prefix: to.prefix() }, gateway.into())
+        let to = InterfaceAddress { address: to.first(), prefix: to.prefix() };
+        Route::through(gateway.into(), to)
     }));
     Ok(Outcome {
         ips: vec![Ip { interface: None, address: leased.address, gateway: leased.gateway }],

@@ -98,10 +98,15 @@ impl Field {
     /// Takes the containers of a row away.
     pub(super) fn dismiss(&mut self) {
         for engine in self.engines.clone() {
-            let script = "ids=$(\"$@\" ps -aq); test -z \"$ids\" || \"$@\" rm -f $ids >/dev/null";
-            let mut words: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
-            words.extend(engine.words(&[]));
-            self.quietly(engine.place, &words);
+            self.quietly(engine.place, &removal(&engine));
         }
     }
+}
+
+/// The command that removes all containers of an engine.
+pub(super) fn removal(engine: &Engine) -> Vec<String> {
+    let script = "ids=$(\"$@\" ps -aq); test -z \"$ids\" || \"$@\" rm -f $ids >/dev/null";
+    let mut words: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+    words.extend(engine.words(&[]));
+    words
 }

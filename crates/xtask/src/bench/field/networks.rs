@@ -11,7 +11,9 @@
 
 use super::{
     super::{docker, stopwatch::Outpost, stopwatch::Timed},
-    Contender, Engine, Field, Place, RESIDENT, Step, dhow_engine, podman_engine, shown, timed,
+    Contender, Engine, Field, Place, RESIDENT, Step,
+    containers::removal,
+    dhow_engine, podman_engine, shown, timed,
 };
 use crate::complain;
 use dhow_base::{Doing, Error, Kind, Result};
@@ -77,10 +79,7 @@ impl Island {
 
 impl Drop for Island {
     fn drop(&mut self) {
-        let script = "ids=$(\"$@\" ps -aq); test -z \"$ids\" || \"$@\" rm -f $ids >/dev/null";
-        let mut words: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
-        words.extend(self.engine.words(&[]));
-        for words in [words, docker::stop(&self.home)] {
+        for words in [removal(&self.engine), docker::stop(&self.home)] {
             if let Err(error) = must(&mut self.outpost, &words) {
                 complain(&format!("warning: {}", error.one_line()));
             }
