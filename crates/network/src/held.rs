@@ -25,6 +25,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
     os::fd::{AsFd, AsRawFd, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// With more sockets than these the process would have none left for its own work.
@@ -32,6 +34,9 @@ const MOST_WITHOUT_ROOM: usize = 256;
 
 /// So many fds are left for the process's other files.
 const OTHER_FILES: u64 = 256;
+
+/// How long a port may be kept by a process that is gone: some ticks of the slowest usual clock, 100 Hz.
+const LAST_TICK: Duration = Duration::from_millis(50);
 
 /// How many connections may wait at a door.
 const BACKLOG: i32 = 64;
@@ -118,8 +123,10 @@ impl Held {
     fn hold(&mut self, one: &Publication) -> Result<Publication> {
         let first = one.host_port;
         let last = one.host_port_last.unwrap_or(first);
+        // Of a range another one will do.
+        let hold = if first == last { hold_named } else { hold_at };
         for port in first..=last {
-            match hold_at(one, port) {
+            match hold(one, port) {
                 Ok((port, socket)) => {
                     self.sockets.push(socket);
                     return Ok(Publication {
@@ -202,6 +209,24 @@ fn hold_at(publication: &Publication, port: u16) -> Result<(u16, OwnedFd), Refus
         }
     }
     Err(refusal.expect("there is an address"))
+}
+
+/// Holds a port that somebody seems to have but nobody is seen with: the kernel closes the sockets of a
+/// process that has ended up to a tick after it can be told of that end (seen with pasta, Linux 6.18).
+fn hold_named(publication: &Publication, port: u16) -> Result<(u16, OwnedFd), Refusal> {
+    let deadline = Instant::now() + LAST_TICK;
+    loop {
+        match hold_at(publication, port) {
+            Err(refusal)
+                if refusal.errno == Errno::ADDRINUSE
+                    && Instant::now() < deadline
+                    && user_of(publication.protocol, refusal.at).is_none() =>
+            {
+                thread::sleep(Duration::from_millis(1));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn hold_one(protocol: Protocol, at: SocketAddr, has_both: bool) -> Result<(u16, OwnedFd), Errno> {
@@ -339,10 +364,16 @@ fn parse_local(word: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address, port))
 }
 
-/// Whether only connections that are over have the port.
+/// Whether only connections that are over have the port, or such that the kernel alone brings to their
+/// end since their process is gone.
 fn is_only_remembered(at: SocketAddr) -> bool {
     let lines = lines_about(Protocol::Tcp, at);
-    !lines.is_empty() && lines.iter().all(|words| words.get(3).is_some_and(|state| state == OVER))
+    let is_over = |words: &Vec<String>| {
+        let state = words.get(3).map(String::as_str);
+        let is_nobody_s = words.get(9).is_some_and(|inode| inode == "0");
+        state == Some(OVER) || (is_nobody_s && state != Some(LISTENING))
+    };
+    !lines.is_empty() && lines.iter().all(is_over)
 }
 
 /// Who has a port, as far as it can be seen: a process that listens or receives there.
@@ -515,6 +546,24 @@ mod tests {
 
         assert!(TcpListener::bind("127.0.0.1:8080").is_err());
         assert!(bind_all(&["8080:80"]).is_err());
+    }
+
+    #[test]
+    fn a_port_whose_server_is_gone_is_free_however_long_its_clients_stay() {
+        if !alone() {
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let (server, _) = listener.accept().unwrap();
+        drop(listener);
+        assert!(bind_all(&["8080:80"]).is_err(), "a connection that somebody has keeps the port");
+        drop(server);
+
+        let (_held, _) = bind_all(&["8080:80"]).unwrap();
+
+        assert!(TcpListener::bind("127.0.0.1:8080").is_err());
+        drop(client);
     }
 
     #[test]

@@ -26,12 +26,7 @@ impl Owner {
     pub fn of(pid: i32) -> Result<Option<Self>> {
         let status = match process::status(pid) {
             Ok(status) => status,
-            Err(error)
-                if error.kind() == std::io::ErrorKind::NotFound
-                    || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) =>
-            {
-                return Ok(None);
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).doing(|| format!("look at process {pid}")),
         };
         let has_ended = status.has_ended();

@@ -4,7 +4,7 @@ use rustix::{
     fs::{Mode, OFlags},
     process::{Gid, Uid},
 };
-use std::io;
+use std::{io, os::fd::OwnedFd};
 
 /// Ends the calling process at once: no exit handler runs and no buffer is flushed. For a copied
 /// process, whose buffers and handlers are its parent's.
@@ -101,12 +101,19 @@ pub fn reap_with_usage(pid: rustix::process::Pid) -> io::Result<Usage> {
 /// In a process's flags: born, and no exec since (`PF_FORKNOEXEC`).
 const NO_EXEC_SINCE_FORK: u64 = 0x40;
 
-/// Looks at a process.
+/// Looks at a process. One that is gone is not found.
 pub fn status(pid: i32) -> io::Result<Status> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(format!("/proc/{pid}/stat"), flags, Mode::empty())?;
+    read_status(&rustix::fs::open(format!("/proc/{pid}/stat"), flags, Mode::empty())?)
+}
+
+fn read_status(file: &OwnedFd) -> io::Result<Status> {
     let mut buffer = [0_u8; 1024];
-    let count = rustix::io::read(&fd, &mut buffer)?;
+    let count = match rustix::io::read(file, &mut buffer) {
+        // It was reaped after its file was opened.
+        Err(rustix::io::Errno::SRCH) => return Err(io::ErrorKind::NotFound.into()),
+        read => read?,
+    };
     parse(&buffer[..count])
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no start time in stat"))
 }
@@ -166,6 +173,16 @@ mod tests {
         assert!(child.wait().is_err(), "it is reaped");
         assert_eq!(usage.code, 7);
         assert!(usage.peak_bytes > 100_000, "{usage:?}");
+    }
+
+    #[test]
+    fn a_process_that_goes_while_it_is_looked_at_is_not_found() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let file = std::fs::File::open(format!("/proc/{}/stat", child.id())).unwrap().into();
+
+        assert!(child.wait().unwrap().success());
+
+        assert_eq!(read_status(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
