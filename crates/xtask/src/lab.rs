@@ -116,6 +116,9 @@ struct Boot {
     modules: &'static [&'static str],
     /// What is loaded into the kernel before the tests.
     policy: Option<Policy>,
+    /// How many tests of a program run at once. They are threads of one process, so while one starts a
+    /// program, that has the others' sockets until its `exec`: tests of who has a port run alone.
+    threads: u32,
     /// Packages whose test programs run, each with filters of test names (none: all tests).
     tests: &'static [(&'static str, &'static [&'static str])],
 }
@@ -137,13 +140,6 @@ impl First {
             Self::Systemd => "debian/",
         }
     }
-
-    fn threads(self) -> u32 {
-        match self {
-            Self::Script => 2,
-            Self::Systemd => 1,
-        }
-    }
 }
 
 /// Rules of a security module.
@@ -160,6 +156,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all",
         modules: &[],
         policy: None,
+        threads: 2,
         tests: &[
             ("dhow-cgroup", &[]),
             ("dhow-runtime", &[]),
@@ -173,6 +170,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all",
         modules: &NETWORK_MODULES,
         policy: None,
+        threads: 1,
         tests: &[("dhow-network", &[])],
     },
     Boot {
@@ -181,6 +179,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all systemd.show_status=false",
         modules: &[],
         policy: None,
+        threads: 1,
         tests: &[("dhow-cli", &["runtime_systemd::"])],
     },
     Boot {
@@ -189,6 +188,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all lsm=apparmor apparmor=1",
         modules: &[],
         policy: Some(Policy::AppArmor),
+        threads: 2,
         tests: &[("dhow-runtime", &["labels::"])],
     },
     Boot {
@@ -197,6 +197,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all lsm=selinux selinux=1 enforcing=0",
         modules: &[],
         policy: Some(Policy::SeLinux),
+        threads: 2,
         tests: &[("dhow-runtime", &["labels::"])],
     },
 ];
@@ -294,7 +295,7 @@ impl Boot {
                 tree.copy(&format!("{top}{}", program.place()), &program.path)?;
                 if program.role == Role::Test {
                     let filters = filter.map_or_else(|| filters.to_vec(), |one| vec![one]);
-                    script.push_str(&program.command(&filters, self.first.threads()));
+                    script.push_str(&program.command(&filters, self.threads));
                 }
             }
         }
