@@ -89,6 +89,8 @@ pub trait SyncProgress: Sync {
 pub struct Synced {
     /// How many were copied.
     pub copied: usize,
+    /// The manifests that are at the destination now, by place.
+    pub digests: Vec<(Place, Digest)>,
     /// How many were there.
     pub same: usize,
     /// What failed.
@@ -108,7 +110,14 @@ enum Step {
     /// It is not there.
     Copy(Box<(Task, End)>),
     /// It is there, or could not be.
-    Done(Result<SyncOutcome>),
+    Done(Result<Arrival>),
+}
+
+/// An image that came through.
+struct Arrival {
+    outcome: SyncOutcome,
+    /// What the destination has now; nothing where it was only said what would be done.
+    there: Option<(Place, Digest)>,
 }
 
 impl Images {
@@ -136,8 +145,8 @@ impl Images {
         if matches!(destination, SyncTo::Registry(_)) {
             to.client()?;
         }
-        let told = |task: &Task, to: &End, done: Result<SyncOutcome>| {
-            let outcome = *done.as_ref().unwrap_or(&SyncOutcome::Failed);
+        let told = |task: &Task, to: &End, done: Result<Arrival>| {
+            let outcome = done.as_ref().map_or(SyncOutcome::Failed, |arrival| arrival.outcome);
             progress.image(&task.from.place, &to.place, outcome);
             match done {
                 Err(error) if !options.keep_going => Err(error),
@@ -146,9 +155,13 @@ impl Images {
         };
         let looked = workers::at_once(workers::QUESTIONS, tasks, |task| {
             let to = to.at(place_of(destination, &task.suffix, options));
-            match is_there(&task.from, &to, &options.copy) {
-                Ok(false) => Ok(Step::Copy(Box::new((task, to)))),
-                Ok(true) => told(&task, &to, Ok(SyncOutcome::Same)).map(Step::Done),
+            match already_there(&task.from, &to, &options.copy) {
+                Ok(None) => Ok(Step::Copy(Box::new((task, to)))),
+                Ok(Some(digest)) => {
+                    let there = Some((to.place.clone(), digest));
+                    let same = Arrival { outcome: SyncOutcome::Same, there };
+                    told(&task, &to, Ok(same)).map(Step::Done)
+                }
                 Err(error) => told(&task, &to, Err(error)).map(Step::Done),
             }
         })?;
@@ -160,37 +173,46 @@ impl Images {
             Step::Done(outcome) => Ok(outcome),
         })?;
         let mut synced = Synced::default();
-        for outcome in done {
-            match outcome {
-                Ok(SyncOutcome::Copied) => synced.copied += 1,
-                Ok(_) => synced.same += 1,
+        for arrival in done {
+            match arrival {
+                Ok(arrival) => {
+                    match arrival.outcome {
+                        SyncOutcome::Copied => synced.copied += 1,
+                        SyncOutcome::Same | SyncOutcome::Failed => synced.same += 1,
+                    }
+                    synced.digests.extend(arrival.there);
+                }
                 Err(error) => synced.failed.push(error),
             }
         }
+        synced.digests.sort_by_cached_key(|(place, _)| place.to_string());
         Ok(synced)
     }
 
-    fn sync_one(&self, from: &End, to: &End, options: &SyncOptions) -> Result<SyncOutcome> {
-        if !options.dry_run {
-            if let Place::Directory(path) = &to.place
-                && let Some(parent) = path.parent()
-            {
-                dhow_base::file::make_directories(parent, 0o755)?;
-            }
-            self.copy(None, from, to, &options.copy, &crate::Silent)?;
+    fn sync_one(&self, from: &End, to: &End, options: &SyncOptions) -> Result<Arrival> {
+        let outcome = SyncOutcome::Copied;
+        if options.dry_run {
+            return Ok(Arrival { outcome, there: None });
         }
-        Ok(SyncOutcome::Copied)
+        if let Place::Directory(path) = &to.place
+            && let Some(parent) = path.parent()
+        {
+            dhow_base::file::make_directories(parent, 0o755)?;
+        }
+        let copied = self.copy(None, from, to, &options.copy, &crate::Silent)?;
+        Ok(Arrival { outcome, there: Some((to.place.clone(), copied.digest)) })
     }
 }
 
-/// Is the very image at the destination? A copy in another form has another digest, so there the
-/// copy itself finds out what is missing.
-fn is_there(from: &End, to: &End, options: &CopyOptions) -> Result<bool> {
+/// The digest, if the very image is at the destination. A copy in another form has another digest, so
+/// there the copy itself finds out what is missing.
+fn already_there(from: &End, to: &End, options: &CopyOptions) -> Result<Option<Digest>> {
     if options.format.is_some() || options.packing != Packing::Keep {
-        return Ok(false);
+        return Ok(None);
     }
-    let Some(wanted) = digest_of(from, None)? else { return Ok(false) };
-    Ok(digest_of(to, Some(&wanted))?.as_ref() == Some(&wanted))
+    let Some(wanted) = digest_of(from, None)? else { return Ok(None) };
+    let there = digest_of(to, Some(&wanted))?;
+    Ok(there.filter(|there| *there == wanted))
 }
 
 fn digest_of(end: &End, like: Option<&Digest>) -> Result<Option<Digest>> {

@@ -246,7 +246,12 @@ pub(crate) fn dialect(word: &str) -> Result<Dialect> {
 
 /// `--digestfile`: writes the digest into a file, which is whole or as it was.
 pub(crate) fn write_digest(file: &str, digest: &Digest, invocation: &Invocation) -> Result<()> {
+    write_digest_file(file, digest.as_str(), invocation)
+}
+
+/// The same for a text of several digests.
+pub(crate) fn write_digest_file(file: &str, text: &str, invocation: &Invocation) -> Result<()> {
     let path = invocation.surroundings().absolute(file);
-    file::write_atomically(&path, digest.as_str().as_bytes(), 0o644, file::Durability::Cached)
+    file::write_atomically(&path, text.as_bytes(), 0o644, file::Durability::Cached)
         .doing(|| "write the digest file")
 }

@@ -1,6 +1,6 @@
 //! `image sync`: copy all images of a repository, directory or list.
 
-use super::copy::dialect;
+use super::copy::{dialect, write_digest_file};
 use crate::{
     console::Console,
     exit::{FAILURE, SUCCESS},
@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use dhow_base::{Error, Kind, Result};
 use dhow_image::{
     CopyOptions, End, MultiArch, Place, SyncFrom, SyncOptions, SyncOutcome, SyncProgress, SyncSide,
-    SyncTo,
+    SyncTo, Synced,
 };
 
 /// Copy all images of a repository, directory or list
@@ -51,8 +51,8 @@ pub(crate) struct Sync {
     #[arg(long, value_name = "FILE")]
     authfile: Option<String>,
 
-    /// Refused: the digests of the copies are not written down
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Write the digests of the copies to this file, each with its place
+    #[arg(long, value_name = "FILE")]
     digestfile: Option<String>,
 
     /// What the destination is
@@ -130,11 +130,6 @@ impl Act for Sync {
         }
         self.signing.check()?;
         self.pace.check(invocation.console);
-        if self.digestfile.is_some() {
-            let what = "--digestfile: the digests of the copies are not written down";
-            return Err(Error::new(Kind::Unsupported, what)
-                .hint("`image copy` has one, and with --debug each copy is named here"));
-        }
         let absolute = |path: &str| invocation.surroundings().absolute(path);
         let source = match self.src {
             Source::Docker => SyncFrom::Repository(bare(&self.source)),
@@ -153,6 +148,9 @@ impl Act for Sync {
         let listener = Listener { console: invocation.console, dry: self.dry_run };
         let synced = invocation
             .with_images(false, |images, _| images.sync(&source, &target, &options, &listener))?;
+        if !self.dry_run {
+            self.write_digests(&synced, invocation)?;
+        }
         for error in &synced.failed {
             invocation.console.error(error);
         }
@@ -169,6 +167,14 @@ impl Sync {
         let way = way.or_authfile(self.authfile.as_ref());
         let end = way.end_at(Place::Registry(bare(name)), invocation)?;
         Ok(end.retried(self.retry_times))
+    }
+
+    /// A line a copy, as skopeo has it. What was there already is there by that digest, too.
+    fn write_digests(&self, synced: &Synced, invocation: &Invocation) -> Result<()> {
+        let Some(path) = &self.digestfile else { return Ok(()) };
+        let lines: String =
+            synced.digests.iter().map(|(place, digest)| format!("{digest} {place}\n")).collect();
+        write_digest_file(path, &lines, invocation)
     }
 
     fn options(&self, invocation: &Invocation) -> Result<SyncOptions> {

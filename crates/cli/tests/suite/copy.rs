@@ -488,15 +488,23 @@ fn repositories_are_kept_in_step() {
         ours(&dhow, &[&["--debug"], &to_directory[..], more, &[&source, there_text]].concat()).ok()
     };
 
-    drop(synced(&["--dry-run"]).says("Would have synced 3 images"));
+    let digests = dhow.directory().join("digests");
+    let digest_file = format!("--digestfile={}", digests.display());
+    drop(synced(&["--dry-run", &digest_file]).says("Would have synced 3 images"));
     assert!(fs::read_dir(&there).map_or(0, Iterator::count) == 0);
-    drop(synced(&[]).says("Synced 3 images, 0 were there already"));
+    assert!(!digests.exists(), "a dry run leaves nothing");
+    drop(synced(&[&digest_file]).says("Synced 3 images, 0 were there already"));
+    let copied = fs::read_to_string(&digests).unwrap();
+    fs::remove_file(&digests).unwrap();
     let before = registry.requests().len();
-    drop(synced(&[]).says("Synced 0 images, 3 were there already"));
+    drop(synced(&[&digest_file]).says("Synced 0 images, 3 were there already"));
     let requests = registry.requests().split_off(before);
     drop(synced(&["--scoped"]).says("Synced 3 images"));
 
     let digest = Digest::of(&raw(&layout.reference("box")));
+    let lines = ["1", "2", "v3.1"].map(|tag| format!("{digest} dir:{there_text}/box:{tag}\n"));
+    assert_eq!(copied, lines.concat());
+    assert_eq!(fs::read_to_string(&digests).unwrap(), copied, "what was there already is told too");
     for tag in ["1", "2", "v3.1"] {
         assert_eq!(Digest::of(&raw(&format!("dir:{there_text}/box:{tag}"))), digest);
         assert!(there.join(format!("{source}:{tag}/manifest.json")).exists(), "{tag}");
@@ -520,9 +528,11 @@ fn repositories_are_kept_in_step() {
     );
     fs::write(&list, entry).unwrap();
     let yaml = ["image", "sync", "--src", "yaml", "--dest", "docker", "--keep-going"];
-    let kept = dhow.run(&[&yaml[..], &[list.to_str().unwrap(), &target]].concat());
+    let kept = dhow.run(&[&yaml[..], &[&digest_file, list.to_str().unwrap(), &target]].concat());
 
     drop(kept.exits(1).says("src/none").says("Synced 2 images"));
+    let pushed = ["1", "v3.1"].map(|tag| format!("{digest} docker://{target}/box:{tag}\n"));
+    assert_eq!(fs::read_to_string(&digests).unwrap(), pushed.concat());
     for tag in ["1-x", "1", "v3.1"] {
         let place = format!("docker://{target}/box:{tag}");
         assert_eq!(Digest::of(&raw(&place)), digest, "{tag}");
@@ -660,9 +670,6 @@ fn a_flag_that_somebody_would_rely_on_is_refused_and_not_swallowed() {
 
         assert!(refused.stderr.contains(why), "{flag}: {}", refused.stderr);
     }
-    let listed =
-        ["sync", "--digestfile=x", "--src=dir", "--dest=docker", "/nowhere", "a.example/x"];
-    drop(ours(&dhow, &listed).exits(1).says("are not written down"));
     let kept = [
         ("--command-timeout=30s", "this one is not kept"),
         ("--user-agent-prefix=me", "it is not sent"),
