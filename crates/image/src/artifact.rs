@@ -380,11 +380,15 @@ impl Images {
     }
 
     /// Brings a blob into the store, from where an earlier attempt ended.
-    fn fetch_blob(&self, origin: &dyn Origin, blob: &Descriptor) -> Result<()> {
+    pub(crate) fn fetch_blob(&self, origin: &dyn Origin, blob: &Descriptor) -> Result<()> {
         let Intake::Wanted(mut ingest) = self.store.ingest(&blob.digest, blob.size)? else {
             return Ok(());
         };
         ingest.replay(|_| Ok(()))?;
+        if ingest.received() == blob.size {
+            // All of it had come before the earlier attempt ended.
+            return ingest.commit();
+        }
         let mut stream = origin.blob(blob, ingest.received())?;
         let mut buffer = vec![0; 256 << 10];
         loop {

@@ -7,6 +7,9 @@
 //!             └───────────── want ───────────────────────┘
 //! ```
 //!
+//! Who brings a blob before anybody holds it claims it: its row begins as `removing`, by who brings it, so
+//! that it goes unless it is wanted in time.
+//!
 //! What holds a blob is an image's or an artifact's reference to it (see [`crate::images`]), also while
 //! that is still being pulled. A condemned blob may be wanted again before its file is gone; whoever
 //! removes files therefore asks [`is_condemned`] once more when nobody else can write that file.
@@ -90,6 +93,29 @@ pub fn condemn_orphan(write: &Write<'_>, digest: &Digest, owner: Owner) -> Resul
             ])
         })
         .sql(|| format!("mark blob {digest} for removal"))?;
+    Ok(())
+}
+
+/// Says that `owner` is about to bring a blob that nobody holds yet: until somebody does, it is
+/// marked for removal by who brings it, so that it goes if that one dies. A row that somebody needs
+/// stays as it is.
+pub fn claim(write: &Write<'_>, digest: &Digest, size: u64, owner: Owner) -> Result<()> {
+    write
+        .prepare_cached(
+            "INSERT INTO blobs (digest, size, state, owner_pid, owner_start) \
+             VALUES (?1, ?2, 'removing', ?3, ?4) \
+             ON CONFLICT (digest) DO UPDATE SET owner_pid = ?3, owner_start = ?4 \
+             WHERE state = 'removing'",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![
+                digest.as_str(),
+                size.cast_signed(),
+                owner.pid,
+                owner.start_time.cast_signed()
+            ])
+        })
+        .sql(|| format!("note that blob {digest} is being brought"))?;
     Ok(())
 }
 
@@ -188,6 +214,42 @@ fn many(read: &Read, which: &str, parameters: impl Params) -> Result<Vec<Blob>> 
 mod tests {
     use super::*;
     use crate::State;
+
+    #[test]
+    fn a_claimed_blob_is_condemned_until_somebody_wants_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let (first, second) = (Owner { pid: 1, start_time: 1 }, Owner { pid: 2, start_time: 2 });
+        let (new, whole, coming) =
+            (Digest::of(b"new"), Digest::of(b"whole"), Digest::of(b"coming"));
+        let claimed = |state: &mut State, owner| {
+            state
+                .write(|write| {
+                    [&new, &whole, &coming]
+                        .iter()
+                        .try_for_each(|digest| claim(write, digest, 9, owner))
+                })
+                .unwrap();
+            let row = |digest| find(state.read(), digest).unwrap().unwrap();
+            [row(&new), row(&whole), row(&coming)].map(|row| (row.phase, row.size, row.owner))
+        };
+        state
+            .write(|write| {
+                want(write, &whole, 5)?;
+                mark_present(write, &whole)?;
+                want(write, &coming, 6)
+            })
+            .unwrap();
+
+        let once = claimed(&mut state, first);
+        let twice = claimed(&mut state, second);
+        state.write(|write| want(write, &new, 9)).unwrap();
+
+        let others = [(Phase::Present, 5, None), (Phase::Ingesting, 6, None)];
+        assert_eq!((once[0], &once[1..]), ((Phase::Removing, 9, Some(first)), &others[..]));
+        assert_eq!((twice[0], &twice[1..]), ((Phase::Removing, 9, Some(second)), &others[..]));
+        assert!(!is_condemned(state.read(), &new).unwrap());
+    }
 
     #[test]
     fn a_condemned_blob_can_be_wanted_again() {

@@ -32,6 +32,7 @@ mod image_export;
 mod image_mount;
 mod image_prune;
 mod image_referrers;
+mod image_refetch;
 mod image_tree;
 mod image_unmount;
 mod images;
@@ -275,6 +276,10 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<image_discard::Discard>(
                 "discard",
                 "Discard the compressed layers of images, which a registry has too",
+            ),
+            Entry::new::<image_refetch::Refetch>(
+                "refetch",
+                "Fetch the compressed layers of images again that were discarded",
             ),
             Entry::new::<image_diff::Diff>(
                 "diff",

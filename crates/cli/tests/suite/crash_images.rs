@@ -82,6 +82,14 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
         let copy = format!("oci-archive:{}", saved.display());
         drop(dhow.run(&["image", "copy", "-q", &format!("dhow:{name}"), &copy]).ok());
     };
+    let here_without_layers = || {
+        here();
+        drop(dhow.run(&["image", "discard", "--tls-verify=false", &name]).ok());
+    };
+    let whole_again = || {
+        let held = fs::read_dir(dhow.root().join("content/blobs/sha256")).unwrap().count();
+        assert_eq!(held, 5, "three layers are there again");
+    };
     // What interrupted pulls hold would be counted too.
     let gone_whole = || {
         gone();
@@ -126,6 +134,12 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
             before: &here_anew,
             arguments: words(&["image", "discard", "--tls-verify=false", &name]),
             after: &discarded,
+        },
+        Operation {
+            name: "refetch",
+            before: &here_without_layers,
+            arguments: words(&["image", "refetch", "--tls-verify=false", &name]),
+            after: &whole_again,
         },
         Operation {
             name: "pull that discards",

@@ -119,6 +119,8 @@ mod quadlet;
 #[cfg(test)]
 mod real_sizes;
 #[cfg(test)]
+mod refetch;
+#[cfg(test)]
 mod registries;
 #[cfg(test)]
 mod rehearse;
