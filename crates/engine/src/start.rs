@@ -466,6 +466,10 @@ impl Engine {
             None => now.phase == Phase::Running,
         };
         let record = Record::parse(&now.settings)?;
+        if exit.is_none() {
+            // A monitor that could not write has not cleaned up; what tells of its cgroup goes next.
+            self.bury_unless_kept(now)?;
+        }
         create::remove_directory(&self.layout.run(&now.id))?;
         if has_lived && self.restarts_by_policy(now, &record, &ended)? {
             return Ok(());
