@@ -132,6 +132,8 @@ mod rootless;
 #[cfg(test)]
 mod rootless_networks;
 #[cfg(test)]
+mod ruleset;
+#[cfg(test)]
 mod run;
 #[cfg(test)]
 mod runtime_budgets;
