@@ -524,22 +524,26 @@ mod tests {
         assert!(all_used.one_line().contains("one of the ports 8000-8002"), "{all_used:?}");
     }
 
+    /// Both ends of a connection to port 8080, at which nobody listens any more.
+    fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
+        let (server, _) = listener.accept().unwrap();
+        (client, server)
+    }
+
     #[test]
     fn a_port_whose_connections_are_over_is_free() {
         if !alone() {
             return;
         }
-        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
-        let (server, _) = listener.accept().unwrap();
+        let (client, server) = connection();
         // Who closes first is the one that remembers.
         drop(server);
         drop(client);
-        drop(listener);
         let at: SocketAddr = "127.0.0.1:8080".parse().unwrap();
-        let remembered = need::eventually(std::time::Duration::from_secs(20), || {
-            is_only_remembered(at).then_some(())
-        });
+        let remembered =
+            need::eventually(Duration::from_secs(20), || is_only_remembered(at).then_some(()));
         assert!(remembered.is_some());
 
         let (_held, _) = bind_all(&["8080:80"]).unwrap();
@@ -553,10 +557,7 @@ mod tests {
         if !alone() {
             return;
         }
-        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let client = TcpStream::connect("127.0.0.1:8080").unwrap();
-        let (server, _) = listener.accept().unwrap();
-        drop(listener);
+        let (client, server) = connection();
         assert!(bind_all(&["8080:80"]).is_err(), "a connection that somebody has keeps the port");
         drop(server);
 

@@ -2,7 +2,7 @@
 
 use crate::{
     exit::{FAILURE, SUCCESS},
-    flags::registry::RegistryFlags,
+    flags::{images::ChosenImages, registry::RegistryFlags},
     invocation::Invocation,
     tree::Act,
 };
@@ -18,13 +18,8 @@ use dhow_image::{Discarded, Proof};
 /// command does the same after every pull.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Discard {
-    /// The images, by name or id
-    #[arg(value_name = "IMAGE", required_unless_present = "all")]
-    images: Vec<String>,
-
-    /// All images
-    #[arg(short, long, conflicts_with = "images")]
-    all: bool,
+    #[command(flatten)]
+    chosen: ChosenImages,
 
     /// Ask no registry: believe that it still has what came from it
     #[arg(short, long)]
@@ -38,11 +33,7 @@ impl Act for Discard {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();
-        let named = if self.all {
-            images.outlines(state)?.iter().map(|image| image.manifest.to_string()).collect()
-        } else {
-            self.images
-        };
+        let named = self.chosen.words(images, state)?;
         let proof = if self.force { Proof::Remembered } else { Proof::Asked };
         let (mut code, mut bytes) = (SUCCESS, 0);
         for image in &named {

@@ -2,6 +2,7 @@
 
 use crate::{
     exit::SUCCESS,
+    flags::images::every_image,
     invocation::Invocation,
     render::list::{Column, Row, Shape},
     tree::Act,
@@ -39,11 +40,7 @@ impl Act for Mount {
         }
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
-        let named = if self.all {
-            images.outlines(state)?.iter().map(|image| image.manifest.to_string()).collect()
-        } else {
-            self.images
-        };
+        let named = if self.all { every_image(images, state)? } else { self.images };
         let mut mounted = Vec::with_capacity(named.len());
         for image in &named {
             match images.mount(state, image) {

@@ -2,7 +2,7 @@
 
 use crate::{
     exit::{FAILURE, SUCCESS},
-    flags::registry::RegistryFlags,
+    flags::{images::ChosenImages, registry::RegistryFlags},
     invocation::Invocation,
     tree::Act,
 };
@@ -15,13 +15,8 @@ use dhow_base::{Result, size};
 /// sent or saved, and other tools find it in the content again.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Refetch {
-    /// The images, by name or id
-    #[arg(value_name = "IMAGE", required_unless_present = "all")]
-    images: Vec<String>,
-
-    /// All images
-    #[arg(short, long, conflicts_with = "images")]
-    all: bool,
+    #[command(flatten)]
+    chosen: ChosenImages,
 
     #[command(flatten)]
     registry: RegistryFlags,
@@ -31,11 +26,7 @@ impl Act for Refetch {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();
-        let named = if self.all {
-            images.outlines(state)?.iter().map(|image| image.manifest.to_string()).collect()
-        } else {
-            self.images
-        };
+        let named = self.chosen.words(images, state)?;
         let (mut code, mut bytes) = (SUCCESS, 0);
         for image in &named {
             match images.refetch(state, image) {

@@ -13,6 +13,7 @@ pub(crate) mod device;
 pub(crate) mod filter;
 pub(crate) mod foreign;
 pub(crate) mod health;
+pub(crate) mod images;
 pub(crate) mod life;
 pub(crate) mod limits;
 pub(crate) mod moment;
