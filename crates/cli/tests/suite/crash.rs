@@ -1,6 +1,6 @@
 //! `kill -9`: the next command names and mends what it left.
 
-use crate::fixture::{SOON, start, wait_for_output, wait_for_state, with_box};
+use crate::fixture::{SOON, kill_by_name, start, wait_for_output, wait_for_state, with_box};
 use dhow_testkit::{need, needs_root};
 use rustix::process::{Pid, Signal, kill_process};
 use std::process::Stdio;
@@ -62,18 +62,33 @@ fn a_container_without_its_monitor_is_found_and_ended() {
     needs_root!();
     let dhow = with_box();
     let id = start(&dhow, &["--name", "web", "box", "sleep", "100"]);
-    let started = dhow.runroot().join("containers").join(&id).join("started.json");
-    let started: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(started).unwrap()).unwrap();
-    let monitor = i32::try_from(started["monitor_pid"].as_i64().unwrap()).unwrap();
 
-    kill_process(Pid::from_raw(monitor).unwrap(), Signal::KILL).unwrap();
+    kill_by_name(&dhow, &id, "monitor_pid");
 
     wait_for_state(&dhow, "web", "exited");
     assert_eq!(dhow.run(&["wait", "web"]).ok().stdout, "137\n");
     drop(dhow.run(&["rm", "web"]).ok());
     dhow.assert_clean();
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_container_whose_monitor_is_killed_while_it_is_stopped_leaves_nothing() {
+    needs_root!();
+    let dhow = with_box();
+    let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done";
+    let id = start(&dhow, &["--name", "web", "box", "sh", "-c", script]);
+    wait_for_output(&dhow, "web", "ready");
+    let mut stop = dhow.command(&["stop", "-t", "60", "web"]).spawn().unwrap();
+    wait_for_output(&dhow, "web", "asked");
+
+    kill_by_name(&dhow, &id, "monitor_pid");
+    kill_by_name(&dhow, &id, "pid");
+
+    assert!(stop.wait().unwrap().success());
+    assert_eq!(dhow.run(&["inspect", "--format", "{{.State.ExitCode}}", "web"]).ok().line(), "137");
+    drop(dhow.run(&["rm", "web"]).ok());
+    dhow.assert_clean();
 }
 
 #[test]

@@ -5,7 +5,8 @@ use dhow_testkit::{
     image::{Compression, Image, Layout},
     need, outcome, rootfs,
 };
-use std::{process::Command, time::Duration};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{fs, process::Command, time::Duration};
 
 /// How long something that should happen soon is waited for.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -44,6 +45,15 @@ fn having_box(dhow: Dhow) -> Dhow {
 pub(crate) fn start(dhow: &Dhow, arguments: &[&str]) -> String {
     let outcome = dhow.run(&[&["run", "-d", "-q"], arguments].concat()).ok();
     outcome.line().to_owned()
+}
+
+/// Kills a process of a container's, by what it is called in the record of the start: `pid` or
+/// `monitor_pid`.
+pub(crate) fn kill_by_name(dhow: &Dhow, id: &str, process: &str) {
+    let record = dhow.runroot().join("containers").join(id).join("started.json");
+    let started: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
+    let pid = i32::try_from(started[process].as_i64().unwrap()).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
 }
 
 /// Waits until a container is in a state.

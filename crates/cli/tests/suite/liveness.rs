@@ -1,18 +1,9 @@
 //! Whether containers live, told of many by the kernel's list of locks, and of one by its own lock:
 //! the quick way and the plain one say the same.
 
-use crate::fixture::{start, wait_for_state, with_box};
+use crate::fixture::{kill_by_name, start, wait_for_state, with_box};
 use dhow_testkit::needs_root;
-use rustix::process::{Pid, Signal, kill_process};
-use std::{collections::BTreeMap, fs};
-
-/// Kills a process of a container's, by what it is called in the record of the start.
-fn kill(dhow: &dhow_testkit::Dhow, id: &str, process: &str) {
-    let record = dhow.runroot().join("containers").join(id).join("started.json");
-    let started: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
-    let pid = i32::try_from(started[process].as_i64().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-}
+use std::collections::BTreeMap;
 
 #[test]
 fn a_list_of_many_says_of_each_what_is_said_of_it_alone() {
@@ -23,9 +14,9 @@ fn a_list_of_many_says_of_each_what_is_said_of_it_alone() {
     let ids: Vec<String> = names.iter().map(begin).collect();
     // Monitors that are killed leave their containers to the next command, which is the list.
     for id in &ids[..2] {
-        kill(&dhow, id, "monitor_pid");
+        kill_by_name(&dhow, id, "monitor_pid");
     }
-    kill(&dhow, &ids[2], "pid");
+    kill_by_name(&dhow, &ids[2], "pid");
     drop(dhow.run(&["stop", "-t", "0", "c3"]).ok());
     drop(dhow.run(&["pause", "c4"]).ok());
     wait_for_state(&dhow, "c2", "exited");
