@@ -37,6 +37,7 @@ pub mod mutation;
 pub mod need;
 pub mod ordinary_user;
 pub mod outcome;
+pub mod process;
 pub mod registry;
 pub mod rootfs;
 pub mod systemd;

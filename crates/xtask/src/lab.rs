@@ -482,8 +482,7 @@ impl Program {
 
     fn command(&self, filters: &[&str], threads: u32) -> String {
         format!(
-            "echo; echo '@@ begin {}: {}'\n/{} --test-threads {threads} {} 2>&1; code=$?\n\
-             echo; echo \"@@ ended with $code\"\n",
+            "echo; echo '@@ begin {}: {}'\nrun_tests {threads} /{} {}\n",
             self.package,
             self.name,
             self.place(),
@@ -518,6 +517,7 @@ impl Transcript {
             Some(rest) if rest.starts_with("begin ") => self.open += 1,
             Some(rest) if rest.starts_with("ended ") => self.open = self.open.saturating_sub(1),
             Some(rest) if rest.starts_with("trouble: ") => self.tally.failed += 1,
+            Some(rest) if rest.starts_with("flaky: ") => self.tally.forgive_one(),
             _ => {
                 self.tally.add(suite::count_of_cargo(line));
                 if line.starts_with("skipped: ") {
@@ -543,10 +543,13 @@ impl Transcript {
             self.tally.failed += 1;
             self.lines.push(format!("lab {name}: the machine ended before its tests"));
         }
-        if self.tally.failed > 0 && !self.verbose {
-            for line in self.lines.iter().filter(|line| !line.ends_with(" ... ok")) {
-                say(line)?;
-            }
+        let has_failed = self.tally.failed > 0;
+        if !self.verbose {
+            let matters = |line: &&String| match line.strip_prefix("@@ flaky: ") {
+                Some(_) => true,
+                None => has_failed && !line.ends_with(" ... ok"),
+            };
+            self.lines.iter().filter(matters).try_for_each(|line| say(line))?;
         }
         Ok(self.tally)
     }
@@ -565,6 +568,24 @@ mod tests {
         let tally = transcript.close("v2").expect("printing");
 
         assert_eq!((tally.passed, tally.failed), (3, 1));
+    }
+
+    #[test]
+    fn a_test_that_passed_when_tried_again_has_passed() {
+        let mut transcript = Transcript::new(true);
+        for line in [
+            "@@ begin dhow-cgroup: kernel",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured",
+            "@@ flaky: life::it_ends",
+            "@@ ended with 101",
+            "@@ end",
+        ] {
+            transcript.hear(line);
+        }
+
+        let tally = transcript.close("v2").expect("printing");
+
+        assert_eq!((tally.passed, tally.failed), (4, 1));
     }
 
     #[test]

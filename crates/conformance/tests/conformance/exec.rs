@@ -2,6 +2,7 @@
 
 use super::bundle;
 use dhow_conformance::{Bundle, Runtime, conformance};
+use dhow_testkit::process;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -112,8 +113,7 @@ conformance! {
             bundle.id(), "sleep", "500"]).ok());
 
         let pid = fs::read_to_string(path).unwrap();
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-        assert_eq!(line, b"sleep\x00500\x00");
+        assert_eq!(process::words(&pid), ["sleep", "500"]);
     }
 
     /// No fd of the runtime's reaches the process.
