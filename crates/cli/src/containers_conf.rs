@@ -168,6 +168,7 @@ table! {
 table! {
     /// `[network]`.
     Network {
+        cni_plugin_timeout: u64,
         default_subnet: String,
         default_subnet_pools: Vec<SubnetPool>,
         network_config_dir: String,

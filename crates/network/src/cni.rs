@@ -37,5 +37,6 @@ pub use configuration::{List, Lists, PluginConfiguration};
 pub use connection::Connection;
 pub use driver::{Command, Driver};
 pub use outcome::{Dns, Interface, Ip, Outcome, Route};
+pub use program::TIME_LIMIT;
 pub use refusal::Refusal;
 pub use version::Version;

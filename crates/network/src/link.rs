@@ -450,6 +450,15 @@ pub(crate) fn delete(index: i32) -> Request {
     Request::new(libc::RTM_DELLINK, 0, &head(index, 0, 0))
 }
 
+/// Takes a device away that was found. The kernel may have been faster: it takes the devices of a
+/// namespace that has ended by itself, some time later.
+pub(crate) fn remove(netlink: &Netlink, index: i32) -> io::Result<()> {
+    match netlink.ask(delete(index)) {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        gone => gone.map(drop),
+    }
+}
+
 fn bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),

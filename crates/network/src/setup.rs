@@ -84,9 +84,7 @@ pub fn remove_device(network: &Network) -> Result<()> {
     let doing = || format!("remove network device {}", network.device);
     let host = open()?;
     match link::find(&host, &network.device).doing(doing)? {
-        Some(found) if found.kind == "bridge" => {
-            host.ask(link::delete(found.index)).map(drop).doing(doing)
-        }
+        Some(found) if found.kind == "bridge" => link::remove(&host, found.index).doing(doing),
         _ => Ok(()),
     }
 }
@@ -210,7 +208,7 @@ impl<'a> Sides<'a> {
 
     fn remove_outside(&self, name: &str) -> io::Result<()> {
         match link::find(&self.host, name)? {
-            Some(old) if old.kind == "veth" => self.host.ask(link::delete(old.index)).map(drop),
+            Some(old) if old.kind == "veth" => link::remove(&self.host, old.index),
             _ => Ok(()),
         }
     }
@@ -293,7 +291,7 @@ impl<'a> Sides<'a> {
     fn detach(&self, attachment: &Attachment) -> Result<()> {
         let doing = || format!("remove device {} in the container", attachment.interface);
         match link::find(&self.inside, &attachment.interface).doing(doing)? {
-            Some(found) => self.inside.ask(link::delete(found.index)).map(drop).doing(doing),
+            Some(found) => link::remove(&self.inside, found.index).doing(doing),
             None => Ok(()),
         }
     }

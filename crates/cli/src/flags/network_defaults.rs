@@ -1,15 +1,13 @@
 //! How networks get addresses where nobody chooses, by `[network]` in containers.conf.
 
-use crate::containers_conf::{ContainersConf, Network};
+use crate::containers_conf::ContainersConf;
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::{Engine, NetworkDefaults, Pool};
-use dhow_network::Subnet;
+use dhow_network::{Subnet, cni};
 
-/// Tells the engine, where the files say something.
+/// Tells the engine; where the files say nothing, that too, since they may have said something before.
 pub(crate) fn apply(conf: &ContainersConf, engine: &mut Engine) -> Result<()> {
-    if conf.network != Network::default() {
-        engine.set_network_defaults(network_defaults(conf)?);
-    }
+    engine.set_network_defaults(network_defaults(conf)?);
     Ok(())
 }
 
@@ -42,7 +40,20 @@ fn network_defaults(conf: &ContainersConf) -> Result<NetworkDefaults> {
     if let Some(directory) = conf.network.network_config_dir.as_ref().filter(|it| !it.is_empty()) {
         defaults.lists = directory.into();
     }
+    defaults.plugin_limit_s = Some(plugin_limit_s(conf)?);
     Ok(defaults)
+}
+
+/// A key of our own; podman has none for it.
+fn plugin_limit_s(conf: &ContainersConf) -> Result<u64> {
+    match conf.network.cni_plugin_timeout {
+        None => Ok(cni::TIME_LIMIT.as_secs()),
+        Some(limit_s @ 1..=86_400) => Ok(limit_s),
+        Some(limit_s) => {
+            let text = format!("cni_plugin_timeout: {limit_s} is not from 1 to 86400 seconds");
+            Err(invalid(&text))
+        }
+    }
 }
 
 fn subnet(key: &str, text: &str) -> Result<Subnet> {
@@ -71,6 +82,7 @@ mod tests {
         let defaults = network_defaults(&conf).unwrap();
 
         assert_eq!(defaults.usual.to_string(), "10.50.0.0/16");
+        assert_eq!(defaults.plugin_limit_s, Some(120));
         let [pool] = defaults.pools[..] else { panic!("one pool") };
         assert_eq!((pool.base.to_string().as_str(), pool.prefix), ("10.51.0.0/16", 26));
         for bad in [
@@ -78,6 +90,8 @@ mod tests {
             "default_subnet = \"fd00::/64\"",
             "default_subnet_pools = [{base = \"10.51.0.0/16\", size = 8}]",
             "default_subnet_pools = [{base = \"10.51.0.0/16\", size = 31}]",
+            "cni_plugin_timeout = 0",
+            "cni_plugin_timeout = 86401",
         ] {
             let conf =
                 ContainersConf::parse(Path::new("/x"), &format!("[network]\n{bad}\n")).unwrap();

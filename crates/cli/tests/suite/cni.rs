@@ -53,12 +53,26 @@ impl Scene {
             let target = program(name, scene.dhow.program());
             std::os::unix::fs::symlink(target, scene.plugins().join(name)).unwrap();
         }
-        scene.dhow.configure(&format!(
-            "[network]\nnetwork_config_dir = {:?}\ncni_plugin_dirs = [{:?}]\n",
-            scene.lists(),
-            scene.plugins()
-        ));
+        scene.configure("");
         Some(scene)
+    }
+
+    /// With what is added to the table of networks.
+    fn configure(&self, more: &str) {
+        self.dhow.configure(&format!(
+            "[network]\nnetwork_config_dir = {:?}\ncni_plugin_dirs = [{:?}]\n{more}",
+            self.lists(),
+            self.plugins()
+        ));
+    }
+
+    /// A chain as [`Self::chain`], with another plugin at its end.
+    fn chain_ending_with(&self, name: &str, last: &str) {
+        self.chain(name, "10.66.0.0/24");
+        let path = self.lists().join(format!("{name}.conflist"));
+        let mut list: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        list["plugins"][3] = json!({"type": last});
+        fs::write(path, list.to_string()).unwrap();
     }
 
     fn lists(&self) -> PathBuf {
@@ -266,25 +280,21 @@ fn plugins_that_fail_are_told_in_their_own_words_and_nothing_is_left() {
     let Some(scene) = Scene::new(Whose::Debians) else { return };
     let dhow = &scene.dhow;
     scene.chain("street", "10.66.0.0/24");
-    let chain = fs::read_to_string(scene.lists().join("street.conflist")).unwrap();
-    let with = |name: &str, last: Value| {
-        let mut list: Value = serde_json::from_str(&chain).unwrap();
-        list["name"] = name.into();
-        list["plugins"][3] = last;
-        fs::write(scene.lists().join(format!("{name}.conflist")), list.to_string()).unwrap();
-    };
+    scene.script("silent", "exit 0");
     scene.script("babbles", "[ $CNI_COMMAND = DEL ] || echo no json");
     scene.script("refuses", "[ $CNI_COMMAND = DEL ] && exit 0\necho '{\"code\":100,\"msg\":\"the moon is full\",\"details\":\"wait\"}'\nexit 1");
     for (name, said) in [
+        ("silent", "read its result as JSON"),
         ("babbles", "no json"),
         ("refuses", "the moon is full"),
         ("missing", "find the plugin \"missing\""),
     ] {
-        with(name, json!({"type": name}));
+        scene.chain_ending_with(name, name);
 
         let failed = dhow.run(&["run", "--rm", "--network", name, "box", "true"]).exits(125);
 
         assert!(failed.stderr.contains(said), "{name}: {}", failed.stderr);
+        assert!(failed.stderr.contains(&format!("{name:?}")), "{}", failed.stderr);
         assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
         scene.assert_clean(name);
     }
@@ -297,6 +307,77 @@ fn plugins_that_fail_are_told_in_their_own_words_and_nothing_is_left() {
     let failed = dhow.run(&["run", "--rm", "--network=broken", "box", "true"]).exits(125);
     assert!(failed.stderr.contains("broken"), "{}", failed.stderr);
     scene.assert_clean("street");
+}
+
+/// Processes that wrote their numbers are gone, or about to be: they are reaped by whoever has them.
+fn assert_ended(pid_files: &[PathBuf]) {
+    for file in pid_files {
+        let pid = fs::read_to_string(file).unwrap();
+        let process = Path::new("/proc").join(pid.trim());
+        assert!(need::eventually(SOON, || (!process.exists()).then_some(())).is_some(), "{pid}");
+    }
+}
+
+/// A plugin's script that never ends, nor does its child; both write their numbers down.
+fn hanging(pids: &[PathBuf; 2]) -> String {
+    let [itself, child] = pids.each_ref().map(|path| path.display());
+    format!("sleep 1000 &\necho $! > {child}.new; mv {child}.new {child}\necho $$ > {itself}\nwait")
+}
+
+#[test]
+fn a_plugin_that_hangs_is_killed_with_its_children_and_nothing_is_left() {
+    let Some(scene) = Scene::new(Whose::Debians) else { return };
+    let dhow = &scene.dhow;
+    let pids = ["itself", "child"].map(|name| dhow.directory().join(name));
+    let hangs = hanging(&pids);
+    scene.script("hangs", &format!("[ $CNI_COMMAND = DEL ] && exit 0\n{hangs}"));
+    scene.chain_ending_with("street", "hangs");
+    let run = ["run", "--rm", "--network=street", "-p", "8080:80", "box", "true"];
+    // The network is known before the configuration says how long its plugins may take.
+    drop(dhow.run(&["network", "inspect", "street"]).ok());
+    scene.configure("cni_plugin_timeout = 1\n");
+
+    let failed = dhow.run(&run).exits(125);
+
+    let told = &failed.stderr;
+    assert!(told.contains("\"hangs\"") && told.contains("did not end within 1s"), "{told}");
+    assert_eq!(told.matches("error:").count(), 1, "{told}");
+    assert_ended(&pids);
+    scene.assert_clean("street");
+
+    // One that hangs in DEL as well is named until it lets go.
+    scene.script("hangs", &hangs);
+    let failed = dhow.run(&run).exits(125);
+    assert!(failed.stderr.contains("taking it back failed too"), "{}", failed.stderr);
+    assert_eq!(failed.stderr.matches("error:").count(), 1, "{}", failed.stderr);
+    let named = dhow.run(&["doctor"]).exits(1).stdout;
+    assert!(named.contains("network street") && named.contains("\"hangs\""), "{named}");
+    scene.script("hangs", "[ $CNI_COMMAND = DEL ] && exit 0\ncat > /dev/null\nexit 1");
+    drop(dhow.run(&["doctor", "--repair"]).ok());
+    assert_ended(&pids);
+    scene.assert_clean("street");
+}
+
+#[test]
+fn a_plugin_that_hangs_ends_also_where_its_command_was_killed() {
+    let Some(scene) = Scene::new(Whose::Debians) else { return };
+    let dhow = &scene.dhow;
+    let pids = ["itself", "child"].map(|name| dhow.directory().join(name));
+    scene.script("hangs", &format!("[ $CNI_COMMAND = DEL ] && exit 0\n{}", hanging(&pids)));
+    scene.chain_ending_with("street", "hangs");
+    let mut command = dhow.command(&["run", "--rm", "--network=street", "box", "true"]);
+    let null = Stdio::null;
+    let mut child = command.stdin(null()).stdout(null()).stderr(null()).spawn().unwrap();
+    let is_there = || fs::read(&pids[0]).is_ok_and(|text| text.ends_with(b"\n")).then_some(());
+    need::eventually(SOON, is_there).expect("the plugin is called");
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let gone = || dhow.run(&["ps", "-aq"]).ok().stdout.is_empty().then_some(());
+    need::eventually(SOON, gone).expect("the container goes");
+    scene.assert_clean("street");
+    assert_ended(&pids);
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn check_addresses(settings: &Settings, options: &ConnectionOptions) -> Result<(
 
 impl Engine {
     /// Makes the usual network where one of the connections is to it, and looks for lists of plugins
-    /// where one is to a network of which there is no row.
+    /// where one is to such a list, or to a network of which there is no row.
     pub(crate) fn ensure_usual_networks_of(
         &mut self,
         connections: &[ConnectionOptions],
@@ -163,9 +163,8 @@ impl Engine {
         if connections.iter().any(|one| is_usual(&one.network)) {
             self.ensure_usual_network()?;
         }
-        let is_new = |one: &ConnectionOptions| look_up(self.state.read(), &one.network).is_err();
-        if connections.iter().any(is_new) {
-            self.take_up_lists()?;
+        for one in connections {
+            self.ensure_list_of(&one.network)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 //! what its author changes counts at the next start. A list whose name is another network's, or a word
 //! that means something else, is not seen. The files are their authors': nothing here writes one.
 
-use super::{Settings, change::OTHER_WORDS, lock};
+use super::{NetworkDefaults, Settings, change::OTHER_WORDS, lock, look_up};
 use crate::{Engine, layout::Layout};
 use dhow_base::{
     Digest, Error, Kind, Result,
@@ -25,7 +25,10 @@ use dhow_state::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Where a network's list and its plugins are.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -35,9 +38,19 @@ pub(crate) struct Home {
     lists: PathBuf,
     /// The directories of plugins, the first one first.
     plugins: Vec<PathBuf>,
+    /// How long one plugin may take, where the configuration was read by whoever saw the list.
+    time_limit_s: Option<u64>,
 }
 
 impl Home {
+    fn configured(defaults: &NetworkDefaults) -> Self {
+        Self {
+            lists: defaults.lists.clone(),
+            plugins: defaults.plugins.clone(),
+            time_limit_s: defaults.plugin_limit_s,
+        }
+    }
+
     /// The list of a network, as it is now.
     pub(super) fn list(&self, name: &Name) -> Result<List> {
         let found = Lists::load(&[&self.lists])?;
@@ -56,12 +69,19 @@ impl Home {
 
     /// Who calls the plugins.
     pub(super) fn driver(&self, layout: &Layout) -> cni::Driver {
-        cni::Driver::new(self.plugins.clone(), &layout.plugins())
+        self.within_time(cni::Driver::new(self.plugins.clone(), &layout.plugins()))
     }
 
     /// What other engines remember, which keep it where the reference library does.
     pub(super) fn driver_of_others(&self) -> cni::Driver {
-        cni::Driver::new(self.plugins.clone(), Path::new("/var/lib/cni"))
+        self.within_time(cni::Driver::new(self.plugins.clone(), Path::new("/var/lib/cni")))
+    }
+
+    fn within_time(&self, driver: cni::Driver) -> cni::Driver {
+        match self.time_limit_s {
+            Some(limit_s) => driver.time_limit(Duration::from_secs(limit_s)),
+            None => driver,
+        }
     }
 
     pub(super) fn is_not_ours_to_remove(&self, name: &Name) -> Error {
@@ -83,7 +103,17 @@ impl Home {
 }
 
 impl Engine {
-    /// Gives each list that has none a row, and takes the rows of lists away that are gone.
+    /// Looks for lists where a word means one, or no network of which there is a row.
+    pub(super) fn ensure_list_of(&mut self, network: &str) -> Result<()> {
+        let is_settled = match look_up(self.state.read(), network) {
+            Ok(row) => Settings::of(&row)?.plugins.is_none(),
+            Err(_) => false,
+        };
+        if is_settled { Ok(()) } else { self.take_up_lists() }
+    }
+
+    /// Gives each list that has none a row, takes the rows of lists away that are gone, and writes
+    /// down what the configuration says now: who disconnects a container reads none.
     pub(super) fn take_up_lists(&mut self) -> Result<()> {
         let found = Lists::load(&[&self.network_defaults.lists])?;
         let rows = networks::list(self.state.read())?;
@@ -94,7 +124,10 @@ impl Engine {
             fresh.filter_map(|list| self.row_of(list).transpose()).collect::<Result<_>>()?;
         let gone = rows.iter().map(|row| Ok((row, self.is_lost(row)?)));
         let gone: Vec<(&Row, bool)> = gone.collect::<Result<_>>()?;
-        if fresh.is_empty() && gone.iter().all(|(_, is_lost)| !is_lost) {
+        let changed = rows.iter().map(|row| self.as_configured(row, &found));
+        let changed: Vec<Row> = changed.filter_map(Result::transpose).collect::<Result<_>>()?;
+        let is_as_known = fresh.is_empty() && changed.is_empty();
+        if is_as_known && gone.iter().all(|(_, is_lost)| !is_lost) {
             return Ok(());
         }
         let _lock = lock(&self.layout)?;
@@ -103,6 +136,9 @@ impl Engine {
                 if !endpoints::is_used(write, &row.id)? {
                     networks::delete(write, &row.id)?;
                 }
+            }
+            for row in &changed {
+                networks::set_settings(write, &row.id, &row.settings)?;
             }
             for row in &fresh {
                 // Another command may have been as far.
@@ -117,8 +153,7 @@ impl Engine {
     /// The row of a list; none where its name is none that a network can have.
     fn row_of(&self, list: &List) -> Result<Option<Row>> {
         let Ok(name) = list.name.parse::<Name>() else { return Ok(None) };
-        let defaults = &self.network_defaults;
-        let home = Home { lists: defaults.lists.clone(), plugins: defaults.plugins.clone() };
+        let home = Home::configured(&self.network_defaults);
         let bridge = list.plugins.first().and_then(|plugin| plugin.bridge());
         let made = Made {
             driver: Driver::Cni,
@@ -135,6 +170,23 @@ impl Engine {
             created: Moment::now(),
             settings: settings.to_text()?,
         }))
+    }
+
+    /// The row of a list as it is to be, where the configuration says something else now.
+    fn as_configured(&self, row: &Row, found: &Lists) -> Result<Option<Row>> {
+        let defaults = &self.network_defaults;
+        // A list that is elsewhere now than the configuration says stays where it was seen.
+        if defaults.plugin_limit_s.is_none() || found.find(row.name.as_str()).is_none() {
+            return Ok(None);
+        }
+        let mut settings = Settings::of(row)?;
+        match &mut settings.plugins {
+            Some(home) if *home != Home::configured(defaults) => {
+                *home = Home::configured(defaults);
+                Ok(Some(Row { settings: settings.to_text()?, ..row.clone() }))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Whether a row is of a list that is gone, with nobody connected by it and nothing left of it.

@@ -37,6 +37,9 @@ pub struct NetworkDefaults {
     pub lists: PathBuf,
     /// Where plugins are, the first place first.
     pub plugins: Vec<PathBuf>,
+    /// How long one plugin may take; missing where no configuration was read, which leaves to each
+    /// network what it has.
+    pub plugin_limit_s: Option<u64>,
 }
 
 impl Default for NetworkDefaults {
@@ -50,6 +53,7 @@ impl Default for NetworkDefaults {
             pools: bases.map(|base| Pool { base: subnet(base), prefix: 24 }).to_vec(),
             lists: "/etc/cni/net.d".into(),
             plugins: PLUGINS.map(PathBuf::from).to_vec(),
+            plugin_limit_s: None,
         }
     }
 }

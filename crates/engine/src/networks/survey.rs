@@ -159,9 +159,7 @@ impl Engine {
             }
             _ => {}
         }
-        if look_up(self.state.read(), text).is_err() {
-            self.take_up_lists()?;
-        }
+        self.ensure_list_of(text)?;
         let row = look_up(self.state.read(), text)?;
         self.shown_network(&row)
     }

@@ -3,14 +3,19 @@
 //! The lock is on what a plugin has as its standard error, a fifo in the file system. A plugin hands that
 //! on to whom it calls, so the lock is free when the last of them has ended, also where whoever called
 //! the first one was killed. The next one who comes to the connection waits for that: a plugin that is
-//! asked to take away what another is about to make would leave it behind.
+//! asked to take away what another is about to make would leave it behind. Plugins whose caller was
+//! killed have nobody who ends them when their time is over, so those that are at it still after a
+//! while are killed by whoever waits.
 
+use super::process::kill_family;
 use dhow_base::{Doing, Result, file};
 use rustix::{
     fs::{CWD, FileType, FlockOperation, Mode, OFlags},
     io::Errno,
+    process::Pid,
 };
 use std::{
+    fs,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     thread,
@@ -35,15 +40,24 @@ impl Guard {
         if let Some(directory) = path.parent() {
             file::make_directories(directory, 0o700)?;
         }
-        let end = Instant::now() + PATIENCE;
+        let mut end = Instant::now() + PATIENCE;
+        let mut has_killed = false;
         loop {
             let fifo = open(path).doing(doing)?;
             match rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) {
                 // Whoever had it has removed the file, and another one may be there.
-                Ok(()) if !is_still_there(&fifo, path) => {}
+                Ok(()) if !is_same(&fifo, path) => {}
                 Ok(()) => return Ok(Self { fifo, path: path.to_owned() }),
                 Err(Errno::WOULDBLOCK) if Instant::now() < end => thread::sleep(PAUSE),
-                // One that never ends must not keep a container from its end.
+                Err(Errno::WOULDBLOCK) if !has_killed => {
+                    has_killed = true;
+                    for orphan in orphans(&fifo).into_iter().flatten() {
+                        kill_family(orphan);
+                    }
+                    // It is free as soon as the last of them has died.
+                    end = Instant::now() + PATIENCE;
+                }
+                // One whose caller waits must not keep a container from its end.
                 Err(Errno::WOULDBLOCK) => return Ok(Self { fifo, path: path.to_owned() }),
                 Err(errno) => return Err(errno).doing(doing),
             }
@@ -76,11 +90,33 @@ fn open(path: &Path) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn is_still_there(fifo: &OwnedFd, path: &Path) -> bool {
+fn is_same(fifo: &OwnedFd, path: &Path) -> bool {
     let same = |held: rustix::fs::Stat, found: rustix::fs::Stat| {
         (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)
     };
     rustix::fs::fstat(fifo).ok().zip(rustix::fs::stat(path).ok()).is_some_and(|(a, b)| same(a, b))
+}
+
+/// The plugins that have the fifo as their standard error; nothing where somebody else has it as well,
+/// who may be their caller.
+fn orphans(fifo: &OwnedFd) -> Option<Vec<Pid>> {
+    let own = rustix::process::getpid();
+    let entries = fs::read_dir("/proc").ok()?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut found = Vec::new();
+    for pid in pids.filter_map(Pid::from_raw).filter(|pid| *pid != own) {
+        let fds = PathBuf::from(format!("/proc/{}/fd", pid.as_raw_nonzero()));
+        if is_same(fifo, &fds.join("2")) {
+            found.push(pid);
+            continue;
+        }
+        // Whoever is gone by now, or not ours to look at, is no caller of ours.
+        let mut held = fs::read_dir(&fds).into_iter().flatten().flatten();
+        if held.any(|fd| is_same(fifo, &fd.path())) {
+            return None;
+        }
+    }
+    Some(found)
 }
 
 #[cfg(test)]

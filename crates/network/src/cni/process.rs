@@ -209,7 +209,7 @@ impl Drop for Running {
 /// Kills a process, its children and theirs. As long as a parent is stopped it reaps nobody, so that
 /// no number is used again; and it is asked until it has no child that was not seen before, since
 /// it takes a moment to stop.
-fn kill_family(parent: Pid) {
+pub(super) fn kill_family(parent: Pid) {
     let mut family = vec![parent];
     let mut seen = 0;
     while seen < family.len() {

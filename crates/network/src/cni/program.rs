@@ -15,7 +15,7 @@ use std::{
 
 /// Time for one plugin, where the caller names none. DHCP servers and clouds are slow; a plugin that
 /// hangs must end some day.
-const TIME_LIMIT: Duration = Duration::from_secs(120);
+pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Where programs are that plugins call (iptables and others).
 pub(crate) const SEARCH_PATH: &str =
