@@ -121,6 +121,11 @@ impl<R: Read> Reader<R> {
         Ok(self.input.position)
     }
 
+    /// Whether the current entry is a file with holes, whose content is less than its size.
+    pub fn is_sparse(&self) -> bool {
+        self.sparse.is_some()
+    }
+
     /// The current entry as it is written.
     pub(crate) fn written(&self) -> &Written {
         &self.written

@@ -135,7 +135,7 @@ impl Images {
     ) -> Result<Digest> {
         let doing = || format!("pull artifact {}", from.place);
         let reference = from.reference().doing(doing)?;
-        let opened = self.open_end(None, from, &Platform::host(), &self.scratch()).doing(doing)?;
+        let opened = self.open_end(None, from, &Platform::host()).doing(doing)?;
         let name = names::key(&reference);
         self.take_artifact(state, &name, &opened, progress).doing(doing)
     }

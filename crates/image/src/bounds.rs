@@ -137,7 +137,11 @@ impl Bounds {
 
     /// Refuses an image that has too many layers.
     pub(crate) fn check(&self, plan: &Plan) -> Result<()> {
-        let count = plan.layers.len();
+        self.check_layers(plan.layers.len())
+    }
+
+    /// The same of an image that is not known better than by their number.
+    pub(crate) fn check_layers(&self, count: usize) -> Result<()> {
         if count <= self.layers {
             return Ok(());
         }

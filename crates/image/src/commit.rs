@@ -64,7 +64,7 @@ impl Images {
         commit: &Commit,
         layer: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
     ) -> Result<Image> {
-        let name = commit.name.as_deref().map(names::local).transpose()?;
+        let name = commit.name.as_deref().map(names::given).transpose()?;
         let below = local::open(self, state, base.manifest.as_str())?;
         let manifest = parse_manifest(&below.top, &below.bytes)?;
         let written = self.write_layer(layer)?;

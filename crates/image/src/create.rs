@@ -40,7 +40,7 @@ impl Images {
     ) -> Result<Image> {
         let shown = local.name.as_deref().unwrap_or("without a name");
         let doing = || format!("create image {shown}");
-        let name = local.name.as_deref().map(names::local).transpose()?;
+        let name = local.name.as_deref().map(names::given).transpose()?;
         let Written { file, size, diff_id } = self.write_layer(layer).doing(doing)?;
         let config = ImageConfig {
             rootfs: dhow_spec::image::RootFs {

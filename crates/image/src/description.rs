@@ -89,7 +89,7 @@ impl Images {
         platform: &Platform,
         tags: Tags,
     ) -> Result<Description> {
-        let opened = self.open_end(state, end, platform, &self.scratch())?;
+        let opened = self.open_end(state, end, platform)?;
         let digest = opened.top.digest.to_string();
         let reference = opened.reference.clone();
         let repo_tags = match (&reference, tags) {
@@ -138,7 +138,7 @@ impl Images {
         end: &End,
         platform: &Platform,
     ) -> Result<Vec<u8>> {
-        let Opened { bytes, .. } = self.open_end(state, end, platform, &self.scratch())?;
+        let Opened { bytes, .. } = self.open_end(state, end, platform)?;
         Ok(bytes)
     }
 
@@ -149,7 +149,7 @@ impl Images {
         end: &End,
         platform: &Platform,
     ) -> Result<Vec<u8>> {
-        let found = self.open_end(state, end, platform, &self.scratch())?.choose(platform)?;
+        let found = self.open_end(state, end, platform)?.choose(platform)?;
         let manifest = parse_manifest(&found.manifest, &found.bytes)?;
         small_blob(found.origin.as_ref(), &manifest.config, CONFIG_LIMIT_BYTES)
     }
@@ -163,7 +163,7 @@ impl Images {
                 Ok(TagList { repository: Some(reference.name()), tags })
             }
             Place::DockerArchive(path, _) => {
-                let all = saved::list(&Tarfile::open(path, &self.scratch())?)?;
+                let all = saved::list(&Tarfile::open(path, self.spool())?)?;
                 let tags = all.into_iter().flat_map(|saved| saved.repo_tags.unwrap_or_default());
                 Ok(TagList { repository: None, tags: tags.collect() })
             }

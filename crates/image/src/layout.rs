@@ -3,10 +3,10 @@
 //! Their bytes are as little trusted as a registry's: every blob is verified against its digest.
 
 use crate::{
-    names,
+    names::FileNames,
     origin::{Opened, Origin},
     plan::check_content,
-    tarfile::{Tarfile, regular_file},
+    tarfile::{Spool, Tarfile, regular_file},
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_spec::image::{Descriptor, Document, Index, MANIFEST_LIMIT_BYTES, Platform, media_type};
@@ -104,9 +104,9 @@ pub(crate) fn from_archive(
     path: &Path,
     name: Option<&str>,
     platform: &Platform,
-    scratch: &Path,
+    spool: Spool<'_>,
 ) -> Result<Opened> {
-    let files = Arc::new(Tarfile::open(path, scratch)?);
+    let files = Arc::new(Tarfile::open(path, spool)?);
     from_layout(files, path, name, platform)
         .doing(|| format!("read image archive {}", path.display()))
 }
@@ -129,28 +129,32 @@ fn from_layout(
     platform: &Platform,
 ) -> Result<Opened> {
     let index = read_index(files.as_ref()).map_err(|error| hint_at_layout(error, path))?;
-    open_entry(files, choose(&index, name, platform)?, path)
+    let entry = choose(&index, name, platform)?;
+    open_entry(files, entry, stored_names(entry, path))
 }
 
-/// Every image of a layout, with all the names that it has there.
-pub(crate) fn all(files: &Arc<dyn Files>, path: &Path) -> Result<Vec<Opened>> {
-    let mut all: Vec<Opened> = Vec::new();
-    for entry in &read_index(files.as_ref())?.manifests {
-        let opened = open_entry(Arc::clone(files), entry, path)?;
-        match all.iter_mut().find(|other| other.top.digest == opened.top.digest) {
-            Some(other) => other.names.extend(opened.names),
-            None => all.push(opened),
+/// Every image of a layout, with all the names that it has there; opened one after the other, since a
+/// thousand manifests of 4 MiB are too many to hold.
+pub(crate) fn all(
+    files: Arc<dyn Files>,
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<Opened>> + use<>> {
+    let mut all: Vec<(Descriptor, FileNames)> = Vec::new();
+    for entry in read_index(files.as_ref())?.manifests {
+        let names = stored_names(&entry, path);
+        match all.iter_mut().find(|(other, _)| other.digest == entry.digest) {
+            Some((_, others)) => others.extend(names),
+            None => all.push((entry, names)),
         }
     }
-    Ok(all)
+    Ok(all.into_iter().map(move |(entry, names)| open_entry(Arc::clone(&files), &entry, names)))
 }
 
-fn open_entry(files: Arc<dyn Files>, entry: &Descriptor, path: &Path) -> Result<Opened> {
-    let names = stored_names(entry, path);
+fn open_entry(files: Arc<dyn Files>, entry: &Descriptor, names: FileNames) -> Result<Opened> {
     let bytes = small_file(files.as_ref(), &blob_path(&entry.digest), MANIFEST_LIMIT_BYTES)?;
     check_content(entry, &bytes)?;
     let top = Descriptor::new(&entry.media_type, entry.digest.clone(), entry.size);
-    Ok(Opened { names, ..Opened::new(top, bytes, Arc::new(Layout(files))) })
+    Ok(Opened::new(top, bytes, Arc::new(Layout(files))).named(names))
 }
 
 fn hint_at_layout(error: Error, path: &Path) -> Error {
@@ -206,21 +210,27 @@ fn listed<'a>(entries: impl Iterator<Item = &'a Descriptor>) -> String {
 
 /// The names under which an image of a layout is stored: its own, or the file's for one that is
 /// only a tag.
-fn stored_names(entry: &Descriptor, path: &Path) -> Vec<String> {
+fn stored_names(entry: &Descriptor, path: &Path) -> FileNames {
     let file = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase());
     let own = entry.annotations.get(REF_NAME).map(String::as_str);
     let text = match (own, file) {
         (Some(name), Some(file)) if is_tag(name) => format!("{file}:{name}"),
         (Some(name), _) => name.to_owned(),
         (None, Some(file)) => file,
-        (None, None) => return Vec::new(),
+        (None, None) => return FileNames::default(),
     };
     // An annotation may hold anything; an image without a name is still found by its id.
-    names::local(&text).map(|name| names::key(&name)).into_iter().collect()
+    let mut names = FileNames::default();
+    names.add(&text);
+    if own.is_none() {
+        // That a file is called what no image can be called is nobody's fault.
+        names.refused.clear();
+    }
+    names
 }
 
 /// The name under which an image without one of its own is stored: its file's.
-pub(crate) fn file_name(path: &Path) -> Vec<String> {
+pub(crate) fn file_name(path: &Path) -> FileNames {
     stored_names(&Descriptor::of(media_type::OCI_MANIFEST, b""), path)
 }
 
@@ -252,7 +262,11 @@ mod tests {
                 entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
             }
             let names = stored_names(&entry, Path::new(path));
-            assert_eq!(names.first().map(String::as_str), expected, "{annotation:?} in {path}");
+            assert_eq!(
+                names.usable.first().map(String::as_str),
+                expected,
+                "{annotation:?} in {path}"
+            );
         }
     }
 }

@@ -292,7 +292,7 @@ impl Images {
                 }
             };
             let end = End::new(place, self.registries().clone());
-            let opened = self.open_end(Some(state), &end, &Platform::host(), &self.scratch())?;
+            let opened = self.open_end(Some(state), &end, &Platform::host())?;
             scattered.add(&entry, &opened).doing(|| format!("open {}", end.place))?;
         }
         Ok(scattered)
@@ -348,7 +348,7 @@ impl Images {
 
     fn entries(&self, state: &State, image: &End, which: Which) -> Result<Vec<Entry>> {
         let platform = Platform::host();
-        let opened = self.open_end(Some(state), image, &platform, &self.scratch())?;
+        let opened = self.open_end(Some(state), image, &platform)?;
         let source =
             |digest: &Digest| member_source(&image.place, opened.reference.as_ref(), digest);
         let entry =

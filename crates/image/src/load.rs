@@ -5,21 +5,24 @@
 
 use crate::{
     Image, Images,
-    layout::{self, Directory, Files},
+    layout::{self, Directory},
     origin::Opened,
     place::{directory, saved},
     progress::Progress,
-    tarfile::{Tarfile, nameless},
+    tarfile::{Spool, Tarfile},
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::image::{Document, Platform};
 use dhow_state::State;
 use std::{
-    fs::File,
-    io::{self, Read, Seek},
+    io::Read,
+    iter,
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// The images of a file, opened as they are asked for.
+type Everything = Box<dyn Iterator<Item = Result<Opened>>>;
 
 /// Where images are loaded from.
 pub enum LoadFrom<'a> {
@@ -45,6 +48,8 @@ pub struct Loaded {
     pub image: Image,
     /// The names that were in the file.
     pub names: Vec<String>,
+    /// What the file calls it that is no name for an image here.
+    pub refused_names: Vec<String>,
 }
 
 impl Images {
@@ -61,11 +66,14 @@ impl Images {
             LoadFrom::Stream(_) => "standard input".to_owned(),
         };
         let doing = || format!("load images from {shown}");
-        let all = self.opened(from).doing(doing)?;
-        if all.is_empty() {
+        let mut loaded = Vec::new();
+        for one in self.opened(from).doing(doing)? {
+            loaded.push(one.and_then(|one| self.load_one(state, one, progress)).doing(doing)?);
+        }
+        if loaded.is_empty() {
             return Err(Error::new(Kind::NotFound, "it holds no image")).doing(doing);
         }
-        all.into_iter().map(|one| self.load_one(state, one, progress).doing(doing)).collect()
+        Ok(loaded)
     }
 
     fn load_one(
@@ -74,7 +82,7 @@ impl Images {
         opened: Opened,
         progress: &dyn Progress,
     ) -> Result<Loaded> {
-        let names = opened.names.clone();
+        let (names, refused_names) = (opened.names.clone(), opened.refused_names.clone());
         let is_index =
             matches!(Document::parse(&opened.bytes, &opened.top.media_type)?, Document::Index(_));
         let wanted = names.first().cloned().unwrap_or_else(|| opened.top.digest.to_string());
@@ -84,46 +92,39 @@ impl Images {
         } else {
             self.take_any(state, &wanted, &found, progress)?
         };
-        Ok(Loaded { image, names })
+        Ok(Loaded { image, names, refused_names })
     }
 
-    fn opened(&self, from: LoadFrom<'_>) -> Result<Vec<Opened>> {
+    fn opened(&self, from: LoadFrom<'_>) -> Result<Everything> {
+        let spool = self.spool();
         match from {
             LoadFrom::Path(path) if path.is_dir() => in_directory(&path),
-            LoadFrom::Path(path) => in_archive(Tarfile::open(&path, &self.scratch())?, &path),
+            LoadFrom::Path(path) => in_archive(Tarfile::open(&path, spool)?, &path, spool),
             LoadFrom::Stream(stream) => {
                 let path = Path::new("standard input");
-                in_archive(Tarfile::of(self.spooled(stream)?, path, &self.scratch())?, path)
+                let file = spool.take(stream).doing(|| "read standard input")?;
+                in_archive(Tarfile::of(file, path, spool)?, path, spool)
             }
         }
     }
-
-    fn spooled(&self, stream: &mut dyn Read) -> Result<File> {
-        let mut file = nameless(&self.scratch())?;
-        io::copy(stream, &mut file).doing(|| "read standard input")?;
-        file.rewind().doing(|| "rewind standard input")?;
-        Ok(file)
-    }
 }
 
-fn in_directory(path: &Path) -> Result<Vec<Opened>> {
+fn in_directory(path: &Path) -> Result<Everything> {
     if path.join("index.json").exists() {
-        let files: Arc<dyn Files> = Arc::new(Directory(path.to_owned()));
-        return layout::all(&files, path);
+        return Ok(Box::new(layout::all(Arc::new(Directory(path.to_owned())), path)?));
     }
-    let names = layout::file_name(path);
-    directory::open(path).map(|opened| vec![Opened { names, ..opened }])
+    let opened = directory::open(path)?.named(layout::file_name(path));
+    Ok(Box::new(iter::once(Ok(opened))))
 }
 
 /// An archive may be both; docker's table of contents then has the better names.
-fn in_archive(files: Tarfile, path: &Path) -> Result<Vec<Opened>> {
+fn in_archive(files: Tarfile, path: &Path, spool: Spool<'_>) -> Result<Everything> {
     let files = Arc::new(files);
     if files.has("manifest.json") {
-        return saved::all(&files);
+        return Ok(Box::new(saved::all(&files, spool.bounds)?));
     }
     if files.has("index.json") {
-        let files: Arc<dyn Files> = files;
-        return layout::all(&files, path);
+        return Ok(Box::new(layout::all(files, path)?));
     }
     Err(Error::new(Kind::Invalid, "it is no archive of images")
         .hint("`dhow import` makes an image of the tar file of a file system"))

@@ -60,16 +60,53 @@ pub(crate) fn local(text: &str) -> Result<Reference> {
     }
 }
 
+/// The complete name that somebody gives to an image here. It has no digest: a row with one says that
+/// a repository has this image, which only a repository can say; a stranger's file could otherwise
+/// pass for any image.
+pub(crate) fn given(text: &str) -> Result<Reference> {
+    let name = local(text)?;
+    if name.digest().is_some() {
+        let what = format!("name an image {text}: a digest cannot be given, only found");
+        return Err(Error::new(Kind::Invalid, what));
+    }
+    Ok(name)
+}
+
+/// The names that a file gives to an image.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct FileNames {
+    /// Those that the image may have here, complete.
+    pub(crate) usable: Vec<String>,
+    /// Those that are none, as the file has them.
+    pub(crate) refused: Vec<String>,
+}
+
+impl FileNames {
+    pub(crate) fn add(&mut self, text: &str) {
+        let (list, name) = match given(text) {
+            Ok(name) => (&mut self.usable, key(&name)),
+            Err(_) => (&mut self.refused, text.to_owned()),
+        };
+        if !list.contains(&name) {
+            list.push(name);
+        }
+    }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        for (list, more) in [(&mut self.usable, other.usable), (&mut self.refused, other.refused)] {
+            for name in more {
+                if !list.contains(&name) {
+                    list.push(name);
+                }
+            }
+        }
+    }
+}
+
 impl Images {
     /// Gives an image one more name; a name that led elsewhere now leads here.
     pub fn tag(&self, state: &mut State, image: &str, name: &str) -> Result<()> {
-        let target = local(name)?;
-        if target.digest().is_some() {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("name an image {name}: a digest cannot be given, only found"),
-            ));
-        }
+        let target = given(name)?;
         let found = self.find_row(state.read(), image)?.ok_or_else(|| missing(image))?;
         let target = target.to_string();
         state
@@ -137,6 +174,19 @@ fn unknown_name(name: &str, image: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_gives_no_digests_and_nothing_that_is_no_name() {
+        let digest = dhow_base::Digest::of(b"x");
+        let mut names = FileNames::default();
+
+        for text in ["box", "box:latest", "a/b:1", &format!("debian@{digest}"), "no name", ""] {
+            names.add(text);
+        }
+
+        assert_eq!(names.usable, ["localhost/box:latest", "localhost/a/b:1"]);
+        assert_eq!(names.refused, [format!("debian@{digest}"), "no name".into(), String::new()]);
+    }
 
     #[test]
     fn short_names_may_be_local_ones() {

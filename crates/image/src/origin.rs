@@ -1,9 +1,11 @@
 //! Where the bytes of an image come from: one contract, whatever the place.
 
 use crate::{
-    Images, Place, layout, names,
+    Images, Place, layout,
+    names::{self, FileNames},
     place::{directory, local, saved},
     plan::{Plan, check_content, parse_manifest},
+    tarfile::Spool,
 };
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::{Client, Reference, Repository};
@@ -64,6 +66,8 @@ pub(crate) struct Opened {
     pub(crate) origin: Arc<dyn Origin>,
     /// The names under which our own images will have it.
     pub(crate) names: Vec<String>,
+    /// What a file calls it that is no name.
+    pub(crate) refused_names: Vec<String>,
     /// The name in a registry, if it came from there.
     pub(crate) reference: Option<Reference>,
     /// The repositories that are known to have a blob, where one does not have them all.
@@ -81,11 +85,17 @@ impl Opened {
             bytes,
             origin,
             names: Vec::new(),
+            refused_names: Vec::new(),
             reference: None,
             known: HashMap::new(),
             signatures: Vec::new(),
             made_up: false,
         }
+    }
+
+    /// The same with the names that its file gives it.
+    pub(crate) fn named(self, names: FileNames) -> Self {
+        Self { names: names.usable, refused_names: names.refused, ..self }
     }
 
     /// The repositories that are known to have this blob.
@@ -187,29 +197,23 @@ impl Images {
     pub(crate) fn resolve(&self, place: &Place, platform: &Platform) -> Result<Found> {
         let opened = match place {
             Place::Registry(name) => from_registry(self.client()?, name)?,
-            other => self.open_files(other, platform, &self.scratch())?,
+            other => self.open_files(other, platform)?,
         };
         opened.choose(platform).doing(|| format!("read {place}"))
     }
 
     /// Opens what is a file or directory.
-    pub(crate) fn open_files(
-        &self,
-        place: &Place,
-        platform: &Platform,
-        scratch: &std::path::Path,
-    ) -> Result<Opened> {
+    pub(crate) fn open_files(&self, place: &Place, platform: &Platform) -> Result<Opened> {
         match place {
             Place::Layout(path, name) => {
                 layout::from_directory(path, None, name.as_deref(), platform)
             }
             Place::LayoutArchive(path, name) => {
-                layout::from_archive(path, name.as_deref(), platform, scratch)
+                layout::from_archive(path, name.as_deref(), platform, self.spool())
             }
-            Place::DockerArchive(path, name) => saved::open(path, name.as_deref(), scratch),
+            Place::DockerArchive(path, name) => saved::open(path, name.as_deref(), self.spool()),
             Place::Directory(path) => {
-                let names = layout::file_name(path);
-                directory::open(path).map(|opened| Opened { names, ..opened })
+                directory::open(path).map(|opened| opened.named(layout::file_name(path)))
             }
             Place::Registry(_) | Place::Local(_) => {
                 Err(Error::new(Kind::Internal, format!("open {place} as a file")))
@@ -225,7 +229,12 @@ impl Images {
         local::open(self, state, name)
     }
 
-    /// Where compressed archives and conversions are spooled.
+    /// Where and within which limits archives are read.
+    pub(crate) fn spool(&self) -> Spool<'_> {
+        Spool { scratch: &self.scratch, bounds: &self.bounds }
+    }
+
+    /// Where conversions are spooled.
     pub(crate) fn scratch(&self) -> std::path::PathBuf {
         self.scratch.clone()
     }

@@ -62,7 +62,7 @@ impl Images {
     }
 
     fn open_here(&self, state: Option<&State>, end: &End) -> Result<Opened> {
-        self.open_end(state, end, &Platform::host(), &self.scratch())
+        self.open_end(state, end, &Platform::host())
     }
 
     fn in_store(&self, state: &State, subject: &Digest) -> Result<Vec<Descriptor>> {

@@ -35,12 +35,23 @@ impl Act for Load {
         let (images, state) = engine.images();
         let progress = invocation.progress_of("loading", self.quiet);
         for loaded in images.load(state, from, &progress)? {
+            for name in &loaded.refused_names {
+                invocation.console.warning(&not_taken(name, &loaded));
+            }
             for line in lines(&loaded) {
                 invocation.console.line(&line)?;
             }
         }
         Ok(SUCCESS)
     }
+}
+
+fn not_taken(name: &str, loaded: &Loaded) -> String {
+    let why = match name.contains('@') {
+        true => "a digest cannot be given, only found",
+        false => "it is no name for an image",
+    };
+    format!("image {} is not called {name:?}, as the file has it: {why}", loaded.image.id)
 }
 
 fn lines(loaded: &Loaded) -> Vec<String> {

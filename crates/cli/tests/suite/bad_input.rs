@@ -10,7 +10,7 @@ use dhow_testkit::{
 use std::fs;
 
 /// One `error:` line, perhaps a `hint:` line, nothing on standard output.
-fn assert_one_line(outcome: &Outcome, words: &[&str]) {
+pub(crate) fn assert_one_line(outcome: &Outcome, words: &[&str]) {
     let errors: Vec<&str> =
         outcome.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 1, "one error line by {outcome}");
@@ -25,7 +25,7 @@ fn assert_one_line(outcome: &Outcome, words: &[&str]) {
 }
 
 /// No container, no image, and a doctor that is content.
-fn assert_nothing_left(dhow: &Dhow) {
+pub(crate) fn assert_nothing_left(dhow: &Dhow) {
     assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
     assert_eq!(dhow.run(&["images", "-q"]).ok().stdout, "");
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");

@@ -71,6 +71,8 @@ mod help;
 #[cfg(test)]
 mod host_paths;
 #[cfg(test)]
+mod hostile_files;
+#[cfg(test)]
 mod identity;
 mod images;
 #[cfg(test)]

@@ -16,10 +16,7 @@ use dhow_base::{Error, Kind, Result};
 use dhow_distribution::{Client, Reference};
 use dhow_spec::image::Platform;
 use dhow_state::State;
-use std::{
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+use std::{path::PathBuf, sync::OnceLock};
 
 /// A place, and how it is reached.
 #[derive(Debug)]
@@ -120,7 +117,6 @@ impl Images {
         state: Option<&State>,
         end: &End,
         platform: &Platform,
-        scratch: &Path,
     ) -> Result<Opened> {
         match &end.place {
             Place::Registry(_) => from_reference(end.client()?, &end.reference()?),
@@ -128,7 +124,7 @@ impl Images {
             Place::Layout(path, name) => {
                 layout::from_directory(path, end.shared_blobs.as_deref(), name.as_deref(), platform)
             }
-            other => self.open_files(other, platform, scratch),
+            other => self.open_files(other, platform),
         }
     }
 }

@@ -170,10 +170,5 @@ fn refused(digest: &Digest, mut refusals: Vec<(String, Error)>) -> Error {
 
 /// The name under which an image is to be ours.
 pub(crate) fn stored_name(text: &str) -> Result<String> {
-    let name = crate::names::local(text)?;
-    if name.digest().is_some() {
-        let what = format!("name an image {text}: a digest cannot be given, only found");
-        return Err(Error::new(Kind::Invalid, what));
-    }
-    Ok(crate::names::key(&name))
+    crate::names::given(text).map(|name| crate::names::key(&name))
 }

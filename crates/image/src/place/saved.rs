@@ -10,10 +10,11 @@
 //! the same file always gives the same one.
 
 use crate::{
+    Bounds,
     layout::small_file,
-    names,
+    names::{self, FileNames},
     origin::{Opened, Origin},
-    tarfile::Tarfile,
+    tarfile::{Spool, Tarfile},
 };
 use dhow_archive::Compression;
 use dhow_base::{
@@ -31,6 +32,9 @@ use std::{
     sync::Arc,
 };
 
+/// As many as an index may have.
+const IMAGES_LIMIT: usize = 1000;
+
 /// One image of `docker save`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -43,9 +47,18 @@ pub(crate) struct Saved {
 
 /// Reads `manifest.json`.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Saved>> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::new(Kind::Corrupt, format!("parse manifest.json: {error}")))
+    let all: Vec<Saved> = serde_json::from_slice(bytes)
+        .map_err(|error| Error::new(Kind::Corrupt, format!("parse manifest.json: {error}")))?;
+    if all.len() > IMAGES_LIMIT {
+        let what = format!("parse manifest.json: more than {IMAGES_LIMIT} images");
+        return Err(Error::new(Kind::Exhausted, what));
+    }
+    Ok(all)
 }
+
+/// The layers of an archive that some tool has compressed, by where they begin. Each is hashed once,
+/// however many images name it, and by however many names.
+type Hashed = HashMap<u64, Descriptor>;
 
 /// A saved image's blobs, which lie under names of their own.
 #[derive(Debug)]
@@ -64,16 +77,27 @@ impl Origin for SavedBlobs {
 }
 
 /// An image of a tar file of `docker save`.
-pub(crate) fn open(path: &Path, name: Option<&str>, scratch: &Path) -> Result<Opened> {
+pub(crate) fn open(path: &Path, name: Option<&str>, spool: Spool<'_>) -> Result<Opened> {
     let doing = || format!("read image archive {}", path.display());
-    let files = Arc::new(Tarfile::open(path, scratch)?);
-    let read = || from_saved(&files, choose_saved(&list(&files)?, name)?);
+    let files = Arc::new(Tarfile::open(path, spool)?);
+    let read = || {
+        let all = list(&files)?;
+        let saved = choose_saved(&all, name)?;
+        spool.bounds.check_layers(saved.layers.len())?;
+        from_saved(&files, saved, &mut Hashed::new())
+    };
     read().doing(doing)
 }
 
-/// Every image of an archive.
-pub(crate) fn all(files: &Arc<Tarfile>) -> Result<Vec<Opened>> {
-    list(files)?.iter().map(|saved| from_saved(files, saved)).collect()
+/// Every image of an archive, opened one after the other.
+pub(crate) fn all(
+    files: &Arc<Tarfile>,
+    bounds: &Bounds,
+) -> Result<impl Iterator<Item = Result<Opened>> + use<>> {
+    let all = list(files)?;
+    all.iter().try_for_each(|saved| bounds.check_layers(saved.layers.len()))?;
+    let (files, mut hashed) = (Arc::clone(files), Hashed::new());
+    Ok(all.into_iter().map(move |saved| from_saved(&files, &saved, &mut hashed)))
 }
 
 /// The table of contents of an open archive.
@@ -81,9 +105,11 @@ pub(crate) fn list(files: &Tarfile) -> Result<Vec<Saved>> {
     parse(&small_file(files, "manifest.json", MANIFEST_LIMIT_BYTES)?)
 }
 
-fn from_saved(files: &Arc<Tarfile>, saved: &Saved) -> Result<Opened> {
+fn from_saved(files: &Arc<Tarfile>, saved: &Saved, hashed: &mut Hashed) -> Result<Opened> {
     let config_bytes = small_file(files.as_ref(), &saved.config, CONFIG_LIMIT_BYTES)?;
-    let diff_ids = ImageConfig::parse(&config_bytes)?.rootfs.diff_ids;
+    let image = ImageConfig::parse(&config_bytes)
+        .doing(|| format!("read the configuration {}", saved.config))?;
+    let diff_ids = image.rootfs.diff_ids;
     if diff_ids.len() != saved.layers.len() {
         let what = format!(
             "manifest.json has {} layers, the configuration {}",
@@ -96,7 +122,7 @@ fn from_saved(files: &Arc<Tarfile>, saved: &Saved) -> Result<Opened> {
     let mut blobs = HashMap::from([(config.digest.clone(), saved.config.clone())]);
     let mut layers = Vec::with_capacity(diff_ids.len());
     for (file, diff_id) in saved.layers.iter().zip(&diff_ids) {
-        let layer = saved_layer(files, file, diff_id)?;
+        let layer = saved_layer(files, file, diff_id, hashed)?;
         blobs.insert(layer.digest.clone(), file.clone());
         layers.push(layer);
     }
@@ -111,12 +137,11 @@ fn from_saved(files: &Arc<Tarfile>, saved: &Saved) -> Result<Opened> {
     };
     let bytes = serde_json::to_vec(&manifest)
         .map_err(|error| Error::new(Kind::Internal, "write a manifest").because(error))?;
-    let tags = saved.repo_tags.as_deref().unwrap_or_default();
-    let names = tags.iter().filter_map(|tag| names::local(tag).ok());
-    let names = names.map(|name| names::key(&name)).collect();
+    let mut names = FileNames::default();
+    saved.repo_tags.iter().flatten().for_each(|tag| names.add(tag));
     let top = Descriptor::of(media_type::DOCKER_MANIFEST, &bytes);
     let origin = Arc::new(SavedBlobs { files: Arc::clone(files), names: blobs });
-    Ok(Opened { names, made_up: true, ..Opened::new(top, bytes, origin) })
+    Ok(Opened { made_up: true, ..Opened::new(top, bytes, origin) }.named(names))
 }
 
 fn choose_saved<'a>(all: &'a [Saved], name: Option<&str>) -> Result<&'a Saved> {
@@ -147,7 +172,16 @@ fn choose_saved<'a>(all: &'a [Saved], name: Option<&str>) -> Result<&'a Saved> {
 
 /// A layer's descriptor. Plain tar, which docker writes, has the diff id as its digest; what some
 /// tool compressed must be hashed first.
-fn saved_layer(files: &Tarfile, name: &str, diff_id: &Digest) -> Result<Descriptor> {
+fn saved_layer(
+    files: &Tarfile,
+    name: &str,
+    diff_id: &Digest,
+    hashed: &mut Hashed,
+) -> Result<Descriptor> {
+    let begin = files.begin(name)?;
+    if let Some(known) = hashed.get(&begin) {
+        return Ok(known.clone());
+    }
     let mut magic = Vec::new();
     files.read(name, 0)?.take(6).read_to_end(&mut magic).doing(|| format!("read {name}"))?;
     let kind = match Compression::of_magic(&magic) {
@@ -164,5 +198,7 @@ fn saved_layer(files: &Tarfile, name: &str, diff_id: &Digest) -> Result<Descript
     };
     let mut hasher = Hasher::new(Algorithm::Sha256);
     let size = io::copy(&mut files.read(name, 0)?, &mut hasher).doing(|| format!("hash {name}"))?;
-    Ok(Descriptor::new(kind, hasher.finish(), size))
+    let layer = Descriptor::new(kind, hasher.finish(), size);
+    hashed.insert(begin, layer.clone());
+    Ok(layer)
 }
