@@ -78,6 +78,11 @@ pub(crate) enum RowName {
     Logs,
     /// `run --rm -p 8080:80` of `true`, on each engine's usual bridge
     Published,
+    /// `start` of a container on the usual bridge with a published port, on it alone, and on none, without
+    /// peers: what a network costs at the beginning of a life
+    NetworkSetup,
+    /// `rm -f` of such containers that run: what it costs at the end
+    NetworkTeardown,
     /// 8 GiB through a published port, from the host's other side, by iperf3
     Throughput,
     /// `pull` of an image of more than 400 MB from a registry on loopback
@@ -115,6 +120,7 @@ impl RowName {
         match self {
             Self::Run | Self::Exec | Self::Ps | Self::Create | Self::PsMany | Self::PsCrowd => 20,
             Self::Published => 20,
+            Self::NetworkSetup | Self::NetworkTeardown => 100,
             Self::Crowd | Self::Logs | Self::Throughput => 3,
             Self::Pull | Self::Unpack | Self::Push | Self::Rmi | Self::Copy | Self::Storm => 3,
             Self::PushFull => 3,
@@ -152,6 +158,12 @@ impl RowName {
                 | Self::RuntimeList
                 | Self::Storm
         )
+    }
+
+    /// Whether other engines do the same.
+    pub(crate) fn has_peers(self) -> bool {
+        let is_alone = matches!(self, Self::PsCrowd | Self::NetworkSetup | Self::NetworkTeardown);
+        self.is_of_engines() && !is_alone
     }
 
     /// As it is written on the command line.

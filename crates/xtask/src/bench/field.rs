@@ -172,6 +172,8 @@ impl Field {
             RowName::PsCrowd => self.crowded(5000, &self.engines.clone()[..1])?,
             RowName::Logs => self.chatters()?,
             RowName::Published => self.published()?,
+            RowName::NetworkSetup => self.beginnings()?,
+            RowName::NetworkTeardown => self.ends()?,
             RowName::Throughput => self.senders()?,
             RowName::Pull => self.pulls()?,
             RowName::Unpack => self.unpacks()?,
@@ -188,7 +190,7 @@ impl Field {
             | RowName::RuntimeList
             | RowName::Storm => self.runtimes()?.contenders(name),
         };
-        let mut missing = if name.is_of_engines() { self.missing.clone() } else { Vec::new() };
+        let mut missing = if name.has_peers() { self.missing.clone() } else { Vec::new() };
         // A client alone can say its version.
         missing.retain(|(peer, _)| !contenders.iter().any(|contender| contender.name == *peer));
         for tool in peers_of(name).iter().filter(|tool| need::tool(tool).is_none()) {

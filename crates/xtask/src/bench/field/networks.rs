@@ -96,8 +96,8 @@ impl Field {
             .ok_or_else(|| Error::new(Kind::NotFound, format!("find the island of {engine}")))
     }
 
-    /// Moves every engine to an island; the name of the image that is there.
-    fn settle_islands(&mut self) -> Result<String> {
+    /// Moves engines to islands, where they are not on one; the name of the image that is there.
+    fn settle_islands(&mut self, engines: &[Engine]) -> Result<String> {
         let image = self.supply()?;
         let archive = self.home.path().join("box.tar");
         if !archive.exists() {
@@ -105,9 +105,12 @@ impl Field {
             let save = ["save", "--quiet", "--format", "docker-archive", "-o", &to, &image];
             self.quietly(Place::Host, &self.engines[0].words(&save));
         }
-        for engine in self.engines.clone() {
+        for engine in engines {
+            if self.island(engine.name).is_ok() {
+                continue;
+            }
             let home = self.home.path().join(format!("island-{}", engine.name));
-            match Island::settle(&engine, home, &archive) {
+            match Island::settle(engine, home, &archive) {
                 Ok(island) => self.islands.push(island),
                 Err(error) => {
                     complain(&format!("warning: without {}: {}", engine.name, error.one_line()));
@@ -119,7 +122,7 @@ impl Field {
 
     /// A container with a published port, set up and taken away.
     pub(super) fn published(&mut self) -> Result<Vec<Contender>> {
-        let image = self.settle_islands()?;
+        let image = self.settle_islands(&self.engines.clone())?;
         let run = |island: &Island| {
             let mut words = vec!["run", "--rm", "-p", "8080:80"];
             words.extend(island.engine.run);
@@ -129,6 +132,37 @@ impl Field {
         Ok(self.islands.iter().map(run).collect())
     }
 
+    /// Starts of containers that differ in their networks alone.
+    pub(super) fn beginnings(&mut self) -> Result<Vec<Contender>> {
+        self.lives(["create"].as_slice(), &["start", RESIDENT])
+    }
+
+    /// Removals of such containers while they run.
+    pub(super) fn ends(&mut self) -> Result<Vec<Contender>> {
+        self.lives(["run", "-d"].as_slice(), &["rm", "-f", "-t", "0", RESIDENT])
+    }
+
+    /// What is timed of dhow's containers with a network and a port, with a network, and without.
+    fn lives(&mut self, making: &[&str], timed_words: &[&str]) -> Result<Vec<Contender>> {
+        let image = self.settle_islands(&self.engines.clone()[..1])?;
+        let island = self.island("dhow")?;
+        let life = |(name, network): (&str, &[&str])| {
+            let before = [making, &["--name", RESIDENT], network, &[&image, "sleep", "1000"]];
+            let mut contender = timed(&island.engine, timed_words);
+            let prepared = [&["rm", "-f", "-t", "0", RESIDENT][..], &before.concat()];
+            let prepared = prepared.map(|words| Step::Prepare(island.engine.words(words)));
+            contender.steps.splice(0..0, prepared);
+            contender.name = name.to_owned();
+            contender
+        };
+        let networks: [(&str, &[&str]); 3] = [
+            ("dhow", &["-p", "8080:80"]),
+            ("dhow without a port", &[]),
+            ("dhow without a network", &["--network", "none"]),
+        ];
+        Ok(networks.map(life).to_vec())
+    }
+
     /// Bytes from outside to a program behind a published port.
     pub(super) fn senders(&mut self) -> Result<Vec<Contender>> {
         if need::tool("iperf3").is_none() {
@@ -136,7 +170,7 @@ impl Field {
                 Error::new(Kind::NotFound, "find iperf3").hint("install Debian's package iperf3")
             );
         }
-        let image = self.settle_islands()?;
+        let image = self.settle_islands(&self.engines.clone())?;
         let mut contenders = Vec::new();
         for island in &mut self.islands {
             let mut words = vec!["run", "-d", "--name", RESIDENT, "-p", "5301:5201"];
