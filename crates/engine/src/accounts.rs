@@ -26,6 +26,23 @@ pub(crate) fn is_asked(asked: &AccountOptions) -> bool {
             || !asked.host_users.is_empty())
 }
 
+/// Who keeps their id inside has their name there too, as in podman, where the host knows one.
+pub(crate) fn with_name_of(asked: &AccountOptions, uid: u32) -> Result<AccountOptions> {
+    let mut asked = asked.clone();
+    if asked.make == Some(false) || asked.user_entry.is_some() {
+        return Ok(asked);
+    }
+    asked.make = Some(true);
+    let passwd = file::read_limited(Path::new("/etc/passwd"), LIMIT_BYTES)?;
+    let name = accounts(&passwd).find(|account| account.uid == uid).map(|account| account.name);
+    if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok())
+        && !name.contains('$')
+    {
+        asked.user_entry = Some(format!("{name}:*:$UID:$GID:$NAME:$HOME:/bin/sh"));
+    }
+    Ok(asked)
+}
+
 /// podman's rule: the process's user and group get a line each where the image has none for them.
 pub(crate) fn added(
     asked: &AccountOptions,

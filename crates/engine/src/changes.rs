@@ -63,7 +63,8 @@ impl Engine {
         let row = self.look_up(container)?;
         let doing = || format!("export container {}", row.name);
         let mount = self.images.container_mount(&self.state, &row.id).doing(doing)?;
-        dhow_image::export_root(&mount.for_reading(), to).doing(doing)?;
+        let owners = Record::parse(&row.settings)?.namespaces.owners_on_disk();
+        dhow_image::export_root(&mount.for_reading(), owners.as_ref(), to).doing(doing)?;
         self.note(&row.id, "export")
     }
 
@@ -96,7 +97,8 @@ impl Engine {
             Layers::Kept => self.own_changes(row)?,
             Layers::Squashed => Vec::new(),
         };
-        let mut pack = Pack::tree();
+        let owners = Record::parse(&row.settings)?.namespaces.owners_on_disk();
+        let mut pack = Pack::tree().seen_by(owners);
         if let Some(seconds) = options.epoch {
             pack = pack.no_later_than(Mtime { seconds, nanoseconds: 0 });
         }

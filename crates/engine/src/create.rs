@@ -10,7 +10,9 @@ use crate::{
     logging,
     merge::{self, Facts},
     names, networks,
-    options::{CreateOptions, HostsBase, MountWhat, NetworkMode, PodChoice, PullPolicy},
+    options::{
+        CreateOptions, HostsBase, MountWhat, NetworkMode, PodChoice, PullPolicy, UserNamespace,
+    },
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
     readiness,
@@ -137,6 +139,12 @@ impl Engine {
         let image = self.image_for(options, progress)?;
         let mut draft = self.draft(ContainerId::random()?, options, &image)?;
         check_sources(&draft.plan)?;
+        let with_owners;
+        let ids = &draft.record.namespaces;
+        if ids.is_on_disk {
+            with_owners = self.images.with_owners(&mut self.state, &image, &ids.uids, &ids.gids)?;
+            draft.image = &with_owners;
+        }
         if !draft.record.ports.publish.is_empty()
             && let Some(why) = discards_ports(&options.network)
         {
@@ -174,7 +182,7 @@ impl Engine {
         let mut record = merge::record(options, &image.config.config, &hostname, &plan)?;
         self.take_ids_of_joined(&joined, &mut record.namespaces)?;
         record.namespaces.joined = joined;
-        user_ids::choose(options, &mut record.namespaces, self.is_of_root)?;
+        user_ids::choose(options, &mut record, self.is_of_root)?;
         if options.names.hosts_base == HostsBase::Image {
             // The image's own is copied when the container is made, and counts at each start.
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
@@ -334,10 +342,11 @@ impl Engine {
         }
         let root = look_into(&draft.image.view()?)?;
         let identity = draft.identity(root.as_fd())?;
-        give_away(&draft.plan, &identity)?;
+        give_away(draft, &identity)?;
         let mut files = files::list(&layout.run(id), network.as_deref(), &draft.options.names);
         for own in own_files(&layout.container(id), root.as_fd(), &identity, draft)? {
             file::write_new(&own.path, &own.bytes, 0o644, Durability::Cached)?;
+            files::belong_to_root(&own.path, &draft.record)?;
             files.extend(own.target.map(|target| (own.path, target)));
         }
         let mut spec = draft.spec(&identity, &files)?;
@@ -405,7 +414,12 @@ pub(crate) fn own_files(
     if draft.options.names.hosts_base == HostsBase::Image {
         files.push(file("hosts", identity::read_accounts(root, "etc/hosts")?, None));
     }
-    let asked = &draft.options.surroundings.accounts;
+    let kept;
+    let mut asked = &draft.options.surroundings.accounts;
+    if let UserNamespace::KeepId { .. } = draft.options.namespaces.user {
+        kept = accounts::with_name_of(asked, user_ids::caller()?)?;
+        asked = &kept;
+    }
     if accounts::is_asked(asked) {
         let passwd = identity::read_accounts(root, "etc/passwd")?;
         let group = identity::read_accounts(root, "etc/group")?;
@@ -438,9 +452,9 @@ fn provide(state: &mut State, layout: &Layout, draft: &Draft<'_>) -> Result<()> 
 }
 
 /// Gives the sources that are to belong to the container's user to it.
-fn give_away(plan: &[Planned], identity: &Identity) -> Result<()> {
-    let (uid, gid) = (identity.user.uid, identity.user.gid);
-    for planned in plan.iter().filter(|planned| planned.option.details.chown) {
+fn give_away(draft: &Draft<'_>, identity: &Identity) -> Result<()> {
+    let (uid, gid) = draft.record.namespaces.on_disk(identity.user.uid, identity.user.gid)?;
+    for planned in draft.plan.iter().filter(|planned| planned.option.details.chown) {
         match &planned.shown {
             Shown::Path(path) => volumes::give(path, uid, gid)?,
             Shown::Union { upper: Some((upper, _)), .. } => volumes::give(upper, uid, gid)?,

@@ -67,8 +67,19 @@ pub(crate) fn write(run: &Path, record: &Record, plan: Option<&Plan>) -> Result<
         let path = run.join(name);
         file::remove_if_there(&path)?;
         file::write_new(&path, &bytes, 0o644, Durability::Cached)?;
+        belong_to_root(&path, record)?;
     }
     Ok(())
+}
+
+/// Gives a file to the root of the container, where that is another than ours.
+pub(crate) fn belong_to_root(path: &Path, record: &Record) -> Result<()> {
+    if record.namespaces.owners_on_disk().is_none() {
+        return Ok(());
+    }
+    let (uid, gid) = record.namespaces.on_disk(0, 0)?;
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+        .doing(|| format!("give {} to the container", path.display()))
 }
 
 /// Writes other addresses of a container that runs into its file of hosts, in place: the file is bound

@@ -47,6 +47,7 @@ impl Engine {
             let row = create::look_up(&self.state, &joined.container)?;
             let other = Record::parse(&row.settings)?.namespaces;
             (record.uids, record.gids) = (other.uids, other.gids);
+            record.is_on_disk = other.is_on_disk;
         }
         Ok(())
     }

@@ -4,11 +4,7 @@
 //! run it is mounted unseen: for reading, as often as anybody likes; for writing, by one who holds a
 //! lock that a start waits for, since two unions must not write to one layer.
 
-use crate::{
-    Engine,
-    exec::root_of,
-    record::{NamespaceRecord, Record},
-};
+use crate::{Engine, exec::root_of, record::Record};
 use dhow_archive::MappedOwners;
 use dhow_base::{
     Doing, Error, Kind, Result, file,
@@ -63,9 +59,11 @@ impl Engine {
         access: Access,
     ) -> Result<Rooted> {
         if let Some(process) = row.process.filter(|_| row.phase == Phase::Running) {
-            let owners = owners(&row.settings)?;
+            let namespaces = Record::parse(&row.settings)?.namespaces;
+            let owners = namespaces.owners();
             // Its mounts show other ids than the disk has, and root's are not among them.
-            let maker = owners.as_ref().filter(|_| access == Access::Write);
+            let is_made = access == Access::Write && namespaces.maps_mounts();
+            let maker = owners.as_ref().filter(|_| is_made);
             let maker = maker.map(|owners| owners.outside(0, 0)).transpose()?;
             let rooted = Rooted::new(root_of(process)?, path.to_owned());
             return Ok(Rooted { owners, maker, ..rooted });
@@ -101,7 +99,7 @@ impl Engine {
             // A mapped mount shows the ids of the disk as the container's; another one does not.
             let owners = match found.is_mapped {
                 true => None,
-                false => owners(&row.settings)?,
+                false => Record::parse(&row.settings)?.namespaces.owners(),
             };
             let read_only = access == Access::Read;
             let mount = dhow_spec::Mount::Bind { source: found.source, read_only };
@@ -115,7 +113,8 @@ impl Engine {
             Access::Read => self.images.container_mount(&self.state, &row.id)?.for_reading(),
             Access::Write => self.root_at_rest(row)?,
         };
-        Ok(Rooted::new(open(&mount)?, path.to_owned()))
+        let owners = Record::parse(&row.settings)?.namespaces.owners_on_disk();
+        Ok(Rooted { owners, ..Rooted::new(open(&mount)?, path.to_owned()) })
     }
 }
 
@@ -126,12 +125,6 @@ pub(crate) fn busy(row: &Container) -> Error {
 
 pub(crate) fn open(mount: &dhow_spec::Mount) -> Result<OwnedFd> {
     dhow_sys::union::open(mount).map_err(io::Error::from).doing(|| "mount the root unseen")
-}
-
-/// The ids of a container that has some of its own.
-fn owners(settings: &str) -> Result<Option<MappedOwners>> {
-    let NamespaceRecord { uids, gids, .. } = Record::parse(settings)?.namespaces;
-    Ok((!uids.is_empty()).then(|| MappedOwners::new(&uids, &gids)))
 }
 
 /// What would be mounted where a path leads.

@@ -199,7 +199,7 @@ impl Engine {
             Phase::Creating => self.images.container_mount(&self.state, &row.id)?,
             _ => self.root_at_rest(row)?,
         };
-        if record.namespaces.has_ids() && matches!(rootfs, Mount::Attached { .. }) {
+        if record.namespaces.maps_mounts() && matches!(rootfs, Mount::Attached { .. }) {
             let text = "show its root with its ids: it is mounted with the host's";
             return Err(Error::new(Kind::Conflict, text)
                 .hint("`dhow unmount` takes the mount away; mount it again when it runs"));

@@ -20,13 +20,9 @@ const AUTO_SIZE: u32 = 65_536;
 
 /// Writes the ids that are asked for into the record, but for those of a free range, which are taken
 /// by [`take_free`] when the row is written.
-pub(crate) fn choose(
-    options: &CreateOptions,
-    record: &mut NamespaceRecord,
-    is_of_root: bool,
-) -> Result<()> {
+pub(crate) fn choose(options: &CreateOptions, record: &mut Record, is_of_root: bool) -> Result<()> {
     if !is_of_root {
-        refuse_of_user(&options.namespaces.user)?;
+        return choose_of_user(options, record);
     }
     let doing = || "choose the ids of the container";
     let (uids, gids) = match &options.namespaces.user {
@@ -45,31 +41,133 @@ pub(crate) fn choose(
             return Err(of_root(&options.namespaces.user));
         }
     };
+    note(&mut record.namespaces, uids, gids)
+}
+
+fn note(record: &mut NamespaceRecord, uids: Vec<IdMapping>, gids: Vec<IdMapping>) -> Result<()> {
     check("user", &uids)?;
     check("group", &gids)?;
     (record.uids, record.gids) = (uids, gids);
     Ok(())
 }
 
-/// A user's containers have all ids that the user has. Others' would take the image's files with other
-/// owners, which only root of the machine can have a mount show.
-fn refuse_of_user(asked: &UserNamespace) -> Result<()> {
-    match asked {
+/// The same for an ordinary user, in whose namespace we are: 0 is the user, and from 1 on are the ids
+/// that `/etc/subuid` gives them.
+fn choose_of_user(options: &CreateOptions, record: &mut Record) -> Result<()> {
+    let asked = &options.namespaces.user;
+    let (uids, gids) = match asked {
         UserNamespace::Unsaid
         | UserNamespace::Host
         | UserNamespace::Container(_)
-        | UserNamespace::Path(_) => Ok(()),
-        UserNamespace::Auto { .. }
-        | UserNamespace::KeepId { .. }
-        | UserNamespace::NoMap
-        | UserNamespace::Mapped { .. }
-        | UserNamespace::Ranges { .. } => {
-            let word = asked.word();
-            let text = format!(
-                "use --userns {word} as a user who is not root: the kernel shows an image's files with other owners to root only"
-            );
-            Err(Error::new(Kind::Unsupported, text)
-                .hint("leave it out: root of the container is the user already"))
+        | UserNamespace::Path(_) => return Ok(()),
+        UserNamespace::Auto { .. } | UserNamespace::Ranges { .. } => {
+            let text = format!("use --userns {} as a user who is not root", asked.word());
+            return Err(Error::new(Kind::Unsupported, text)
+                .hint("--userns nomap gives the container ids that are not the user's"));
+        }
+        UserNamespace::KeepId { uid, gid } => {
+            let (users, groups) = (Held::users()?, Held::groups()?);
+            let (uid, gid) = (uid.unwrap_or(users.own), gid.unwrap_or(groups.own));
+            if options.user.is_none() {
+                // podman's rule, whatever the image says.
+                record.user = format!("{uid}:{gid}");
+            }
+            (users.keeping(uid)?, groups.keeping(gid)?)
+        }
+        UserNamespace::NoMap => (Held::users()?.all_but_own()?, Held::groups()?.all_but_own()?),
+        UserNamespace::Mapped { uids, gids } => {
+            Held::users()?.check(uids)?;
+            Held::groups()?.check(gids)?;
+            (uids.clone(), gids.clone())
+        }
+    };
+    record.namespaces.is_on_disk = true;
+    note(&mut record.namespaces, uids, gids)
+}
+
+/// Who the ordinary user is to the host, in whose namespace we are.
+pub(crate) fn caller() -> Result<u32> {
+    Ok(Held::users()?.own)
+}
+
+/// The ids of the user namespace that we are in.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    kind: &'static str,
+    /// What our root is outside.
+    own: u32,
+    /// How many there are, from 0 on.
+    count: u32,
+}
+
+impl Held {
+    fn users() -> Result<Self> {
+        Self::read("user", "/proc/self/uid_map")
+    }
+
+    fn groups() -> Result<Self> {
+        Self::read("group", "/proc/self/gid_map")
+    }
+
+    fn read(kind: &'static str, path: &str) -> Result<Self> {
+        let text = file::read_limited(Path::new(path), LIMIT_BYTES)?;
+        Self::parse(kind, &String::from_utf8_lossy(&text))
+            .ok_or_else(|| Error::new(Kind::Internal, format!("read {path}: it maps no root")))
+    }
+
+    /// Lines of user_namespaces(7): the first id inside, the first outside, how many.
+    fn parse(kind: &'static str, map: &str) -> Option<Self> {
+        let numbers = map.split_ascii_whitespace().map(|word| word.parse::<u32>().ok());
+        let numbers: Vec<u32> = numbers.collect::<Option<_>>()?;
+        let ranges = || numbers.chunks_exact(3);
+        let own = ranges().find(|range| range[0] == 0)?[1];
+        let count = ranges().fold(0_u32, |sum, range| sum.saturating_add(range[2]));
+        Some(Self { kind, own, count })
+    }
+
+    /// The user is `inside`, and the others are around them.
+    fn keeping(self, inside: u32) -> Result<Vec<IdMapping>> {
+        let others = self.others()?;
+        let below = inside.min(others);
+        let range = |container_id, host_id, size| IdMapping { container_id, host_id, size };
+        let mut ids = vec![range(inside, 0, 1)];
+        if below > 0 {
+            ids.insert(0, range(0, 1, below));
+        }
+        if others > below {
+            ids.push(range(inside + 1, below + 1, others - below));
+        }
+        Ok(ids)
+    }
+
+    fn all_but_own(self) -> Result<Vec<IdMapping>> {
+        Ok(vec![IdMapping { container_id: 0, host_id: 1, size: self.others()? }])
+    }
+
+    fn others(self) -> Result<u32> {
+        match self.count - 1 {
+            0 => {
+                let text = format!("the user has no {} ids besides their own", self.kind);
+                Err(Error::new(Kind::NotFound, text)
+                    .hint("root gives some in /etc/subuid and /etc/subgid"))
+            }
+            others => Ok(others),
+        }
+    }
+
+    /// Only what we have can be given.
+    fn check(self, ids: &[IdMapping]) -> Result<()> {
+        let end = |range: &IdMapping| u64::from(range.host_id) + u64::from(range.size);
+        match ids.iter().find(|range| end(range) > u64::from(self.count)) {
+            None => Ok(()),
+            Some(range) => {
+                let (kind, last) = (self.kind, self.count - 1);
+                let text =
+                    format!("map {kind} id {}: the user has not all of these", range.host_id);
+                let hint =
+                    format!("0 is the user, 1 to {last} are what /etc/sub{}id gives", &kind[..1]);
+                Err(Error::new(Kind::Invalid, text).hint(hint))
+            }
         }
     }
 }
@@ -205,6 +303,36 @@ mod tests {
         let range = |first, size| Range { first, size };
         assert_eq!(found, [range(100, 10), range(300, 5), range(4_294_967_290, 5)]);
         assert_eq!(in_a_row(&found[..2]), [ids(0, 100, 10), ids(10, 300, 5)]);
+    }
+
+    #[test]
+    fn a_user_keeps_their_id_and_the_others_lie_around_it() {
+        let held =
+            Held::parse("user", "         0       1000          1\n 1 100000 65536\n").unwrap();
+        assert_eq!((held.own, held.count), (1000, 65_537));
+
+        let cases: [(u32, &[IdMapping]); 4] = [
+            (0, &[ids(0, 0, 1), ids(1, 1, 65_536)]),
+            (1000, &[ids(0, 1, 1000), ids(1000, 0, 1), ids(1001, 1001, 64_536)]),
+            (65_536, &[ids(0, 1, 65_536), ids(65_536, 0, 1)]),
+            (70_000, &[ids(0, 1, 65_536), ids(70_000, 0, 1)]),
+        ];
+        for (inside, expected) in cases {
+            assert_eq!(held.keeping(inside).unwrap(), expected, "{inside}");
+        }
+        assert_eq!(held.all_but_own().unwrap(), [ids(0, 1, 65_536)]);
+    }
+
+    #[test]
+    fn a_user_gives_no_ids_that_they_have_not() {
+        let held = Held::parse("group", "0 1000 1\n1 100000 10\n").unwrap();
+        assert!(held.check(&[ids(5, 0, 11)]).is_ok());
+        assert!(held.check(&[ids(0, 1, 11)]).is_err());
+        assert!(held.check(&[ids(0, u32::MAX, u32::MAX)]).is_err());
+        let alone = Held::parse("user", "0 1000 1\n").unwrap();
+        assert_eq!(alone.keeping(1000).unwrap_err().kind(), Kind::NotFound);
+        assert!(Held::parse("user", "1 1000 1\n").is_none());
+        assert!(Held::parse("user", "0 x 1\n").is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     Image, Images, SaveTo,
     place::landing::{Landing, Taken},
 };
-use dhow_archive::{Builder, Pack};
+use dhow_archive::{Builder, MappedOwners, Pack};
 use dhow_base::{Doing, Result};
 use dhow_spec::Mount;
 use dhow_state::State;
@@ -26,9 +26,9 @@ impl Images {
     }
 }
 
-/// Writes a root that is mounted. On failure there is no file.
-pub fn export_root(root: &Mount, to: SaveTo) -> Result<()> {
-    land(to, |sink| write_root(root, sink))
+/// Writes a root that is mounted, as those owners see it. On failure there is no file.
+pub fn export_root(root: &Mount, owners: Option<&MappedOwners>, to: SaveTo) -> Result<()> {
+    land(to, |sink| write_root(root, owners, sink))
 }
 
 fn land(to: SaveTo, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
@@ -47,12 +47,12 @@ fn write(image: &Image, sink: &mut dyn Write) -> Result<()> {
         // No layer says what even the root is like.
         return Builder::new(sink).finish().map(drop);
     }
-    write_root(&image.view()?, sink)
+    write_root(&image.view()?, None, sink)
 }
 
-fn write_root(root: &Mount, sink: &mut dyn Write) -> Result<()> {
+fn write_root(root: &Mount, owners: Option<&MappedOwners>, sink: &mut dyn Write) -> Result<()> {
     let mut sink = BufWriter::with_capacity(BUFFER_BYTES, sink);
     let root = dhow_sys::union::open(root).map_err(io::Error::from).doing(|| "mount it unseen")?;
-    Pack::tree().write(root.as_fd(), &mut sink)?;
+    Pack::tree().seen_by(owners.cloned()).write(root.as_fd(), &mut sink)?;
     sink.flush().doing(|| "write the end")
 }

@@ -38,6 +38,7 @@ mod layer;
 mod layout;
 mod list;
 mod load;
+mod mapped_copy;
 mod mend;
 mod meter;
 mod mounted;

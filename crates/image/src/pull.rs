@@ -641,7 +641,7 @@ fn next_job(jobs: &std::sync::Mutex<Vec<Job>>, stop: &AtomicBool) -> Option<Job>
 }
 
 /// A key that nobody looks for, until the snapshot is committed under its own.
-fn private_key() -> Result<String> {
+pub(crate) fn private_key() -> Result<String> {
     Ok(format!("preparing:{}", random_hex(8)?))
 }
 

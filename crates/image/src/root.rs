@@ -59,15 +59,22 @@ impl Images {
         let read = state.read();
         let snapshot =
             snapshots::find_by_key(read, &snapshots::container_key(id))?.ok_or_else(|| gone(id))?;
-        let chain = match containers::find(read, id)?.and_then(|container| container.image) {
-            Some(manifest) => images::chain(read, &manifest)?,
+        let manifest = containers::find(read, id)?.and_then(|container| container.image);
+        let chain = match &manifest {
+            Some(manifest) => images::chain(read, manifest)?,
             None => Vec::new(),
         };
         let chain: Vec<Number> = chain.into_iter().rev().map(Number).collect();
-        if snapshot.parent != chain.first().map(|number| number.0) {
-            return Err(gone(id));
+        let number = Number(snapshot.number);
+        if snapshot.parent == chain.first().map(|number| number.0) {
+            return Ok((number, chain));
         }
-        Ok((Number(snapshot.number), chain))
+        match (snapshot.parent, &manifest) {
+            (Some(parent), Some(manifest)) if images::copies(read, manifest)?.contains(&parent) => {
+                Ok((number, vec![Number(parent)]))
+            }
+            _ => Err(gone(id)),
+        }
     }
 
     /// Removes the container's snapshot with all its changes; one that is not there is fine.

@@ -108,8 +108,10 @@ impl Images {
         let mut holders: HashMap<Piece, BTreeSet<Digest>> = HashMap::new();
         for row in images::list(read)?.into_iter().chain(images::unfinished(read)?) {
             let blobs = images::blobs(read, &row.manifest)?.into_iter().map(Piece::Blob);
-            let chain = images::chain(read, &row.manifest)?.into_iter().map(Piece::Snapshot);
-            for piece in blobs.chain(chain) {
+            let chain = images::chain(read, &row.manifest)?;
+            let copies = images::copies(read, &row.manifest)?;
+            let snapshots = chain.into_iter().chain(copies).map(Piece::Snapshot);
+            for piece in blobs.chain(snapshots) {
                 holders.entry(piece).or_default().insert(row.manifest.clone());
             }
         }

@@ -7,6 +7,7 @@ use rustix::{
 };
 use std::{
     ffi::{CStr, CString},
+    fmt,
     os::fd::{AsFd, AsRawFd},
     path::{Path, PathBuf},
 };
@@ -16,11 +17,16 @@ const OVERLAY_NOTES: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 
 /// Gives the directory behind `to` everything that the one behind `from` has.
 pub(crate) fn copy_directory(from: impl AsFd, to: impl AsFd) -> Result<()> {
+    copy_directory_as(from, to, &Owners::Kept)
+}
+
+/// The same, with other owners.
+pub(crate) fn copy_directory_as(from: impl AsFd, to: impl AsFd, owners: &Owners<'_>) -> Result<()> {
     let stat = rustix::fs::fstat(&from).doing(|| "look at the directory")?;
-    let (uid, gid) = owner(&stat);
+    let (uid, gid) = owners.of(&stat)?;
     rustix::fs::fchown(&to, Some(uid), Some(gid)).doing(|| "set the owner")?;
     rustix::fs::fchmod(&to, mode(&stat)).doing(|| "set the mode")?;
-    copy_xattrs(&Place::of(&from), &Place::of(&to))?;
+    copy_xattrs(&Place::of(&from), &Place::of(&to), owners)?;
     rustix::fs::futimens(&to, &times(&stat)).doing(|| "set the times")
 }
 
@@ -32,8 +38,9 @@ pub(crate) fn copy_entry(
     directory: impl AsFd,
     name: &CStr,
     stat: &Stat,
+    owners: &Owners<'_>,
 ) -> Result<()> {
-    let (uid, gid) = owner(stat);
+    let (uid, gid) = owners.of(stat)?;
     let nofollow = AtFlags::SYMLINK_NOFOLLOW;
     rustix::fs::chownat(&directory, name, Some(uid), Some(gid), nofollow)
         .doing(|| "set the owner")?;
@@ -41,7 +48,7 @@ pub(crate) fn copy_entry(
         rustix::fs::chmodat(&directory, name, mode(stat), AtFlags::empty())
             .doing(|| "set the mode")?;
     }
-    copy_xattrs(from, &Place::within(&directory, name))?;
+    copy_xattrs(from, &Place::within(&directory, name), owners)?;
     rustix::fs::utimensat(&directory, name, &times(stat), nofollow).doing(|| "set the times")
 }
 
@@ -49,8 +56,50 @@ pub(crate) fn is_symlink(stat: &Stat) -> bool {
     rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink
 }
 
-fn owner(stat: &Stat) -> (Uid, Gid) {
-    (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))
+/// Whose the files of a copy are.
+#[derive(Clone, Copy)]
+pub enum Owners<'o> {
+    /// Those of the source.
+    Kept,
+    /// For each user and group of the source, another one; an error where there is none.
+    Changed(&'o dyn Fn(u32, u32) -> Result<(u32, u32)>),
+}
+
+impl fmt::Debug for Owners<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kept => "Kept",
+            Self::Changed(_) => "Changed",
+        })
+    }
+}
+
+impl Owners<'_> {
+    fn of(&self, stat: &Stat) -> Result<(Uid, Gid)> {
+        let (uid, gid) = match self {
+            Self::Kept => (stat.st_uid, stat.st_gid),
+            Self::Changed(changed) => changed(stat.st_uid, stat.st_gid)?,
+        };
+        Ok((Uid::from_raw(uid), Gid::from_raw(gid)))
+    }
+
+    /// File capabilities are given by the root of one user namespace, and count there and below: those
+    /// of a copy are of the root that its files belong to. See `struct vfs_ns_cap_data` in
+    /// linux/capability.h (Linux 4.14): revision 3 has the root's id behind what revision 2 has.
+    fn capabilities(&self, mut value: Vec<u8>) -> Result<Vec<u8>> {
+        const REVISION_BYTE: usize = 3;
+        const ROOT: usize = 20;
+        let Self::Changed(changed) = self else { return Ok(value) };
+        let root = match (value.get(REVISION_BYTE), value.get(ROOT..)) {
+            (Some(2), Some([])) => 0,
+            (Some(3), Some(&[a, b, c, d])) => u32::from_le_bytes([a, b, c, d]),
+            _ => return Ok(value),
+        };
+        value.truncate(ROOT);
+        value[REVISION_BYTE] = 3;
+        value.extend(changed(root, 0)?.0.to_le_bytes());
+        Ok(value)
+    }
 }
 
 fn mode(stat: &Stat) -> Mode {
@@ -130,14 +179,17 @@ pub(crate) fn same_xattrs(one: &Place, other: &Place) -> Result<bool> {
 }
 
 /// Makes the extended attributes of `to` those of `from`. What `from` has not, goes.
-fn copy_xattrs(from: &Place, to: &Place) -> Result<()> {
+fn copy_xattrs(from: &Place, to: &Place, owners: &Owners<'_>) -> Result<()> {
     let wanted = names(from)?;
     for name in names(to)?.iter().filter(|name| !wanted.contains(name)) {
         rustix::fs::lremovexattr(&to.0, name.as_c_str())
             .doing(|| format!("remove the attribute {name:?}"))?;
     }
     for name in &wanted {
-        let value = value(from, name)?;
+        let mut value = value(from, name)?;
+        if name.as_c_str() == c"security.capability" {
+            value = owners.capabilities(value)?;
+        }
         rustix::fs::lsetxattr(&to.0, name.as_c_str(), &value, XattrFlags::empty())
             .doing(|| format!("set the attribute {name:?}"))?;
     }
@@ -187,5 +239,29 @@ pub(crate) fn value(place: &Place, name: &CStr) -> Result<Vec<u8>> {
             Err(Errno::RANGE) => {}
             Err(errno) => return Err(errno).doing(|| format!("read the attribute {name:?}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_capabilities_of_a_copy_are_of_the_root_that_its_files_belong_to() {
+        let away = |uid: u32, gid: u32| Ok((uid + 0x0102, gid));
+        let mut plain = vec![0; 20];
+        (plain[0], plain[3]) = (1, 2);
+
+        let kept = Owners::Kept.capabilities(plain.clone()).unwrap();
+        let changed = Owners::Changed(&away).capabilities(plain.clone()).unwrap();
+        let again = Owners::Changed(&away).capabilities(changed.clone()).unwrap();
+        let odd = Owners::Changed(&away).capabilities(vec![1, 2]).unwrap();
+
+        assert_eq!(kept, plain);
+        assert_eq!((changed[0], changed[3]), (1, 3));
+        assert_eq!(changed[4..20], plain[4..20]);
+        assert_eq!(changed[20..], [2, 1, 0, 0]);
+        assert_eq!(again[20..], [4, 2, 0, 0]);
+        assert_eq!(odd, [1, 2]);
     }
 }

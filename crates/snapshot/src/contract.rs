@@ -67,6 +67,18 @@ fn source(mount: &Mount) -> &Path {
     }
 }
 
+/// Whose everything in a tree is, in the order of names.
+fn owners(root: &Path) -> Vec<(u32, u32)> {
+    let status = fs::symlink_metadata(root).unwrap();
+    let mut owners = vec![(status.uid(), status.gid())];
+    if status.is_dir() {
+        let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+        let sorted: std::collections::BTreeSet<PathBuf> = entries.collect();
+        owners.extend(sorted.iter().flat_map(|path| self::owners(path)));
+    }
+    owners
+}
+
 fn count(root: &Path) -> usize {
     fs::read_dir(root).unwrap().count()
 }
@@ -265,6 +277,36 @@ macro_rules! snapshot_contract {
                 let root = home.path().join("snapshots");
                 let snapshots: Box<dyn Snapshots> = Box::new($new(&root));
                 Some((home, snapshots))
+            }
+
+            #[test]
+            fn a_copy_has_the_owners_that_are_asked_for_and_all_else_as_it_was() {
+                needs_root!();
+                let Some((_home, snapshots)) = new() else { return };
+                furnish_more(&snapshots.prepare(Number(1), None).unwrap());
+                snapshots.seal(Number(1)).unwrap();
+                let away = |uid: u32, gid: u32| Ok((uid + 100, gid + 200));
+                let back = |uid: u32, gid: u32| Ok((uid - 100, gid.wrapping_sub(200)));
+                let nobody = |_: u32, _: u32| Err(Error::new(Kind::Invalid, "there is none"));
+
+                snapshots.copy(Number(2), &[Number(1)], Owners::Changed(&away)).unwrap();
+                snapshots.seal(Number(2)).unwrap();
+                snapshots.copy(Number(3), &[Number(2)], Owners::Changed(&back)).unwrap();
+                snapshots.seal(Number(3)).unwrap();
+                let refused = snapshots.copy(Number(4), &[Number(1)], Owners::Changed(&nobody));
+
+                let read = |number: u64| {
+                    let mount = snapshots.view(&[Number(number)]).unwrap();
+                    in_mount(&mount, |root| (Tree::read(root).unwrap(), owners(root)))
+                };
+                let Some((before, of_before)) = read(1) else { return };
+                let (_, of_copy) = read(2).unwrap();
+                let (after, _) = read(3).unwrap();
+                before.assert_same(&after);
+                let moved: Vec<_> =
+                    of_before.iter().map(|(uid, gid)| (uid + 100, gid + 200)).collect();
+                assert_eq!(of_copy, moved);
+                assert_eq!(refused.unwrap_err().kind(), Kind::Invalid);
             }
 
             #[test]

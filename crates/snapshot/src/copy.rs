@@ -6,7 +6,7 @@
 //! holes stay holes.
 
 use crate::{
-    attributes::{self, Place},
+    attributes::{self, Owners, Place},
     open_directory,
 };
 use dhow_base::{Doing, Result};
@@ -28,8 +28,9 @@ use std::{
 };
 
 /// Fills the empty directory `to` with a copy of what is in `from`.
-pub(crate) fn copy(from: OwnedFd, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: OwnedFd, to: &Path, owners: Owners<'_>) -> Result<()> {
     let mut copy = Copy {
+        owners,
         from,
         to: open_directory(to)?,
         pending: vec![PathBuf::new()],
@@ -44,13 +45,15 @@ pub(crate) fn copy(from: OwnedFd, to: &Path) -> Result<()> {
     // Last, since making an entry changes the times of its directory; children before parents is
     // not needed, since setting attributes changes no times but one's own.
     for path in std::mem::take(&mut copy.done) {
-        attributes::copy_directory(within(&copy.from, &path)?, within(&copy.to, &path)?)
+        let (from, to) = (within(&copy.from, &path)?, within(&copy.to, &path)?);
+        attributes::copy_directory_as(from, to, &copy.owners)
             .doing(|| format!("copy the attributes of /{}", path.display()))?;
     }
     Ok(())
 }
 
-struct Copy {
+struct Copy<'o> {
+    owners: Owners<'o>,
     from: OwnedFd,
     to: OwnedFd,
     pending: Vec<PathBuf>,
@@ -61,7 +64,7 @@ struct Copy {
     clones: bool,
 }
 
-impl Copy {
+impl Copy<'_> {
     fn directory(&mut self, path: &Path) -> Result<()> {
         let (from, to) = (within(&self.from, path)?, within(&self.to, path)?);
         let read = Dir::read_from(&from).doing(|| "list it")?;
@@ -94,7 +97,7 @@ impl Copy {
             _ => rustix::fs::mknodat(to, name, kind, Mode::from_raw_mode(0o600), stat.st_rdev)
                 .doing(|| "create the special file")?,
         }
-        attributes::copy_entry(&Place::within(from, name), to, name, &stat)
+        attributes::copy_entry(&Place::within(from, name), to, name, &stat, &self.owners)
     }
 
     /// Links to the copy of another name of the same file, if there is one yet.

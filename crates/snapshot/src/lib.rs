@@ -37,6 +37,7 @@ mod remove;
 mod spread;
 mod view;
 
+pub use attributes::Owners;
 pub use btrfs::Btrfs;
 use changes::Untouched;
 pub use changes::{Change, ChangeKind};
@@ -195,10 +196,18 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
         let files = self.make(number)?;
         if let Some(base) = base {
-            copy::copy(open_directory(&self.files(base))?, &files)
+            copy::copy(open_directory(&self.files(base))?, &files, Owners::Kept)
                 .doing(|| format!("copy snapshot {base} to {number}"))?;
         }
         Ok(files)
+    }
+
+    /// Makes a copy of everything that a chain shows, with other owners; it is then to be sealed.
+    fn copy(&self, number: Number, chain: &[Number], owners: Owners<'_>) -> Result<()> {
+        let files = self.prepare(number, None)?;
+        let view = View::open(&self.view(chain)?)?;
+        copy::copy(open_directory(view.path())?, &files, owners)
+            .doing(|| format!("copy the files of a chain to snapshot {number}"))
     }
 
     /// Ends the making of a snapshot: nothing is unpacked into it any more, and from now on it may
@@ -363,7 +372,7 @@ fn open_directory(path: &Path) -> Result<OwnedFd> {
 /// owners, modes, times, extended attributes, links, holes, devices. What the directory itself has
 /// comes along.
 pub fn copy_tree(from: OwnedFd, to: &Path) -> Result<()> {
-    copy::copy(from, to)
+    copy::copy(from, to, Owners::Kept)
 }
 
 /// Removes a tree that a stranger may have built; one that is not there is fine. No link is

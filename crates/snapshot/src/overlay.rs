@@ -9,7 +9,7 @@
 //!   and nowhere else. It is read-only by its nature, and goes with one call.
 
 use crate::{
-    Driver, Layering, Notes, Number, Snapshots, attributes,
+    Driver, Layering, Notes, Number, Owners, Snapshots, attributes,
     changes::{self, Change},
     copy, erofs_image,
     layer::{hides_below, within},
@@ -132,7 +132,7 @@ impl Snapshots for Overlay {
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
         let files = self.make(number)?;
         if let Some(base) = base {
-            copy::copy(self.open(base)?, &files)
+            copy::copy(self.open(base)?, &files, Owners::Kept)
                 .doing(|| format!("copy snapshot {base} to {number}"))?;
         }
         Ok(files)

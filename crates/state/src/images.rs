@@ -14,6 +14,7 @@
 use crate::{Owner, Read, Sql, Write, discards, snapshots::OwnerColumns};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment};
 use rusqlite::{OptionalExtension, Row, params};
+use std::ops::RangeInclusive;
 
 /// Where in its life an image is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -134,7 +135,8 @@ pub fn finish(write: &Write<'_>, manifest: &Digest, pulled: Moment) -> Result<()
         .prepare_cached(
             "UPDATE images SET state = 'present', owner_pid = NULL, owner_start = NULL, boot = NULL, \
              pulled = ?2, size = (SELECT ifnull(sum(snapshots.size), 0) FROM image_layers \
-             JOIN snapshots ON number = snapshot WHERE image_layers.manifest = ?1) WHERE manifest = ?1",
+             JOIN snapshots ON number = snapshot WHERE image_layers.manifest = ?1 \
+             AND position >= 0) WHERE manifest = ?1",
         )
         .and_then(|mut statement| {
             statement.execute(params![manifest.as_str(), pulled.unix_nanoseconds()])
@@ -198,7 +200,9 @@ pub fn let_go_of_snapshot(write: &Write<'_>, snapshot: u64) -> Result<()> {
 
 /// Forgets an image with its names, and says what it held on to.
 pub fn delete(write: &Write<'_>, manifest: &Digest) -> Result<Held> {
-    let held = Held { blobs: blobs(write, manifest)?, snapshots: chain(write, manifest)? };
+    let mut snapshots = chain(write, manifest)?;
+    snapshots.extend(copies(write, manifest)?);
+    let held = Held { blobs: blobs(write, manifest)?, snapshots };
     write
         .prepare_cached("DELETE FROM images WHERE manifest = ?1")
         .and_then(|mut statement| statement.execute([manifest.as_str()]))
@@ -214,14 +218,48 @@ pub fn blobs(read: &Read, manifest: &Digest) -> Result<Vec<Digest>> {
         .collect()
 }
 
+/// Has an image keep a copy of all its files, with other owners. Copies have positions below those of
+/// layers.
+pub fn hold_copy(write: &Write<'_>, manifest: &Digest, snapshot: u64) -> Result<()> {
+    write
+        .prepare_cached(
+            "INSERT INTO image_layers (manifest, position, snapshot) \
+             SELECT ?1, min(0, ifnull(min(position), 0)) - 1, ?2 FROM image_layers \
+             WHERE manifest = ?1",
+        )
+        .and_then(|mut statement| {
+            statement.execute(params![manifest.as_str(), snapshot.cast_signed()])
+        })
+        .sql(|| format!("hold copy {snapshot} of image {manifest}"))?;
+    Ok(())
+}
+
 /// The snapshots that an image stands on, the lowest first.
 pub fn chain(read: &Read, manifest: &Digest) -> Result<Vec<u64>> {
+    held_snapshots(read, manifest, 0..=i64::MAX)
+}
+
+/// The copies that an image keeps of its files, with other owners.
+pub fn copies(read: &Read, manifest: &Digest) -> Result<Vec<u64>> {
+    held_snapshots(read, manifest, i64::MIN..=-1)
+}
+
+fn held_snapshots(
+    read: &Read,
+    manifest: &Digest,
+    positions: RangeInclusive<i64>,
+) -> Result<Vec<u64>> {
     let what = || format!("list the layers of image {manifest}");
     let mut statement = read
-        .prepare_cached("SELECT snapshot FROM image_layers WHERE manifest = ?1 ORDER BY position")
+        .prepare_cached(
+            "SELECT snapshot FROM image_layers WHERE manifest = ?1 \
+             AND position BETWEEN ?2 AND ?3 ORDER BY position",
+        )
         .sql(what)?;
     let rows = statement
-        .query_map([manifest.as_str()], |row| row.get::<_, i64>(0).map(i64::cast_unsigned))
+        .query_map(params![manifest.as_str(), positions.start(), positions.end()], |row| {
+            row.get::<_, i64>(0).map(i64::cast_unsigned)
+        })
         .sql(what)?;
     rows.collect::<rusqlite::Result<_>>().sql(what)
 }
@@ -422,6 +460,37 @@ mod tests {
         assert_eq!(find_by_hex(read, &image.config.hex()[..12], 2).unwrap().len(), 1);
         assert_eq!(find_by_hex(read, &image.manifest.hex()[..12], 2).unwrap().len(), 1);
         assert!(!anything_unfinished(read).unwrap());
+    }
+
+    #[test]
+    fn copies_are_held_beside_the_layers_and_are_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut state = State::open(directory.path()).unwrap();
+        let owner = Owner::current().unwrap();
+        let image = image("a");
+        let (layer, copies_of_it) = state
+            .write(|write| {
+                begin(write, &image)?;
+                let mut numbers = Vec::new();
+                for key in ["diff:x", "mapped:1", "mapped:2"] {
+                    let number = snapshots::prepare(write, key, "overlay", owner)?;
+                    snapshots::commit(write, number, key, 5)?;
+                    numbers.push(number);
+                }
+                hold_copy(write, &image.manifest, numbers[1])?;
+                hold_snapshot(write, &image.manifest, 0, numbers[0])?;
+                hold_copy(write, &image.manifest, numbers[2])?;
+                finish(write, &image.manifest, Moment::now())?;
+                Ok((numbers[0], [numbers[2], numbers[1]]))
+            })
+            .unwrap();
+
+        assert_eq!(chain(state.read(), &image.manifest).unwrap(), [layer]);
+        assert_eq!(copies(state.read(), &image.manifest).unwrap(), copies_of_it);
+        assert_eq!(find(state.read(), &image.manifest).unwrap().unwrap().size, 5);
+        assert!(snapshots::orphans(state.read()).unwrap().is_empty());
+        let held = state.write(|write| delete(write, &image.manifest)).unwrap();
+        assert_eq!(held.snapshots, [layer, copies_of_it[0], copies_of_it[1]]);
     }
 
     #[test]

@@ -80,6 +80,7 @@ mod init;
 mod input_policy;
 #[cfg(test)]
 mod journey;
+mod keep_id;
 #[cfg(test)]
 mod layers;
 mod libraries;

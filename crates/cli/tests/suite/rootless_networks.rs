@@ -124,6 +124,8 @@ fn a_container_has_the_host_s_way_out_and_leaves_no_process() {
     assert!(said.contains(&format!("inet {HOST}/24")), "{said}");
     assert!(said.ends_with("there\n"), "{said}");
     assert!(other.contains("tap7"), "{other}");
+    let kept = street.shell(&["--userns=keep-id"], &format!("id -u; {}", reach()));
+    assert_eq!(kept, format!("{}\nthere\n", street.user.uid()));
     assert!(street.has_no_pasta());
     assert_eq!(street.user.run(&["doctor"]).ok().stdout, "all is well\n");
 }

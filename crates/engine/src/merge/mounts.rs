@@ -25,7 +25,7 @@ pub(super) fn mounts(
         }
     }
     // The engine's files are root's, who is another where the container has ids of its own.
-    let file_options: &[&str] = if record.namespaces.has_ids() {
+    let file_options: &[&str] = if record.namespaces.maps_mounts() {
         &["rbind", "rprivate", "idmap"]
     } else {
         &["rbind", "rprivate"]
@@ -40,7 +40,7 @@ pub(super) fn mounts(
         let mut mount = asked_mount(planned)?;
         // What an image put into a volume belongs to ids of the container, as the image does.
         let is_volume = matches!(planned.option.what, MountWhat::Volume(_));
-        if is_volume && record.namespaces.has_ids() && planned.option.details.idmap.is_none() {
+        if is_volume && record.namespaces.maps_mounts() && planned.option.details.idmap.is_none() {
             mount.options.push("idmap".to_owned());
         }
         asked.push(mount);

@@ -52,7 +52,7 @@ CREATE TABLE image_blobs (
 CREATE INDEX image_blobs_by_digest ON image_blobs (digest);
 
 -- The snapshots that an image stands on, the lowest at position 0. Fewer than layers where several
--- layers are merged into one tree.
+-- layers are merged into one tree. Below position 0 are copies of all its files, with other owners.
 CREATE TABLE image_layers (
     manifest    TEXT NOT NULL REFERENCES images (manifest) ON DELETE CASCADE,
     position    INTEGER NOT NULL,
