@@ -16,6 +16,24 @@ pub fn words(pid: &str) -> Vec<String> {
     need::eventually(Duration::from_secs(10), noted).unwrap_or_default()
 }
 
+/// Waits until the process `pid`, which was killed, has ended: the signal is on its way when `kill`
+/// returns. Nobody may have reaped it yet.
+///
+/// # Panics
+///
+/// Where it lives after ten seconds.
+pub fn wait_for_end(pid: i32) {
+    let ended = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let lives = status.lines().any(|line| {
+            line.strip_prefix("State:").is_some_and(|state| !state.trim().starts_with(['Z', 'X']))
+        });
+        (!lives).then_some(())
+    };
+    let ended = need::eventually(Duration::from_secs(10), ended);
+    assert!(ended.is_some(), "process {pid} does not end");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +45,9 @@ mod tests {
         assert_eq!(words(&sleep.id().to_string()), ["sleep", "60"]);
 
         sleep.kill().unwrap();
+        let pid = i32::try_from(sleep.id()).unwrap();
+        wait_for_end(pid);
         drop(sleep.wait());
+        wait_for_end(pid);
     }
 }

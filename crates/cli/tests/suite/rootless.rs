@@ -2,7 +2,7 @@
 //! has, and nothing of anybody else's.
 
 use crate::fixture::SOON;
-use dhow_testkit::{Access, Ids, OrdinaryUser, Registry, Transport, need, outcome, rootfs};
+use dhow_testkit::{Access, Ids, OrdinaryUser, Registry, Transport, need, outcome, process, rootfs};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -206,8 +206,10 @@ fn an_anchor_that_is_killed_is_replaced_in_the_same_namespace() {
     });
     assert_eq!(copies.count(), 0);
 
-    let pid = rustix::process::Pid::from_raw(i32::try_from(before).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let pid = i32::try_from(before).unwrap();
+    let anchored = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(anchored, rustix::process::Signal::KILL).unwrap();
+    process::wait_for_end(pid);
     let said = user.run(&["exec", "c", "echo", "still"]).ok();
     let (after, same) = anchor();
     drop(user.run(&["stop", "-t", "0", "c"]).ok());
