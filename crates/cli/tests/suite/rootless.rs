@@ -2,7 +2,9 @@
 //! has, and nothing of anybody else's.
 
 use crate::fixture::SOON;
-use dhow_testkit::{Access, Ids, OrdinaryUser, Registry, Transport, need, outcome, process, rootfs};
+use dhow_testkit::{
+    Access, Ids, OrdinaryUser, Registry, Transport, need, outcome, process, rootfs,
+};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
