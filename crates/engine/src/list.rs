@@ -1,8 +1,9 @@
 //! Containers as lists show them.
 
-use crate::{Engine, options::Exposed, restart::RestartPolicy};
+use crate::{Engine, create, options::Exposed, restart::RestartPolicy};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_state::{
+    Read,
     containers::{self, Container, Outline, Phase},
     endpoints, pods,
     ports::{self, Port},
@@ -120,108 +121,85 @@ impl Engine {
         Ok((row.id, row.name))
     }
 
+    /// When the container was created that a word means.
+    pub fn created(&self, container: &str) -> Result<Moment> {
+        Ok(create::look_up(&self.state, container)?.created)
+    }
+
     /// Lists containers, the newest first.
     pub fn list(&mut self, which: Which) -> Result<Vec<Summary>> {
-        self.state.read_by_mapping()?;
-        let (mut summaries, mut running) = (Vec::new(), Vec::new());
-        containers::outline_each(self.state.read(), which, |outline| {
-            if outline.phase == Phase::Running {
-                running.push((summaries.len(), outline.monitor_pid));
-            }
-            summaries.push(summary(outline)?);
+        let mut summaries = Vec::new();
+        self.list_each(which, |summary| {
+            summaries.push(summary);
             Ok(())
         })?;
-        let gone = self.refresh_list(&mut summaries, &running)?;
-        let mut summaries = without(summaries, &gone);
-        if which == Which::Running {
-            summaries.retain(|one| matches!(one.phase, Phase::Running | Phase::Restarting));
-        }
         // Summaries are large: their keys are sorted, and each is moved once.
         summaries.sort_by_cached_key(|one| Reverse(one.created));
-        self.name_pods(&mut summaries)?;
-        self.name_networks(&mut summaries)?;
         Ok(summaries)
     }
 
-    /// Which networks each is connected to and what is published of it, read once for all.
-    fn name_networks(&self, summaries: &mut [Summary]) -> Result<()> {
-        let mut networks: HashMap<ContainerId, Vec<String>> = HashMap::new();
-        for (owner, name) in endpoints::names_of_networks(self.state.read())? {
-            networks.entry(owner).or_default().push(name);
-        }
-        let mut published: HashMap<ContainerId, Vec<Port>> = HashMap::new();
-        for (owner, port) in ports::list(self.state.read())? {
-            published.entry(owner).or_default().push(port);
-        }
-        if networks.is_empty() && published.is_empty() {
-            return Ok(());
-        }
-        for summary in summaries {
-            // What a pod is connected to, all of its containers are.
-            let pod = summary.pod.as_ref().and_then(|(id, _)| id.parse().ok());
-            let owners = [Some(summary.id.clone()), pod];
-            for owner in owners.iter().flatten() {
-                if let Some(names) = networks.get(owner) {
-                    summary.networks.clone_from(names);
-                }
-                if let Some(ports) = published.get(owner) {
-                    summary.ports.clone_from(ports);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks of those that are said to run, by their places in the list, whether they do. What has
-    /// become of the others is written down first. Returns the places of those that are no more.
-    fn refresh_list(
+    /// Hands on containers one by one, in no order: of a long list, most of the time would go into
+    /// the memory to hold it.
+    pub fn list_each(
         &mut self,
-        summaries: &mut [Summary],
-        running: &[(usize, Option<i32>)],
-    ) -> Result<HashSet<usize>> {
-        let alive = self.alive(running);
-        let mut gone = HashSet::new();
-        for (place, _monitor) in running.iter().filter(|(place, _)| !alive.contains(place)) {
-            let Some(summary) = summaries.get_mut(*place) else { continue };
-            if dhow_monitor::is_alive(&self.layout.run(&summary.id))? {
-                continue;
-            }
-            let row = match containers::find(self.state.read(), &summary.id)? {
-                Some(row) => self.refreshed(row)?,
-                None => None,
-            };
-            match row {
-                Some(row) => *summary = refreshed_summary(&row)?,
-                None => {
-                    gone.insert(*place);
+        which: Which,
+        mut hand_on: impl FnMut(Summary) -> Result<()>,
+    ) -> Result<()> {
+        self.state.read_by_mapping()?;
+        let mut running = Vec::new();
+        self.state.read_at_once(|read| {
+            let around = Around::read(read)?;
+            containers::outline_each(read, which, |outline| {
+                let monitor = outline.monitor_pid;
+                let mut summary = summary(outline)?;
+                around.complete(&mut summary);
+                if summary.phase == Phase::Running {
+                    running.push((summary, monitor));
+                    return Ok(());
                 }
+                hand_on(summary)
+            })
+        })?;
+        let alive = self.alive(&running);
+        let mut ended = Vec::new();
+        for (place, (summary, _monitor)) in running.into_iter().enumerate() {
+            if alive.contains(&place) || dhow_monitor::is_alive(&self.layout.run(&summary.id))? {
+                hand_on(summary)?;
+            } else {
+                ended.extend(self.ended(&summary.id)?);
             }
         }
-        Ok(gone)
-    }
-
-    /// Records know their pods by the ids; the names are asked for once, where there are any.
-    fn name_pods(&self, summaries: &mut [Summary]) -> Result<()> {
-        let mut pods: Vec<_> = summaries.iter_mut().filter_map(|one| one.pod.as_mut()).collect();
-        if pods.is_empty() {
+        if ended.is_empty() {
             return Ok(());
         }
-        let named = pods::list(self.state.read())?;
-        for (id, name) in &mut pods {
-            if let Some(pod) = named.iter().find(|pod| pod.id.as_str() == id.as_str()) {
-                pod.name.as_str().clone_into(name);
-            }
+        let around = Around::read(self.state.read())?;
+        let is_meant = |row: &&Container| {
+            which == Which::All || matches!(row.phase, Phase::Running | Phase::Restarting)
+        };
+        for row in ended.iter().filter(is_meant) {
+            let mut summary = summary_of_row(row)?;
+            around.complete(&mut summary);
+            hand_on(summary)?;
         }
         Ok(())
+    }
+
+    /// The row of a container that is said to run and does not, after what has become of it is written
+    /// down; none where that is nothing.
+    fn ended(&mut self, id: &ContainerId) -> Result<Option<Container>> {
+        match containers::find(self.state.read(), id)? {
+            Some(row) => self.refreshed(row),
+            None => Ok(None),
+        }
     }
 
     /// The places of those whose monitors surely live, where they are many; of the others each is
     /// asked for.
-    fn alive(&self, running: &[(usize, Option<i32>)]) -> HashSet<usize> {
+    fn alive(&self, running: &[(Summary, Option<i32>)]) -> HashSet<usize> {
         let mut monitors: HashMap<i32, Vec<usize>> = HashMap::new();
-        for (place, monitor) in running {
+        for (place, (_, monitor)) in running.iter().enumerate() {
             if let Some(monitor) = monitor {
-                monitors.entry(*monitor).or_default().push(*place);
+                monitors.entry(*monitor).or_default().push(place);
             }
         }
         if monitors.len() < MANY {
@@ -239,12 +217,53 @@ impl Engine {
     }
 }
 
-fn without(summaries: Vec<Summary>, gone: &HashSet<usize>) -> Vec<Summary> {
-    if gone.is_empty() {
-        return summaries;
+/// What other tables say of containers, read once for all of them.
+struct Around {
+    /// The networks that each is connected to.
+    networks: HashMap<ContainerId, Vec<String>>,
+    /// What is published of each.
+    published: HashMap<ContainerId, Vec<Port>>,
+    /// The names of pods, by their ids.
+    pods: HashMap<String, String>,
+}
+
+impl Around {
+    fn read(read: &Read) -> Result<Self> {
+        let mut around =
+            Self { networks: HashMap::new(), published: HashMap::new(), pods: HashMap::new() };
+        for (owner, name) in endpoints::names_of_networks(read)? {
+            around.networks.entry(owner).or_default().push(name);
+        }
+        for (owner, port) in ports::list(read)? {
+            around.published.entry(owner).or_default().push(port);
+        }
+        for pod in pods::list(read)? {
+            around.pods.insert(pod.id.to_string(), pod.name.to_string());
+        }
+        Ok(around)
     }
-    let places = summaries.into_iter().enumerate();
-    places.filter(|(place, _)| !gone.contains(place)).map(|(_, summary)| summary).collect()
+
+    fn complete(&self, summary: &mut Summary) {
+        if let Some((id, name)) = &mut summary.pod {
+            // Records know their pods by the ids.
+            if let Some(known) = self.pods.get(id) {
+                name.clone_from(known);
+            }
+        }
+        if self.networks.is_empty() && self.published.is_empty() {
+            return;
+        }
+        // What a pod is connected to, all of its containers are.
+        let pod = summary.pod.as_ref().and_then(|(id, _)| id.parse().ok());
+        for owner in [Some(&summary.id), pod.as_ref()].into_iter().flatten() {
+            if let Some(names) = self.networks.get(owner) {
+                summary.networks.clone_from(names);
+            }
+            if let Some(ports) = self.published.get(owner) {
+                summary.ports.clone_from(ports);
+            }
+        }
+    }
 }
 
 /// From so many containers on, the list of all locks is shorter than each one's own.
@@ -322,7 +341,7 @@ fn summary(outline: Outline<'_>) -> Result<Summary> {
 }
 
 /// The summary of a row that was read whole.
-fn refreshed_summary(row: &Container) -> Result<Summary> {
+fn summary_of_row(row: &Container) -> Result<Summary> {
     summary(Outline {
         id: row.id.clone(),
         name: row.name.clone(),

@@ -23,42 +23,55 @@ use std::{collections::BTreeMap, path::PathBuf};
 #[serde(default)]
 pub(crate) struct Record {
     /// What runs before the command.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) entrypoint: Vec<String>,
     /// The command.
     pub(crate) command: Vec<String>,
     /// Whether standard input is open.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) interactive: bool,
     /// Whether there is a terminal.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) tty: bool,
     /// The signal that asks the program to end.
     pub(crate) stop_signal: i32,
     /// How long it is given.
     pub(crate) stop_timeout_seconds: u32,
     /// Labels of image and user together.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) labels: BTreeMap<String, String>,
     /// The first network's name; or `none`, `host`, `container:<id>`, `ns:<path>`.
     pub(crate) network: String,
     /// The host name inside.
     pub(crate) hostname: String,
     /// Who the process runs as, as it was asked for.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) user: String,
     /// The working directory.
     pub(crate) workdir: String,
     /// Whether all rights were given.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) privileged: bool,
     /// Whether the root is read-only.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) read_only: bool,
     /// What `-v`, `--mount` and `--tmpfs` asked for, for `inspect`.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) mounts: Vec<MountRecord>,
     /// Limits as they were asked for, for `inspect`.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) memory_bytes: u64,
     /// Billionths of a processor.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) nano_cpus: u64,
     /// Number of processes; 0 is no limit.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) pids: i64,
     /// Capabilities added.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) cap_add: Vec<String>,
     /// Capabilities dropped.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) cap_drop: Vec<String>,
     /// How it is reached from the host, as it was asked for.
     #[serde(skip_serializing_if = "is_unsaid")]
@@ -97,12 +110,15 @@ pub(crate) struct MountRecord {
     /// `bind`, `volume`, `tmpfs`, `ramfs`, `devpts` or `image`.
     pub(crate) kind: String,
     /// The volume's name.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) name: String,
     /// The path on the host.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) source: String,
     /// The path in the container.
     pub(crate) target: String,
     /// Whether writes are refused.
+    #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) read_only: bool,
     /// Words of the runtime's, such as `rslave`.
     #[serde(skip_serializing_if = "Vec::is_empty")]

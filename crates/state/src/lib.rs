@@ -132,7 +132,7 @@ impl State {
         // The first reader after a quiet time reads the whole log once, so it is kept short.
         connection
             .execute_batch(
-                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=128;",
+                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=64;",
             )
             .sql(|| "configure the connection")
     }
@@ -193,6 +193,14 @@ impl State {
     /// The connection, for queries. A query sees one consistent moment and never waits for writers.
     pub fn read(&self) -> &Read {
         &self.connection
+    }
+
+    /// Several queries that see one moment, and that look for the newest one once.
+    pub fn read_at_once<T>(&self, queries: impl FnOnce(&Read) -> Result<T>) -> Result<T> {
+        let doing = || format!("read {}", self.path.display());
+        // It is rolled back at its end, whichever way that comes: there is nothing to keep.
+        let moment = self.connection.unchecked_transaction().sql(doing)?;
+        queries(&moment)
     }
 
     /// Lets later queries see the file through a mapping: one that goes through all rows would

@@ -39,6 +39,15 @@ pub fn give_back_and_poll(
     poll(fds, timeout)
 }
 
+/// Lets the heap grow by so much at once: a call to the kernel for each 132 KiB would be half of the
+/// calls of a command that prints a long list. What is not touched takes no memory. From then on, the
+/// allocator no longer learns which sizes come back often, so it is for short commands without large
+/// buffers.
+pub fn grow_in_steps_of(bytes: i32) {
+    // SAFETY: a number of the allocator's is set, under its own lock.
+    let _known_since_ever = unsafe { libc::mallopt(libc::M_TOP_PAD, bytes) };
+}
+
 /// All but the code, which runs.
 #[inline(never)]
 fn give_back() {

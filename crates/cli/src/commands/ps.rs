@@ -15,12 +15,12 @@ use crate::{
     tree::Act,
 };
 use choice::Choice;
-use dhow_base::{Result, clock::Moment, id::ContainerId};
+use dhow_base::Result;
 use dhow_engine::{ContainerSize, Engine, Summary, Which};
 use order::Order;
 pub(super) use ports::addresses;
 use rows::Rows;
-use std::{collections::HashMap, thread, time::Duration};
+use std::{cmp::Reverse, thread, time::Duration};
 
 const COLUMNS: &[Column] = &[
     ("CONTAINER ID", "ID"),
@@ -47,6 +47,9 @@ const NAMESPACES: &[Column] = &[
     ("USERNS", "UserNS"),
     ("UTS", "UTS"),
 ];
+
+/// What a list of 5,000 containers takes.
+const HEAP_STEP_BYTES: i32 = 1 << 20;
 
 /// List containers
 ///
@@ -126,6 +129,7 @@ impl Act for Ps {
         if self.watch == Some(0) {
             return Err(refuse("--watch", "0", "an interval is one second at least"));
         }
+        dhow_sys::memory::grow_in_steps_of(HEAP_STEP_BYTES);
         loop {
             let text = self.text(&shape, order, invocation)?;
             let Some(seconds) = self.watch else {
@@ -143,53 +147,71 @@ impl Ps {
     fn text(&self, shape: &Shape, order: Option<Order>, invocation: &Invocation) -> Result<String> {
         let mut engine = invocation.engine()?;
         let choice = Choice::parse(&self.filter, &mut engine)?;
-        let last = if self.latest { Some(1) } else { self.last };
         // Who asks for a status means it, whether it is the usual one or not.
-        let all = self.all || last.is_some() || choice.is_about_status();
+        let all = self.all || self.last().is_some() || choice.is_about_status();
         let which = if all { Which::All } else { Which::Running };
-        let now = Moment::now();
-        let mut listed = engine.list(which)?;
-        listed.retain(|container| choice.means(container));
-        listed.truncate(last.unwrap_or(usize::MAX));
-        let sizes = self.sizes(&mut engine, &listed, order)?;
-        let size = |one: &Summary| sizes.get(&one.id).copied();
-        if let Some(order) = order {
-            listed.sort_by(|one, other| order.compare(one, size(one), other, size(other)));
-        }
         let columns = self.columns();
-        let shows = |field: &str| shape.shows(&columns, field);
-        let rows = Rows { now, whole: self.no_trunc, namespaces: self.ns, shows: &shows };
-        let mut podmans = match invocation.manners {
-            Manners::Podman => Some(podmans::Rows::default()),
+        let rows = Rows::new(self.no_trunc, self.ns, |field| shape.shows(&columns, field));
+        let podmans = match invocation.manners {
+            Manners::Podman => Some(podmans::Rows::of(&mut engine)?),
             _ => None,
         };
+        let row = |container: &Summary, size| match &podmans {
+            Some(podmans) => rows.row(container, size).with(podmans.row(container)),
+            None => rows.row(container, size),
+        };
         let mut sheet = Sheet::new(shape, &columns);
-        for container in listed {
-            let row = rows.row(&container, size(&container));
-            match &mut podmans {
-                Some(podmans) => sheet.push(&row.with(podmans.row(&container, &mut engine)?))?,
-                None => sheet.push(&row)?,
+        let text = if self.last().is_some() || order.is_some() || self.size {
+            for (container, size) in self.arranged(&mut engine, which, &choice, order)? {
+                sheet.push(&row(&container, size))?;
             }
-        }
-        let text = sheet.finish()?;
+            sheet.finish()?
+        } else {
+            let mut newest = Vec::new();
+            engine.list_each(which, |container| {
+                if choice.means(&container) {
+                    newest.push((Reverse(container.created), newest.len()));
+                    sheet.push(&row(&container, None))?;
+                }
+                Ok(())
+            })?;
+            newest.sort_unstable();
+            sheet.finish_in(newest.into_iter().map(|(_, place)| place))?
+        };
         if self.noheading && shape.has_titles() {
             return Ok(text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default());
         }
         Ok(text)
     }
 
-    /// What each has written, where somebody wants to know.
-    fn sizes(
+    /// How many of the newest are wanted.
+    fn last(&self) -> Option<usize> {
+        if self.latest { Some(1) } else { self.last }
+    }
+
+    /// The list where all of it must be there before a row can be printed, with what each takes where
+    /// somebody wants to know.
+    fn arranged(
         &self,
         engine: &mut Engine,
-        listed: &[Summary],
+        which: Which,
+        choice: &Choice,
         order: Option<Order>,
-    ) -> Result<HashMap<ContainerId, ContainerSize>> {
-        if !self.size && order != Some(Order::Size) {
-            return Ok(HashMap::new());
+    ) -> Result<Vec<(Summary, Option<ContainerSize>)>> {
+        let mut listed = engine.list(which)?;
+        listed.retain(|container| choice.means(container));
+        listed.truncate(self.last().unwrap_or(usize::MAX));
+        let is_measured = self.size || order == Some(Order::Size);
+        let sized = |one: Summary| {
+            let size = is_measured.then(|| engine.container_size(&one)).transpose()?;
+            Ok((one, size))
+        };
+        let mut listed = listed.into_iter().map(sized).collect::<Result<Vec<_>>>()?;
+        if let Some(order) = order {
+            listed
+                .sort_by(|(one, size), (other, others)| order.compare(one, *size, other, *others));
         }
-        let size = |one: &Summary| Ok((one.id.clone(), engine.container_size(one)?));
-        listed.iter().map(size).collect()
+        Ok(listed)
     }
 
     fn columns(&self) -> Vec<Column> {

@@ -4,13 +4,14 @@
 //! Under podman's name it is one array, of the objects that podman's programs expect.
 
 use super::{
-    table::{self, Table},
+    table::{self, Lines, Table},
     template::Format,
     text::escaped,
 };
 use crate::manners::Manners;
 use dhow_base::Result;
 use serde_json::{Map, Value};
+use std::{iter, mem};
 
 /// One object: its fields by docker's names, all of them text as docker has them.
 #[derive(Clone, Debug)]
@@ -138,9 +139,6 @@ impl Shape {
 
     /// The whole list as text.
     pub(crate) fn print(&self, columns: &[Column], rows: &[Row]) -> Result<String> {
-        if let Self::TableOf(format) = self {
-            return table_of(format, columns, rows);
-        }
         let mut sheet = Sheet::new(self, columns);
         for row in rows {
             sheet.push(row)?;
@@ -149,16 +147,17 @@ impl Shape {
     }
 }
 
-/// A list that grows row by row, for such as are long: no row is kept.
+/// A list that grows row by row, for such as are long: of a row, only its text is kept.
 #[derive(Debug)]
 pub(crate) struct Sheet<'s> {
     shape: &'s Shape,
     columns: &'s [Column],
     table: Table,
-    text: String,
+    lines: Lines,
     /// Those that only a table by a template needs, whose titles are the fields of a row.
     rows: Vec<Row>,
     documents: Vec<Value>,
+    count: usize,
 }
 
 impl<'s> Sheet<'s> {
@@ -167,38 +166,49 @@ impl<'s> Sheet<'s> {
         if matches!(shape, Shape::Table) {
             table.push(columns.iter().map(|(title, _)| title));
         }
-        let (text, rows, documents) = Default::default();
-        Self { shape, columns, table, text, rows, documents }
+        let (lines, rows, documents, count) = Default::default();
+        Self { shape, columns, table, lines, rows, documents, count }
     }
 
     pub(crate) fn push(&mut self, row: &Row) -> Result<()> {
+        self.count += 1;
         match self.shape {
             Shape::Table => self.table.push(self.columns.iter().map(|(_, field)| row.cell(field))),
-            Shape::Only(field) => self.line(&escaped(row.cell(field))),
-            Shape::Json => self.line(&row.object().to_string()),
-            Shape::Lines(format) => self.line(&format.fill(&row.object())?),
+            Shape::Only(field) => self.lines.push(&escaped(row.cell(field))),
+            Shape::Json => self.lines.push(&row.object().to_string()),
+            Shape::Lines(format) => self.lines.push(&format.fill(&row.object())?),
             Shape::Array => self.documents.push(row.document()),
             Shape::TableOf(_) => self.rows.push(row.clone()),
         }
         Ok(())
     }
 
+    /// The list, with the rows in the order in which they came.
     pub(crate) fn finish(self) -> Result<String> {
-        match self.shape {
-            Shape::Table => Ok(self.table.lay_out()),
-            Shape::TableOf(format) => table_of(format, self.columns, &self.rows),
-            Shape::Array => Ok(format!("{:#}\n", Value::Array(self.documents))),
-            Shape::Only(_) | Shape::Json | Shape::Lines(_) => Ok(self.text),
-        }
+        let all = 0..self.count;
+        self.finish_in(all)
     }
 
-    fn line(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push('\n');
+    /// The list, with the rows in this order, each by its place among those that came.
+    pub(crate) fn finish_in(mut self, order: impl Iterator<Item = usize>) -> Result<String> {
+        match self.shape {
+            Shape::Table => {
+                Ok(self.table.lay_out_in(iter::once(0).chain(order.map(|row| row + 1))))
+            }
+            Shape::TableOf(format) => {
+                let rows: Vec<&Row> = order.filter_map(|row| self.rows.get(row)).collect();
+                table_of(format, self.columns, &rows)
+            }
+            Shape::Array => {
+                let mut taken = |row| self.documents.get_mut(row).map(mem::take);
+                Ok(format!("{:#}\n", Value::Array(order.filter_map(&mut taken).collect())))
+            }
+            Shape::Only(_) | Shape::Json | Shape::Lines(_) => Ok(self.lines.lay_out_in(order)),
+        }
     }
 }
 
-fn table_of(format: &Format, columns: &[Column], rows: &[Row]) -> Result<String> {
+fn table_of(format: &Format, columns: &[Column], rows: &[&Row]) -> Result<String> {
     // The titles come from the same template, filled with the titles of the fields. A field that
     // is no column has its own name, in capitals, as docker does it.
     let mut titles = Map::new();
@@ -272,6 +282,32 @@ mod tests {
         ];
         for (quiet, format, expected) in cases {
             assert_eq!(shown(quiet, format), expected, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_any_shape_is_printed_in_the_order_that_is_found_out_last() {
+        for (quiet, format) in [
+            (false, None),
+            (true, None),
+            (false, Some("json")),
+            (false, Some("{{.Names}}")),
+            (false, Some("table {{.ID}}\\t{{.Names}}")),
+        ] {
+            for manners in [Manners::Dhow, Manners::Podman] {
+                let shape = Shape::of(quiet, format, "ID").unwrap().by(manners);
+                let row = |name: &str| Row::new([("ID", "7".to_owned()), ("Names", name.into())]);
+                let came = ["b", "a long name", "a"].map(row);
+                let mut sheet = Sheet::new(&shape, COLUMNS);
+                for row in &came {
+                    sheet.push(row).unwrap();
+                }
+
+                let printed = sheet.finish_in([2, 0, 1].into_iter()).unwrap();
+
+                let sorted = ["a", "b", "a long name"].map(row);
+                assert_eq!(printed, shape.print(COLUMNS, &sorted).unwrap(), "{format:?}");
+            }
         }
     }
 }

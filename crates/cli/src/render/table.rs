@@ -55,26 +55,62 @@ impl Table {
         }
     }
 
-    /// The rows as lines.
-    pub(crate) fn lay_out(&self) -> String {
+    /// The rows as lines, in this order.
+    pub(crate) fn lay_out_in(&self, order: impl Iterator<Item = usize>) -> String {
         let line: usize = self.widths.iter().sum();
         let mut text = String::with_capacity(self.text.len() + line * self.rows.len());
-        let (mut first, mut begin) = (0, 0);
-        for end in &self.rows {
-            let row = self.cells.get(first..*end).unwrap_or_default();
-            for (column, cell) in row.iter().enumerate() {
-                text.push_str(self.text.get(begin..cell.end).unwrap_or_default());
-                begin = cell.end;
-                if column + 1 < row.len() {
-                    let width = self.widths.get(column).copied().unwrap_or(0);
-                    pad(&mut text, width.saturating_sub(cell.width));
-                }
-            }
-            text.push('\n');
-            first = *end;
+        for row in order {
+            self.lay_out_row(row, &mut text);
         }
         text
     }
+
+    fn lay_out_row(&self, row: usize, text: &mut String) {
+        let first = before(&self.rows, row).copied().unwrap_or(0);
+        let mut begin = before(&self.cells, first).map_or(0, |cell| cell.end);
+        let end = self.rows.get(row).copied().unwrap_or(first);
+        let cells = self.cells.get(first..end).unwrap_or_default();
+        for (column, cell) in cells.iter().enumerate() {
+            text.push_str(self.text.get(begin..cell.end).unwrap_or_default());
+            begin = cell.end;
+            if column + 1 < cells.len() {
+                let width = self.widths.get(column).copied().unwrap_or(0);
+                pad(text, width.saturating_sub(cell.width));
+            }
+        }
+        text.push('\n');
+    }
+}
+
+/// Lines in one text, until it is known in which order they are printed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lines {
+    text: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    pub(crate) fn push(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+        self.ends.push(self.text.len());
+    }
+
+    /// The lines, in this order.
+    pub(crate) fn lay_out_in(&self, order: impl Iterator<Item = usize>) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        for line in order {
+            let begin = before(&self.ends, line).copied().unwrap_or(0);
+            let end = self.ends.get(line).copied().unwrap_or(begin);
+            text.push_str(self.text.get(begin..end).unwrap_or_default());
+        }
+        text
+    }
+}
+
+fn before<T>(list: &[T], place: usize) -> Option<&T> {
+    list.get(place.checked_sub(1)?)
 }
 
 fn pad(text: &mut String, mut width: usize) {
@@ -91,7 +127,7 @@ pub(crate) fn lay_out<S: AsRef<str>>(rows: &[Vec<S>]) -> String {
     for row in rows {
         table.push(row);
     }
-    table.lay_out()
+    table.lay_out_in(0..rows.len())
 }
 
 #[cfg(test)]

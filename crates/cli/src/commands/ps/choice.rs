@@ -1,8 +1,8 @@
 //! Which containers `ps` lists.
 
 use crate::flags::{filter::Filters, moment, refuse};
-use dhow_base::{Result, clock::Moment};
-use dhow_engine::{Engine, Summary, Which};
+use dhow_base::{Kind, Result, clock::Moment};
+use dhow_engine::{Engine, Summary};
 use dhow_state::containers::Phase;
 use regex::Regex;
 use std::collections::HashMap;
@@ -78,15 +78,12 @@ impl Choice {
         let filters = Filters::parse(texts, &KEYS)?;
         let mut before = filters.moment("until")?;
         let mut since = None;
-        if filters.has(&["before", "since"]) {
-            let all = engine.list(Which::All)?;
-            for text in filters.values("before") {
-                let created = created(&all, text)?;
-                before = Some(before.map_or(created, |before| before.min(created)));
-            }
-            for text in filters.values("since") {
-                since = since.max(Some(created(&all, text)?));
-            }
+        for text in filters.values("before") {
+            let created = created(engine, text)?;
+            before = Some(before.map_or(created, |before| before.min(created)));
+        }
+        for text in filters.values("since") {
+            since = since.max(Some(created(engine, text)?));
         }
         let mut images = Vec::new();
         for name in filters.values("ancestor") {
@@ -191,12 +188,10 @@ fn exit_code(text: &str) -> Result<i32, String> {
 }
 
 /// When the container that a filter names was created; podman also takes a time.
-fn created(all: &[Summary], text: &str) -> Result<Moment> {
-    let is_meant =
-        |one: &&Summary| one.name == text || !text.is_empty() && one.id.as_str().starts_with(text);
-    match all.iter().find(is_meant) {
-        Some(found) => Ok(found.created),
-        None => moment::parse("--filter", text)
+fn created(engine: &Engine, text: &str) -> Result<Moment> {
+    match engine.created(text) {
+        Err(error) if error.kind() == Kind::NotFound => moment::parse("--filter", text)
             .map_err(|_| refuse("--filter", text, "neither a container nor a time")),
+        found => found,
     }
 }

@@ -2,29 +2,35 @@
 
 use super::ports;
 use crate::{commands::network::shown_name, manners::Manners, render::list::Podmans};
-use dhow_base::{Result, clock::Moment};
+use dhow_base::{Digest, Result, clock::Moment};
 use dhow_engine::{Engine, Summary};
 use dhow_state::containers::Phase;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
 /// What rows have in common, looked up once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rows {
     /// The ids of images, by the digests of their manifests.
-    images: HashMap<String, String>,
+    images: HashMap<Digest, String>,
 }
 
 impl Rows {
-    pub(super) fn row(&mut self, container: &Summary, engine: &mut Engine) -> Result<Podmans> {
-        let image = self.image(container, engine)?;
+    pub(super) fn of(engine: &mut Engine) -> Result<Self> {
+        let (images, state) = engine.images();
+        let ids = images.outlines(state)?.into_iter();
+        Ok(Self { images: ids.map(|image| (image.manifest, image.id.hex().to_owned())).collect() })
+    }
+
+    pub(super) fn row(&self, container: &Summary) -> Podmans {
+        let image = container.image.as_ref().and_then(|manifest| self.images.get(manifest));
         let labels: Map<String, Value> =
             container.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let fields = json!({
             "Created": seconds(Some(container.created)),
             "Exited": container.phase == Phase::Exited,
             "ExitedAt": seconds(container.finished),
-            "ImageID": image,
+            "ImageID": image.map_or("", String::as_str),
             "Labels": labels,
             "StartedAt": seconds(container.started),
         });
@@ -49,23 +55,11 @@ impl Rows {
             "State": container.status(),
             "Status": status,
         });
-        let Value::Object(fields) = fields else { return Ok(Podmans::default()) };
+        let Value::Object(fields) = fields else { return Podmans::default() };
         if let Value::Object(document) = &mut document {
             document.extend(fields.clone());
         }
-        Ok(Podmans { document, fields })
-    }
-
-    fn image(&mut self, container: &Summary, engine: &mut Engine) -> Result<String> {
-        let Some(manifest) = &container.image else { return Ok(String::new()) };
-        if let Some(id) = self.images.get(manifest.as_str()) {
-            return Ok(id.clone());
-        }
-        let (images, state) = engine.images();
-        let found = images.find(state, manifest.as_str())?;
-        let id = found.map(|image| image.id.hex().to_owned()).unwrap_or_default();
-        self.images.insert(manifest.to_string(), id.clone());
-        Ok(id)
+        Podmans { document, fields }
     }
 }
 

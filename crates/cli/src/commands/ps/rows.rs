@@ -16,49 +16,53 @@ use dhow_state::containers::Phase;
 const COMMAND_LIMIT: usize = 20;
 
 /// How rows are made.
-pub(super) struct Rows<'r> {
-    pub(super) now: Moment,
+pub(super) struct Rows {
+    now: Moment,
     /// Ids and commands are not shortened.
-    pub(super) whole: bool,
-    pub(super) namespaces: bool,
-    /// Which fields somebody will look at.
-    pub(super) shows: &'r dyn Fn(&str) -> bool,
+    whole: bool,
+    namespaces: bool,
+    /// Those fields that somebody will look at.
+    fields: Vec<Field>,
 }
 
-/// How a field is made.
-type Field<'f> = (&'static str, &'f dyn Fn() -> String);
+/// A field, and how it is made.
+type Field = (&'static str, fn(&Rows, &Summary, Option<ContainerSize>) -> String);
 
-impl Rows<'_> {
+const FIELDS: [Field; 18] = [
+    ("Command", |rows, container, _| rows.command(container)),
+    ("CreatedAt", |_, container, _| container.created.as_go_prints()),
+    ("ExitCode", |_, container, _| container.exit_code.unwrap_or(0).to_string()),
+    ("ID", |rows, container, _| rows.id(container).to_owned()),
+    ("Image", |_, container, _| container.image_name.clone()),
+    ("Labels", |_, container, _| labels(container)),
+    ("LocalVolumes", |_, container, _| container.volumes.len().to_string()),
+    ("Mounts", |_, container, _| container.mounts.join(",")),
+    ("Names", |_, container, _| container.name.clone()),
+    ("Networks", |_, container, _| container.networks.join(",")),
+    ("Pid", |_, container, _| container.pid.unwrap_or(0).to_string()),
+    ("Pod", |_, container, _| container.pod().0.to_owned()),
+    ("PodName", |_, container, _| container.pod().1.to_owned()),
+    ("Ports", |rows, container, _| rows.ports(container)),
+    ("RunningFor", |rows, container, _| {
+        format!("{} ago", humanly(rows.now.since(container.created)))
+    }),
+    ("Size", |_, _, size| size.map(shown).unwrap_or_default()),
+    ("State", |_, container, _| container.status().to_owned()),
+    ("Status", |rows, container, _| rows.status(container)),
+];
+
+impl Rows {
+    pub(super) fn new(whole: bool, namespaces: bool, shows: impl Fn(&str) -> bool) -> Self {
+        let fields = FIELDS.into_iter().filter(|(name, _)| shows(name)).collect();
+        Self { now: Moment::now(), whole, namespaces, fields }
+    }
+
     pub(super) fn row(&self, container: &Summary, size: Option<ContainerSize>) -> Row {
-        let fields: [Field<'_>; 18] = [
-            ("Command", &|| self.command(container)),
-            ("CreatedAt", &|| container.created.as_go_prints()),
-            ("ExitCode", &|| container.exit_code.unwrap_or(0).to_string()),
-            ("ID", &|| self.id(container).to_owned()),
-            ("Image", &|| container.image_name.clone()),
-            ("Labels", &|| {
-                let labels = container.labels.iter().map(|(key, value)| format!("{key}={value}"));
-                labels.collect::<Vec<_>>().join(",")
-            }),
-            ("LocalVolumes", &|| container.volumes.len().to_string()),
-            ("Mounts", &|| container.mounts.join(",")),
-            ("Names", &|| container.name.clone()),
-            ("Networks", &|| container.networks.join(",")),
-            ("Pid", &|| container.pid.unwrap_or(0).to_string()),
-            ("Pod", &|| container.pod().0.to_owned()),
-            ("PodName", &|| container.pod().1.to_owned()),
-            ("Ports", &|| self.ports(container)),
-            ("RunningFor", &|| format!("{} ago", humanly(self.now.since(container.created)))),
-            ("Size", &|| size.map(shown).unwrap_or_default()),
-            ("State", &|| container.status().to_owned()),
-            ("Status", &|| self.status(container)),
-        ];
-        let shown = fields.into_iter().filter(|(name, _)| (self.shows)(name));
-        let mut fields: Vec<_> = shown.map(|(name, make)| (name, make())).collect();
-        if self.namespaces {
-            fields.extend(namespaces(container.pid));
+        let fields = self.fields.iter().map(|(name, make)| (*name, make(self, container, size)));
+        match self.namespaces {
+            true => Row::new(fields.chain(namespaces(container.pid))),
+            false => Row::new(fields),
         }
-        Row::new(fields)
     }
 
     /// What is published, and behind it what is only named, of a container that runs.
@@ -108,6 +112,11 @@ impl Rows<'_> {
     }
 }
 
+fn labels(container: &Summary) -> String {
+    let labels = container.labels.iter().map(|(key, value)| format!("{key}={value}"));
+    labels.collect::<Vec<_>>().join(",")
+}
+
 fn shown(size: ContainerSize) -> String {
     let whole = size.written.saturating_add(size.image);
     format!("{} (virtual {})", size::humanly(size.written), size::humanly(whole))
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_row_is_as_docker_shows_it() {
         let now = Moment::parse("2026-11-22T03:05:00Z").unwrap();
-        let rows = Rows { now, whole: false, namespaces: false, shows: &|_| true };
+        let rows = Rows { now, ..Rows::new(false, false, |_| true) };
         let running = container("web", Phase::Running);
         let shape =
             Shape::of(false, Some("{{.Command}}|{{.RunningFor}}|{{.Status}}|{{.Names}}"), "ID");
