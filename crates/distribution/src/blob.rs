@@ -3,7 +3,7 @@
 //! ```text
 //!  connection ──▶ pump (a task) ──▶ channel, at most 1 MiB ──▶ BlobReader ──▶ whoever reads
 //!      ▲            │  breaks off
-//!      └────────────┘  asks again, from the byte reached
+//!      └────────────┘  asks again, from the byte reached: the next mirror, or the registry itself
 //! ```
 //!
 //! The pump reads no further than the channel has room, so a slow reader slows the sender down and
@@ -148,6 +148,8 @@ struct Opened {
     skip: u64,
     /// The byte of the blob that it ends at.
     end: u64,
+    /// The number of the endpoint that it comes from.
+    place: usize,
 }
 
 /// Part of a blob on a connection of its own.
@@ -187,7 +189,7 @@ impl Transfer {
             None
         } else {
             let mut tries = Tries::new(&transfer.fetcher.patience);
-            let opened = transfer.open(&mut tries).await?;
+            let opened = transfer.open(&mut tries, 0).await?;
             let pump = async move {
                 let pumped = if opened.end < size {
                     transfer.pump_segments(opened, tries, &sender).await
@@ -258,7 +260,7 @@ impl Transfer {
                     Some(begun) => begun,
                     None => {
                         let mut tries = Tries::new(&self.fetcher.patience);
-                        (self.open(&mut tries).await?, tries)
+                        (self.open(&mut tries, 0).await?, tries)
                     }
                 };
                 let all = usize::try_from(SEGMENT_BYTES).expect("4 MiB fit into a usize");
@@ -271,12 +273,12 @@ impl Transfer {
         Segment { pieces, end, task: tokio::spawn(task).abort_handle(), _ahead: ahead }
     }
 
-    /// Asks for the blob from `at` on, one endpoint after the other, until one has it.
-    async fn open(&self, tries: &mut Tries) -> Result<Opened> {
+    /// Asks for the blob from `at` on, one endpoint after the other from `first` on, until one has it.
+    async fn open(&self, tries: &mut Tries, first: usize) -> Result<Opened> {
         loop {
             let mut failed = None;
-            for endpoint in &self.endpoints {
-                match self.open_at(endpoint).await {
+            for step in 0..self.endpoints.len() {
+                match self.open_at((first + step) % self.endpoints.len()).await {
                     Ok(opened) => return Ok(opened),
                     // What may pass at one place is better than what will not at another.
                     Err(failure @ Failure::Passing { .. }) => failed = Some(failure),
@@ -290,7 +292,8 @@ impl Transfer {
         }
     }
 
-    async fn open_at(&self, endpoint: &Endpoint) -> Result<Opened, Failure> {
+    async fn open_at(&self, place: usize) -> Result<Opened, Failure> {
+        let endpoint = &self.endpoints[place];
         let last = (self.end < self.size).then(|| self.end - 1);
         let question = Question::blob(endpoint, &self.digest, self.at, last);
         let answer = self.fetcher.ask(endpoint, &question).await?;
@@ -316,7 +319,7 @@ impl Transfer {
             let has = start.saturating_add(length);
             return Err(wrong(format!("it has {has} bytes there, not {end}")).into());
         }
-        Ok(Opened { skip: self.at - start, answer, end })
+        Ok(Opened { skip: self.at - start, answer, end, place })
     }
 
     /// The first byte of a partial answer, which must be the one that was asked for.
@@ -342,6 +345,7 @@ impl Transfer {
         room: &Arc<Semaphore>,
         sender: &mpsc::Sender<Result<Piece>>,
     ) -> Result<()> {
+        let mut broken_off = 0;
         loop {
             let before = self.at;
             let Err(failure) = self.drain(&mut opened, room, sender).await else {
@@ -349,9 +353,15 @@ impl Transfer {
             };
             if self.at - before >= PROGRESS_BYTES {
                 tries.reset();
+                broken_off = 0;
             }
-            tries.pause(failure).await?;
-            opened = self.open(&mut tries).await?;
+            broken_off += 1;
+            // The next place is better than waiting for this one, until each has had its turn.
+            let had_all = broken_off % self.endpoints.len() == 0;
+            if had_all || !matches!(failure, Failure::Passing { .. }) {
+                tries.pause(failure).await?;
+            }
+            opened = self.open(&mut tries, opened.place + 1).await?;
         }
     }
 
@@ -363,7 +373,7 @@ impl Transfer {
         sender: &mpsc::Sender<Result<Piece>>,
     ) -> Result<(), Failure> {
         let mut pace = Pace::new(self.fetcher.patience.stall);
-        let Opened { answer, skip, end } = opened;
+        let Opened { answer, skip, end, .. } = opened;
         loop {
             let piece = match pace.next(&mut answer.response, &answer.url).await {
                 // All bytes are there, so it does not matter how the connection ends.

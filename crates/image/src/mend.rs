@@ -11,6 +11,7 @@
 use crate::{
     Images,
     pull::{boot_id, release},
+    workers,
 };
 use dhow_base::{Result, clock::Moment};
 use dhow_snapshot::Number;
@@ -117,9 +118,12 @@ impl Images {
             Ok(ours)
         })?;
         let drivers = self.snapshots()?;
-        for row in &condemned {
-            drivers.remove(Number(row.number))?;
-        }
+        // All of it is the kernel's work, and each layer has block groups of its own. The largest
+        // first, so that none of them is alone at the end.
+        let mut numbers: Vec<(u64, u64)> =
+            condemned.iter().map(|row| (row.size, row.number)).collect();
+        numbers.sort_unstable_by(|one, other| other.cmp(one));
+        workers::each(numbers, |(_, number)| drivers.remove(Number(number)))?;
         state.write(|write| {
             condemned.iter().try_for_each(|row| snapshots::delete(write, row.number))
         })?;

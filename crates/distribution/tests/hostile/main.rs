@@ -722,6 +722,41 @@ fn mirrors_are_tried_first_and_stood_in_for() {
     assert_eq!(paths(&registry), [blob("y/a")]);
 }
 
+/// A mirror that gives some bytes each time and then hangs up would otherwise be asked until there are
+/// no tries left, and is no reason to wait either.
+#[test]
+fn a_mirror_that_breaks_off_is_stood_in_for_from_the_byte_reached() {
+    let bytes = content(3000);
+    let (whole, half) = (bytes.clone(), bytes.clone());
+    let registry = Rogue::new(move |request, stream| {
+        let offset = offset_of(request).expect("it is asked for the rest");
+        range_reply(stream, &whole, offset)
+    });
+    let mirror = Rogue::new(move |request, stream| {
+        let offset = offset_of(request).unwrap_or_default();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", half.len())?;
+        stream.write_all(&half[..offset + 1000])
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let conf = directory.path().join("registries.conf");
+    let text = format!(
+        "[[registry]]\nlocation = '{}'\n[[registry.mirror]]\nlocation = '{}'",
+        registry.address, mirror.address
+    );
+    std::fs::write(&conf, text).unwrap();
+    let mut config = Config { registries_conf: conf, ..config() };
+    // Nobody would wait for so long.
+    config.patience.first_pause = Duration::from_secs(3600);
+    config.patience.longest_pause = Duration::from_secs(3600);
+    let client = Client::new(&config).unwrap();
+
+    let fetched = read(&client.repository(&registry.reference()).unwrap(), &bytes, 0).unwrap();
+
+    assert!(fetched == bytes);
+    assert_eq!((mirror.requests().len(), registry.requests().len()), (1, 1));
+    assert_eq!(registry.requests()[0].header("range"), Some("bytes=1000-"));
+}
+
 #[test]
 fn an_insecure_registry_may_speak_plain_http() {
     let rogue = Rogue::new(|_, stream| reply(stream, "200 OK", &manifest_headers(), MANIFEST));
