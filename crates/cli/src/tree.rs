@@ -9,6 +9,7 @@ use crate::{
 };
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use dhow_base::{Error, Kind, Result};
+use std::ffi::OsString;
 
 /// The arguments of a command, which know what to do.
 pub(crate) trait Act: Args {
@@ -167,8 +168,22 @@ fn act<A: Act>(matches: &ArgMatches, invocation: &Invocation) -> Result<u8> {
 
 /// All that dhow can do, as clap knows it.
 pub(crate) fn command(switches: Switches) -> Command {
-    let entries = crate::commands::ALL.iter().map(|entry| entry.command(entry.name, switches));
-    let groups = crate::commands::GROUPS.iter().map(|group| group.command(switches));
+    command_of(switches, |_| true)
+}
+
+/// As [`command`] with plain switches, without the commands that no word of this command line names:
+/// what is understood by this is understood alike by the whole. Nothing where no word names one.
+pub(crate) fn command_named_in(arguments: &[OsString]) -> Option<Command> {
+    let is_named = |name: &str| arguments.iter().skip(1).any(|word| word == name);
+    let command = command_of(Switches::Plain, is_named);
+    command.has_subcommands().then_some(command)
+}
+
+fn command_of(switches: Switches, is_meant: impl Fn(&str) -> bool) -> Command {
+    let entries = crate::commands::ALL.iter().filter(|entry| is_meant(entry.name));
+    let entries = entries.map(|entry| entry.command(entry.name, switches));
+    let groups = crate::commands::GROUPS.iter().filter(|group| is_meant(group.name));
+    let groups = groups.map(|group| group.command(switches));
     let version = Arg::new("version")
         .short('v')
         .long("version")
@@ -330,6 +345,33 @@ mod tests {
             let matches = command(Switches::Plain).try_get_matches_from(line).unwrap();
             let (entry, _, said) = chosen(&matches).unwrap();
             assert_eq!((entry.name, said.as_str()), (name, words));
+        }
+    }
+
+    #[test]
+    fn a_tree_of_the_named_commands_understands_what_the_whole_one_does() {
+        let lines = [
+            "dhow run --rm -it --network none box create x --rm",
+            "dhow --root run create -e A=b box sh -c run",
+            "dhow container ls -a",
+            "dhow ps --filter name=ps",
+            "dhow image rm run",
+            "dhow --log-level error system df",
+            "dhow exec web ps aux",
+        ];
+        for line in lines {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+
+            let whole = command(Switches::Plain).try_get_matches_from(&words).unwrap();
+            let named = command_named_in(&words).unwrap().try_get_matches_from(&words).unwrap();
+
+            assert_eq!(named.subcommand(), whole.subcommand(), "{line}");
+            let globals = |matches| format!("{:?}", Globals::of(matches));
+            assert_eq!(globals(&named), globals(&whole), "{line}");
+        }
+        for line in ["dhow", "dhow --version", "dhow bogus", "run box"] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            assert!(command_named_in(&words).is_none(), "{line}");
         }
     }
 

@@ -34,6 +34,7 @@ use dhow_state::{
     Owner, State,
     containers::{self, Container, Course, Phase},
 };
+use rustix::fs::{Mode, OFlags};
 use std::{
     cell::RefCell,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -80,7 +81,7 @@ impl Draft<'_> {
                 id: &self.id,
                 identity,
                 held_capabilities: held_capabilities(self.options)?,
-                processors: std::thread::available_parallelism().map_or(1, usize::from),
+                processors: merge::processors,
                 kernel: kernel()?,
                 files,
                 mounts: &self.plan,
@@ -101,17 +102,18 @@ impl Draft<'_> {
 impl Engine {
     /// Creates a container; fetches its image first where the policy says so.
     pub fn create(&mut self, options: &CreateOptions, progress: &dyn Progress) -> Result<Created> {
-        self.create_in(options, progress, Phase::Created)
+        self.create_in(options, progress, Phase::Created).map(|(created, _)| created)
     }
 
     /// As [`Engine::create`], leaving the row in the phase that the caller goes on from: a run goes
-    /// on to the start without anybody else in between.
+    /// on to the start without anybody else in between. With it comes the look into the image, to be
+    /// closed when there is time.
     pub(crate) fn create_in(
         &mut self,
         options: &CreateOptions,
         progress: &dyn Progress,
         phase: Phase,
-    ) -> Result<Created> {
+    ) -> Result<(Created, OwnedFd)> {
         let home = self.home_for(options, progress)?;
         let settled;
         let options = match &home {
@@ -156,8 +158,10 @@ impl Engine {
         draft.secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
         draft.home = home.clone();
         let (row, root) = self.insert_rows(&mut draft)?;
-        self.make(&draft, &row, root, phase).doing(|| format!("create container {}", row.name))?;
-        Ok(Created { id: draft.id, name: row.name })
+        let look = self
+            .make(&draft, &row, root, phase)
+            .doing(|| format!("create container {}", row.name))?;
+        Ok((Created { id: draft.id, name: row.name }, look))
     }
 
     /// Decides what a container will be; makes nothing.
@@ -312,14 +316,15 @@ impl Engine {
             .hint("choose one with --name"))
     }
 
-    /// The snapshot and the files; whatever was made is undone if a step fails.
+    /// The snapshot and the files; whatever was made is undone if a step fails. Returns the look into
+    /// the image that it took.
     fn make(
         &mut self,
         draft: &Draft<'_>,
         row: &Container,
         root: SnapshotNumber,
         phase: Phase,
-    ) -> Result<()> {
+    ) -> Result<OwnedFd> {
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let Self { state, images, layout, warn, .. } = self;
         let state = RefCell::new(state);
@@ -365,7 +370,7 @@ impl Engine {
             tell(write, &Subject::of(row, &draft.record), "create", &[])
         })?;
         undo.keep();
-        Ok(())
+        Ok(root)
     }
 }
 
@@ -388,9 +393,20 @@ fn discards_ports(network: &NetworkMode) -> Option<&'static str> {
     }
 }
 
-/// The image's files, in a mount that nobody else sees.
+/// The image's files, to be looked up below this fd and only read.
+///
+/// A single layer is its directory. Several are united in a mount that nobody else sees, which the
+/// kernel takes its time to let go of when the fd closes: it waits until no processor can be looking
+/// at it, a tenth of a millisecond, and some milliseconds on a busy machine.
 pub(crate) fn look_into(view: &Mount) -> Result<OwnedFd> {
-    dhow_sys::union::open(view).map_err(std::io::Error::from).doing(|| "look into the image")
+    let doing = || "look into the image";
+    match view {
+        Mount::Bind { source, .. } => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::open(source, flags, Mode::empty()).doing(doing)
+        }
+        _ => dhow_sys::union::open(view).map_err(std::io::Error::from).doing(doing),
+    }
 }
 
 /// A file that lies with a container.
@@ -540,7 +556,7 @@ fn held_capabilities(options: &CreateOptions) -> Result<u64> {
 
 /// Makes a directory of a container's; its parent only where it is missing.
 pub(crate) fn make_directory(parent: &Path, path: &Path) -> Result<()> {
-    match rustix::fs::mkdir(path, rustix::fs::Mode::from_raw_mode(0o700)) {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
         Err(rustix::io::Errno::NOENT) => {
             file::make_directories(parent, 0o711)?;

@@ -25,6 +25,15 @@ pub(crate) const SIGKILL: i32 = 9;
 /// How long a killed container is waited for; only the kernel could hold it up.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The end of a container that was to be removed then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Died {
+    /// The exit code.
+    pub(crate) code: i32,
+    /// Whether its monitor has seen the end, and not only we that nothing is there.
+    pub(crate) is_seen: bool,
+}
+
 /// How a container is asked to end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StopOptions {
@@ -160,17 +169,17 @@ impl Engine {
         self.take_away(row, options, None)
     }
 
-    /// Removes a container that was to be removed at its end, which came with this exit code.
-    pub(crate) fn remove_ended(&mut self, row: &Container, exit_code: i32) -> Result<()> {
+    /// Removes a container that was to be removed at its end, which has come.
+    pub(crate) fn remove_ended(&mut self, row: &Container, died: Died) -> Result<()> {
         let options = RemoveOptions { force: true, volumes: true };
-        self.take_away(row, options, Some(exit_code))
+        self.take_away(row, options, Some(died))
     }
 
     fn take_away(
         &mut self,
         row: &Container,
         options: RemoveOptions,
-        died: Option<i32>,
+        died: Option<Died>,
     ) -> Result<()> {
         let owner = Some(Owner::current()?);
         let from = [
@@ -212,8 +221,12 @@ impl Engine {
 
     /// Takes away what a `removing` row names, then the row. Everything is tried; the row stays if
     /// anything stayed.
-    fn erase(&mut self, row: &Container, options: RemoveOptions, died: Option<i32>) -> Result<()> {
+    fn erase(&mut self, row: &Container, options: RemoveOptions, died: Option<Died>) -> Result<()> {
         let record = Record::parse(&row.settings)?;
+        if died.is_some_and(|died| died.is_seen) && record.ends_with_its_first() {
+            // Nobody is left who uses it; the monitor takes the cgroup away meanwhile.
+            self.images.remove_container_root(&mut self.state, &row.id)?;
+        }
         self.bury(row)?;
         let left = self.lower_networks(&row.id, &record)?;
         self.images.forget_container_mount(&mut self.state, &row.id)?;
@@ -238,8 +251,8 @@ impl Engine {
             if let Some(plan) = &left {
                 Self::write_left(write, &row.id, plan)?;
             }
-            if let Some(code) = died {
-                let code = code.to_string();
+            if let Some(died) = died {
+                let code = died.code.to_string();
                 tell(write, &Subject::of(row, &record), "die", &[("exitCode", &code)])?;
                 tell_of_volumes(write, &row.id, &record, "unmount")?;
             }

@@ -9,10 +9,7 @@ use crate::{
     secrets,
     start::Watch,
 };
-use dhow_base::{
-    Doing, Error, Kind, Result, file,
-    id::{ContainerId, random_hex},
-};
+use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
 use dhow_monitor::{Client, Driver, Exec, Handed, Job, Stdin, Task};
 use dhow_spec::runtime::{Process, Spec};
 use dhow_state::{
@@ -20,54 +17,19 @@ use dhow_state::{
     containers::{Container, Phase},
 };
 use rustix::fs::{Mode, OFlags};
-use std::{
-    os::fd::{AsFd, OwnedFd},
-    path::PathBuf,
-};
+use std::os::fd::{AsFd, OwnedFd};
 
 pub(crate) const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
 
-/// A process that runs in a container.
-#[derive(Debug)]
-pub struct Session {
-    /// The connection to its monitor; the program has started.
-    pub client: Client,
-    /// What the session keeps on disk.
-    pub traces: Traces,
-}
-
-/// What an exec session keeps in the container's run directory. It goes with the container at the
-/// latest; who watched the session to its end removes it then.
-#[derive(Debug)]
-pub struct Traces {
-    directory: PathBuf,
-}
-
-impl Traces {
-    /// Forgets a session that has ended.
-    pub fn remove(self) -> Result<()> {
-        match std::fs::remove_dir_all(&self.directory) {
-            Ok(()) => Ok(()),
-            // The container's end may have taken it along.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).doing(|| format!("remove {}", self.directory.display())),
-        }
-    }
-}
-
 impl Engine {
-    /// Runs a process in a running container.
-    pub fn exec(
-        &mut self,
-        container: &str,
-        options: &ExecOptions,
-        watch: Watch,
-    ) -> Result<Session> {
+    /// Runs a process in a running container; returns the connection to its monitor when the program
+    /// has started.
+    pub fn exec(&mut self, container: &str, options: &ExecOptions, watch: Watch) -> Result<Client> {
         let row = self.look_up(container)?;
         self.exec_in(&row, options, watch).doing(|| format!("execute in container {}", row.name))
     }
 
-    fn exec_in(&mut self, row: &Container, options: &ExecOptions, watch: Watch) -> Result<Session> {
+    fn exec_in(&mut self, row: &Container, options: &ExecOptions, watch: Watch) -> Result<Client> {
         let init = row.process.filter(|_| row.phase == Phase::Running).ok_or_else(|| {
             Error::new(Kind::Conflict, format!("container {} is not running", row.name))
                 .hint("`dhow start` starts it")
@@ -83,22 +45,12 @@ impl Engine {
         own.iter().filter(|entry| options.env.contains(entry)).for_each(|entry| {
             merge::set_variable(&mut process.env, entry);
         });
-        let directory = self.layout.exec_session(&row.id, &random_hex(8)?);
-        rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o700))
-            .doing(|| format!("create directory {}", directory.display()))?;
-        let driver = Record::parse(&row.settings)?.driver();
-        let session = self
-            .spawn_exec(&row.id, init, process, driver, options, watch, directory.clone())
-            .inspect_err(|_| {
-                // The error to report is why the process did not start.
-                let _removed = std::fs::remove_dir_all(&directory);
-            })?;
         let record = Record::parse(&row.settings)?;
+        let client = self.spawn_exec(&row.id, init, process, record.driver(), options, watch)?;
         self.state.write(|write| tell(write, &Subject::of(row, &record), "exec_start", &[]))?;
-        Ok(session)
+        Ok(client)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one job, used once")]
     fn spawn_exec(
         &mut self,
         id: &ContainerId,
@@ -107,8 +59,7 @@ impl Engine {
         driver: Driver,
         options: &ExecOptions,
         watch: Watch,
-        directory: PathBuf,
-    ) -> Result<Session> {
+    ) -> Result<Client> {
         let attached = watch == Watch::Attached;
         let job = Job {
             task: Task::Exec(Box::new(Exec {
@@ -127,8 +78,6 @@ impl Engine {
                 (true, false) => Stdin::Open,
             },
             log: None,
-            exit_record: directory.join("exit.json"),
-            directory: directory.clone(),
             cleanup: None,
             attached,
             time_limit_ms: None,
@@ -137,7 +86,7 @@ impl Engine {
         };
         let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
         client.started()?;
-        Ok(Session { client, traces: Traces { directory } })
+        Ok(client)
     }
 }
 

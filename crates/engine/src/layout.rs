@@ -15,7 +15,6 @@
 //! <runroot>/networks/<id>/      names                               who is called what on it
 //! <runroot>/containers/<id>/    attach lock started.json             the monitor's
 //!                               hosts hostname resolv.conf           bound into the container
-//!                               exec-<session>/                      one for each exec
 //! <runroot>/pasta/<id>          the number of the process that connects an ordinary user's container
 //! <runroot>/ground/net          an ordinary user's networks: the namespace in which they are
 //!                  pasta        the number of the process that connects it
@@ -89,10 +88,6 @@ impl Layout {
 
     pub(crate) fn runs(&self) -> PathBuf {
         self.runroot.join("containers")
-    }
-
-    pub(crate) fn exec_session(&self, id: &ContainerId, session: &str) -> PathBuf {
-        self.run(id).join(format!("exec-{session}"))
     }
 
     pub(crate) fn empty(&self) -> PathBuf {

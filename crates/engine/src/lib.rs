@@ -85,7 +85,6 @@ pub use create::Created;
 pub use dhow_archive::Encoding;
 pub use dhow_image::{Depth, Finding, MountedContainer, Unmount};
 pub use end::StopOptions;
-pub use exec::{Session, Traces};
 pub use facts::Facts;
 pub use hello::HOST_NAMESPACES;
 pub use history::History;

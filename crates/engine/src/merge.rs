@@ -14,7 +14,7 @@ mod surroundings;
 
 pub(crate) use namespaces::{has_own_hostname, point, wanted};
 pub(crate) use process::set_variable;
-pub(crate) use resources::{limited, pod_resources, rlimits};
+pub(crate) use resources::{limited, pod_resources, processors, rlimits};
 pub(crate) use rights::capability_sets;
 pub(crate) use signal::signal_name;
 pub use signal::signal_number;
@@ -47,8 +47,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) identity: &'a Identity,
     /// This process's bounding set.
     pub(crate) held_capabilities: u64,
-    /// How many processors the machine has.
-    pub(crate) processors: usize,
+    /// How many processors the machine has; asked only where a limit is a number of them.
+    pub(crate) processors: fn() -> usize,
     /// The kernel's version.
     pub(crate) kernel: Kernel,
     /// Files of the engine's that are bound over the image's: source and target.
@@ -262,7 +262,7 @@ mod tests {
             id: &id,
             identity: &identity,
             held_capabilities: (1 << 41) - 1,
-            processors: 2,
+            processors: || 2,
             kernel: Kernel { major: 6, minor: 18 },
             files: &[("/run/x/hosts".into(), "/etc/hosts")],
             mounts: &mounts,

@@ -15,6 +15,7 @@ use crate::{
 };
 use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_monitor::Driver;
+use dhow_spec::runtime::NamespaceKind;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -170,6 +171,16 @@ impl Record {
     pub(crate) fn anonymous_volumes(&self) -> Result<Vec<Name>> {
         let anonymous = self.mounts.iter().filter(|mount| mount.anonymous);
         anonymous.map(|mount| mount.name.parse()).collect()
+    }
+
+    /// Whether all of its processes end with the first one: it has a namespace of process ids of its
+    /// own, and the runtime is ours.
+    pub(crate) fn ends_with_its_first(&self) -> bool {
+        let namespaces = &self.namespaces;
+        matches!(namespaces.pid.as_str(), "" | "private")
+            && !namespaces.joins(NamespaceKind::Pid)
+            && self.pod.is_none()
+            && self.life.runtime.is_none()
     }
 
     /// Who makes the cgroup.

@@ -12,6 +12,7 @@ use crate::{
     Engine,
     claim::Turn,
     create,
+    end::Died,
     events::{Subject, tell, tell_of_volumes},
     files,
     layout::Layout,
@@ -24,8 +25,8 @@ use crate::{
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
 use dhow_monitor::{
-    Client, ExitRecord, Ground, Handed, Job, NetworkTask, Revival, Run, Started as MonitorStarted,
-    Stdin, Task,
+    Client, ExitRecord, Ground, Handed, Home, Job, NetworkTask, Revival, Run,
+    Started as MonitorStarted, Stdin, Task,
 };
 use dhow_network::{Held, Plan};
 use dhow_spec::Mount;
@@ -117,11 +118,14 @@ impl Engine {
         watch: Watch,
         progress: &dyn Progress,
     ) -> Result<Running> {
-        let created = self.create_in(options, progress, Phase::Creating)?;
+        let (created, look) = self.create_in(options, progress, Phase::Creating)?;
         let row = create::look_up(&self.state, created.id.as_str())?;
         let turn = self.turn(&row.id)?;
         let extras = Extras { preserve_fds: options.life.preserve_fds, ..Extras::default() };
-        match self.launch_with(&row, watch, extras) {
+        let launched = self.launch_with(&row, watch, extras);
+        // The container runs meanwhile.
+        drop(look);
+        match launched {
             Ok(launched) => Ok(launched.running(created.id, created.name)),
             Err(error) => {
                 self.settle_failed_start(&turn, &row);
@@ -305,6 +309,11 @@ impl Engine {
         Ok(Job {
             task: Task::Run(Box::new(Run {
                 id: row.id.clone(),
+                home: Home {
+                    directory: self.layout.run(&row.id),
+                    exit_record: self.layout.exit_record(&row.id),
+                },
+                removed_at_end: attached && row.auto_remove && record.ends_with_its_first(),
                 config: self.layout.config(&row.id),
                 bundle: self.layout.container(&row.id),
                 rootfs: Some(rootfs),
@@ -326,8 +335,6 @@ impl Engine {
                 (true, false) => Stdin::Open,
             },
             log: record.life.log.settings(row, self.layout.log(&row.id))?,
-            directory: self.layout.run(&row.id),
-            exit_record: self.layout.exit_record(&row.id),
             cleanup: Some(self.cleanup_command(&row.id)),
             attached,
             time_limit_ms: record.life.timeout_seconds.map(|seconds| u64::from(seconds) * 1000),
@@ -420,7 +427,10 @@ impl Engine {
         }
         if row.auto_remove {
             let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
-            let died = exit.map_or(LOST_EXIT_CODE, |exit| exit.exit.code.into());
+            let died = match exit {
+                Some(exit) => Died { code: exit.exit.code.into(), is_seen: true },
+                None => Died { code: LOST_EXIT_CODE, is_seen: false },
+            };
             // Who starts it has yet to write so, and what that life has got.
             let _turn = match row.phase {
                 Phase::Starting | Phase::Creating => Some(self.turn(&row.id)?),

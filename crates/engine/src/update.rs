@@ -79,7 +79,6 @@ impl Engine {
 
 /// What changes, checked together with what stays.
 fn change(limits: &Limits, before: &Resources) -> Result<Resources> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let mut whole = limits.clone();
     let memory = before.memory.clone().unwrap_or_default();
     let said = |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok());
@@ -88,13 +87,13 @@ fn change(limits: &Limits, before: &Resources) -> Result<Resources> {
     } else if limits.memory_bytes.is_some() {
         whole.memory_swap_bytes = memory.swap;
     }
-    merge::limited(&whole, processors).map_err(|error| match limits.memory_swap_bytes {
+    merge::limited(&whole, merge::processors).map_err(|error| match limits.memory_swap_bytes {
         None if limits.memory_bytes.is_some() => {
             error.hint("change --memory-swap at the same time, or to -1")
         }
         _ => error,
     })?;
-    merge::limited(&Limits { memory_swap_bytes: None, ..limits.clone() }, processors).map(
+    merge::limited(&Limits { memory_swap_bytes: None, ..limits.clone() }, merge::processors).map(
         |mut change| {
             if let Some(swap) = limits.memory_swap_bytes {
                 change.memory.get_or_insert_default().swap = Some(swap);

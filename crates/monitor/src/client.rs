@@ -22,7 +22,6 @@ use rustix::{
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
-    process::Child,
     time::Duration,
 };
 
@@ -62,8 +61,6 @@ pub enum Event {
 pub struct Client {
     socket: OwnedFd,
     inbox: Inbox,
-    // The short-lived process that put the monitor into the background; it is reaped here.
-    starter: Option<Child>,
 }
 
 impl Client {
@@ -82,7 +79,7 @@ impl Client {
         )
         .doing(|| "make a socket")?;
         match rustix::net::connect(&socket, &address_in(opened.as_fd())?) {
-            Ok(()) => Ok(Some(Self::on(socket, None))),
+            Ok(()) => Ok(Some(Self::on(socket))),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
             Err(errno) => {
                 Err(errno).doing(|| format!("connect to {}/{SOCKET}", directory.display()))
@@ -90,15 +87,13 @@ impl Client {
         }
     }
 
-    pub(crate) fn on(socket: OwnedFd, starter: Option<Child>) -> Self {
-        Self { socket, inbox: Inbox::default(), starter }
+    pub(crate) fn on(socket: OwnedFd) -> Self {
+        Self { socket, inbox: Inbox::default() }
     }
 
     /// Waits until the process runs. If it could not be started, the error is the monitor's, whole.
     pub fn started(&mut self) -> Result<Started> {
-        let event = self.next();
-        self.reap_starter();
-        match event? {
+        match self.next()? {
             Event::Started(started) => Ok(started),
             event => Err(Error::new(
                 Kind::Internal,
@@ -220,20 +215,6 @@ impl Client {
             }
         }
         Ok(())
-    }
-
-    fn reap_starter(&mut self) {
-        if let Some(mut starter) = self.starter.take() {
-            // It has ended, or is about to: it does nothing but fork. How it ended says nothing
-            // that the monitor has not said better.
-            let _status = starter.wait();
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.reap_starter();
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Connection {
     pub(crate) detached: bool,
     /// Whether it is no use any more.
     pub(crate) gone: bool,
+    /// Whether it was told how the process ended.
+    knows_end: bool,
     /// Bytes of its input that the process has not taken.
     pub(crate) input_bytes: usize,
     socket: OwnedFd,
@@ -65,6 +67,7 @@ impl Connection {
             attached: false,
             detached: false,
             gone: false,
+            knows_end: false,
             input_bytes: 0,
             socket,
             inbox: Vec::new(),
@@ -123,8 +126,12 @@ impl Connection {
         self.say(&Frame::Started(started.clone()));
     }
 
+    /// Says how the process ended, once.
     pub(crate) fn say_exited(&mut self, exit: Exit) {
-        self.say(&Frame::Exited(exit));
+        if !self.knows_end {
+            self.knows_end = true;
+            self.say(&Frame::Exited(exit));
+        }
     }
 
     /// Passes output on.

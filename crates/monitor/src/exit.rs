@@ -20,7 +20,8 @@ pub struct Exit {
     /// The signal that ended it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// Whether the kernel killed a process of the container because memory ran out.
+    /// Whether the kernel killed a process of the container because memory ran out; said of its first
+    /// process alone.
     #[serde(default)]
     pub oom_killed: bool,
 }

@@ -10,7 +10,7 @@
 //! else sees the mount, and it dies with the monitor. The runtime's command ends after `create`, and
 //! the first process is then given to the nearest process that takes orphans in, which the monitor is for that time.
 
-use crate::{Job, Run, bundle, furnish::Furnisher, network::Kept, spawn::as_usual};
+use crate::{Home, Run, bundle, furnish::Furnisher, network::Kept, spawn::as_usual};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_spec::runtime::Spec;
 use dhow_sys::procfs::Procfs;
@@ -60,10 +60,9 @@ pub(crate) struct Created {
     pub(crate) network: Kept,
 }
 
-/// Creates and starts the container of a job with `program`. Its first process gets `streams`, or a
+/// Creates and starts a container with `program`. Its first process gets `streams`, or a
 /// terminal.
 pub(crate) fn start(
-    job: &Job,
     run: &Run,
     program: &Path,
     spec: &Spec,
@@ -74,14 +73,15 @@ pub(crate) fn start(
         .doing(|| "remember the mount namespace")?;
     let foreign = Foreign {
         program: program.to_owned(),
-        state: job.directory.join("runtime"),
-        log: job.directory.join("runtime.log"),
+        state: run.home.directory.join("runtime"),
+        log: run.home.directory.join("runtime.log"),
         id: run.id.to_string(),
         home,
     };
     let furnisher = run.network.as_deref().map(Furnisher::prepare).transpose()?;
-    let bundle = foreign.make_bundle(job, run, spec);
-    match bundle.and_then(|bundle| foreign.create(job, furnisher.as_ref(), &bundle, streams)) {
+    let bundle = foreign.make_bundle(run, spec);
+    match bundle.and_then(|bundle| foreign.create(&run.home, furnisher.as_ref(), &bundle, streams))
+    {
         Ok((pid, pidfd, terminal)) => {
             let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();
             Ok(Created { foreign, pid, pidfd, terminal, network })
@@ -96,25 +96,25 @@ pub(crate) fn start(
 
 impl Foreign {
     /// The directory that the runtime is given, with the root mounted where only we see it.
-    fn make_bundle(&self, job: &Job, run: &Run, spec: &Spec) -> Result<PathBuf> {
+    fn make_bundle(&self, run: &Run, spec: &Spec) -> Result<PathBuf> {
         dhow_sys::namespace::leave(ThreadNameSpaceType::MOUNT)
             .doing(|| "take a mount namespace for the root")?;
         let down = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
         rustix::mount::mount_change("/", down).doing(|| "keep mounts to ourselves")?;
         // Runtimes refuse versions that came after them, and pass fields over that they do not know.
         let spec = Spec { oci_version: OLD_VERSION.to_owned(), ..spec.clone() };
-        bundle::make(&job.directory, &run.bundle, run.rootfs.as_ref(), spec)
+        bundle::make(&run.home.directory, &run.bundle, run.rootfs.as_ref(), spec)
     }
 
     fn create(
         &self,
-        job: &Job,
+        home: &Home,
         furnisher: Option<&Furnisher>,
         bundle: &Path,
         streams: Option<[OwnedFd; 3]>,
     ) -> Result<(i32, OwnedFd, Option<OwnedFd>)> {
-        let pid_file = job.directory.join("pid");
-        let console = job.directory.join("console");
+        let pid_file = home.directory.join("pid");
+        let console = home.directory.join("console");
         let mut command = self.command();
         command.arg("create").arg("--bundle").arg(bundle).arg("--pid-file").arg(&pid_file);
         let listener = match streams {

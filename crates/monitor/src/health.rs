@@ -362,6 +362,11 @@ mod tests {
         Job {
             task: Task::Run(Box::new(Run {
                 id: ContainerId::random().unwrap(),
+                home: crate::Home {
+                    exit_record: directory.join("exit.json"),
+                    directory: directory.to_owned(),
+                },
+                removed_at_end: false,
                 config: PathBuf::new(),
                 bundle: PathBuf::new(),
                 rootfs: None,
@@ -375,8 +380,6 @@ mod tests {
             terminal: false,
             stdin: Stdin::Null,
             log: None,
-            exit_record: directory.join("exit.json"),
-            directory: directory.to_owned(),
             cleanup: None,
             attached: false,
             time_limit_ms: None,

@@ -22,11 +22,6 @@ pub struct Job {
     pub stdin: Stdin,
     /// Where output is kept; nowhere where missing.
     pub log: Option<LogSettings>,
-    /// The run directory, which exists and belongs to this container or exec session alone. The
-    /// monitor keeps `attach`, `lock` and `started.json` there.
-    pub directory: PathBuf,
-    /// Where the [`crate::ExitRecord`] goes.
-    pub exit_record: PathBuf,
     /// A command that the monitor becomes after the exit. It is for those whom nobody waits for:
     /// where an attached client ([`Job::attached`]) hears of the exit, cleaning up is the client's
     /// part. The first word is the program; `/proc/self/exe` is this binary.
@@ -60,8 +55,19 @@ pub struct Handed {
 pub enum Task {
     /// A container's first process.
     Run(Box<Run>),
-    /// One more process in a running container.
+    /// One more process in a running container. Nobody but who began it asks for it, and hears of it
+    /// over the connection that the job came by: its monitor keeps nothing on disk.
     Exec(Box<Exec>),
+}
+
+/// Where those who come later find a container's monitor, or what it has left.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Home {
+    /// The run directory, which exists and belongs to this container alone. The monitor keeps `attach`,
+    /// `lock` and `started.json` there.
+    pub directory: PathBuf,
+    /// Where the [`crate::ExitRecord`] goes.
+    pub exit_record: PathBuf,
 }
 
 /// A container to create and start.
@@ -70,6 +76,12 @@ pub struct Run {
     /// The container.
     #[serde(with = "id_as_text")]
     pub id: ContainerId,
+    /// Where its monitor is found.
+    pub home: Home,
+    /// Whether the client that stays removes it at its end, when no process of it is left that has not
+    /// ended with the first: it hears of the end early, and does its part while the monitor does its own.
+    #[serde(default)]
+    pub removed_at_end: bool,
     /// Its `config.json`.
     pub config: PathBuf,
     /// The directory that relative paths of the configuration start from.
@@ -219,6 +231,14 @@ impl Job {
         })
     }
 
+    /// Where a container's monitor is found.
+    pub(crate) fn home(&self) -> Option<&Home> {
+        match &self.task {
+            Task::Run(run) => Some(&run.home),
+            Task::Exec(_) => None,
+        }
+    }
+
     /// The container that the job is about.
     pub fn container(&self) -> &ContainerId {
         match &self.task {
@@ -250,6 +270,8 @@ mod tests {
         let job = Job {
             task: Task::Run(Box::new(Run {
                 id: ContainerId::random().unwrap(),
+                home: Home { directory: "/run/c".into(), exit_record: "/c/exit.json".into() },
+                removed_at_end: true,
                 config: "/c/config.json".into(),
                 bundle: "/c".into(),
                 rootfs: Some(Mount::Bind { source: "/r".into(), read_only: true }),
@@ -268,8 +290,6 @@ mod tests {
                 files: 2,
                 ..LogSettings::default()
             }),
-            directory: "/run/c".into(),
-            exit_record: "/c/exit.json".into(),
             cleanup: Some(vec!["dhow".into(), "rm".into()]),
             attached: true,
             time_limit_ms: Some(1),

@@ -59,7 +59,7 @@ pub use health::{
     Check, Checked, HealthPlan, HealthReport, HealthResult, StartupCheck, UnhealthyAction,
 };
 pub use job::{
-    Exec, Ground, Handed, Job, LogFormat, LogSettings, NetworkTask, Revival, Run, Stdin, Task,
+    Exec, Ground, Handed, Home, Job, LogFormat, LogSettings, NetworkTask, Revival, Run, Stdin, Task,
 };
 pub use living::Living;
 pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};

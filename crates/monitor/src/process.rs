@@ -40,7 +40,6 @@ pub(crate) struct Process {
     pub(crate) terminal: Option<OwnedFd>,
     part: Part,
     container: Container,
-    oom_kills_before: u64,
     // The runtime that made it, where that was not ours.
     foreign: Option<Foreign>,
     /// What is kept of its networks.
@@ -105,7 +104,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
 
 fn start_foreign(job: &Job, run: &Run, program: &Path, spec: Spec) -> Result<Process> {
     let mut streams = Streams::new(job)?;
-    let created = foreign::start(job, run, program, &spec, streams.theirs.take())?;
+    let created = foreign::start(run, program, &spec, streams.theirs.take())?;
     let init = Init::of_pid(created.pid)?;
     let process = Process::first(&init, created.pidfd, run, spec);
     let (foreign, network) = (Some(created.foreign), created.network);
@@ -119,7 +118,7 @@ fn revive(job: &Job, run: &Run, revival: &Revival, spec: Spec) -> Result<Process
             .hint("a container with --network none or host can be restored"));
     }
     let mut streams = Streams::new(job)?;
-    let created = revival::restore(job, run, revival, &spec, streams.theirs.take())?;
+    let created = revival::restore(run, revival, &spec, streams.theirs.take())?;
     let init = created.record.init.ok_or_else(|| {
         Error::new(Kind::Internal, "restore a container: there is no process of it")
     })?;
@@ -150,7 +149,6 @@ fn start_exec(job: &Job, exec: &Exec) -> Result<Process> {
         outputs: Vec::new(),
         terminal: None,
         part: Part::Another,
-        oom_kills_before: container.oom_kills(),
         container,
         foreign: None,
         network: Kept::default(),
@@ -231,7 +229,6 @@ impl Process {
             terminal: None,
             part: Part::First,
             container: Container::new(run.id.as_str(), &run.bundle, spec),
-            oom_kills_before: 0,
             foreign: None,
             network: Kept::default(),
         }
@@ -292,8 +289,9 @@ impl Process {
             // The kernel passes eight bits of an exit code on, and signals end at 64.
             code: code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX),
             signal,
-            // Somebody else's SIGKILL looks the same, but is not counted there.
-            oom_killed: self.container.oom_kills() > self.oom_kills_before,
+            // Somebody else's SIGKILL looks the same, but is not counted there. Of one more process
+            // nobody asks: the count is the container's.
+            oom_killed: self.part == Part::First && self.container.oom_kills() > 0,
         })
     }
 
@@ -402,7 +400,6 @@ pub(crate) mod tests {
             terminal: None,
             part: Part::Another,
             container: Container::new("shell", Path::new("/"), Spec::default()),
-            oom_kills_before: 0,
             foreign: None,
             network: Kept::default(),
         };

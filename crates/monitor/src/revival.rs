@@ -8,7 +8,7 @@
 //! CRIU gives restored processes the streams that it has itself where they had pipes: so the monitor's
 //! own streams are the container's for that moment.
 
-use crate::{Job, Run, bundle, job};
+use crate::{Run, bundle, job};
 use dhow_base::{Doing, Result, file, id::ContainerId};
 use dhow_runtime::{
     Driver, Init,
@@ -64,9 +64,8 @@ pub fn checkpoint(dump: &Dump) -> Result<()> {
     })
 }
 
-/// Makes the container of a job again. Its pipes are `streams`, where it has no terminal.
+/// Makes a container again. Its pipes are `streams`, where it has no terminal.
 pub(crate) fn restore(
-    job: &Job,
     run: &Run,
     revival: &job::Revival,
     spec: &Spec,
@@ -74,7 +73,8 @@ pub(crate) fn restore(
 ) -> Result<Created> {
     file::make_directories(&revival.work, 0o700)?;
     in_own_mounts(|| {
-        let bundle = bundle::make(&job.directory, &run.bundle, run.rootfs.as_ref(), spec.clone())?;
+        let bundle =
+            bundle::make(&run.home.directory, &run.bundle, run.rootfs.as_ref(), spec.clone())?;
         let creation = Creation {
             driver: &run.driver,
             terminal: TerminalTo::Caller,
@@ -82,7 +82,7 @@ pub(crate) fn restore(
         };
         let restore =
             Restore { revival: revival.told(), lsm_profile: None, lsm_mount_context: None };
-        let shelf = Shelf::new(&job.directory.join("runtime"));
+        let shelf = Shelf::new(&run.home.directory.join("runtime"));
         with_streams(streams, || shelf.restore(&creation, &restore))
     })
 }

@@ -15,7 +15,7 @@
 //! the runtime gives a container's process a clean mask.
 
 use crate::{
-    ExitRecord, Job, ROLE, Started,
+    ExitRecord, Home, Job, ROLE, Started,
     client::{LOCK, SOCKET, STARTED, address_in},
     connection::{Connection, Role},
     exit::Exit,
@@ -31,12 +31,11 @@ use dhow_base::{
     file::{self, Durability},
     lock::{Lock, Sharing},
 };
-use dhow_sys::{clone::Side, signal};
+use dhow_sys::signal;
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, RecvFlags, SocketFlags, SocketType},
     process::Signal,
-    thread::ThreadNameSpaceType,
 };
 use std::{
     ffi::{CString, OsString},
@@ -78,18 +77,15 @@ const OOM_SCORE_ADJUSTMENT: &[u8] = b"-900";
 /// The `main` of a process that was started under the name [`ROLE`]. Its standard input is the
 /// socket that the job comes from.
 pub fn main() -> ExitCode {
-    match step_into_background() {
-        Ok(Some(socket)) => receive_job(&socket)
-            .and_then(|job| serve(job, socket))
-            .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
-        Ok(None) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    step_into_background()
+        .and_then(|socket| receive_job(&socket).and_then(|job| serve(job, socket)))
+        .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
-/// Leaves the command's session, directory and streams behind. Returns twice: the monitor gets the
-/// socket, and the starter, whom the command waits for, is to end.
-fn step_into_background() -> Result<Option<OwnedFd>> {
+/// Leaves the command's session, directory and streams behind, and keeps the socket. It is the first
+/// of a session without a terminal, which it must not get: whatever it opens that may be one is opened
+/// with `O_NOCTTY`.
+fn step_into_background() -> Result<OwnedFd> {
     let socket = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
         .doing(|| "keep the command's socket")?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
@@ -102,9 +98,7 @@ fn step_into_background() -> Result<Option<OwnedFd>> {
     rustix::thread::set_name(&name).doing(|| "take a name")?;
     let blocked = BLOCKED.map(Signal::as_raw);
     signal::block(&blocked).doing(|| "block signals")?;
-    let side = dhow_sys::clone::clone3(ThreadNameSpaceType::empty(), None)
-        .doing(|| "step into the background")?;
-    Ok(matches!(side, Side::Child).then_some(socket))
+    Ok(socket)
 }
 
 /// Reads the first frame.
@@ -147,11 +141,8 @@ fn serve(job: Job, socket: OwnedFd) -> Result<()> {
 /// when the monitor sleeps.
 #[inline(never)]
 fn start(job: &Job) -> Result<(Process, Started, Place)> {
-    // Of an earlier run: whoever waits for this one must not find it.
-    file::remove_if_there(&job.exit_record)?;
     let place = Place {
-        lock: lock(&job.directory)?,
-        listener: listen(&job.directory)?,
+        door: job.home().map(Door::open).transpose()?,
         signals: signal::Reader::new(&[Signal::TERM.as_raw()]).doing(|| "read signals")?,
         log: job.log.clone().map(Writer::open).transpose()?,
     };
@@ -165,7 +156,9 @@ fn start(job: &Job) -> Result<(Process, Started, Place)> {
         ports: process.network.published(),
         leases: process.network.leased(),
     };
-    if let Err(error) = write_started(&job.directory, &started) {
+    if let Some(home) = job.home()
+        && let Err(error) = write_started(&home.directory, &started)
+    {
         process.abandon();
         return Err(error);
     }
@@ -185,16 +178,33 @@ fn part_with_handed(job: &Job) -> Result<()> {
     Ok(())
 }
 
+/// What others find of a monitor: that it lives, and where to knock.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Held to the end: it says that this monitor lives.
+    pub(crate) lock: Lock,
+    /// Where clients come in.
+    pub(crate) listener: OwnedFd,
+}
+
+impl Door {
+    pub(crate) fn open(home: &Home) -> Result<Self> {
+        // Of an earlier run: whoever waits for this one must not find it.
+        file::remove_if_there(&home.exit_record)?;
+        Ok(Self { lock: lock(&home.directory)?, listener: listen(&home.directory)? })
+    }
+}
+
 /// Shows that a monitor lives here. Who asks for that takes the lock for a moment, so one that is
 /// taken is tried again; one that stays taken is another monitor's.
-pub(crate) fn lock(directory: &Path) -> Result<Lock> {
+fn lock(directory: &Path) -> Result<Lock> {
     let path = directory.join(LOCK);
     Lock::acquire_within(&path, Sharing::Exclusive, LOCK_PATIENCE)?.ok_or_else(|| {
         Error::new(Kind::Conflict, format!("keep {}: another monitor does", directory.display()))
     })
 }
 
-pub(crate) fn listen(directory: &Path) -> Result<OwnedFd> {
+fn listen(directory: &Path) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(directory, flags, Mode::empty())
         .doing(|| format!("open {}", directory.display()))?;
@@ -242,8 +252,10 @@ fn has_heard_of_failure(job: &Job, mut starter: Connection, error: &Error) -> bo
         log_lost_bytes: 0,
         problem: Some(error.one_line()),
     };
-    let _written = record.write(&job.exit_record);
-    let _removed = rustix::fs::unlink(job.directory.join(SOCKET));
+    if let Some(home) = job.home() {
+        let _written = record.write(&home.exit_record);
+        let _removed = rustix::fs::unlink(home.directory.join(SOCKET));
+    }
     // The socket is new and the frame small, so there is room for it.
     starter.say(&Frame::Failed(Failure::from(error)));
     !starter.gone && !starter.has_unsent()

@@ -366,7 +366,7 @@ mod tests {
                 None,
             )
             .unwrap();
-            (Self { socket: ours, heard: Vec::new() }, Client::on(theirs, None))
+            (Self { socket: ours, heard: Vec::new() }, Client::on(theirs))
         }
 
         fn say(&self, frame: &Frame) {

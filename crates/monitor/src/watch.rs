@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The order at the end is a promise: who hears `Exited` has all the output, finds the record, and
-//! finds nothing of the container but its files.
+//! finds nothing of the container but its files. One hears it as soon as there is a record: who is to
+//! remove the container. That one waits for the monitor before it takes away what both know of.
 //!
 //! The loop returns from nothing but the exit. What fails on the way (a client, the log, memory for
 //! a moment) costs what failed and never the process.
@@ -26,9 +27,10 @@ use crate::{
     log::{Stream, Writer},
     network::Kept,
     process::Process,
+    serve::Door,
     spawn::as_usual,
 };
-use dhow_base::{Doing, Error, Kind, clock::Moment, lock::Lock};
+use dhow_base::{Doing, Error, Kind, clock::Moment};
 use dhow_network::Plan;
 use dhow_sys::{memory::give_back_and_poll, procfs::Procfs, signal};
 use rustix::{
@@ -66,9 +68,8 @@ pub(crate) struct Watch<'a> {
     job: &'a Job,
     process: Process,
     started: Started,
-    // Held to the end: it says that this monitor lives.
-    _lock: Lock,
-    listener: OwnedFd,
+    // Kept to the end; an exec session has none.
+    door: Option<Door>,
     signals: signal::Reader,
     log: Option<Writer>,
     connections: Vec<Connection>,
@@ -125,8 +126,7 @@ enum ReadOutcome {
 /// What else a monitor has when the process runs.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) lock: Lock,
-    pub(crate) listener: OwnedFd,
+    pub(crate) door: Option<Door>,
     pub(crate) signals: signal::Reader,
     pub(crate) log: Option<Writer>,
 }
@@ -157,8 +157,7 @@ impl<'a> Watch<'a> {
             job,
             process,
             started,
-            _lock: place.lock,
-            listener: place.listener,
+            door: place.door,
             signals: place.signals,
             log: place.log,
             next_number: starter.number + 1,
@@ -250,8 +249,9 @@ impl<'a> Watch<'a> {
             (Source::Signals, reading(self.signals.fd().as_fd())),
             (Source::Process, reading(self.process.pidfd.as_fd())),
         ];
-        if self.connections.len() < MOST_CONNECTIONS {
-            interests.push((Source::Listener, reading(self.listener.as_fd())));
+        if let Some(door) = self.door.as_ref().filter(|_| self.connections.len() < MOST_CONNECTIONS)
+        {
+            interests.push((Source::Listener, reading(door.listener.as_fd())));
         }
         if let Some((fd, has_pending)) = self.input.interest() {
             let flags = if has_pending { PollFlags::OUT } else { PollFlags::empty() };
@@ -293,7 +293,8 @@ impl<'a> Watch<'a> {
     }
 
     fn welcome(&mut self) {
-        match rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC) {
+        let Some(door) = &self.door else { return };
+        match rustix::net::accept_with(&door.listener, SocketFlags::CLOEXEC) {
             Ok(socket) => {
                 let visitor = Connection::new(socket, self.next_number, Role::Visitor);
                 self.next_number += 1;

@@ -7,7 +7,7 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 use dhow_monitor::{
-    Client, Driver, Exec, ExitRecord, Job, LogSettings, Run, Started, Stdin, Task, is_alive,
+    Client, Driver, Exec, ExitRecord, Home, Job, LogSettings, Run, Started, Stdin, Task, is_alive,
     log::{Query, read},
     wait_for_exit,
 };
@@ -61,6 +61,8 @@ impl Lab {
         Job {
             task: Task::Run(Box::new(Run {
                 id: self.id.clone(),
+                home: Home { directory, exit_record: self.path("exit.json") },
+                removed_at_end: false,
                 config: self.path("config.json"),
                 bundle: self.directory.path().to_owned(),
                 rootfs: Some(Mount::Bind { source: self.root.path().to_owned(), read_only: false }),
@@ -74,8 +76,6 @@ impl Lab {
             terminal: false,
             stdin: Stdin::Null,
             log: Some(LogSettings { path: self.path("log"), files: 1, ..LogSettings::default() }),
-            directory,
-            exit_record: self.path("exit.json"),
             cleanup: None,
             attached: true,
             time_limit_ms: None,
@@ -84,10 +84,8 @@ impl Lab {
         }
     }
 
-    fn exec_job(&self, script: &str, name: &str) -> Job {
+    fn exec_job(&self, script: &str) -> Job {
         let started = Started::read(&self.path("run")).unwrap().unwrap();
-        let directory = self.path(name);
-        fs::create_dir(&directory).unwrap();
         Job {
             task: Task::Exec(Box::new(Exec {
                 driver: Driver::Files,
@@ -101,8 +99,6 @@ impl Lab {
             terminal: false,
             stdin: Stdin::Null,
             log: None,
-            exit_record: directory.join("exit.json"),
-            directory,
             cleanup: None,
             attached: true,
             time_limit_ms: None,
@@ -113,7 +109,7 @@ impl Lab {
 
     /// The command that a user would run.
     fn command(&self, job: &Job) -> Command {
-        let path = job.directory.with_extension("json");
+        let path = self.path("job.json");
         fs::write(&path, serde_json::to_vec(job).unwrap()).unwrap();
         let mut command = Command::new(driver());
         command.arg(path);
@@ -432,9 +428,9 @@ fn more_processes_have_monitors_of_their_own() {
     let lab = lab!();
     lab.run(&Job { attached: false, ..lab.job("exec sleep 1000") });
 
-    let output = lab.run(&lab.exec_job("echo in; ps | wc -l; exit 4", "exec1"));
+    let output = lab.run(&lab.exec_job("echo in; ps | wc -l; exit 4"));
     let missing = lab.run(&{
-        let mut job = lab.exec_job("", "exec2");
+        let mut job = lab.exec_job("");
         if let Task::Exec(exec) = &mut job.task {
             exec.process = process(&["no-such-program"]);
         }
@@ -443,7 +439,6 @@ fn more_processes_have_monitors_of_their_own() {
 
     assert_eq!(text(&output.stdout).lines().next(), Some("in"), "{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(4));
-    assert_eq!(ExitRecord::read(&lab.path("exec1/exit.json")).unwrap().unwrap().exit.code, 4);
     assert!(text(&missing.stderr).starts_with("CommandNotFound: "), "{}", text(&missing.stderr));
     assert!(is_alive(&lab.path("run")).unwrap(), "the container goes on");
 }

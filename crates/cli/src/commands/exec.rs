@@ -88,18 +88,14 @@ impl Act for Exec {
         let containers = update::named_or_latest(&mut engine, named, latest)?;
         let container = containers.first().map(String::as_str).unwrap_or_default();
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
-        let session = engine.exec(container, &options, watch)?;
+        let client = engine.exec(container, &options, watch)?;
         if process.detach {
-            session.client.detach()?;
+            client.detach()?;
             return Ok(SUCCESS);
         }
         link.check(invocation.console);
-        match link.run(session.client)? {
-            End::Exited(code) => {
-                session.traces.remove()?;
-                Ok(code)
-            }
-            End::Left(code) => Ok(code),
+        match link.run(client)? {
+            End::Exited(code) | End::Left(code) => Ok(code),
             End::OutputClosed(mut client) => {
                 client.signal(SIGPIPE)?;
                 Ok(PIPE_CODE)

@@ -48,6 +48,31 @@ fn in_the_background_a_process_goes_on_by_itself() {
 }
 
 #[test]
+fn an_exec_session_keeps_nothing_on_disk() {
+    needs_root!();
+    let dhow = with_box();
+    let id = start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    let kept = || {
+        let places = [dhow.runroot(), dhow.root()].map(|root| root.join("containers"));
+        places.map(|place| {
+            let entries = std::fs::read_dir(place.join(&id)).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        })
+    };
+    let before = kept();
+
+    drop(dhow.run(&["exec", "-d", "web", "sleep", "90"]).ok());
+    drop(dhow.run(&["exec", "web", "sh", "-c", "exit 9"]).exits(9));
+    drop(dhow.run(&["exec", "web", "no-such-program"]).exits(127));
+
+    assert!(dhow.run(&["exec", "web", "ps"]).ok().stdout.contains("sleep 90"));
+    assert_eq!(kept(), before);
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+}
+
+#[test]
 fn a_container_that_does_not_run_is_named() {
     needs_root!();
     let dhow = with_box();

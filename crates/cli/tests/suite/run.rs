@@ -18,6 +18,21 @@ fn a_program_prints_on_both_streams_and_its_exit_code_is_ours() {
     assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
 }
 
+/// Alone among its kind, a process that shares the host's pids may outlive the first one.
+#[test]
+fn a_container_is_removed_with_what_outlives_its_program() {
+    needs_root!();
+    let dhow = with_box();
+    let script = "sleep 1234 >/dev/null 2>&1 & echo $!; exit 5";
+
+    let outcome =
+        dhow.run(&["run", "--rm", "-q", "--pid", "host", "box", "sh", "-c", script]).exits(5);
+
+    dhow_testkit::process::wait_for_end(outcome.stdout.trim().parse().unwrap());
+    assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
+    assert_eq!(fs::read_dir(dhow.root().join("containers")).unwrap().count(), 0);
+}
+
 #[test]
 fn input_goes_in_only_when_asked_for() {
     needs_root!();

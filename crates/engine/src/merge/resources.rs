@@ -38,7 +38,7 @@ fn unlimited(resources: &Resources) -> Resources {
 }
 
 /// The limits as a configuration has them, for a new container or as a change to one.
-pub(crate) fn limited(limits: &Limits, processors: usize) -> Result<Resources> {
+pub(crate) fn limited(limits: &Limits, processors: fn() -> usize) -> Result<Resources> {
     let memory = memory(limits)?;
     let pids = limits.pids.map(|pids| Pids { limit: Some(if pids <= 0 { -1 } else { pids }) });
     Ok(Resources {
@@ -52,7 +52,12 @@ pub(crate) fn limited(limits: &Limits, processors: usize) -> Result<Resources> {
 
 /// The limits of a pod's cgroup.
 pub(crate) fn pod_resources(limits: &Limits) -> Result<Resources> {
-    limited(limits, std::thread::available_parallelism().map_or(1, usize::from))
+    limited(limits, processors)
+}
+
+/// How many processors there are for this process: a look at the files of its cgroup, a dozen calls.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The kernel refuses less than a few pages anyway; docker's bound is kept, and its sentence.
@@ -95,11 +100,11 @@ fn memory(limits: &Limits) -> Result<Memory> {
     })
 }
 
-fn cpu(limits: &Limits, processors: usize) -> Result<Option<Cpu>> {
+fn cpu(limits: &Limits, processors: fn() -> usize) -> Result<Option<Cpu>> {
     check_times(limits)?;
     let (quota, period) = match limits.nano_cpus {
         None => (limits.cpu_quota, limits.cpu_period),
-        Some(nano) => (Some(quota_of(nano, processors)?), Some(CPU_PERIOD_US)),
+        Some(nano) => (Some(quota_of(nano, processors())?), Some(CPU_PERIOD_US)),
     };
     let cpu = Cpu {
         quota,
@@ -243,13 +248,13 @@ mod tests {
         for (index, (change, is_fine)) in cases.into_iter().enumerate() {
             let mut limits = Limits::default();
             change(&mut limits);
-            assert_eq!(limited(&limits, 2).is_ok(), is_fine, "case {index}");
+            assert_eq!(limited(&limits, || 2).is_ok(), is_fine, "case {index}");
         }
     }
 
     #[test]
     fn what_is_not_said_is_not_written() {
-        assert_eq!(limited(&Limits::default(), 2).unwrap(), Resources::default());
+        assert_eq!(limited(&Limits::default(), || 2).unwrap(), Resources::default());
     }
 
     #[test]

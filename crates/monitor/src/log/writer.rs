@@ -152,7 +152,12 @@ impl FileWriter {
 fn open(path: &Path) -> std::io::Result<(File, u64)> {
     // The directory is the platform's own, yet the name may have been planted in a log directory
     // that the user chose.
-    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR
+        | OFlags::APPEND
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::CLOEXEC
+        | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o600))?);
     let length_bytes = file.metadata()?.size();
     Ok((file, length_bytes))

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   reap ─▶ drain output ─▶ exit record ─▶ delete ─▶ tell clients
+//!                                      └─ tell who removes the container
 //! ```
 
 use super::{HUNG_UP_PAUSE, ReadOutcome, Watch};
 use crate::{
-    Exit, ExitRecord,
+    Exit, ExitRecord, Task,
     connection::{Connection, Role},
     log::Writer,
 };
@@ -28,8 +29,8 @@ impl Watch<'_> {
         }
         self.drain();
         let mut record = self.record(reaped, finished_at);
-        // A record that cannot be written is missed by those who come later. Who is here hears.
-        let _written = record.write(&self.job.exit_record);
+        self.keep(&record);
+        self.tell_who_removes(record.exit);
         if let Err(error) = self.process.delete() {
             add_problem(&mut record, &error);
         }
@@ -40,9 +41,27 @@ impl Watch<'_> {
         }
         record.log_lost_bytes = self.log.as_ref().map_or(0, Writer::lost_bytes);
         if record.problem.is_some() || record.log_lost_bytes > 0 {
-            let _written = record.write(&self.job.exit_record);
+            self.keep(&record);
         }
         self.say_goodbye(record.exit)
+    }
+
+    /// A record that cannot be written is missed by those who come later. Who is here hears.
+    fn keep(&self, record: &ExitRecord) {
+        if let Some(home) = self.job.home() {
+            let _written = record.write(&home.exit_record);
+        }
+    }
+
+    /// Tells the client that removes the container, where all of its output has come to an end.
+    fn tell_who_removes(&mut self, exit: Exit) {
+        let is_removed = matches!(&self.job.task, Task::Run(run) if run.removed_at_end);
+        if is_removed && self.outputs.iter().all(|output| output.ended) {
+            let starters = self.connections.iter_mut();
+            starters
+                .filter(|connection| connection.role == Role::Starter && connection.attached)
+                .for_each(|connection| connection.say_exited(exit));
+        }
     }
 
     fn record(&self, reaped: Result<Exit, Error>, finished_at: Moment) -> ExitRecord {
@@ -79,8 +98,13 @@ impl Watch<'_> {
     /// Tells everybody, and waits until they have heard: the starter as long as it likes.
     fn say_goodbye(mut self, exit: Exit) -> bool {
         // Who knocks from now on finds no door, and reads the record.
-        let _removed = rustix::fs::unlink(self.job.directory.join(crate::client::SOCKET));
-        drop(self.listener);
+        let _lock = match (self.door.take(), self.job.home()) {
+            (Some(door), Some(home)) => {
+                let _removed = rustix::fs::unlink(home.directory.join(crate::client::SOCKET));
+                Some(door.lock)
+            }
+            _ => None,
+        };
         for connection in &mut self.connections {
             connection.say_exited(exit);
         }

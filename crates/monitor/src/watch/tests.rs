@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::{
-    Client, Driver, Event, Exit, ExitRecord, LogSettings, Run, Task,
+    Client, Driver, Event, Exit, ExitRecord, Home, LogSettings, Run, Task,
     log::{Query, read},
     process,
-    serve::{listen, lock},
 };
 use dhow_base::id::ContainerId;
 use rustix::net::{AddressFamily, SocketType};
@@ -20,8 +19,15 @@ struct Kept {
 
 impl Kept {
     fn start(script: &str, stdin: Stdin, attached: bool) -> Self {
+        Self::start_as(script, stdin, attached, |_| {})
+    }
+
+    fn start_as(script: &str, stdin: Stdin, attached: bool, change: fn(&mut Run)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let job = job_in(directory.path().into(), stdin, attached);
+        let mut job = job_in(directory.path().into(), stdin, attached);
+        if let Task::Run(run) = &mut job.task {
+            change(run);
+        }
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -30,8 +36,7 @@ impl Kept {
         )
         .unwrap();
         let place = Place {
-            lock: lock(&job.directory).unwrap(),
-            listener: listen(&job.directory).unwrap(),
+            door: job.home().map(|home| Door::open(home).unwrap()),
             signals: signal::Reader::new(&[]).unwrap(),
             log: job.log.clone().map(|settings| Writer::open(settings).unwrap()),
         };
@@ -49,7 +54,7 @@ impl Kept {
             starter.attached = attached;
             Watch::new(&job, process, started, place, starter).run()
         });
-        let mut client = Client::on(ours, None);
+        let mut client = Client::on(ours);
         client.started().unwrap();
         Self { directory, monitor, client }
     }
@@ -75,6 +80,8 @@ fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
     Job {
         task: Task::Run(Box::new(Run {
             id: ContainerId::random().unwrap(),
+            home: Home { exit_record: directory.join("exit.json"), directory: directory.clone() },
+            removed_at_end: false,
             config: PathBuf::new(),
             bundle: PathBuf::new(),
             rootfs: None,
@@ -88,8 +95,6 @@ fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
         terminal: false,
         stdin,
         log: Some(LogSettings { path: directory.join("log"), files: 1, ..LogSettings::default() }),
-        exit_record: directory.join("exit.json"),
-        directory,
         cleanup: None,
         attached,
         time_limit_ms: None,
@@ -126,6 +131,24 @@ fn the_starter_hears_everything_and_cleans_up() {
     assert!(kept.monitor.join().unwrap());
     assert!(Client::connect(kept.directory.path()).unwrap().is_none());
     assert!(!crate::is_alive(kept.directory.path()).unwrap());
+}
+
+#[test]
+fn who_removes_the_container_hears_of_its_end_once_and_after_all_else() {
+    for script in ["echo out; exit 3", "(sleep 0.1; echo out) & exit 3"] {
+        let mut kept = Kept::start_as(script, Stdin::Null, true, |run| run.removed_at_end = true);
+        let mut visitor = kept.visitor();
+
+        let (stdout, _, exit) = listen_to_the_end(&mut kept.client);
+
+        assert_eq!(kept.record().exit, exit, "the record is there before the exit is heard");
+        assert_eq!(kept.client.next().unwrap_err().kind(), Kind::Unavailable, "heard twice");
+        assert_eq!(listen_to_the_end(&mut visitor).2, exit);
+        // Another process that holds the output is not waited for.
+        assert!(script.starts_with('(') || stdout == b"out\n", "{stdout:?}");
+        assert!(kept.monitor.join().unwrap());
+        assert!(!crate::is_alive(kept.directory.path()).unwrap());
+    }
 }
 
 #[test]
