@@ -33,6 +33,9 @@ pub struct CommitOptions {
     pub dialect: Dialect,
     /// Which layers.
     pub layers: Layers,
+    /// Whether the image names the places of the container's mounts as its volumes: podman's
+    /// `--include-volumes`. What is in them stays out of the image.
+    pub names_mounts: bool,
     /// `SOURCE_DATE_EPOCH`.
     pub epoch: Option<i64>,
 }
@@ -117,9 +120,14 @@ impl Engine {
         let spec = self.spec_of(row)?;
         let record = Record::parse(&row.settings)?;
         let words = record.words();
+        let mut config = execution(&base.config.config, &record, &spec);
+        if options.names_mounts {
+            let places = record.mounts.iter().map(|mount| mount.target.clone());
+            config.volumes.extend(places.map(|place| (place, serde_json::json!({}))));
+        }
         Ok(Commit {
             name: options.name.clone(),
-            config: execution(&base.config.config, &record, &spec),
+            config,
             changes: options.changes.clone(),
             author: options.author.clone(),
             message: options.message.clone(),

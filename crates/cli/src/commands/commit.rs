@@ -1,7 +1,7 @@
 //! `commit`: an image of what a container has become.
 
 use super::repack::epoch;
-use crate::{exit::SUCCESS, flags::refuse, invocation::Invocation, manners::Manners, tree::Act};
+use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, tree::Act};
 use clap::ValueEnum;
 use dhow_base::{Result, file};
 use dhow_engine::CommitOptions;
@@ -39,8 +39,8 @@ pub(crate) struct Commit {
     #[arg(long, value_name = "FILE")]
     iidfile: Option<String>,
 
-    /// Refused: what is in volumes is data, and not the image
-    #[arg(long, hide = true)]
+    /// Have the image name the places of the container's mounts as volumes; not what is in them
+    #[arg(long)]
     include_volumes: bool,
 
     /// Why it was made
@@ -70,11 +70,6 @@ enum Form {
 
 impl Act for Commit {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        if self.include_volumes {
-            let why = "the content of volumes does not become part of an image";
-            return Err(refuse("--include-volumes", "true", why)
-                .hint("`dhow cp` copies what is to be in it into the container first"));
-        }
         let manners = invocation.manners;
         let options = CommitOptions {
             name: self.image,
@@ -87,6 +82,7 @@ impl Act for Commit {
                 (Some(Form::Oci) | None, _) => Dialect::Oci,
             },
             layers: if self.squash { Layers::Squashed } else { Layers::Kept },
+            names_mounts: self.include_volumes,
             epoch: epoch()?,
         };
         let image = invocation.engine()?.commit(&self.container, &options)?;

@@ -38,6 +38,26 @@ fn differences_are_those_of_the_container_alone() {
 }
 
 #[test]
+fn an_image_names_the_places_of_mounts_where_it_is_asked_to() {
+    needs_root!();
+    let dhow = with_box();
+    let mounts = ["-v", "data:/data", "-v", "/tmp:/host", "--tmpfs", "/t"];
+    let create = [&["create", "--name", "web"], &mounts[..], &["box", "true"]].concat();
+    drop(dhow.run(&create).ok());
+
+    drop(dhow.run(&["commit", "-q", "web", "plain"]).ok());
+    drop(dhow.run(&["commit", "-q", "--include-volumes", "web", "named"]).ok());
+
+    let volumes = |name: &str| {
+        let config: Value =
+            serde_json::from_str(&inspect(&dhow, name, "{{json .Config}}")).unwrap();
+        config["Volumes"].clone()
+    };
+    assert_eq!(volumes("plain"), Value::Null);
+    assert_eq!(volumes("named"), serde_json::json!({"/data": {}, "/host": {}, "/t": {}}));
+}
+
+#[test]
 fn an_image_of_a_container_runs_with_what_was_changed() {
     needs_root!();
     let dhow = changed();
