@@ -9,8 +9,8 @@ use crate::{
     secrets,
     start::Watch,
 };
-use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
-use dhow_monitor::{Client, Driver, Exec, Handed, Job, Stdin, Task};
+use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_monitor::{Client, Exec, Handed, Job, Stdin, Task};
 use dhow_spec::runtime::{Process, Spec};
 use dhow_state::{
     Owner,
@@ -46,31 +46,24 @@ impl Engine {
             merge::set_variable(&mut process.env, entry);
         });
         let record = Record::parse(&row.settings)?;
-        let client = self.spawn_exec(&row.id, init, process, record.driver(), options, watch)?;
+        let exec = Exec {
+            id: row.id.clone(),
+            pid: init.pid,
+            start_time: init.start_time,
+            config: self.layout.config(&row.id),
+            bundle: self.layout.container(&row.id),
+            process,
+            driver: record.driver(),
+        };
+        let client = self.spawn_exec(exec, options, watch)?;
         self.state.write(|write| tell(write, &Subject::of(row, &record), "exec_start", &[]))?;
         Ok(client)
     }
 
-    fn spawn_exec(
-        &mut self,
-        id: &ContainerId,
-        init: Owner,
-        process: Process,
-        driver: Driver,
-        options: &ExecOptions,
-        watch: Watch,
-    ) -> Result<Client> {
+    fn spawn_exec(&mut self, exec: Exec, options: &ExecOptions, watch: Watch) -> Result<Client> {
         let attached = watch == Watch::Attached;
         let job = Job {
-            task: Task::Exec(Box::new(Exec {
-                id: id.clone(),
-                pid: init.pid,
-                start_time: init.start_time,
-                config: self.layout.config(id),
-                bundle: self.layout.container(id),
-                process,
-                driver,
-            })),
+            task: Task::Exec(Box::new(exec)),
             terminal: options.tty,
             stdin: match (options.interactive, attached) {
                 (false, _) => Stdin::Null,
