@@ -53,6 +53,17 @@ pub struct Created {
     pub name: String,
 }
 
+/// A container that was just created, with what else is known of it then.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    /// Its row, as far as its creator has gone on with it.
+    pub(crate) row: Container,
+    /// How to mount its root.
+    pub(crate) rootfs: Mount,
+    /// The look into its image, to be closed when there is time.
+    pub(crate) look: OwnedFd,
+}
+
 /// What the steps of a creation hand on.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
@@ -102,18 +113,18 @@ impl Draft<'_> {
 impl Engine {
     /// Creates a container; fetches its image first where the policy says so.
     pub fn create(&mut self, options: &CreateOptions, progress: &dyn Progress) -> Result<Created> {
-        self.create_in(options, progress, Phase::Created).map(|(created, _)| created)
+        let Fresh { row, .. } = self.create_in(options, progress, Phase::Created)?;
+        Ok(Created { id: row.id, name: row.name })
     }
 
     /// As [`Engine::create`], leaving the row in the phase that the caller goes on from: a run goes
-    /// on to the start without anybody else in between. With it comes the look into the image, to be
-    /// closed when there is time.
+    /// on to the start without anybody else in between.
     pub(crate) fn create_in(
         &mut self,
         options: &CreateOptions,
         progress: &dyn Progress,
         phase: Phase,
-    ) -> Result<(Created, OwnedFd)> {
+    ) -> Result<Fresh> {
         let home = self.home_for(options, progress)?;
         let settled;
         let options = match &home {
@@ -158,10 +169,10 @@ impl Engine {
         draft.secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
         draft.home = home.clone();
         let (row, root) = self.insert_rows(&mut draft)?;
-        let look = self
+        let (rootfs, look) = self
             .make(&draft, &row, root, phase)
             .doing(|| format!("create container {}", row.name))?;
-        Ok((Created { id: draft.id, name: row.name }, look))
+        Ok(Fresh { row, rootfs, look })
     }
 
     /// Decides what a container will be; makes nothing.
@@ -316,15 +327,15 @@ impl Engine {
             .hint("choose one with --name"))
     }
 
-    /// The snapshot and the files; whatever was made is undone if a step fails. Returns the look into
-    /// the image that it took.
+    /// The snapshot and the files; whatever was made is undone if a step fails. Returns how to mount the
+    /// root, and the look into the image that it took.
     fn make(
         &mut self,
         draft: &Draft<'_>,
         row: &Container,
         root: SnapshotNumber,
         phase: Phase,
-    ) -> Result<OwnedFd> {
+    ) -> Result<(Mount, OwnedFd)> {
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let Self { state, images, layout, warn, .. } = self;
         let state = RefCell::new(state);
@@ -340,7 +351,7 @@ impl Engine {
             images.remove_container_root(&mut state.borrow_mut(), id)
         });
 
-        images.make_root(root, draft.image)?;
+        let rootfs = images.make_root(root, draft.image)?;
         make_directory(&layout.containers(), &layout.container(id))?;
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;
@@ -370,7 +381,7 @@ impl Engine {
             tell(write, &Subject::of(row, &draft.record), "create", &[])
         })?;
         undo.keep();
-        Ok(root)
+        Ok((rootfs, root))
     }
 }
 

@@ -11,7 +11,7 @@
 use crate::{
     Engine,
     claim::Turn,
-    create,
+    create::{self, Fresh},
     end::Died,
     events::{Subject, tell, tell_of_volumes},
     files,
@@ -69,6 +69,8 @@ pub(crate) struct Extras {
     pub(crate) revival: Option<Revival>,
     /// So many of the command's fds, from 3 on.
     pub(crate) preserve_fds: u32,
+    /// Its root, which nobody has seen yet who could have mounted it.
+    pub(crate) rootfs: Option<Mount>,
 }
 
 /// A container that runs, and the connection to its monitor.
@@ -118,15 +120,15 @@ impl Engine {
         watch: Watch,
         progress: &dyn Progress,
     ) -> Result<Running> {
-        let (created, look) = self.create_in(options, progress, Phase::Creating)?;
-        let row = create::look_up(&self.state, created.id.as_str())?;
+        let Fresh { row, rootfs, look } = self.create_in(options, progress, Phase::Creating)?;
         let turn = self.turn(&row.id)?;
-        let extras = Extras { preserve_fds: options.life.preserve_fds, ..Extras::default() };
+        let preserve_fds = options.life.preserve_fds;
+        let extras = Extras { preserve_fds, rootfs: Some(rootfs), ..Extras::default() };
         let launched = self.launch_with(&row, watch, extras);
         // The container runs meanwhile.
         drop(look);
         match launched {
-            Ok(launched) => Ok(launched.running(created.id, created.name)),
+            Ok(launched) => Ok(launched.running(row.id, row.name)),
             Err(error) => {
                 self.settle_failed_start(&turn, &row);
                 Err(error).doing(|| format!("start container {}", row.name))
@@ -198,10 +200,9 @@ impl Engine {
         extras: Extras,
     ) -> Result<Launched> {
         let record = Record::parse(&row.settings)?;
-        let mut rootfs = match row.phase {
-            // Nobody has seen it yet who could have mounted it.
-            Phase::Creating => self.images.container_mount(&self.state, &row.id)?,
-            _ => self.root_at_rest(row)?,
+        let mut rootfs = match extras.rootfs {
+            Some(rootfs) => rootfs,
+            None => self.root_at_rest(row)?,
         };
         if record.namespaces.maps_mounts() && matches!(rootfs, Mount::Attached { .. }) {
             let text = "show its root with its ids: it is mounted with the host's";

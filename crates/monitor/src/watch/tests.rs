@@ -77,10 +77,11 @@ impl Kept {
 }
 
 fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
+    let log = LogSettings { path: directory.join("log"), files: 1, ..LogSettings::default() };
     Job {
         task: Task::Run(Box::new(Run {
             id: ContainerId::random().unwrap(),
-            home: Home { exit_record: directory.join("exit.json"), directory: directory.clone() },
+            home: Home { exit_record: directory.join("exit.json"), directory },
             removed_at_end: false,
             config: PathBuf::new(),
             bundle: PathBuf::new(),
@@ -94,7 +95,7 @@ fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
         })),
         terminal: false,
         stdin,
-        log: Some(LogSettings { path: directory.join("log"), files: 1, ..LogSettings::default() }),
+        log: Some(log),
         cleanup: None,
         attached,
         time_limit_ms: None,
