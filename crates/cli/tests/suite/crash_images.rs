@@ -192,3 +192,77 @@ fn whatever_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
         assert_eq!(left, 0, "{directory}");
     }
 }
+
+#[test]
+fn whoever_is_killed_while_images_are_mounted_leaves_no_mount_that_nobody_knows() {
+    needs_root!();
+    for driver in ["overlay", "erofs"] {
+        kill_mounters(driver);
+    }
+}
+
+/// Layers of EROFS are mounted from files, so that a mount of an image is several there.
+fn kill_mounters(driver: &str) {
+    let dhow = Dhow::new();
+    let source = image(dhow.directory()).reference("box");
+    let pull = ["--storage-driver", driver, "pull", "-q", &source];
+    let nothing_mounted = || drop(dhow.run(&["image", "unmount", "-a", "-f"]).ok());
+    let gone = || {
+        nothing_mounted();
+        drop(dhow.run(&["rmi", "-af"]).ok());
+    };
+    let here = || {
+        nothing_mounted();
+        drop(dhow.run(&pull).ok());
+    };
+    let is_gone = || assert_eq!(dhow.run(&["images", "-q"]).ok().stdout, "");
+    let mounts = || {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.lines().filter(|line| line.contains(dhow.directory().to_str().unwrap())).count()
+    };
+    let is_mounted = || {
+        let path = dhow.run(&["image", "mount", "box"]).ok().line().to_owned();
+        assert_eq!(fs::read(Path::new(&path).join("small-2-59")).unwrap(), [2; 100]);
+    };
+    let mounted = || {
+        here();
+        is_mounted();
+    };
+    let is_unmounted = || assert_eq!(mounts(), 0);
+    let operations = [
+        Operation {
+            name: "pull",
+            before: &gone,
+            arguments: words(&pull),
+            after: &|| drop(dhow.run(&["run", "--rm", "--entrypoint", "/none", "box"]).exits(127)),
+        },
+        Operation {
+            name: "image mount",
+            before: &here,
+            arguments: words(&["image", "mount", "box"]),
+            after: &is_mounted,
+        },
+        Operation {
+            name: "image unmount",
+            before: &mounted,
+            arguments: words(&["image", "unmount", "box"]),
+            after: &is_unmounted,
+        },
+        Operation {
+            name: "rmi",
+            before: &here,
+            arguments: words(&["rmi", "-f", "box"]),
+            after: &is_gone,
+        },
+    ];
+
+    torment(&dhow, &gone, &operations);
+
+    gone();
+    is_unmounted();
+    drop(dhow.run(&["system", "prune", "-af"]).ok());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n", "{driver}");
+    let left = fs::read_dir(dhow.root().join("snapshots")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["driver"], "{driver}");
+}
