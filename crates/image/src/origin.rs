@@ -242,17 +242,30 @@ impl Images {
 
 /// Tries the complete names that a name may stand for, in order.
 pub(crate) fn from_registry(client: &Client, name: &str) -> Result<Opened> {
-    let mut failed: Option<Error> = None;
+    let mut failed: Vec<(Reference, Error)> = Vec::new();
     for reference in client.expand(name)? {
         match from_reference(client, &reference) {
             Ok(opened) => return Ok(opened),
-            // The first registry of a search list is the one that the user most likely meant.
-            Err(error) => failed = failed.or(Some(error)),
+            Err(error) => failed.push((reference, error)),
         }
     }
-    Err(failed.unwrap_or_else(|| {
-        Error::new(Kind::NotFound, format!("no registry is configured to have {name}"))
-    }))
+    Err(all_failed(name, failed))
+}
+
+/// One error of all places. The first of a search list is the one that the user most likely meant: its
+/// error counts, and the others are told before it.
+fn all_failed(name: &str, failed: Vec<(Reference, Error)>) -> Error {
+    let mut failed = failed.into_iter();
+    let Some((first, error)) = failed.next() else {
+        return Error::new(Kind::NotFound, format!("no registry is configured to have {name}"));
+    };
+    let others: Vec<String> =
+        failed.map(|(reference, error)| format!("{reference} ({})", error.one_line())).collect();
+    if others.is_empty() {
+        return error;
+    }
+    let what = format!("it comes neither from {} nor from {first}", others.join(" nor from "));
+    Error::new(error.kind(), what).because(error)
 }
 
 /// Opens what a complete name leads to.

@@ -223,6 +223,31 @@ fn somebody_at_a_terminal_chooses_what_a_short_name_means_once() {
 }
 
 #[test]
+fn a_name_that_no_registry_of_several_has_is_told_with_what_each_says() {
+    needs_root!();
+    needs_tool!("docker-registry");
+    let dhow = Dhow::new();
+    let here = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let conf = path(&dhow, "registries.conf");
+    // Nobody listens on port 1.
+    let text = format!(
+        "short-name-mode = \"disabled\"\nunqualified-search-registries = [\"{}\", \"127.0.0.1:1\"]\n",
+        here.address()
+    );
+    fs::write(&conf, text).unwrap();
+    let mut pull = dhow.command(&["pull", "-q", "no-such-tool"]);
+    pull.env("CONTAINERS_REGISTRIES_CONF", &conf);
+
+    let refused = dhow.finish(&mut pull, b"").exits(1);
+
+    let first = here.reference("no-such-tool:latest");
+    let error = refused.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+    let neither = error.find("neither from 127.0.0.1:1/no-such-tool:latest (").expect(error);
+    let nor = error.find(&format!("nor from {first}: ")).expect(error);
+    assert!(neither < nor, "{error}");
+}
+
+#[test]
 fn a_password_is_typed_unseen() {
     needs_root!();
     needs_tool!("docker-registry", "htpasswd");
