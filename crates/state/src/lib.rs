@@ -49,7 +49,10 @@ use dhow_base::{
 };
 pub use owner::Owner;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What [`State::write`] hands to its closure.
 pub type Write<'a> = Transaction<'a>;
@@ -70,6 +73,12 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
 ];
+
+/// How long SQLite waits for what the lock does not keep others from: a recovery of the log.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When the log is emptied: after some 64 pages.
+const LOG_LIMIT_BYTES: u64 = 64 * 4120;
 
 /// An open state database. One connection a process.
 #[derive(Debug)]
@@ -122,17 +131,15 @@ impl State {
 
     fn configure(&self) -> Result<()> {
         let connection = &self.connection;
-        connection
-            .busy_timeout(std::time::Duration::from_secs(60))
-            .sql(|| "set the busy timeout")?;
+        connection.busy_timeout(PATIENCE).sql(|| "set the busy timeout")?;
         // Closing the last connection would otherwise copy the log back and sync, in every command.
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .sql(|| "keep the log at close")?;
-        // The first reader after a quiet time reads the whole log once, so it is kept short.
+        // The log is kept short by `shorten_log`.
         connection
             .execute_batch(
-                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=64;",
+                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=0;",
             )
             .sql(|| "configure the connection")
     }
@@ -223,7 +230,25 @@ impl State {
             .sql(|| format!("begin a change of {}", self.path.display()))?;
         let value = change(&transaction)?;
         transaction.commit().sql(|| format!("commit a change of {}", self.path.display()))?;
+        self.shorten_log();
         Ok(value)
+    }
+
+    /// Copies a log that has grown back into the file, and empties it: the first reader after a quiet
+    /// time reads all of it.
+    ///
+    /// SQLite by itself copies, and leaves it to a later change of the same process to begin the log anew.
+    /// A command that makes one change alone would never do that: the log would grow without an end, and
+    /// be copied by every command.
+    fn shorten_log(&self) {
+        let log = std::fs::metadata(self.path.with_extension("db-wal"));
+        if log.is_ok_and(|log| log.len() > LOG_LIMIT_BYTES) {
+            // The change is made, whatever happens here; and no reader is waited for, since the next
+            // change tries again.
+            let _tried = self.connection.busy_timeout(Duration::ZERO);
+            let _tried = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            let _tried = self.connection.busy_timeout(PATIENCE);
+        }
     }
 
     /// SQLite's own proof that the file is sound, for `doctor`.
@@ -335,6 +360,45 @@ mod tests {
         std::fs::write(directory.path().join("state.db"), vec![b'x'; 8192]).unwrap();
 
         assert_eq!(State::open(directory.path()).unwrap_err().kind(), Kind::Corrupt);
+    }
+
+    /// One change of some pages, as a command makes it.
+    fn change_once(directory: &Path, number: i64) {
+        let detail = "x".repeat(6000);
+        let insert =
+            "INSERT INTO events (at, type, action, object, detail) VALUES (?1,'a','b','c',?2)";
+        let mut state = State::open(directory).unwrap();
+        state.write(|write| write.execute(insert, (number, &detail)).sql(|| "insert")).unwrap();
+    }
+
+    #[test]
+    fn the_log_stays_short_where_each_process_makes_one_change() {
+        const CHANGE_BYTES: u64 = 8 * 4120;
+        let directory = tempfile::tempdir().unwrap();
+        let length = || std::fs::metadata(directory.path().join("state.db-wal")).unwrap().len();
+        let mut longest = 0;
+
+        for number in 0..300 {
+            change_once(directory.path(), number);
+            longest = longest.max(length());
+        }
+
+        assert!(longest <= LOG_LIMIT_BYTES + CHANGE_BYTES, "{longest} bytes");
+        let state = State::open(directory.path()).unwrap();
+        let count = |state: &State| -> i64 {
+            state.read().query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count(&state), 300);
+        // Who reads all the while keeps what it reads, and nobody waits for it.
+        state.read().execute_batch("BEGIN").unwrap();
+        assert_eq!(count(&state), 300);
+        (300..500).for_each(|number| change_once(directory.path(), number));
+        assert!(length() > LOG_LIMIT_BYTES);
+        assert_eq!(count(&state), 300);
+        state.read().execute_batch("COMMIT").unwrap();
+        change_once(directory.path(), 500);
+        assert_eq!((length(), count(&state)), (0, 501));
+        state.check().unwrap();
     }
 
     #[test]
