@@ -1,28 +1,67 @@
-//! `linux.cgroupsPath` and `linux.resources` on the first version of cgroups, `pause`, `resume`,
-//! `update`, and what is left afterwards. config-linux.md, section Control groups.
+//! `linux.cgroupsPath` and `linux.resources`, `pause`, `resume`, `update`, and what is left afterwards,
+//! on either version of cgroups. config-linux.md, section Control groups.
 
 use super::bundle;
 use dhow_conformance::{Bundle, conformance, verdict::requires};
 use dhow_testkit::outcome::Outcome;
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-/// The first version's hierarchies are what this file is about.
-fn requires_first_version() {
-    requires(Path::new("/sys/fs/cgroup/memory").is_dir(), "the first version of cgroups");
+const MOUNTPOINT: &str = "/sys/fs/cgroup";
+const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
+
+/// Whether there is the one tree of version 2.
+fn is_unified() -> bool {
+    Path::new(MOUNTPOINT).join("cgroup.controllers").exists()
 }
 
-fn file(bundle: &Bundle<'_>, controller: &str, name: &str) -> PathBuf {
-    Path::new("/sys/fs/cgroup").join(controller).join(bundle.id()).join(name)
+/// Some version must have the controllers: on a machine with both, version 1 has them.
+fn requires_controllers() {
+    let unified = fs::read_to_string(Path::new(MOUNTPOINT).join("cgroup.controllers"));
+    let has = |one: &&str| match &unified {
+        Ok(text) => text.split_whitespace().any(|word| word == *one),
+        Err(_) => Path::new(MOUNTPOINT).join(one).is_dir(),
+    };
+    requires(CONTROLLERS.iter().all(has), "cgroups with controllers");
 }
 
-fn value(bundle: &Bundle<'_>, controller: &str, name: &str) -> String {
-    let path = file(bundle, controller, name);
-    let text = fs::read_to_string(&path);
-    text.unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+/// The most shares of a processor that there are, and as many by version 2's measure: in between,
+/// runtimes differ in the curve by which they convert.
+const MOST_SHARES: &str = "262144";
+const MOST_WEIGHT: &str = "10000";
+
+/// What a file of the container's cgroup should hold: of version 1 in the directory of a controller.
+type First = (&'static str, &'static str, &'static str);
+/// The same of version 2.
+type Second = (&'static str, &'static str);
+
+/// Panics unless the files of the version that there is hold what they should.
+fn assert_values(bundle: &Bundle<'_>, first: &[First], second: &[Second]) {
+    let root = Path::new(MOUNTPOINT);
+    let values: Vec<_> = if is_unified() {
+        let own = root.join(bundle.id());
+        second.iter().map(|(file, value)| (own.join(file), *value)).collect()
+    } else {
+        let own = |controller| root.join(controller).join(bundle.id());
+        first.iter().map(|(controller, file, value)| (own(controller).join(file), *value)).collect()
+    };
+    for (path, value) in values {
+        let text = fs::read_to_string(&path);
+        let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(text.trim(), value, "{}", path.display());
+    }
+}
+
+/// Panics unless each of the lines of `/proc/<pid>/cgroup` that are about a version 2 tree alone, or
+/// about these controllers of version 1, ends so.
+fn assert_groups(text: &str, controllers: &[&str], end: &str) {
+    let mut lines: Vec<Vec<&str>> =
+        text.lines().map(|line| line.splitn(3, ':').collect()).collect();
+    if !is_unified() {
+        lines.retain(|line| line[1].split(',').any(|one| controllers.contains(&one)));
+        assert!(lines.len() >= controllers.len().min(2), "{text}");
+    }
+    assert!(!lines.is_empty() && lines.iter().all(|line| line[2] == end), "{text}");
 }
 
 /// A container that stays.
@@ -41,63 +80,72 @@ conformance! {
     /// "In the case of an absolute path (starting with /), the runtime MUST take the path to be
     /// relative to the cgroups mount point."
     fn the_process_is_in_the_named_group_of_every_controller(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
 
         let text = fs::read_to_string(format!("/proc/{}/cgroup", bundle.pid())).unwrap();
 
-        let wanted = format!("/{}", bundle.id());
-        for controller in ["memory", "cpu", "cpuset", "devices", "freezer", "pids"] {
-            let line = text.lines().find(|line| line.split(':').nth(1) == Some(controller));
-            assert!(line.is_some_and(|line| line.ends_with(&wanted)), "{controller}: {text}");
-        }
+        let wanted = ["memory", "cpu", "cpuset", "devices", "freezer", "pids"];
+        assert_groups(&text, &wanted, &format!("/{}", bundle.id()));
     }
 
     /// A cgroup namespace shows the container's group as the root.
     fn a_cgroup_namespace_hides_the_path(runtime) {
-        requires_first_version();
+        requires_controllers();
         let seen = bundle(runtime).see();
 
-        for line in seen["cgroup"].as_array().unwrap() {
-            let line = line.as_str().unwrap();
-            if line.contains("memory") || line.contains("pids") {
-                assert!(line.ends_with(":/"), "{line}");
-            }
-        }
+        let lines = seen["cgroup"].as_array().unwrap().iter();
+        let lines: Vec<&str> = lines.map(|line| line.as_str().unwrap()).collect();
+        assert_groups(&lines.join("\n"), &["memory", "pids"], "/");
     }
 
-    /// "memory (object, OPTIONAL)": limit, reservation, swappiness, disableOOMKiller.
+    /// "memory (object, OPTIONAL)": limit, reservation.
     fn memory_is_limited(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
-        bundle.set("/linux/resources/memory", json!({
-            "limit": 67_108_864, "reservation": 33_554_432, "disableOOMKiller": true,
-        }));
+        bundle.set("/linux/resources/memory",
+            json!({"limit": 67_108_864, "reservation": 33_554_432}));
         resident(&mut bundle);
 
-        assert_eq!(value(&bundle, "memory", "memory.limit_in_bytes"), "67108864");
-        assert_eq!(value(&bundle, "memory", "memory.soft_limit_in_bytes"), "33554432");
-        let control = value(&bundle, "memory", "memory.oom_control");
+        assert_values(&bundle, &[
+            ("memory", "memory.limit_in_bytes", "67108864"),
+            ("memory", "memory.soft_limit_in_bytes", "33554432"),
+        ], &[("memory.max", "67108864"), ("memory.low", "33554432")]);
+    }
+
+    /// "disableOOMKiller (boolean, OPTIONAL)", which version 2 has not.
+    fn who_is_short_of_memory_may_wait(runtime) {
+        requires(!is_unified(), "the first version of cgroups");
+        requires_controllers();
+        let mut bundle = bundle(runtime);
+        bundle.set("/linux/resources/memory",
+            json!({"limit": 67_108_864, "disableOOMKiller": true}));
+        resident(&mut bundle);
+
+        let file = Path::new(MOUNTPOINT).join("memory").join(bundle.id()).join("memory.oom_control");
+        let control = fs::read_to_string(file).unwrap();
         assert!(control.contains("oom_kill_disable 1"), "{control}");
     }
 
     /// "cpu (object, OPTIONAL)": shares, quota, period.
     fn the_processor_is_shared(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         bundle.set("/linux/resources/cpu",
-            json!({"shares": 512, "quota": 50_000, "period": 200_000}));
+            json!({"shares": 262_144, "quota": 50_000, "period": 200_000}));
         resident(&mut bundle);
 
-        assert_eq!(value(&bundle, "cpu", "cpu.shares"), "512");
-        assert_eq!(value(&bundle, "cpu", "cpu.cfs_quota_us"), "50000");
-        assert_eq!(value(&bundle, "cpu", "cpu.cfs_period_us"), "200000");
+        assert_values(&bundle, &[
+            ("cpu", "cpu.shares", MOST_SHARES),
+            ("cpu", "cpu.cfs_quota_us", "50000"),
+            ("cpu", "cpu.cfs_period_us", "200000"),
+        ], &[("cpu.weight", MOST_WEIGHT), ("cpu.max", "50000 200000")]);
     }
 
     /// "cpus (string, OPTIONAL) - list of CPUs the container will run on", "mems" likewise.
     fn processors_and_memories_are_chosen(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         bundle.set("/linux/resources/cpu", json!({"cpus": "0", "mems": "0"}));
 
@@ -110,32 +158,32 @@ conformance! {
     /// "pids (object, OPTIONAL)": "limit (int64, REQUIRED) - specifies the maximum number of tasks in
     /// the cgroup".
     fn tasks_are_limited(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         bundle.set("/linux/resources/pids", json!({"limit": 17}));
         resident(&mut bundle);
 
-        assert_eq!(value(&bundle, "pids", "pids.max"), "17");
+        assert_values(&bundle, &[("pids", "pids.max", "17")], &[("pids.max", "17")]);
     }
 
     /// runtime.md, Delete: "Deleting a container MUST delete the resources that were created during
     /// the create step."
     fn groups_are_gone_after_delete(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
         let before = bundle.cgroups().len();
 
         drop(bundle.call(&["delete", "--force", bundle.id()]).ok());
 
-        assert!(before >= 6, "{before} groups");
+        assert!(before >= if is_unified() { 1 } else { 6 }, "{before} groups");
         bundle.assert_clean();
     }
 
     /// runtime.md, Create: "If the runtime cannot apply a property as specified in the configuration,
     /// it MUST generate an error and a new container MUST NOT be created."
     fn a_value_that_the_kernel_refuses_is_an_error(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         bundle.set("/linux/resources/cpu", json!({"cpus": "4000"}));
 
@@ -144,24 +192,23 @@ conformance! {
 
     /// "pause" stops all processes until "resume", and the state tells: runc's status "paused".
     fn a_paused_container_stands_still(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
 
         drop(bundle.call(&["pause", bundle.id()]).ok());
         let paused = bundle.state()["status"].clone();
-        let frozen = value(&bundle, "freezer", "freezer.state");
+        assert_values(&bundle, &[("freezer", "freezer.state", "FROZEN")], &[("cgroup.freeze", "1")]);
         drop(bundle.call(&["resume", bundle.id()]).ok());
 
         assert_eq!(paused, "paused");
-        assert_eq!(frozen, "FROZEN");
         assert_eq!(bundle.state()["status"], "running");
-        assert_eq!(value(&bundle, "freezer", "freezer.state"), "THAWED");
+        assert_values(&bundle, &[("freezer", "freezer.state", "THAWED")], &[("cgroup.freeze", "0")]);
     }
 
     /// A container that is not paused is not resumed: runc says so.
     fn resuming_what_runs_is_an_error(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
 
@@ -172,7 +219,7 @@ conformance! {
 
     /// A paused container is killed all the same: `delete --force` does not hang.
     fn a_paused_container_is_deleted_by_force(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
         drop(bundle.call(&["pause", bundle.id()]).ok());
@@ -184,52 +231,62 @@ conformance! {
 
     /// runc's `update --resources FILE` changes limits of a running container.
     fn limits_are_updated_from_a_file(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
 
         drop(update(&bundle, &json!({
-            "memory": {"limit": 134_217_728}, "cpu": {"shares": 300}, "pids": {"limit": 33},
+            "memory": {"limit": 134_217_728}, "cpu": {"shares": 262_144}, "pids": {"limit": 33},
         })).ok());
 
-        assert_eq!(value(&bundle, "memory", "memory.limit_in_bytes"), "134217728");
-        assert_eq!(value(&bundle, "cpu", "cpu.shares"), "300");
-        assert_eq!(value(&bundle, "pids", "pids.max"), "33");
+        assert_values(&bundle, &[
+            ("memory", "memory.limit_in_bytes", "134217728"),
+            ("cpu", "cpu.shares", MOST_SHARES),
+            ("pids", "pids.max", "33"),
+        ], &[("memory.max", "134217728"), ("cpu.weight", MOST_WEIGHT), ("pids.max", "33")]);
     }
 
     /// runc's `update` has an option for each limit.
     fn limits_are_updated_by_options(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
 
         drop(bundle.call(&[
-            "update", "--memory", "100663296", "--cpu-share", "400", "--pids-limit", "44",
+            "update", "--memory", "100663296", "--cpu-share", MOST_SHARES, "--pids-limit", "44",
             "--cpu-quota", "60000", "--cpu-period", "100000", bundle.id(),
         ]).ok());
 
-        assert_eq!(value(&bundle, "memory", "memory.limit_in_bytes"), "100663296");
-        assert_eq!(value(&bundle, "cpu", "cpu.shares"), "400");
-        assert_eq!(value(&bundle, "cpu", "cpu.cfs_quota_us"), "60000");
-        assert_eq!(value(&bundle, "pids", "pids.max"), "44");
+        assert_values(&bundle, &[
+            ("memory", "memory.limit_in_bytes", "100663296"),
+            ("cpu", "cpu.shares", MOST_SHARES),
+            ("cpu", "cpu.cfs_quota_us", "60000"),
+            ("pids", "pids.max", "44"),
+        ], &[
+            ("memory.max", "100663296"),
+            ("cpu.weight", MOST_WEIGHT),
+            ("cpu.max", "60000 100000"),
+            ("pids.max", "44"),
+        ]);
     }
 
     /// What an update does not name stays as it is.
     fn an_update_leaves_the_rest(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         bundle.set("/linux/resources/memory", json!({"limit": 67_108_864}));
         resident(&mut bundle);
 
         drop(update(&bundle, &json!({"pids": {"limit": 20}})).ok());
 
-        assert_eq!(value(&bundle, "memory", "memory.limit_in_bytes"), "67108864");
-        assert_eq!(value(&bundle, "pids", "pids.max"), "20");
+        assert_values(&bundle, &[
+            ("memory", "memory.limit_in_bytes", "67108864"), ("pids", "pids.max", "20"),
+        ], &[("memory.max", "67108864"), ("pids.max", "20")]);
     }
 
     /// "events --stats" prints one line of statistics as engines read it.
     fn statistics_are_printed(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         bundle.set("/linux/resources/memory", json!({"limit": 67_108_864}));
         resident(&mut bundle);
@@ -246,14 +303,12 @@ conformance! {
 
     /// A process of `exec` is in the container's groups too.
     fn another_process_is_in_the_same_groups(runtime) {
-        requires_first_version();
+        requires_controllers();
         let mut bundle = bundle(runtime);
         resident(&mut bundle);
 
         let outcome = bundle.call(&["exec", bundle.id(), "cat", "/proc/self/cgroup"]).ok();
 
-        let lines: Vec<&str> = outcome.stdout.lines()
-            .filter(|line| line.contains("memory") || line.contains("pids")).collect();
-        assert!(lines.len() >= 2 && lines.iter().all(|line| line.ends_with(":/")), "{outcome}");
+        assert_groups(&outcome.stdout, &["memory", "pids"], "/");
     }
 }
