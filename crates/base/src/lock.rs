@@ -91,19 +91,19 @@ impl Lock {
 }
 
 /// Two who ask for a lock that a third one keeps for moments may keep it from each other for long: so
-/// the pauses do not grow far.
+/// the pauses do not grow far. A pause is an eighth of what was waited for, so that no more than that is
+/// waited in vain.
 fn wait_for(fd: OwnedFd, sharing: Sharing, patience: Duration) -> rustix::io::Result<Option<Lock>> {
-    let end = Instant::now() + patience;
-    let mut pause = FIRST_PAUSE;
+    let begun = Instant::now();
     loop {
         if try_lock(&fd, sharing)? {
             return Ok(Some(Lock { _fd: fd }));
         }
-        if Instant::now() >= end {
+        let waited = begun.elapsed();
+        if waited >= patience {
             return Ok(None);
         }
-        thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        thread::sleep((waited / 8).clamp(FIRST_PAUSE, LONGEST_PAUSE));
     }
 }
 
