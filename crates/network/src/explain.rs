@@ -1,19 +1,20 @@
 //! Why a packet for a published port passes, or does not: its way, one finding for each thing on it.
 
 use crate::{
-    Firewall, Held, InputPolicy, Network, Plan, Publication, conntrack,
+    Firewall, Held, InputPolicy, Network, Outlet, Plan, Publication, conntrack,
     firewall::{
         Client, TABLE,
         gate::{self, Gate},
     },
     forwarding,
     nft::{Hook, Judge, Judgement, Nft, Packet, Version},
+    pasta,
     reach::host_routes,
 };
 use dhow_base::{Kind, Result};
 use rustix::net::{AddressFamily, SocketType, socket};
 use serde::Serialize;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What was found at one place of the way.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -41,6 +42,9 @@ pub enum Outcome {
 /// Explains one published port of a plan, for packets from an address or from anywhere, in the network
 /// namespace that the process is in. The container runs, or did when the plan was made.
 pub fn explain(plan: &Plan, port: &Publication, from: Option<IpAddr>) -> Result<Vec<Finding>> {
+    if let Some(outlet) = &plan.outlet {
+        return passed_on(outlet, port, from);
+    }
     let mut findings = vec![held(port)];
     let fits = |target: &IpAddr| {
         from.is_none_or(|from| from.is_ipv4() == target.is_ipv4())
@@ -62,6 +66,66 @@ pub fn explain(plan: &Plan, port: &Publication, from: Option<IpAddr>) -> Result<
     }
     findings.extend(legacy());
     Ok(findings)
+}
+
+/// An ordinary user's port: a program of the user's takes what comes to it, and no rule of ours is on its
+/// way, nor anything that is forwarded.
+fn passed_on(outlet: &Outlet, port: &Publication, from: Option<IpAddr>) -> Result<Vec<Finding>> {
+    let device = from.and_then(|from| device_towards(from).transpose()).transpose()?;
+    let version = match port.host.or(from) {
+        Some(address) => Version::of(address),
+        None => Version::of(Ipv4Addr::UNSPECIFIED.into()),
+    };
+    let packet = Packet {
+        input_index: device.as_deref().and_then(index_of),
+        input: device,
+        source: from,
+        ..gate::packet(port, version)
+    };
+    let (verdict, text) = match from.is_some_and(conntrack::is_own) {
+        true => (Outcome::Passes, "programs of the host pass by its INPUT chains".to_owned()),
+        false => said_to_program(port, &packet),
+    };
+    let input = Finding { about: "input", verdict, text };
+    let to = port.container_port;
+    let (verdict, text) = match pasta::lives(&outlet.pid_file)? {
+        true => (Outcome::Passes, format!("pasta passes it on to port {to} of the container")),
+        false => {
+            let text = format!(
+                "the pasta that passes it on to port {to} of the container is gone; \
+                 `restart` of the container brings one"
+            );
+            (Outcome::Stops, text)
+        }
+    };
+    Ok(vec![held(port), input, Finding { about: "pasta", verdict, text }])
+}
+
+/// What the host's INPUT chains say of a packet for a program, to whoever may read them.
+fn said_to_program(port: &Publication, packet: &Packet) -> (Outcome, String) {
+    let name = format!("port {}/{}", port.host_port, port.protocol.name());
+    let judged = || {
+        let nft = Nft::open()?;
+        Gate::among(&nft, nft.chains()?)?.judge(packet)
+    };
+    match judged() {
+        Ok(Judgement::Dropped(by)) => {
+            (Outcome::Stops, format!("{name} of the host is closed by {by}"))
+        }
+        Ok(Judgement::Passes) => {
+            (Outcome::Passes, format!("nobody's INPUT chains close {name} of the host"))
+        }
+        Ok(Judgement::Perhaps(by)) => {
+            (Outcome::Unclear, format!("{name} of the host may be closed by {by}"))
+        }
+        Err(_) => {
+            let text = format!(
+                "{name} of the host may be closed by its INPUT chains, which only root may read: \
+                 `nft list ruleset`"
+            );
+            (Outcome::Unclear, text)
+        }
+    }
 }
 
 /// Whether the port is bound: by the process that keeps the container.
@@ -207,7 +271,8 @@ fn others(
             (Outcome::Passes, format!("nobody else's rules drop what is forwarded to {target}"))
         }
         Judgement::Dropped(by) => {
-            (Outcome::Stops, format!("what is forwarded to {target} is dropped by {by}"))
+            let text = format!("what is forwarded to {target} is dropped by {by}{}", hint(&by));
+            (Outcome::Stops, text)
         }
         Judgement::Perhaps(by) => {
             let text = format!("what is forwarded to {target} may be dropped by {by}");
@@ -215,6 +280,17 @@ fn others(
         }
     };
     Ok(Finding { about: "others", verdict, text })
+}
+
+/// What helps where it is docker that has everybody's packets dropped but its own containers'.
+fn hint(by: &str) -> &'static str {
+    match by {
+        "the policy of chain FORWARD in table ip filter" => {
+            ", as docker sets it; `iptables -I DOCKER-USER -j ACCEPT` or `iptables -P FORWARD ACCEPT` \
+             lets them pass"
+        }
+        _ => "",
+    }
 }
 
 /// The device by which packets from an address come in, if they come by the way that leads there.

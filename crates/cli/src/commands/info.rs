@@ -165,6 +165,10 @@ fn podman(facts: &Facts, machine: &Machine, [all, running, images]: [usize; 3]) 
             "cpus": machine.processors,
             "distribution": { "distribution": machine.system },
             "hostname": machine.host_name,
+            "idMappings": {
+                "gidmap": id_map(machine, "gid_map"),
+                "uidmap": id_map(machine, "uid_map"),
+            },
             "kernel": machine.kernel,
             "logDriver": "k8s-file",
             "memTotal": machine.memory,
@@ -186,6 +190,23 @@ fn podman(facts: &Facts, machine: &Machine, [all, running, images]: [usize; 3]) 
         },
         "version": { "Version": VERSION, "OsArch": format!("{}/{}", machine.platform.os, machine.platform.architecture) },
     })
+}
+
+/// Which ids an ordinary user's containers have of the host's; root's have all as they are.
+fn id_map(machine: &Machine, file: &str) -> Value {
+    if machine.is_root {
+        return Value::Null;
+    }
+    let text = std::fs::read_to_string(Path::new("/proc/self").join(file)).unwrap_or_default();
+    let numbers = |line: &str| line.split_whitespace().map(|word| word.parse().ok()).collect();
+    let lines = text.lines().filter_map(numbers);
+    let range = |numbers: Vec<u32>| match numbers[..] {
+        [inside, outside, size] => {
+            Some(json!({"container_id": inside, "host_id": outside, "size": size}))
+        }
+        _ => None,
+    };
+    lines.filter_map(range).collect()
 }
 
 fn text(document: &Value) -> String {

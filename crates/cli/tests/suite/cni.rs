@@ -301,6 +301,10 @@ fn plugins_that_fail_are_told_in_their_own_words_and_nothing_is_left() {
     scene.list("dull", &json!([{"type": "bridge", "bridge": "cni-dull"}]));
     let failed = dhow.run(&["run", "--rm", "-p", "80", "--network=dull", "box", "true"]).exits(125);
     assert!(failed.stderr.contains("no plugin of network dull can"), "{}", failed.stderr);
+    let refused = dhow.run(&["pod", "create", "--network=street", "p"]);
+    assert_ne!(refused.code, 0, "{refused}");
+    assert!(refused.stderr.contains("to network street: plugins make it"), "{refused}");
+    assert_eq!(dhow.run(&["pod", "ps", "-q"]).ok().stdout, "");
     let failed = dhow.run(&["network", "rm", "street"]).exits(1);
     assert!(failed.stderr.contains("street.conflist"), "{}", failed.stderr);
     fs::write(scene.lists().join("broken.conflist"), "{\"name\":\"broken\"").unwrap();

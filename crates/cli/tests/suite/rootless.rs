@@ -5,6 +5,7 @@ use crate::fixture::SOON;
 use dhow_testkit::{
     Access, Ids, OrdinaryUser, Registry, Transport, need, outcome, process, rootfs,
 };
+use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -46,6 +47,11 @@ fn root_in_the_container_is_the_user_and_others_are_of_the_user_s_range() {
     drop(inside(&user, &["-v", "v:/v"], "touch /v/root; touch /v/www; chown 33:34 /v/www"));
 
     assert_eq!(map, format!("0\n 0 {uid} 1\n 1 {first} 65536\nallow\n"));
+    let told = user.run(&["info", "--format", "{{json .host.idMappings.uidmap}}"]).ok().stdout;
+    let range =
+        |inside, outside, size| json!({"container_id": inside, "host_id": outside, "size": size});
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told, json!([range(0, uid, 1), range(1, first, 65536)]));
     let data = user.root().join("volumes/v/data");
     let owner = |name: &str| {
         let status = data.join(name).metadata().unwrap();

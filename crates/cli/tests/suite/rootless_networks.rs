@@ -1,7 +1,10 @@
 //! An ordinary user's containers talk and are reached: by pasta, and over networks in a namespace of the
 //! user's. The machine is a network namespace of each test's own, with a peer behind a cable.
 
-use crate::rootless::having_box;
+use crate::{
+    rootless::having_box,
+    torment::{Operation, torment, words},
+};
 use dhow_testkit::{HostNetwork, OrdinaryUser, need};
 use std::{
     path::Path,
@@ -208,6 +211,135 @@ fn a_container_changes_networks_while_it_runs_and_a_pod_is_reached() {
     drop(user.run(&["pod", "rm", "-f", "-t", "0", "p"]).ok());
     drop(user.run(&["rm", "-f", "-t", "0", "c", "db"]).ok());
     drop(user.run(&["network", "prune", "-f"]).ok());
+    assert!(street.has_no_pasta());
+}
+
+#[test]
+fn ports_that_pasta_passes_on_are_explained() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    drop(user.run(&["network", "create", "front"]).ok());
+    let serve = ["box", "httpd", "-f", "-v", "-h", "/etc"];
+    for (name, network, port) in [("web", "front", "8083:80"), ("alone", "pasta", "8084:80")] {
+        let flags = ["run", "-d", "--name", name, "--network", network, "-p", port];
+        drop(user.run(&[&flags[..], &serve].concat()).ok());
+    }
+
+    assert_eq!(street.fetched_by_peer(8083), street.fetched_by_peer(8084));
+    for (port, name) in [("8083", "web"), ("8084", "alone")] {
+        let said = user.run(&["network", "explain", port]).ok().stdout;
+        assert!(said.contains(name) && said.contains("is held"), "{said}");
+        assert!(said.contains("pasta passes it on to port 80"), "{said}");
+        assert!(said.contains("only root may read") && !said.contains("stops"), "{said}");
+    }
+    let refused = user.run(&["run", "--rm", "--network=front", "-p", "9:9/sctp", "box", "true"]);
+    assert!(refused.stderr.contains("publish port 9/sctp"), "{refused:?}");
+    assert!(refused.stderr.contains("there are tcp and udp"), "{refused:?}");
+    drop(user.run(&["rm", "-f", "-t", "0", "web", "alone"]).ok());
+    assert!(street.has_no_pasta());
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn lists_of_plugins_are_for_root_which_is_said() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    let home = user.home();
+    let (settings, lists) = (home.join(".config/containers"), home.join("net.d"));
+    for directory in [&settings, &lists] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    let configuration = format!("[network]\nnetwork_config_dir = {lists:?}\n");
+    std::fs::write(settings.join("containers.conf"), configuration).unwrap();
+    let list = r#"{"cniVersion": "1.0.0", "name": "avenue", "plugins": [{"type": "bridge"}]}"#;
+    std::fs::write(lists.join("avenue.conflist"), list).unwrap();
+
+    let refused = user.run(&["run", "--rm", "--network=avenue", "box", "true"]).exits(125);
+
+    assert!(refused.stderr.contains("they are for root"), "{refused}");
+    assert_eq!(user.run(&["ps", "-aq"]).ok().stdout, "");
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_container_that_is_restarted_keeps_its_network_and_its_port() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    drop(user.run(&["network", "create", "front"]).ok());
+    let flags = ["run", "-d", "--restart=always", "--name=web", "--network=front", "-p", "8086:80"];
+    drop(user.run(&[&flags[..], &["box", "httpd", "-f", "-h", "/etc"]].concat()).ok());
+    let page = street.fetched_by_peer(8086);
+    let pid = || user.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok().line().to_owned();
+    let before = pid();
+
+    let killed = rustix::process::Pid::from_raw(before.parse().unwrap()).unwrap();
+    rustix::process::kill_process(killed, rustix::process::Signal::KILL).unwrap();
+
+    let is_another = || (![before.as_str(), "0"].contains(&pid().as_str())).then_some(());
+    need::eventually(WAIT, is_another).expect("it is started again");
+    assert_eq!(street.fetched_by_peer(8086), page);
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+    drop(user.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    assert!(street.has_no_pasta());
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn whatever_of_a_user_s_networks_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    let ok = |line: &[&str]| drop(user.run(line).ok());
+    for name in ["front", "back"] {
+        ok(&["network", "create", name]);
+    }
+    let none = || ok(&["rm", "-f", "-a", "-t", "0"]);
+    let run = [
+        "run",
+        "-d",
+        "-q",
+        "--name=web",
+        "--network=front",
+        "-p",
+        "8085:80",
+        "box",
+        "sleep",
+        "1000",
+    ];
+    let running = || {
+        none();
+        ok(&run);
+    };
+    let with_third = || ok(&["network", "create", "--ignore", "third"]);
+    let state = || user.run(&["inspect", "--format", "{{.State.Status}}", "web"]).line().to_owned();
+    let is_running = || assert_eq!(state(), "running");
+    let is_connected = || {
+        let shown = user.run(&["ps", "--format", "{{.Networks}}"]).ok();
+        assert!(shown.stdout.contains("back"), "{shown}");
+    };
+    let is_gone = || {
+        assert_eq!(user.run(&["ps", "-aq"]).ok().stdout, "");
+        assert!(street.has_no_pasta());
+    };
+    let has_no_third = || assert_ne!(user.run(&["network", "exists", "third"]).code, 0);
+    let connect = words(&["network", "connect", "back", "web"]);
+    let rm = words(&["rm", "-f", "-t", "0", "web"]);
+    let operations = [
+        Operation { name: "run -p", before: &none, arguments: words(&run), after: &is_running },
+        Operation { name: "connect", before: &running, arguments: connect, after: &is_connected },
+        Operation { name: "rm", before: &running, arguments: rm, after: &is_gone },
+        Operation {
+            name: "network rm",
+            before: &with_third,
+            arguments: words(&["network", "rm", "third"]),
+            after: &has_no_third,
+        },
+    ];
+
+    torment(user, &none, &operations);
+
+    none();
+    ok(&["network", "rm", "front", "back"]);
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
     assert!(street.has_no_pasta());
 }
 

@@ -1,9 +1,9 @@
 //! `kill -9` at random moments of an operation, again and again: the doctor finds nothing, and the
 //! retry succeeds.
 
-use dhow_testkit::{Dhow, need};
+use dhow_testkit::{Dhow, OrdinaryUser, Outcome, need};
 use std::{
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -28,6 +28,32 @@ impl Dice {
     }
 }
 
+/// Whose commands are killed.
+pub(crate) trait Victim {
+    fn run(&self, arguments: &[&str]) -> Outcome;
+    fn command(&self, arguments: &[&str]) -> Command;
+}
+
+impl Victim for Dhow {
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        Self::run(self, arguments)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        Self::command(self, arguments)
+    }
+}
+
+impl Victim for OrdinaryUser {
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        Self::run(self, arguments)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        Self::command(self, self.program(), arguments)
+    }
+}
+
 /// An operation, what comes before each attempt, and what shows that an attempt has succeeded.
 pub(crate) struct Operation<'a> {
     pub(crate) name: &'a str,
@@ -36,19 +62,19 @@ pub(crate) struct Operation<'a> {
     pub(crate) after: &'a dyn Fn(),
 }
 
-fn spawn(dhow: &Dhow, arguments: &[String]) -> Child {
+fn spawn(dhow: &dyn Victim, arguments: &[String]) -> Child {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut command = dhow.command(&arguments);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn run(dhow: &Dhow, arguments: &[String]) {
+fn run(dhow: &dyn Victim, arguments: &[String]) {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     drop(dhow.run(&arguments).ok());
 }
 
 /// Kills the operation again and again; returns how often that came before its end.
-fn torment_one(dhow: &Dhow, dice: &mut Dice, kills: u32, operation: &Operation<'_>) -> u32 {
+fn torment_one(dhow: &dyn Victim, dice: &mut Dice, kills: u32, operation: &Operation<'_>) -> u32 {
     let Operation { name, before, arguments, after } = operation;
     before();
     let start = Instant::now();
@@ -86,7 +112,7 @@ fn torment_one(dhow: &Dhow, dice: &mut Dice, kills: u32, operation: &Operation<'
 
 /// Kills each operation as often as was asked for. `between` takes away what the last kill of the one
 /// before has left.
-pub(crate) fn torment(dhow: &Dhow, between: &dyn Fn(), operations: &[Operation<'_>]) {
+pub(crate) fn torment(dhow: &dyn Victim, between: &dyn Fn(), operations: &[Operation<'_>]) {
     let mut dice = Dice(20);
     let kills = need::variable(KILLS_VARIABLE).map_or(KILLS, |count| count.parse().unwrap());
     for operation in operations {

@@ -1,9 +1,9 @@
 //! Why a packet for a published port passes, or does not.
 
 use super::life::publication;
-use crate::Engine;
+use crate::{Engine, record::Record};
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
-use dhow_network::{Finding, Protocol, explain};
+use dhow_network::{Finding, Plan, Protocol, explain};
 use dhow_state::{containers, pods, ports};
 use std::net::IpAddr;
 
@@ -37,13 +37,25 @@ impl Engine {
         let mut all = Vec::new();
         for (owner, row) in holders {
             let published = publication(&row)?;
-            let Some(plan) = self.network_plan_as_is(&owner)? else { continue };
+            let Some(plan) = self.plan_of_publisher(&owner)? else { continue };
             let findings =
                 explain(&plan, &published, from).doing(|| format!("explain port {port}/{name}"))?;
             let name = self.name_of_owner(&owner)?;
             all.push(Explanation { owner, name, port: published.to_string(), findings });
         }
         Ok(all)
+    }
+
+    /// The networks of a container or a pod that is published, with the user's way to it.
+    fn plan_of_publisher(&self, owner: &ContainerId) -> Result<Option<Plan>> {
+        if let Some(row) = containers::find(self.state.read(), owner)? {
+            let record = Record::parse(&row.settings)?;
+            if let Some(options) = record.pasta() {
+                return Ok(Some(self.pasta_plan(owner, &record, options)));
+            }
+        }
+        let plan = self.network_plan_as_is(owner)?;
+        Ok(plan.map(|plan| Plan { outlet: self.outlet_as_is(owner), ..plan }))
     }
 
     fn name_of_owner(&self, owner: &ContainerId) -> Result<String> {

@@ -70,7 +70,12 @@ impl Engine {
         Ok(Some(plan))
     }
 
-    fn pasta_plan(&self, id: &ContainerId, record: &Record, options: Vec<String>) -> Plan {
+    pub(super) fn pasta_plan(
+        &self,
+        id: &ContainerId,
+        record: &Record,
+        options: Vec<String>,
+    ) -> Plan {
         // Servers on the host's loopback are reached where questions are passed on.
         let mut options = options;
         if !options.iter().any(|own| own.starts_with("--dns-forward")) {
