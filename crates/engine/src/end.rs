@@ -229,6 +229,9 @@ impl Engine {
         }
         self.bury(row)?;
         let left = self.lower_networks(&row.id, &record)?;
+        if left.is_some() {
+            self.lower_ground(Some(&row.id))?;
+        }
         self.images.forget_container_mount(&mut self.state, &row.id)?;
         create::remove_files(&self.layout, &row.id)?;
         self.images.remove_container_root(&mut self.state, &row.id)?;
@@ -259,9 +262,6 @@ impl Engine {
             tell(write, &Subject::of(row, &record), "destroy", &[])
         })?;
         drop(locks);
-        if left.is_some() {
-            self.lower_ground()?;
-        }
         self.let_go(row, &record, &mounted, &doomed)
     }
 

@@ -486,6 +486,9 @@ impl Engine {
             return Ok(());
         }
         let left = self.lower_networks(&now.id, &record)?;
+        if left.is_some() {
+            self.lower_ground(Some(&now.id))?;
+        }
         self.state.write(|write| {
             if containers::mark_exited(write, &now.id, &ended, now.process)? {
                 let code = ended.exit_code.to_string();
@@ -494,9 +497,6 @@ impl Engine {
             }
             left.iter().try_for_each(|plan| Self::write_left(write, &now.id, plan))
         })?;
-        if left.is_some() {
-            self.lower_ground()?;
-        }
         self.leave_shared(&now.id, &record)
     }
 

@@ -121,7 +121,7 @@ impl Pasta {
     }
 
     fn start(pid_file: &Path, namespace: BorrowedFd<'_>, words: &[String]) -> Result<Self> {
-        file::remove_if_there(pid_file)?;
+        end(pid_file)?;
         // It takes a path, parts with rights before it opens that, and closes what it was not told of:
         // so neither our fds nor the process in the namespace would do.
         let path = namespace_file(pid_file);
@@ -165,12 +165,30 @@ impl Drop for Pasta {
 
 /// Ends the process whose number a file has, if it lives; that there is none is fine.
 pub fn end(pid_file: &Path) -> Result<()> {
+    let path = namespace_file(pid_file);
+    if path.exists() {
+        // Who began it was killed before it had answered: it may be about to write its number. Without
+        // the path it cannot begin any more, and what has begun is found by its words.
+        handle::release(&path)?;
+        given(pid_file)?.iter().for_each(kill);
+    }
     if let Some(process) = find(pid_file)? {
         kill(&process);
     }
-    // Of one that was killed before its pasta was there.
-    handle::release(&namespace_file(pid_file))?;
     file::remove_if_there(pid_file)
+}
+
+/// All processes that were given this file to write their number into.
+fn given(pid_file: &Path) -> Result<Vec<OwnedFd>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").doing(|| "list processes")? {
+        let name = entry.doing(|| "list processes")?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            found.extend(process_given(pid, pid_file)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Where the namespace is bound for the moment in which it is opened.
@@ -198,7 +216,11 @@ fn find(pid_file: &Path) -> Result<Option<OwnedFd>> {
         Err(error) => return Err(error),
     };
     let pid = String::from_utf8_lossy(&text).trim().parse().ok().and_then(Pid::from_raw);
-    let Some(pid) = pid else { return Ok(None) };
+    pid.map_or(Ok(None), |pid| process_given(pid, pid_file))
+}
+
+/// The process with this number, if it was given this file.
+fn process_given(pid: Pid, pid_file: &Path) -> Result<Option<OwnedFd>> {
     let process = match pidfd_open(pid, PidfdFlags::empty()) {
         Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
         opened => opened.doing(|| format!("open process {pid}"))?,
@@ -301,6 +323,24 @@ mod tests {
         let words = words_of(&["--tcp-ports=auto".into()], &[]).unwrap();
         assert_eq!(words.join(" "), "--tcp-ports=auto -u none -T none -U none --no-map-gw");
         assert!(words_of(&[], &[publication("9:9/sctp")]).is_err());
+    }
+
+    #[test]
+    fn one_whose_starter_was_killed_is_found_by_its_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let pid_file = directory.path().join("pasta.pid");
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line", "sh", "--pid"]).arg(&pid_file).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+
+        // Nothing says that somebody was killed.
+        end(&pid_file).unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+        std::fs::write(namespace_file(&pid_file), "").unwrap();
+        end(&pid_file).unwrap();
+
+        assert!(!child.wait().unwrap().success());
+        assert!(!namespace_file(&pid_file).exists());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! An ordinary user's containers talk and are reached: by pasta, and over networks in a namespace of the
 //! user's. The machine is a network namespace of each test's own, with a peer behind a cable.
 
-use crate::rootless::having_box;
+use crate::{
+    rootless::having_box,
+    torment::{Operation, torment, words},
+};
 use dhow_testkit::{HostNetwork, OrdinaryUser, need};
 use std::{
     path::Path,
@@ -279,6 +282,65 @@ fn a_container_that_is_restarted_keeps_its_network_and_its_port() {
     drop(user.run(&["rm", "-f", "-t", "0", "web"]).ok());
     assert!(street.has_no_pasta());
     assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn whatever_of_a_user_s_networks_is_killed_the_doctor_is_content_and_the_retry_succeeds() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    let ok = |line: &[&str]| drop(user.run(line).ok());
+    for name in ["front", "back"] {
+        ok(&["network", "create", name]);
+    }
+    let none = || ok(&["rm", "-f", "-a", "-t", "0"]);
+    let run = [
+        "run",
+        "-d",
+        "-q",
+        "--name=web",
+        "--network=front",
+        "-p",
+        "8085:80",
+        "box",
+        "sleep",
+        "1000",
+    ];
+    let running = || {
+        none();
+        ok(&run);
+    };
+    let with_third = || ok(&["network", "create", "--ignore", "third"]);
+    let state = || user.run(&["inspect", "--format", "{{.State.Status}}", "web"]).line().to_owned();
+    let is_running = || assert_eq!(state(), "running");
+    let is_connected = || {
+        let shown = user.run(&["ps", "--format", "{{.Networks}}"]).ok();
+        assert!(shown.stdout.contains("back"), "{shown}");
+    };
+    let is_gone = || {
+        assert_eq!(user.run(&["ps", "-aq"]).ok().stdout, "");
+        assert!(street.has_no_pasta());
+    };
+    let has_no_third = || assert_ne!(user.run(&["network", "exists", "third"]).code, 0);
+    let connect = words(&["network", "connect", "back", "web"]);
+    let rm = words(&["rm", "-f", "-t", "0", "web"]);
+    let operations = [
+        Operation { name: "run -p", before: &none, arguments: words(&run), after: &is_running },
+        Operation { name: "connect", before: &running, arguments: connect, after: &is_connected },
+        Operation { name: "rm", before: &running, arguments: rm, after: &is_gone },
+        Operation {
+            name: "network rm",
+            before: &with_third,
+            arguments: words(&["network", "rm", "third"]),
+            after: &has_no_third,
+        },
+    ];
+
+    torment(user, &none, &operations);
+
+    none();
+    ok(&["network", "rm", "front", "back"]);
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
+    assert!(street.has_no_pasta());
 }
 
 /// Whoever kills a monitor, or the process that connects the networks, leaves only what the next command

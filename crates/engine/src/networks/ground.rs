@@ -68,13 +68,15 @@ impl Engine {
         })
     }
 
-    /// Takes the ground away if nobody is on it.
-    pub(crate) fn lower_ground(&self) -> Result<()> {
+    /// Takes the ground away if nobody is on it but `leaving`, of whom the caller knows that nothing runs.
+    /// To be called before rows say that they have left: then who is killed in between leaves a row that
+    /// brings the next command here.
+    pub(crate) fn lower_ground(&self, leaving: Option<&ContainerId>) -> Result<()> {
         if self.is_of_root || !self.layout.ground().exists() {
             return Ok(());
         }
         let _lock = lock(&self.layout)?;
-        if self.somebody_is_on_networks()? {
+        if self.somebody_is_on_networks(leaving)? {
             return Ok(());
         }
         lower(&self.layout)
@@ -102,13 +104,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether somebody runs, or is about to, who is connected to a network.
-    fn somebody_is_on_networks(&self) -> Result<bool> {
+    /// Whether somebody else runs, or is about to, who is connected to a network.
+    fn somebody_is_on_networks(&self, besides: Option<&ContainerId>) -> Result<bool> {
         let read = self.state.read();
         let lives = |phase| {
             !matches!(phase, Phase::Created | Phase::Exited | Phase::Removing | Phase::Restarting)
         };
         for endpoint in endpoints::list(read)? {
+            if Some(&endpoint.owner) == besides {
+                continue;
+            }
             let mut phases = Vec::new();
             match containers::find(read, &endpoint.owner)? {
                 Some(row) => phases.push(row.phase),

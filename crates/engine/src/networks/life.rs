@@ -206,8 +206,8 @@ impl Engine {
     pub(crate) fn leave_networks(&mut self, id: &ContainerId, record: &Record) -> Result<()> {
         match self.lower_networks(id, record)? {
             Some(plan) => {
-                self.state.write(|write| Self::write_left(write, id, &plan))?;
-                self.lower_ground()
+                self.lower_ground(Some(id))?;
+                self.state.write(|write| Self::write_left(write, id, &plan))
             }
             None => Ok(()),
         }

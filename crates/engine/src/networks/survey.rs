@@ -257,7 +257,7 @@ impl Engine {
             let _lock = super::lock(&self.layout)?;
             self.mend_networks()?;
         }
-        self.lower_ground()?;
+        self.lower_ground(None)?;
         self.check_pastas(findings)?;
         let rows = networks::list(self.state.read())?;
         let known: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();

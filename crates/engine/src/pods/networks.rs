@@ -106,8 +106,8 @@ impl Engine {
         self.pods_mut().sink(pod, &settings)?;
         match left {
             Some(plan) => {
-                self.state.write(|write| Self::write_left(write, pod, &plan))?;
-                self.lower_ground()
+                self.lower_ground(Some(pod))?;
+                self.state.write(|write| Self::write_left(write, pod, &plan))
             }
             None => Ok(()),
         }
