@@ -136,9 +136,12 @@ fn the_starter_hears_everything_and_cleans_up() {
 
 #[test]
 fn who_removes_the_container_hears_of_its_end_once_and_after_all_else() {
-    for script in ["echo out; exit 3", "(sleep 0.1; echo out) & exit 3"] {
-        let mut kept = Kept::start_as(script, Stdin::Null, true, |run| run.removed_at_end = true);
+    for work in ["echo out; exit 3", "(sleep 0.1; echo out) & exit 3"] {
+        // It does not end before the visitor is there.
+        let script = format!("read line; {work}");
+        let mut kept = Kept::start_as(&script, Stdin::Once, true, |run| run.removed_at_end = true);
         let mut visitor = kept.visitor();
+        kept.client.send_stdin(b"go\n").unwrap();
 
         let (stdout, _, exit) = listen_to_the_end(&mut kept.client);
 
@@ -146,7 +149,7 @@ fn who_removes_the_container_hears_of_its_end_once_and_after_all_else() {
         assert_eq!(kept.client.next().unwrap_err().kind(), Kind::Unavailable, "heard twice");
         assert_eq!(listen_to_the_end(&mut visitor).2, exit);
         // Another process that holds the output is not waited for.
-        assert!(script.starts_with('(') || stdout == b"out\n", "{stdout:?}");
+        assert!(work.starts_with('(') || stdout == b"out\n", "{stdout:?}");
         assert!(kept.monitor.join().unwrap());
         assert!(!crate::is_alive(kept.directory.path()).unwrap());
     }
