@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// As [`Engine::create`], leaving the row in the phase that the caller goes on from: a run goes
-    /// on to the start without anybody else in between.
+    /// on to the start without anybody else in between, and tells of the creation then.
     pub(crate) fn create_in(
         &mut self,
         options: &CreateOptions,
@@ -374,12 +374,13 @@ impl Engine {
             home.share(&mut spec, layout);
         }
         write_config(&layout.config(id), &spec)?;
-        state.borrow_mut().write(|write| {
-            if phase == Phase::Created {
+        // Who goes on to the start tells of both at once.
+        if phase == Phase::Created {
+            state.borrow_mut().write(|write| {
                 containers::advance(write, id, &[Phase::Creating], phase, None)?;
-            }
-            tell(write, &Subject::of(row, &draft.record), "create", &[])
-        })?;
+                tell(write, &Subject::of(row, &draft.record), "create", &[])
+            })?;
+        }
         undo.keep();
         Ok((rootfs, root))
     }

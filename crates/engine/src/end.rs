@@ -8,6 +8,7 @@ use crate::{
     volumes,
 };
 use dhow_base::{Doing, Error, Kind, Result, id::Name};
+use dhow_image::Images;
 use dhow_state::{
     Owner,
     containers::{self, Container, Phase},
@@ -223,9 +224,10 @@ impl Engine {
     /// anything stayed.
     fn erase(&mut self, row: &Container, options: RemoveOptions, died: Option<Died>) -> Result<()> {
         let record = Record::parse(&row.settings)?;
+        let mut root = None;
         if died.is_some_and(|died| died.is_seen) && record.ends_with_its_first() {
             // Nobody is left who uses it; the monitor takes the cgroup away meanwhile.
-            self.images.remove_container_root(&mut self.state, &row.id)?;
+            root = self.images.empty_container_root(&self.state, &row.id)?;
         }
         self.bury(row)?;
         let left = self.lower_networks(&row.id, &record)?;
@@ -234,7 +236,9 @@ impl Engine {
         }
         self.images.forget_container_mount(&mut self.state, &row.id)?;
         create::remove_files(&self.layout, &row.id)?;
-        self.images.remove_container_root(&mut self.state, &row.id)?;
+        if root.is_none() {
+            root = self.images.empty_container_root(&self.state, &row.id)?;
+        }
         let mounted = if record.has_volumes() {
             self.volumes_mut().with_mounts(&row.id)?
         } else {
@@ -248,6 +252,9 @@ impl Engine {
         let locks = volumes::lock_all(&self.layout, &doomed)?;
         self.state.write(|write| {
             containers::delete(write, &row.id)?;
+            if let Some(root) = root {
+                Images::forget_root(write, root)?;
+            }
             for name in &doomed {
                 volumes::mark_unused(write, name)?;
             }

@@ -2,7 +2,11 @@
 
 use crate::record::Record;
 use dhow_base::{Result, id::ContainerId};
-use dhow_state::{Write, containers::Container, events};
+use dhow_state::{
+    Write,
+    containers::{Container, Phase},
+    events,
+};
 use serde_json::{Map, Value};
 
 /// The container that an event is about, with what lists and filters of events ask of it.
@@ -35,6 +39,18 @@ pub(crate) fn tell(
     detail.extend(more.iter().map(|(name, value)| ((*name).to_owned(), text(value))));
     let detail = Value::Object(detail).to_string();
     events::record(write, "container", action, row.id.as_str(), &detail)
+}
+
+/// Writes what the command that started a container would have told, had it lived to write so.
+pub(crate) fn tell_of_start(write: &Write<'_>, subject: &Subject<'_>) -> Result<()> {
+    let phase = subject.row.phase;
+    if phase == Phase::Creating {
+        tell(write, subject, "create", &[])?;
+    }
+    if matches!(phase, Phase::Creating | Phase::Starting) {
+        tell(write, subject, "start", &[])?;
+    }
+    Ok(())
 }
 
 /// Writes for each volume of a container that it is mounted, or no longer.

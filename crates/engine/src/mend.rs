@@ -8,7 +8,12 @@
 //! Each command mends a few rows before its own work, so the price does not grow with the number of
 //! commands at work.
 
-use crate::{Engine, create, options::RemoveOptions};
+use crate::{
+    Engine, create,
+    events::{Subject, tell_of_start},
+    options::RemoveOptions,
+    record::Record,
+};
 use dhow_base::{Result, clock::Moment};
 use dhow_monitor::Started as MonitorStarted;
 use dhow_state::{
@@ -99,7 +104,9 @@ impl Engine {
             }
         };
         let boot = crate::start::boot_id()?;
+        let record = Record::parse(&row.settings)?;
         self.state.write(|write| {
+            tell_of_start(write, &Subject::of(row, &record))?;
             containers::mark_started(
                 write,
                 &row.id,

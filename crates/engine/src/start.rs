@@ -13,7 +13,7 @@ use crate::{
     claim::Turn,
     create::{self, Fresh},
     end::Died,
-    events::{Subject, tell, tell_of_volumes},
+    events::{Subject, tell, tell_of_start, tell_of_volumes},
     files,
     layout::Layout,
     networks::has_plugins,
@@ -248,12 +248,16 @@ impl Engine {
         // The monitor holds them from now on.
         drop(held);
         let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
+        self.state.tidy_while_waiting();
         let started = match (client.started(), &network) {
             (Err(error), Some(task)) => return Err(self.with_holder(error, &task.plan)),
             (started, _) => started?,
         };
         let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {
+            if row.phase == Phase::Creating {
+                tell(write, &Subject::of(row, &record), "create", &[])?;
+            }
             containers::mark_started(
                 write,
                 &row.id,
@@ -377,14 +381,19 @@ impl Engine {
     /// A start that failed leaves a container that can be looked at, or nothing where `--rm` was
     /// given. Its own troubles are warnings: the error to report is why the start failed.
     fn settle_failed_start(&mut self, turn: &Turn, row: &Container) {
-        let settled = if row.auto_remove {
-            self.remove_row(row, RemoveOptions { force: true, volumes: true })
-        } else {
-            let from = [Phase::Creating, Phase::Starting, Phase::Running];
-            self.state
-                .write(|write| containers::advance(write, &row.id, &from, Phase::Created, None))
-                .and_then(|_| self.leave_objects(turn, row))
-        };
+        let from = [Phase::Creating, Phase::Starting, Phase::Running];
+        let told = self.state.write(|write| {
+            let now = containers::find(write, &row.id)?;
+            if now.is_some_and(|now| now.phase == Phase::Creating) {
+                let record = Record::parse(&row.settings)?;
+                tell(write, &Subject::of(row, &record), "create", &[])?;
+            }
+            containers::advance(write, &row.id, &from, Phase::Created, None)
+        });
+        let settled = told.and_then(|_| match row.auto_remove {
+            true => self.remove_row(row, RemoveOptions { force: true, volumes: true }),
+            false => self.leave_objects(turn, row),
+        });
         if let Err(error) = settled {
             (self.warn)(&format!("after the failed start of {}: {}", row.name, error.one_line()));
         }
@@ -491,6 +500,9 @@ impl Engine {
         }
         self.state.write(|write| {
             if containers::mark_exited(write, &now.id, &ended, now.process)? {
+                if has_lived {
+                    tell_of_start(write, &Subject::of(now, &record))?;
+                }
                 let code = ended.exit_code.to_string();
                 tell(write, &Subject::of(now, &record), "die", &[("exitCode", &code)])?;
                 tell_of_volumes(write, &now.id, &record, "unmount")?;

@@ -79,12 +79,27 @@ impl Images {
 
     /// Removes the container's snapshot with all its changes; one that is not there is fine.
     pub fn remove_container_root(&self, state: &mut State, id: &ContainerId) -> Result<()> {
+        match self.empty_container_root(state, id)? {
+            Some(root) => state.write(|write| Self::forget_root(write, root)),
+            None => Ok(()),
+        }
+    }
+
+    /// The first half of [`Images::remove_container_root`], for a caller that has more to write at once:
+    /// the files. The row stays, and says what [`Images::forget_root`] is to be told.
+    pub fn empty_container_root(&self, state: &State, id: &ContainerId) -> Result<Option<Number>> {
         let key = snapshots::container_key(id);
-        let Some(snapshot) = snapshots::find_by_key(state.read(), &key)? else { return Ok(()) };
+        let Some(snapshot) = snapshots::find_by_key(state.read(), &key)? else { return Ok(None) };
+        let root = Number(snapshot.number);
         self.snapshots()?
-            .remove(Number(snapshot.number))
+            .remove(root)
             .doing(|| format!("remove the root filesystem of container {}", id.short()))?;
-        state.write(|write| snapshots::delete(write, snapshot.number))
+        Ok(Some(root))
+    }
+
+    /// The second half: the row of a snapshot whose files are gone.
+    pub fn forget_root(write: &Write<'_>, root: Number) -> Result<()> {
+        snapshots::delete(write, root.0)
     }
 }
 

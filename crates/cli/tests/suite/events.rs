@@ -36,6 +36,34 @@ fn a_life_is_told_in_order() {
 }
 
 #[test]
+fn a_life_is_told_whole_where_the_command_that_began_it_was_killed() {
+    needs_root!();
+    let dhow = with_box();
+    for number in 0..25_u64 {
+        let name = format!("box{number}");
+        let mut command = dhow.command(&["run", "-q", "-d", "--name", &name, "box", "true"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(2000 + number * 400));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // Whoever looks mends what is half done.
+    let ended = need::eventually(SOON, || {
+        let rows = dhow.run(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).ok().stdout;
+        rows.lines().all(|row| row.ends_with("exited")).then_some(rows)
+    });
+
+    for row in ended.unwrap().lines() {
+        let name = format!("container={}", row.split(' ').next().unwrap());
+        let told = ["events", "--since", "1h", "--stream=false", "--format", "{{.Action}}"];
+        let told = dhow.run(&[&told[..], &["--filter", &name]].concat()).ok().stdout;
+        assert_eq!(told, "create\nstart\ndie\n", "{row}");
+    }
+    drop(dhow.run(&["rm", "-fa"]).ok());
+    dhow.assert_clean();
+}
+
+#[test]
 fn what_happens_is_told_at_once() {
     needs_root!();
     let dhow = with_box();
