@@ -118,7 +118,8 @@ impl Engine {
         }
         let revival = Some(self.revival(&row.id, images.clone(), options));
         let extras = Extras { revival, ..Extras::default() };
-        match self.launch_with(&row, Watch::Detached, extras) {
+        let settled = self.settle_connections(&turn, &row);
+        match settled.and_then(|()| self.launch_with(&row, Watch::Detached, extras)) {
             Ok(launched) => launched.client.detach()?,
             Err(error) => {
                 self.settle_failed_restore(&turn, &row)?;

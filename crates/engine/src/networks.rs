@@ -23,6 +23,7 @@
 
 mod change;
 mod connect;
+mod devices;
 mod explain;
 mod given;
 mod ground;

@@ -194,7 +194,8 @@ impl Engine {
         {
             return Ok(());
         }
-        match self.launch(row, Watch::Detached) {
+        let settled = self.settle_connections(&turn, row);
+        match settled.and_then(|()| self.launch(row, Watch::Detached)) {
             Ok(launched) => launched.client.detach(),
             Err(error) => {
                 (self.warn)(&format!("start container {} again: {}", row.name, error.one_line()));

@@ -179,7 +179,8 @@ impl Engine {
         if row.phase == Phase::Restarting {
             crate::restart::dismiss(row.owner)?;
         }
-        match self.launch(row, watch) {
+        let launched = self.settle_connections(&turn, row).and_then(|()| self.launch(row, watch));
+        match launched {
             Ok(launched) => Ok(Some(launched)),
             Err(error) => {
                 self.settle_failed_start(&turn, row);

@@ -1,8 +1,20 @@
 //! Connecting containers to networks: the rows. What is on the host follows at the start, or at once
 //! where the container runs.
+//!
+//! Whoever changes a container's connections has its [turn](crate::claim), so the container neither
+//! begins nor ends meanwhile, and a row that says that its connection is being changed tells, to who has
+//! the turn next, of a command that was killed.
 
-use super::{Settings, given::Given, is_usual, live::is_live, look_up, making::device_name, tell};
-use crate::{Engine, create, options::ConnectionOptions, record::Record};
+use super::{
+    Settings,
+    given::Given,
+    is_usual,
+    live::{Unfinished, is_live},
+    look_up,
+    making::device_name,
+    tell,
+};
+use crate::{Engine, claim::Turn, create, options::ConnectionOptions, record::Record};
 use dhow_base::{
     Doing, Error, Kind, Result,
     id::{ContainerId, random_hex},
@@ -28,6 +40,9 @@ pub(crate) struct EndpointSettings {
     /// What others have given it for the life that it has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) given: Option<Given>,
+    /// What a command has begun to do with it while the container runs, and not finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unfinished: Option<Unfinished>,
 }
 
 impl EndpointSettings {
@@ -46,13 +61,18 @@ pub(crate) fn connect_all(
     connections: &[ConnectionOptions],
 ) -> Result<()> {
     for options in connections {
-        connect(write, owner, options)?;
+        connect(write, owner, options, None)?;
     }
     Ok(())
 }
 
 /// Writes the row of a connection; the network.
-fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectionOptions) -> Result<Made> {
+fn connect(
+    write: &Write<'_>,
+    owner: &ContainerId,
+    options: &ConnectionOptions,
+    unfinished: Option<Unfinished>,
+) -> Result<Made> {
     let row = look_up(write, &options.network)?;
     let doing = || format!("connect to network {}", row.name);
     let settings = Settings::of(&row)?;
@@ -75,6 +95,7 @@ fn connect(write: &Write<'_>, owner: &ContainerId, options: &ConnectionOptions) 
         aliases: checked_aliases(&options.aliases).doing(doing)?,
         fixed_mac: options.mac.is_some(),
         given: None,
+        unfinished,
     }
     .to_text()?;
     let connection = endpoints::Connection {
@@ -171,35 +192,38 @@ impl Engine {
 
     /// Connects a container to one more network.
     pub fn connect_network(&mut self, container: &str, options: &ConnectionOptions) -> Result<()> {
-        let row = self.changeable(container)?;
+        let (_turn, row) = self.changeable(container)?;
         let doing = || format!("connect container {} to network {}", row.name, &options.network);
         let record = Record::parse(&row.settings)?;
         check_mode(&record).doing(doing)?;
         self.ensure_usual_networks_of(std::slice::from_ref(options))?;
+        let is_live = is_live(&row);
         let made = self
             .state
             .write(|write| {
-                let made = connect(write, &row.id, options)?;
-                tell(write, &made, "connect", Some(row.id.as_str()))?;
+                let unfinished = is_live.then_some(Unfinished::Connecting);
+                let made = connect(write, &row.id, options, unfinished)?;
+                if is_live && made.leases {
+                    let text = "a server gives the addresses of the network, at the start only";
+                    return Err(
+                        Error::new(Kind::Unsupported, text).hint("stop the container first")
+                    );
+                }
+                if !is_live {
+                    tell(write, &made, "connect", Some(row.id.as_str()))?;
+                }
                 Ok(made)
             })
             .doing(doing)?;
-        match is_live(&row) {
-            true if made.leases => {
-                self.state
-                    .write(|write| endpoints::disconnect(write, &row.id, &made.id.parse()?))?;
-                let text = "a server gives the addresses of the network, at the start only";
-                Err(Error::new(Kind::Unsupported, text).hint("stop the container first"))
-                    .doing(doing)
-            }
-            true => self.connect_live(&row, &record, &made.id.parse()?).doing(doing),
+        match is_live {
+            true => self.connect_live(&row, &record, &made).doing(doing),
             false => Ok(()),
         }
     }
 
     /// Takes a container's connection to a network away.
     pub fn disconnect_network(&mut self, container: &str, network: &str) -> Result<()> {
-        let row = self.changeable(container)?;
+        let (_turn, row) = self.changeable(container)?;
         let doing = || format!("disconnect container {} from network {network}", row.name);
         let of = look_up(self.state.read(), network).doing(doing)?;
         let made = Settings::of(&of)?.made;
@@ -217,12 +241,17 @@ impl Engine {
             .doing(doing)
     }
 
-    /// A container whose connections can be changed now.
-    fn changeable(&mut self, container: &str) -> Result<Container> {
-        let row = self.steady(container)?;
-        let row = create::look_up(&self.state, row.id.as_str())?;
+    /// A container whose connections can be changed now, by us alone; what a killed command has left of
+    /// an earlier change is gone.
+    fn changeable(&mut self, container: &str) -> Result<(Turn, Container)> {
+        let id = self.steady(container)?.id;
+        let turn = self.turn(&id)?;
+        let row = create::look_up(&self.state, id.as_str())?;
         match row.phase {
-            Phase::Created | Phase::Exited | Phase::Running => Ok(row),
+            Phase::Created | Phase::Exited | Phase::Running => {
+                self.settle_connections(&turn, &row)?;
+                Ok((turn, row))
+            }
             phase => {
                 let text = format!(
                     "change the networks of container {}: it is {}",

@@ -1,21 +1,44 @@
 //! Connections of a container that runs: its monitor carries them out, and says when they are there.
 //!
 //! ```text
-//!  connect:    row ─▶ address, name ─▶ the monitor: link, firewall, names ─▶ /etc/hosts
-//!  disconnect: the monitor ─▶ name gone ─▶ row gone ─▶ /etc/hosts
+//!  connect:    row "connecting" ─▶ address, name ─▶ the monitor: link, firewall, names ─▶ /etc/hosts ─▶ row
+//!  disconnect: row "disconnecting" ─▶ the monitor ─▶ name gone ─▶ /etc/hosts ─▶ row gone
 //! ```
 //!
-//! A kill in between leaves a row that says more than the container has, or as much: it counts at the
-//! next start.
+//! What a kill in between leaves is taken away, whichever it was: a connection of which nobody was told
+//! that it is there, or one that was to go. That does whoever has the container's turn next, to change
+//! its connections or to start it, and the doctor.
 
-use crate::{Engine, files, record::Record, resolv_conf};
-use dhow_base::{Error, Kind, Result, id::ContainerId};
+use super::{Settings, connect::EndpointSettings, tell};
+use crate::{Engine, claim::Turn, files, record::Record, resolv_conf};
+use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
+use dhow_image::Finding;
 use dhow_monitor::Client;
-use dhow_network::{Attachment, Driver, Plan, names};
+use dhow_network::{Attachment, Driver, Network as Made, Plan, names};
 use dhow_state::{
-    containers::{Container, Phase},
-    endpoints,
+    Write,
+    containers::{self, Container, Phase},
+    endpoints::{self, Endpoint},
+    networks,
 };
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// What is being done with a connection of a container that runs.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Unfinished {
+    /// It is being made.
+    Connecting,
+    /// It is being taken away.
+    Disconnecting,
+}
+
+/// Writes what is being done with a connection, or that it is done.
+fn mark(write: &Write<'_>, endpoint: &Endpoint, unfinished: Option<Unfinished>) -> Result<()> {
+    let settings = EndpointSettings { unfinished, ..EndpointSettings::of(endpoint)? };
+    endpoints::set_settings(write, endpoint, &settings.to_text()?)
+}
 
 impl Engine {
     /// Carries out the connection to this network whose row has just been written. Where that fails,
@@ -24,16 +47,23 @@ impl Engine {
         &mut self,
         row: &Container,
         record: &Record,
-        network: &ContainerId,
+        made: &Made,
     ) -> Result<()> {
+        let network: &ContainerId = &made.id.parse()?;
         let connected = self.connect_now(row, record, network);
         if connected.is_err() {
             // What is left says less than why it failed.
             let _left = names::leave(&self.layout.network(network), row.id.as_str());
             let _left = self.part_with_plugins(row, network);
             self.state.write(|write| endpoints::disconnect(write, &row.id, network).map(drop))?;
+            return connected;
         }
-        connected
+        self.state.write(|write| {
+            if let Some(endpoint) = endpoints::find(write, &row.id, network)? {
+                mark(write, &endpoint, None)?;
+            }
+            tell(write, made, "connect", Some(row.id.as_str()))
+        })
     }
 
     fn connect_now(
@@ -85,6 +115,14 @@ impl Engine {
         record: &Record,
         network: &ContainerId,
     ) -> Result<()> {
+        self.state.write(|write| match endpoints::find(write, &row.id, network)? {
+            Some(endpoint) => mark(write, &endpoint, Some(Unfinished::Disconnecting)),
+            None => Ok(()),
+        })?;
+        self.part_live(row, record, network)
+    }
+
+    fn part_live(&self, row: &Container, record: &Record, network: &ContainerId) -> Result<()> {
         let mut plan = self.network_plan_as_is(&row.id)?.unwrap_or_default();
         let before = addresses(Some(&plan));
         let directory = self.layout.network(network);
@@ -99,6 +137,73 @@ impl Engine {
         self.part_with_plugins(row, network)?;
         names::leave(&directory, row.id.as_str())?;
         files::readdress(&self.layout.run(&row.id), record, &before, &addresses(Some(&plan)))
+    }
+
+    /// Takes away the connections that killed commands were about to make or to take away.
+    pub(crate) fn settle_connections(&mut self, _turn: &Turn, row: &Container) -> Result<()> {
+        for endpoint in endpoints::of_owner(self.state.read(), &row.id)? {
+            let Some(unfinished) = EndpointSettings::of(&endpoint)?.unfinished else { continue };
+            self.settle_connection(row, &endpoint, unfinished)
+                .doing(|| format!("take a connection of container {} away", row.name))?;
+        }
+        Ok(())
+    }
+
+    fn settle_connection(
+        &mut self,
+        row: &Container,
+        endpoint: &Endpoint,
+        unfinished: Unfinished,
+    ) -> Result<()> {
+        let network = &endpoint.network;
+        if is_live(row) {
+            self.part_live(row, &Record::parse(&row.settings)?, network)?;
+        } else {
+            if let Err(error) = self.part_with_plugins(row, network) {
+                // The doctor asks them again. They must not be able to keep a container from its start.
+                (self.warn)(&error.one_line());
+            }
+            names::leave(&self.layout.network(network), row.id.as_str())?;
+        }
+        let of = networks::find(self.state.read(), network)?;
+        self.state.write(|write| {
+            endpoints::disconnect(write, &row.id, network)?;
+            // Of one that was not made yet nobody was told.
+            match of.filter(|_| unfinished == Unfinished::Disconnecting) {
+                Some(of) => {
+                    tell(write, &Settings::of(&of)?.made, "disconnect", Some(row.id.as_str()))
+                }
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// The same of all containers, after whoever is at it now.
+    pub(super) fn settle_all_connections(&mut self, findings: &mut Vec<Finding>) -> Result<()> {
+        let mut owners = BTreeSet::new();
+        for endpoint in endpoints::list(self.state.read())? {
+            if EndpointSettings::of(&endpoint)?.unfinished.is_some() {
+                owners.insert(endpoint.owner);
+            }
+        }
+        for owner in owners {
+            let Some(row) = containers::find(self.state.read(), &owner)? else { continue };
+            let object = row.name.clone();
+            if let Err(error) = self.settle_connections_of(row) {
+                findings.push(Finding { object, problem: error.one_line() });
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_connections_of(&mut self, row: Container) -> Result<()> {
+        // One that has ended is written down as such first.
+        let Some(row) = self.refreshed(row)? else { return Ok(()) };
+        let turn = self.turn(&row.id)?;
+        match containers::find(self.state.read(), &row.id)? {
+            Some(row) => self.settle_connections(&turn, &row),
+            None => Ok(()),
+        }
     }
 
     /// Tells the monitor of a container which servers it asks for names from now on.

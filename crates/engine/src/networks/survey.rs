@@ -257,6 +257,7 @@ impl Engine {
             let _lock = super::lock(&self.layout)?;
             self.mend_networks()?;
         }
+        self.settle_all_connections(findings)?;
         self.lower_ground(None)?;
         self.check_pastas(findings)?;
         let rows = networks::list(self.state.read())?;
@@ -272,6 +273,7 @@ impl Engine {
             }
         }
         self.check_connections(findings)?;
+        self.check_devices(findings)?;
         self.check_firewall(findings)
     }
 
