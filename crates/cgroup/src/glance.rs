@@ -1,9 +1,9 @@
 //! What a glance at a cgroup tells, without finding out where the hierarchies are and whose it is.
 //!
-//! Every look at a container asks whether it stands still, and `ps` who is in it. So the file is
-//! read by the path that it has on every distribution, and whatever is not plain there is left to
-//! the plain twins, [`Cgroup::is_frozen`](crate::Cgroup::is_frozen) and
-//! [`Cgroup::processes`](crate::Cgroup::processes).
+//! Every look at a container asks whether it stands still, `ps` who is in it, and every end whether
+//! memory ran out. So the file is read by the path that it has on every distribution, and whatever is not plain there is left to
+//! the plain twins, [`Cgroup::is_frozen`](crate::Cgroup::is_frozen),
+//! [`Cgroup::processes`](crate::Cgroup::processes) and [`Cgroup::oom_kills`](crate::Cgroup::oom_kills).
 
 use crate::{
     Location,
@@ -39,6 +39,14 @@ pub fn plain_processes(location: &Location) -> Option<Vec<Pid>> {
     )
 }
 
+/// How many processes there the kernel has killed for want of memory, where that is plain.
+pub fn plain_oom_kills(location: &Location) -> Option<u64> {
+    let path = location.as_str();
+    [format!("memory/{path}/memory.oom_control"), format!("{path}/memory.events")]
+        .iter()
+        .find_map(|file| keyed(&read(&format!("{MOUNTPOINT}/{file}"))?, "oom_kill"))
+}
+
 fn read(path: &str) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     read_once(&rustix::fs::open(path, flags, Mode::empty()).ok()?).ok()
@@ -54,5 +62,6 @@ mod tests {
 
         assert!(!is_plainly_thawed(&location));
         assert_eq!(plain_processes(&location), None);
+        assert_eq!(plain_oom_kills(&location), None);
     }
 }

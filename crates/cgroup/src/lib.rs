@@ -36,7 +36,7 @@ mod unit;
 pub use cgroup::Cgroup;
 pub use delegation::delegated;
 pub use driver::Driver;
-pub use glance::{is_plainly_thawed, plain_processes};
+pub use glance::{is_plainly_thawed, plain_oom_kills, plain_processes};
 pub use hierarchy::{Hierarchies, Layout};
 pub use location::Location;
 pub use oom::{OomNews, OomWatch};

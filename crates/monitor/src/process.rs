@@ -212,8 +212,8 @@ impl Container {
     /// How many processes of it the kernel has killed because memory ran out. Where that cannot be
     /// read, none.
     fn oom_kills(&self) -> u64 {
-        let cgroup = dhow_runtime::cgroup(&Whereabouts::new(&self.id, &self.spec, &Driver::Files));
-        cgroup.and_then(|cgroup| cgroup.oom_kills()).unwrap_or(0)
+        dhow_runtime::oom_kills(&Whereabouts::new(&self.id, &self.spec, &Driver::Files))
+            .unwrap_or(0)
     }
 }
 

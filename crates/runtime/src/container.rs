@@ -574,6 +574,15 @@ pub fn cgroup(of: &Whereabouts<'_>) -> Result<Cgroup> {
     Cgroup::open(&Hierarchies::detect()?, &of.location()?)
 }
 
+/// How many processes of the container the kernel has killed because memory ran out.
+pub fn oom_kills(of: &Whereabouts<'_>) -> Result<u64> {
+    let location = of.location()?;
+    match dhow_cgroup::plain_oom_kills(&location) {
+        Some(kills) => Ok(kills),
+        None => Cgroup::open(&Hierarchies::detect()?, &location)?.oom_kills(),
+    }
+}
+
 /// The processes of the container.
 pub(crate) fn processes(of: &Whereabouts<'_>) -> Result<Vec<Pid>> {
     let location = of.location()?;

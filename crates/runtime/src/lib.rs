@@ -53,7 +53,9 @@ mod task;
 pub use capabilities::{names as capability_names, ungrantable};
 pub use dhow_cgroup::{Bus, Cgroup, Driver};
 
-pub use container::{Container, Leftovers, Whereabouts, cgroup, create, delete, start_dialled};
+pub use container::{
+    Container, Leftovers, Whereabouts, cgroup, create, delete, oom_kills, start_dialled,
+};
 pub use dhow_cgroup::Subgroup;
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::{GID_HELPER, UID_HELPER, is_ordinary_user, map_ids};

@@ -2,7 +2,7 @@
 
 use crate::ground::{Ground, Shell};
 use dhow_base::Kind;
-use dhow_cgroup::{Cgroup, OomWatch};
+use dhow_cgroup::{Cgroup, OomWatch, plain_oom_kills};
 use dhow_spec::runtime::{Cpu, Memory, Network, Pids, Resources};
 use dhow_testkit::{need, needs, needs_root};
 use rustix::event::{PollFd, PollFlags};
@@ -213,12 +213,15 @@ fn a_kill_for_want_of_memory_is_counted_and_told_of() {
         rustix::event::poll(&mut fds, Some(&limit)).unwrap() == 1
     };
     assert_eq!(cgroup.oom_kills().unwrap(), 0);
+    assert_eq!(plain_oom_kills(cgroup.location()), Some(0));
 
     // `tail` must keep what may be the end: far more than the limit, and then swap is no help.
     let greedy = "head -c 268435456 /dev/zero | tail -c 268435456 >/dev/null; exit 0";
     drop(Shell::within(&cgroup, greedy).output());
 
-    assert!(cgroup.oom_kills().unwrap() >= 1);
+    let kills = cgroup.oom_kills().unwrap();
+    assert!(kills >= 1);
+    assert_eq!(plain_oom_kills(cgroup.location()), Some(kills));
     assert!(is_readable(&watch, LIMIT));
     let killed = need::eventually(LIMIT, || (watch.take().unwrap().events >= 1).then_some(()));
     assert!(killed.is_some());
