@@ -15,20 +15,24 @@ use crate::{
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_sys::{
-    netlink::{self, Netlink},
+    namespace,
+    netlink::{self, Netlink, Request},
     pidfd,
+    procfs::Procfs,
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open},
+    thread::ThreadNameSpaceType,
 };
 use std::{
-    io::ErrorKind,
-    net::{IpAddr, Ipv4Addr},
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
 const PROGRAM: &str = "pasta";
@@ -45,19 +49,44 @@ const NOTHING: [(&str, &[&str]); 4] = [
     ("none", &["-U", "--udp-ns"]),
 ];
 
-/// The device of published ports in a namespace that has others, its address there, and the other end's
-/// (RFC 3927): nobody else hears of them.
+/// The device of published ports in a namespace that has others.
 const DEVICE: &str = "dhow-ports";
-const OWN: Ipv4Addr = Ipv4Addr::new(169, 254, 89, 2);
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 89, 1);
-const PREFIX: u8 = 30;
+
+/// Its address of IPv4 there, and the other end's (RFC 3927): nobody else hears of them.
+const END4: End = End {
+    own: IpAddr::V4(Ipv4Addr::new(169, 254, 89, 2)),
+    gateway: IpAddr::V4(Ipv4Addr::new(169, 254, 89, 1)),
+    prefix: 30,
+};
+
+/// The same of IPv6. What comes from the host's own loopback has the other end's address, and that has to be
+/// one of the link's (RFC 4291): pasta would take one of the host's in its place.
+const END6: End = End {
+    own: IpAddr::V6(Ipv6Addr::new(0xfd5d, 0x3c8a, 0x91e7, 0x59, 0, 0, 0, 2)),
+    gateway: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+    prefix: 126,
+};
+
+/// Who answers to such an address: the device, by its own on the link.
+const ON_LINK: InterfaceAddress = InterfaceAddress {
+    address: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2)),
+    prefix: 64,
+};
+
+/// The addresses of one version.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    own: IpAddr,
+    gateway: IpAddr,
+    prefix: u8,
+}
 
 /// The table of routes for answers.
 const TABLE: u32 = 89;
 
-/// Nothing is said to the namespace but what arrives at ports.
-const PORTS_ONLY: [&str; 9] =
-    ["-4", "-I", DEVICE, "-n", "30", "--no-dhcp", "--no-icmp", "--no-ndp", "--no-ra"];
+/// Nothing is said to the namespace but what arrives at ports, and who is at the other end: without
+/// answers to neighbours no packet of IPv6 finds its way there, and `--no-icmp` stops these too.
+const PORTS_ONLY: [&str; 7] = ["-I", DEVICE, "-n", "30", "--no-dhcp", "--no-dhcpv6", "--no-ra"];
 
 /// The host is not reached at its gateway's address, where its loopback would be.
 const NO_HOST: (&str, &str) = ("--no-map-gw", "--map-gw");
@@ -79,7 +108,10 @@ impl Pasta {
     ) -> Result<Self> {
         let mut words = vec!["--config-net".to_owned()];
         words.extend(words_of(&outlet.options, publications)?);
-        Self::start(&outlet.pid_file, namespace, &words)
+        detect(namespace, Detection::Off)?;
+        let started = Self::start(&outlet.pid_file, namespace, &words);
+        detect(namespace, Detection::Usual)?;
+        started
     }
 
     /// Passes on what comes in at these ports, and nothing that leaves: the namespace is connected
@@ -90,7 +122,10 @@ impl Pasta {
         publications: &[Publication],
     ) -> Result<Self> {
         let mut words: Vec<String> = PORTS_ONLY.map(str::to_owned).to_vec();
-        words.extend(["-a".to_owned(), OWN.to_string(), "-g".to_owned(), GATEWAY.to_string()]);
+        for End { own, gateway, .. } in [END4, END6] {
+            words.extend(["-a".to_owned(), own.to_string()]);
+            words.extend(["-g".to_owned(), gateway.to_string()]);
+        }
         words.extend(words_of(&outlet.options, publications)?);
         Self::start(&outlet.pid_file, namespace, &words)
     }
@@ -103,19 +138,24 @@ impl Pasta {
         let device = link::find(&inside, DEVICE).doing(doing)?.ok_or_else(|| {
             Error::new(Kind::NotFound, format!("find the device {DEVICE} that it has made"))
         })?;
-        let own = InterfaceAddress { address: OWN.into(), prefix: PREFIX };
-        let everywhere = Subnet::around(OWN.into(), 0).expect("every address is somewhere");
-        let way = link::Way {
-            gateway: Some(GATEWAY.into()),
-            table: TABLE,
-            ..link::Way::to(everywhere, device.index)
-        };
-        let requests = vec![
-            link::address(device.index, own),
-            link::up(Which::Index(device.index)).doing(doing)?,
-            way.request(),
-            link::rule_from(OWN.into(), TABLE),
+        let which = Which::Index(device.index);
+        // None of its addresses may be asked about (see `Detection`). A kernel without IPv6 refuses all this.
+        let wishes = vec![
+            link::without_own_address(which).doing(doing)?,
+            link::address(device.index, END6.address()),
+            link::address(device.index, ON_LINK),
         ];
+        let has_six = inside.ask_all(wishes).doing(doing)?.iter().all(io::Result::is_ok);
+        // What it has not heard of yet, it cannot send to.
+        let mut requests = vec![
+            link::announcing(which).doing(doing)?,
+            link::address(device.index, END4.address()),
+            link::up(which).doing(doing)?,
+        ];
+        requests.extend(END4.way_back(device.index));
+        if has_six {
+            requests.extend(END6.way_back(device.index));
+        }
         let answers = inside.ask_all(requests).doing(doing)?;
         answers.into_iter().try_for_each(|answer| answer.map(drop)).doing(doing)
     }
@@ -151,6 +191,54 @@ impl Pasta {
     /// Leaves it to live on, for who finds it by its file.
     pub fn leave(mut self) {
         self.process = None;
+    }
+}
+
+/// Whether a new device asks its neighbours for who has its address of the link already (`accept_dad`).
+///
+/// Such a question's sender is `::`, and pasta of 2023 takes the last sender for where the container is: what
+/// comes in by IPv6 is lost from then on, until the container has sent something itself. There is nobody
+/// else at the link.
+#[derive(Clone, Copy, Debug)]
+enum Detection {
+    Off,
+    Usual,
+}
+
+fn detect(inside: BorrowedFd<'_>, detection: Detection) -> Result<()> {
+    let value = match detection {
+        Detection::Off => b"0",
+        Detection::Usual => b"1",
+    };
+    let write = || {
+        namespace::join(inside, ThreadNameSpaceType::NETWORK)
+            .doing(|| "enter the container's net namespace")?;
+        let host = Procfs::of_host().doing(|| "check /proc")?;
+        match host.write(Path::new("sys/net/ipv6/conf/default/accept_dad"), value) {
+            // A kernel without IPv6.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            written => written.doing(|| "set whether addresses of IPv6 are asked about"),
+        }
+    };
+    // Who has no rights over the host does not come back from there: a thread of its own goes.
+    let thread = || Error::new(Kind::Internal, "work in a thread");
+    thread::scope(|scope| scope.spawn(write).join()).map_err(|_| thread())?
+}
+
+impl End {
+    fn address(self) -> InterfaceAddress {
+        InterfaceAddress { address: self.own, prefix: self.prefix }
+    }
+
+    /// Whatever has the address for its sender leaves by the device.
+    fn way_back(self, device: i32) -> [Request; 2] {
+        let everywhere = Subnet::around(self.own, 0).expect("every address is somewhere");
+        let way = link::Way {
+            gateway: Some(self.gateway),
+            table: TABLE,
+            ..link::Way::to(everywhere, device)
+        };
+        [way.request(), link::rule_from(self.own, TABLE)]
     }
 }
 

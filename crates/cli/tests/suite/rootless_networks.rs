@@ -14,6 +14,8 @@ use std::{
 
 const HOST: &str = "192.0.2.2";
 const PEER: &str = "192.0.2.1";
+const HOST6: &str = "2001:db8::2";
+const PEER6: &str = "2001:db8::1";
 /// Where the peer's server is.
 const PORT: u16 = 7000;
 const WAIT: Duration = Duration::from_secs(20);
@@ -41,26 +43,45 @@ impl Street {
         for line in [
             &format!("ip link add up0 type veth peer name up1 netns {pid}"),
             &format!("ip address add {HOST}/24 dev up0"),
+            &format!("ip address add {HOST6}/64 dev up0 nodad"),
             "ip link set up0 up",
             &format!("ip route add default via {PEER}"),
         ] {
             drop(host.output(&line.split(' ').collect::<Vec<_>>()));
         }
-        for line in [&format!("ip address add {PEER}/24 dev up1"), "ip link set up1 up"] {
+        for line in [
+            &format!("ip address add {PEER}/24 dev up1"),
+            &format!("ip address add {PEER6}/64 dev up1 nodad"),
+            "ip link set up1 up",
+        ] {
             drop(peer.output(&line.split(' ').collect::<Vec<_>>()));
         }
+        // A device without anybody at its other end has no way to a gateway of IPv6.
+        let way = format!("ip -6 route add default via {PEER6}");
+        let words: Vec<&str> = way.split(' ').collect();
+        let led =
+            || host.command(words[0]).args(&words[1..]).status().ok()?.success().then_some(());
+        need::eventually(WAIT, led).expect("the peer is the way out");
         Some(Self { user: having_box(OrdinaryUser::networked(host)), peer })
     }
 
     /// What a page says to the peer, as soon as there is an answer.
     fn fetched_by_peer(&self, port: u16) -> String {
-        let address = format!("http://{HOST}:{port}/os-release");
+        self.fetched_by_peer_at(&format!("{HOST}:{port}"))
+    }
+
+    fn fetched_by_peer_at(&self, place: &str) -> String {
+        let address = format!("http://{place}/os-release");
         answer(|| self.peer.command("busybox").args(["wget", "-q", "-O-", &address]).output().ok())
     }
 
     /// The same to the user themselves, by the loopback.
     fn fetched_by_user(&self, port: u16) -> String {
-        let address = format!("http://127.0.0.1:{port}/os-release");
+        self.fetched_by_user_at(&format!("127.0.0.1:{port}"))
+    }
+
+    fn fetched_by_user_at(&self, place: &str) -> String {
+        let address = format!("http://{place}/os-release");
         let words = ["busybox", "wget", "-q", "-O-", &address];
         answer(|| self.user.command(Path::new("/usr/bin/env"), &words).output().ok())
     }
@@ -212,6 +233,34 @@ fn a_container_changes_networks_while_it_runs_and_a_pod_is_reached() {
     drop(user.run(&["rm", "-f", "-t", "0", "c", "db"]).ok());
     drop(user.run(&["network", "prune", "-f"]).ok());
     assert!(street.has_no_pasta());
+}
+
+#[test]
+fn ports_on_a_network_are_reached_by_both_versions() {
+    let Some(street) = Street::new() else { return };
+    let user = &street.user;
+    drop(user.run(&["network", "create", "four"]).ok());
+    drop(user.run(&["network", "create", "--ipv6", "both"]).ok());
+    let serve = ["box", "httpd", "-f", "-v", "-h", "/etc"];
+    let containers = [("a", "four", "8087"), ("b", "both", "8088"), ("c", "pasta", "8089")];
+    for (name, network, port) in containers {
+        let flags =
+            ["run", "-d", "--name", name, "--network", network, "-p", &format!("{port}:80")];
+        drop(user.run(&[&flags[..], &serve].concat()).ok());
+    }
+
+    let page = street.fetched_by_peer(8087);
+    for (name, _, port) in containers {
+        assert_eq!(street.fetched_by_peer_at(&format!("[{HOST6}]:{port}")), page, "{port}");
+        for host in ["[::1]", "127.0.0.1"] {
+            assert_eq!(street.fetched_by_user_at(&format!("{host}:{port}")), page, "{host} {port}");
+        }
+        let log = user.run(&["logs", name]).ok();
+        assert!(log.stderr.contains(PEER6) || log.stdout.contains(PEER6), "{name}: {log}");
+    }
+    drop(user.run(&["rm", "-f", "-t", "0", "a", "b", "c"]).ok());
+    assert!(street.has_no_pasta());
+    assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
 }
 
 #[test]
