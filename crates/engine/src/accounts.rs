@@ -33,7 +33,10 @@ pub(crate) fn with_name_of(asked: &AccountOptions, uid: u32) -> Result<AccountOp
         return Ok(asked);
     }
     asked.make = Some(true);
-    let passwd = file::read_limited(Path::new("/etc/passwd"), LIMIT_BYTES)?;
+    let passwd = match file::read_limited(Path::new("/etc/passwd"), LIMIT_BYTES) {
+        Err(error) if error.kind() == Kind::NotFound => Vec::new(),
+        result => result?,
+    };
     let name = accounts(&passwd).find(|account| account.uid == uid).map(|account| account.name);
     if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok())
         && !name.contains('$')

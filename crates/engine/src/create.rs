@@ -44,6 +44,9 @@ use std::{
 /// How often a random name is tried before giving up.
 const NAME_ATTEMPTS: usize = 16;
 
+/// How often free ids are looked for while others take them.
+const IDS_ATTEMPTS: usize = 64;
+
 /// A container that was created.
 #[derive(Clone, Debug)]
 pub struct Created {
@@ -150,12 +153,30 @@ impl Engine {
         }
         self.ensure_usual_networks_of(options.network.connections())?;
         let image = self.image_for(options, progress)?;
-        let mut draft = self.draft(ContainerId::random()?, options, &image)?;
+        for _ in 0..IDS_ATTEMPTS {
+            if let Some(fresh) = self.create_from(&image, options, home.as_ref(), phase)? {
+                return Ok(fresh);
+            }
+        }
+        let text = "find free ids for the container: others take them all the time";
+        Err(Error::new(Kind::Unavailable, text).hint("try again"))
+    }
+
+    /// Makes a container of an image that is here; nothing where another one has just taken the ids that it
+    /// was to have.
+    fn create_from(
+        &mut self,
+        image: &Image,
+        options: &CreateOptions,
+        home: Option<&Home>,
+        phase: Phase,
+    ) -> Result<Option<Fresh>> {
+        let mut draft = self.draft(ContainerId::random()?, options, image)?;
         check_sources(&draft.plan)?;
         let with_owners;
         let ids = &draft.record.namespaces;
         if ids.is_on_disk {
-            with_owners = self.images.with_owners(&mut self.state, &image, &ids.uids, &ids.gids)?;
+            with_owners = self.images.with_owners(&mut self.state, image, &ids.uids, &ids.gids)?;
             draft.image = &with_owners;
         }
         if !draft.record.ports.publish.is_empty()
@@ -163,16 +184,16 @@ impl Engine {
         {
             (self.warn)(&format!("published ports are discarded {why}"));
         }
-        draft.record.pod = home.as_ref().map(|home| home.id.to_string());
+        draft.record.pod = home.map(|home| home.id.to_string());
         draft.record.secrets =
             options.objects.secrets.iter().map(|secret| secret.secret.clone()).collect();
         draft.secrets = Given::read(&self.state, &self.layout, &options.objects.secrets)?;
-        draft.home = home.clone();
-        let (row, root) = self.insert_rows(&mut draft)?;
+        draft.home = home.cloned();
+        let Some((row, root)) = self.insert_rows(&mut draft)? else { return Ok(None) };
         let (rootfs, look) = self
             .make(&draft, &row, root, phase)
             .doing(|| format!("create container {}", row.name))?;
-        Ok(Fresh { row, rootfs, look })
+        Ok(Some(Fresh { row, rootfs, look }))
     }
 
     /// Decides what a container will be; makes nothing.
@@ -198,6 +219,9 @@ impl Engine {
         self.take_ids_of_joined(&joined, &mut record.namespaces)?;
         record.namespaces.joined = joined;
         user_ids::choose(options, &mut record, self.is_of_root)?;
+        if !self.is_of_root {
+            user_ids::free::propose(self.state.read(), options, image, &mut record)?;
+        }
         if options.names.hosts_base == HostsBase::Image {
             // The image's own is copied when the container is made, and counts at each start.
             record.names.hosts_base = HostsBase::File(self.layout.container(&id).join("hosts"));
@@ -277,8 +301,12 @@ impl Engine {
         self.images.pull(&mut self.state, &options.image, &pull, progress)
     }
 
-    /// Writes the rows of the container, in which it gets its name, and of its snapshot.
-    fn insert_rows(&mut self, draft: &mut Draft<'_>) -> Result<(Container, SnapshotNumber)> {
+    /// Writes the rows of the container, in which it gets its name, and of its snapshot; nothing where its
+    /// ids have been taken.
+    fn insert_rows(
+        &mut self,
+        draft: &mut Draft<'_>,
+    ) -> Result<Option<(Container, SnapshotNumber)>> {
         let mut row = Container {
             id: draft.id.clone(),
             name: String::new(),
@@ -302,25 +330,27 @@ impl Engine {
         let Draft { id, options, image, record, home, .. } = draft;
         let mut insert = |row: &mut Container| {
             self.state.write(|write| {
-                user_ids::take_free(write, options, &mut record.namespaces)?;
+                if !user_ids::free::take(write, options, &mut record.namespaces)? {
+                    return Ok(None);
+                }
                 row.settings = record.to_text()?;
                 containers::insert(write, row)?;
                 networks::connect_all(write, id, options.network.connections())?;
                 if let Some(home) = home {
                     Pods::note(write, &home.id, id)?;
                 }
-                images.note_root(write, id, image)
+                images.note_root(write, id, image).map(Some)
             })
         };
         if let Some(name) = &options.name {
             name.as_str().clone_into(&mut row.name);
-            return insert(&mut row).map(|root| (row, root));
+            return insert(&mut row).map(|root| root.map(|root| (row, root)));
         }
         for attempt in 0..NAME_ATTEMPTS {
             row.name = names::random(attempt)?;
             match insert(&mut row) {
                 Err(error) if error.kind() == Kind::AlreadyExists => {}
-                result => return result.map(|root| (row, root)),
+                result => return result.map(|root| root.map(|root| (row, root))),
             }
         }
         Err(Error::new(Kind::AlreadyExists, "find a free name for the container")

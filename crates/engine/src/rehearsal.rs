@@ -78,7 +78,8 @@ impl Engine {
             name_nothing(planned)?;
         }
         let read = self.state.read();
-        user_ids::take_free(read, options, &mut draft.record.namespaces)?;
+        // What is proposed to an ordinary user's is as good as taken: nothing is made.
+        let _taken = user_ids::free::take(read, options, &mut draft.record.namespaces)?;
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let directory = self.layout.container(&draft.id);
         let root = create::look_into(&image.view()?)?;

@@ -1,6 +1,8 @@
 //! Which ids a container's are outside: from the user's words, from `/etc/subuid` and `/etc/subgid`,
 //! and from what other containers have.
 
+pub(crate) mod free;
+
 use crate::{
     options::{CreateOptions, UserNamespace},
     record::{NamespaceRecord, Record},
@@ -10,16 +12,10 @@ use dhow_spec::{
     accounts::{IdRange as Range, LIMIT_BYTES, accounts, in_a_row, subordinate_ids as ranges_of},
     runtime::IdMapping,
 };
-use dhow_state::{Read, containers};
 use std::path::Path;
 
-/// The owner of the ranges for containers, as podman has it.
-const AUTO_OWNER: &str = "containers";
-/// What a container of its own ids has where nothing says otherwise: all that a Debian image uses.
-const AUTO_SIZE: u32 = 65_536;
-
-/// Writes the ids that are asked for into the record, but for those of a free range, which are taken
-/// by [`take_free`] when the row is written.
+/// Writes the ids that are asked for into the record, but for those of a free range, which are found
+/// by [`free`].
 pub(crate) fn choose(options: &CreateOptions, record: &mut Record, is_of_root: bool) -> Result<()> {
     if !is_of_root {
         return choose_of_user(options, record);
@@ -59,11 +55,12 @@ fn choose_of_user(options: &CreateOptions, record: &mut Record) -> Result<()> {
         UserNamespace::Unsaid
         | UserNamespace::Host
         | UserNamespace::Container(_)
-        | UserNamespace::Path(_) => return Ok(()),
-        UserNamespace::Auto { .. } | UserNamespace::Ranges { .. } => {
-            let text = format!("use --userns {} as a user who is not root", asked.word());
+        | UserNamespace::Path(_)
+        | UserNamespace::Auto { .. } => return Ok(()),
+        UserNamespace::Ranges { .. } => {
+            let text = "use --subuidname as a user who is not root";
             return Err(Error::new(Kind::Unsupported, text)
-                .hint("--userns nomap gives the container ids that are not the user's"));
+                .hint("--userns nomap gives the container all ids that the user has been given"));
         }
         UserNamespace::KeepId { uid, gid } => {
             let (users, groups) = (Held::users()?, Held::groups()?);
@@ -179,33 +176,6 @@ fn of_root(asked: &UserNamespace) -> Error {
         .hint("--userns auto gives the container ids of its own")
 }
 
-/// Takes a range that no container has, in the same transaction that writes the row: so two at
-/// once get two.
-pub(crate) fn take_free(
-    read: &Read,
-    options: &CreateOptions,
-    record: &mut NamespaceRecord,
-) -> Result<()> {
-    let UserNamespace::Auto { size, uids, gids } = &options.namespaces.user else { return Ok(()) };
-    let doing = || "find free ids for the container";
-    let size = size.unwrap_or(AUTO_SIZE);
-    let mut taken = Vec::new();
-    for row in containers::list(read)? {
-        let other = Record::parse(&row.settings)?.namespaces;
-        let range = |ids: &IdMapping| Range { first: ids.host_id, size: ids.size };
-        taken.extend(other.uids.iter().chain(&other.gids).map(range));
-    }
-    let users = subordinate("/etc/subuid", AUTO_OWNER).doing(doing)?;
-    let groups = subordinate("/etc/subgid", AUTO_OWNER).doing(doing)?;
-    let first_user = free(&users, &taken, size).doing(doing)?;
-    let first_group = free(&groups, &taken, size).doing(doing)?;
-    record.uids = laid_over(uids, first_user, size);
-    record.gids = laid_over(gids, first_group, size);
-    check("user", &record.uids)?;
-    check("group", &record.gids)?;
-    Ok(())
-}
-
 /// The ranges that a file such as `/etc/subuid` gives to a user.
 fn subordinate(path: &str, owner: &str) -> Result<Vec<Range>> {
     let text = match file::read_limited(Path::new(path), LIMIT_BYTES) {
@@ -220,46 +190,6 @@ fn subordinate(path: &str, owner: &str) -> Result<Vec<Range>> {
             .hint(format!("add a line such as {owner}:2147483648:1073741824 to {path}")));
     }
     Ok(ranges)
-}
-
-/// The first id of a range of this size that lies in one of `ranges` and in none of `taken`.
-fn free(ranges: &[Range], taken: &[Range], size: u32) -> Result<u32> {
-    for range in ranges {
-        let mut first = u64::from(range.first);
-        while first + u64::from(size) <= range.end() {
-            let end = first + u64::from(size);
-            let overlaps = |other: &&Range| u64::from(other.first) < end && first < other.end();
-            match taken.iter().filter(overlaps).map(|other| other.end()).max() {
-                Some(after) => first = after,
-                None => return Ok(u32::try_from(first).unwrap_or(u32::MAX)),
-            }
-        }
-    }
-    Err(Error::new(Kind::Exhausted, format!("no {size} ids in a row are free"))
-        .hint("remove containers, ask for fewer with --userns auto:size=N, or add a range"))
-}
-
-/// The ids from `first` on, with the user's own mappings in their places.
-fn laid_over(own: &[IdMapping], first: u32, size: u32) -> Vec<IdMapping> {
-    let mut ids = own.to_vec();
-    let mut inside = 0_u32;
-    let mut outside = first;
-    while inside < size {
-        let covers = |range: &&IdMapping| {
-            range.container_id <= inside && inside - range.container_id < range.size
-        };
-        if let Some(covering) = own.iter().find(covers) {
-            inside = covering.container_id.saturating_add(covering.size);
-            continue;
-        }
-        let next = own.iter().map(|range| range.container_id).filter(|&id| id > inside).min();
-        let count = next.unwrap_or(size).min(size) - inside;
-        ids.push(IdMapping { container_id: inside, host_id: outside, size: count });
-        inside += count;
-        outside += count;
-    }
-    ids.sort_by_key(|range| range.container_id);
-    ids
 }
 
 /// The kernel takes 340 ranges that do not overlap on either side, and refuses others without a
@@ -290,7 +220,7 @@ fn check(kind: &str, ids: &[IdMapping]) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn ids(container_id: u32, host_id: u32, size: u32) -> IdMapping {
+    pub(super) fn ids(container_id: u32, host_id: u32, size: u32) -> IdMapping {
         IdMapping { container_id, host_id, size }
     }
 
@@ -333,34 +263,6 @@ mod tests {
         assert_eq!(alone.keeping(1000).unwrap_err().kind(), Kind::NotFound);
         assert!(Held::parse("user", "1 1000 1\n").is_none());
         assert!(Held::parse("user", "0 x 1\n").is_none());
-    }
-
-    #[test]
-    fn a_free_range_touches_none_that_is_taken() {
-        let range = |first, size| Range { first, size };
-        let all = [range(1000, 100), range(5000, 1000)];
-        let cases: [(&[Range], u32, Option<u32>); 5] = [
-            (&[], 100, Some(1000)),
-            (&[range(1000, 50)], 50, Some(1050)),
-            (&[range(1010, 10)], 100, Some(5000)),
-            (&[range(0, 5500)], 100, Some(5500)),
-            (&[range(0, 10_000)], 1, None),
-        ];
-        for (taken, size, expected) in cases {
-            assert_eq!(free(&all, taken, size).ok(), expected, "{taken:?}");
-        }
-        assert_eq!(free(&all, &[], 1001).unwrap_err().kind(), Kind::Exhausted);
-    }
-
-    #[test]
-    fn mappings_of_the_users_lie_over_the_range() {
-        assert_eq!(laid_over(&[], 100, 10), [ids(0, 100, 10)]);
-        assert_eq!(
-            laid_over(&[ids(3, 7, 2)], 100, 10),
-            [ids(0, 100, 3), ids(3, 7, 2), ids(5, 103, 5)]
-        );
-        assert_eq!(laid_over(&[ids(0, 7, 10)], 100, 10), [ids(0, 7, 10)]);
-        assert_eq!(laid_over(&[ids(50, 7, 1)], 100, 10), [ids(0, 100, 10), ids(50, 7, 1)]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Containers of an ordinary user in which ids are mapped otherwise: `--userns keep-id`, `nomap` and
-//! `--uidmap`, each on a copy of the image with the owners that it takes.
+//! Containers of an ordinary user in which ids are mapped otherwise: `--userns keep-id`, `nomap`, `auto`
+//! and `--uidmap`, each on a copy of the image with the owners that it takes.
 
-use crate::rootless::having_box;
-use dhow_testkit::{Ids, OrdinaryUser, outcome::Outcome};
+use crate::{fixture::SOON, rootless::having_box};
+use dhow_testkit::{Ids, OrdinaryUser, need, outcome::Outcome};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 fn user() -> Option<OrdinaryUser> {
@@ -98,6 +98,55 @@ fn one_copy_serves_all_containers_of_a_mapping_and_goes_with_its_image() {
     assert_eq!((once, twice, other), (before + 1, before + 1, before + 2));
     assert!(refused.stderr.contains("container c"), "{refused}");
     assert_eq!(snapshots(&user), 0);
+    is_well(&user);
+}
+
+/// The first id outside and how many, of a map of one line.
+fn one_range(map: &str) -> (u32, u32) {
+    let numbers: Vec<u32> = map.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    match numbers[..] {
+        [0, first, count] => (first, count),
+        _ => panic!("not one range from 0 on: {map:?}"),
+    }
+}
+
+#[test]
+fn each_gets_a_free_range_of_the_user_s_ids() {
+    let Some(user) = user() else { return };
+    let map = |name: &str, flag: &str| {
+        let script = "cat /proc/self/uid_map; stat -c %u /bin/sh >&2; exec sleep 1000";
+        let flags = ["-d", "--name", name, flag];
+        drop(run(&user, &flags, script).ok());
+        let logs = need::eventually(SOON, || {
+            let logs = user.run(&["logs", name]).ok();
+            logs.stderr.ends_with('\n').then_some(logs)
+        });
+        let logs = logs.expect("it writes its map");
+        assert_eq!(logs.stderr, "0\n");
+        one_range(&logs.stdout)
+    };
+
+    // One that has all ids by the user's will stands in nobody's way.
+    drop(run(&user, &["--name", "kept", "--userns", "keep-id"], "true").ok());
+    // At once, so that they want the same.
+    let (one, two) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| map("one", "--userns=auto"));
+        let two = scope.spawn(|| map("two", "--userns=auto"));
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    let small = map("small", "--userns=auto:size=2000");
+    let none = run(&user, &["--userns", "auto:size=65000"], "true").exits(125);
+    drop(user.run(&["rm", "-f", "-t", "0", "one", "small"]).ok());
+    let again = map("again", "--userns=auto");
+
+    let mut firsts = [one.0, two.0];
+    firsts.sort_unstable();
+    // The image has an account 2000.
+    assert_eq!((firsts, one.1, two.1), ([1, 2002], 2001, 2001));
+    assert_eq!(small, (4003, 2000));
+    assert!(none.stderr.contains("no 65000 ids in a row are free"), "{none}");
+    assert_eq!(again, one);
+    drop(user.run(&["rm", "-f", "-t", "0", "-a"]).ok());
     is_well(&user);
 }
 

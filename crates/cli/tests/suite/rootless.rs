@@ -287,7 +287,7 @@ fn what_takes_rights_that_a_user_has_not_is_refused_by_name() {
     let run = |flag: &str| user.run(&["run", "--rm", flag, "box", "true"]).exits(125).stderr;
 
     for (flag, says) in [
-        ("--userns=auto", "--userns auto"),
+        ("--subuidname=nobody", "--subuidname"),
         ("--network=slirp4netns", "there is no slirp4netns here"),
     ] {
         let said = run(flag);
