@@ -9,7 +9,7 @@
 //! enough to hurt. An error of the stream below passes unchanged; one of the format is
 //! [`Kind::Corrupt`].
 
-use crate::limits::RAISE;
+use crate::{Allowance, frames::Frames, limits::RAISE};
 use dhow_base::{Doing, Error, Kind, Result};
 use std::{
     fmt,
@@ -22,6 +22,8 @@ use std::{
 
 /// What is read from the stream below in one go.
 const INPUT_BYTES: usize = 64 << 10;
+/// What bzip2 takes at most.
+const BZIP2_BYTES: u64 = 4 << 20;
 /// The longest magic number: xz has six bytes.
 const MAGIC_BYTES: usize = 6;
 
@@ -88,11 +90,14 @@ pub struct DecodeLimits {
     /// Memory of the decoder: the window of zstd, rounded down to a power of two, and twice that
     /// for xz, which counts its other tables too.
     pub memory_bytes: u64,
+    /// What of the memory that all layers have together is this one's.
+    pub allowance: Allowance,
 }
 
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self { ratio: 250, ratio_from_bytes: 1 << 30, memory_bytes: 128 << 20 }
+        let allowance = Allowance::default();
+        Self { ratio: 250, ratio_from_bytes: 1 << 30, memory_bytes: 128 << 20, allowance }
     }
 }
 
@@ -108,7 +113,7 @@ pub struct Decoder<R: Read> {
 enum Inner<R: Read> {
     Plain(Input<R>),
     Gzip(Box<flate2::bufread::MultiGzDecoder<BufReader<Input<R>>>>),
-    Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Input<R>>>>),
+    Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Frames<Input<R>>>>>),
     Xz(Box<liblzma::bufread::XzDecoder<BufReader<Input<R>>>>),
     Bzip2(Box<bzip2::bufread::MultiBzDecoder<BufReader<Input<R>>>>),
     /// After an error: what a decoder would say next is not defined.
@@ -157,7 +162,8 @@ impl<R: Read> Decoder<R> {
 
     /// Names a failure of the format; one of the stream below is passed on as it came.
     fn explain(&self, error: io::Error) -> io::Error {
-        if self.tally.failed.load(Ordering::Relaxed) {
+        let is_ours = error.get_ref().is_some_and(|inner| inner.is::<Error>());
+        if is_ours || self.tally.failed.load(Ordering::Relaxed) {
             return error;
         }
         let what = format!("decompress {}", self.compression.name());
@@ -191,18 +197,23 @@ impl<R: Read> Decoder<R> {
 impl<R: Read> Inner<R> {
     fn new(compression: Compression, input: Input<R>, limits: &DecodeLimits) -> io::Result<Self> {
         let buffered = |input| BufReader::with_capacity(INPUT_BYTES, input);
+        let allowance = &limits.allowance;
         Ok(match compression {
             Compression::Plain => Self::Plain(input),
             Compression::Gzip => {
                 Self::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(input))))
             }
             Compression::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(buffered(input))?;
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(
+                    BufReader::with_capacity(INPUT_BYTES, Frames::new(input, allowance.clone())),
+                )?;
                 decoder.window_log_max(limits.memory_bytes.max(1 << 10).ilog2())?;
                 Self::Zstd(Box::new(decoder))
             }
             Compression::Xz => {
-                let memory = limits.memory_bytes.saturating_mul(2);
+                // What it needs is known to the library only, and told as a refusal.
+                let memory = limits.memory_bytes.saturating_mul(2).min(allowance.large_bytes());
+                allowance.take(memory)?;
                 let stream = liblzma::stream::Stream::new_stream_decoder(
                     memory,
                     liblzma::stream::CONCATENATED,
@@ -210,6 +221,7 @@ impl<R: Read> Inner<R> {
                 Self::Xz(Box::new(liblzma::bufread::XzDecoder::new_stream(buffered(input), stream)))
             }
             Compression::Bzip2 => {
+                allowance.take(BZIP2_BYTES)?;
                 Self::Bzip2(Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(input))))
             }
         })

@@ -15,6 +15,7 @@
 //! The crate knows neither images nor snapshots nor registries. Bytes from outside are held against
 //! [`Limits`] before anything is allocated for them.
 
+mod allowance;
 mod builder;
 mod chunked;
 mod contents;
@@ -23,6 +24,7 @@ mod decoder;
 mod digesting;
 mod encoder;
 mod entry;
+mod frames;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod header;
@@ -33,6 +35,7 @@ mod mapped_owners;
 mod pack;
 mod path;
 mod pax;
+mod placed;
 mod press;
 mod reader;
 mod removal;
@@ -41,6 +44,7 @@ mod tar_split;
 mod unpack;
 mod whiteout;
 
+pub use allowance::{Allowance, Pool};
 pub use builder::Builder;
 pub use decoder::{Compression, DecodeLimits, Decoder};
 pub use digesting::{Digesting, Measured};

@@ -4,6 +4,7 @@
 //! spent; exceeding one is [`Kind::Exhausted`] and names the limit, so that a user who trusts the
 //! image can raise exactly that one.
 
+use crate::Allowance;
 use dhow_base::{Error, Kind};
 
 /// Limits on one archive. The defaults admit every image known to the field.
@@ -27,8 +28,10 @@ pub struct Limits {
     pub xattr_bytes: usize,
     /// Data regions of one sparse file.
     pub sparse_extents: usize,
-    /// Paths that must be remembered until the end (those of directories, above all).
+    /// Paths that must be remembered until the end (those of implied directories, above all).
     pub remembered_bytes: usize,
+    /// What of the memory that all layers have together is this one's.
+    pub allowance: Allowance,
 }
 
 impl Default for Limits {
@@ -43,7 +46,8 @@ impl Default for Limits {
             pax_bytes: 1 << 20,
             xattr_bytes: 64 << 10,
             sparse_extents: 1 << 20,
-            remembered_bytes: 256 << 20,
+            remembered_bytes: 24 << 20,
+            allowance: Allowance::default(),
         }
     }
 }

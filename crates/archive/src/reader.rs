@@ -22,6 +22,10 @@ use dhow_base::{Doing, Error, Kind, Result};
 use std::io::{self, Read};
 
 const BUFFER_BYTES: usize = 128 << 10;
+/// Regions in a block that continues an old header of GNU tar's.
+const REGIONS_OF_A_BLOCK: u64 = 21;
+/// What a region of a sparse file takes: as two numbers, and as an [`Extent`](crate::sparse::Extent).
+const REGION_BYTES: u64 = 32;
 
 /// The entries of a tar stream. Reading from it gives the content of the entry just returned.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct Reader<R> {
     left: u64,
     padding: u64,
     sparse: Option<SparseMap>,
+    /// What the map takes of the layer's allowance.
+    held_bytes: u64,
     ended: bool,
 }
 
@@ -74,6 +80,7 @@ impl<R: Read> Reader<R> {
             left: 0,
             padding: 0,
             sparse: None,
+            held_bytes: 0,
             ended: false,
         })
     }
@@ -152,6 +159,7 @@ impl<R: Read> Reader<R> {
 
     fn skip_content(&mut self) -> Result<()> {
         self.sparse = None;
+        self.limits.allowance.give(std::mem::take(&mut self.held_bytes));
         while self.left > 0 {
             self.piece(u64::MAX)?;
         }
@@ -309,6 +317,7 @@ impl<R: Read> Reader<R> {
         let stored = self.left;
         let mut map = OldGnu::start(header.gnu_sparse()).doing(|| self.reading())?;
         while map.extended {
+            self.hold(REGIONS_OF_A_BLOCK)?;
             let block = self.block()?.ok_or_else(|| self.truncated("in a sparse map"))?;
             map.go_on(&block, &self.limits).doing(|| self.reading())?;
         }
@@ -321,7 +330,10 @@ impl<R: Read> Reader<R> {
         let (numbers, real_size) = match (sparse.major, sparse.minor) {
             (Some(1), Some(0)) => (self.stored_map()?, sparse.real_size),
             (None, None) | (Some(0), Some(0 | 1)) => match &sparse.numbers {
-                Some(numbers) => (numbers.clone(), sparse.real_size),
+                Some(numbers) => {
+                    self.hold(numbers.len() as u64)?;
+                    (numbers.clone(), sparse.real_size)
+                }
                 None => return Ok(None),
             },
             _ => {
@@ -356,7 +368,11 @@ impl<R: Read> Reader<R> {
                     (b'\n', Some(value)) => {
                         current = None;
                         match wanted {
-                            None => wanted = Some(self.extent_count(value)?),
+                            None => {
+                                let count = self.extent_count(value)?;
+                                numbers.reserve_exact(count.min(self.numbers_that_fit()));
+                                wanted = Some(count);
+                            }
                             Some(_) => numbers.push(value),
                         }
                     }
@@ -369,14 +385,29 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Takes of the layer's allowance what so many regions need, until the next entry.
+    fn hold(&mut self, regions: u64) -> Result<()> {
+        let bytes = regions.saturating_mul(REGION_BYTES);
+        self.limits.allowance.take(bytes).doing(|| self.reading())?;
+        self.held_bytes += bytes;
+        Ok(())
+    }
+
     /// How many numbers follow a count of regions.
-    fn extent_count(&self, count: u64) -> Result<usize> {
+    fn extent_count(&mut self, count: u64) -> Result<usize> {
         let count =
             usize::try_from(count).ok().filter(|count| *count <= self.limits.sparse_extents);
-        count.map(|count| count * 2).ok_or_else(|| {
+        let count = count.ok_or_else(|| {
             let object = format!("archive entry {}", self.name);
             exceeded(object, "sparse extents", self.limits.sparse_extents)
-        })
+        })?;
+        self.hold(count as u64)?;
+        Ok(count * 2)
+    }
+
+    /// A number takes two bytes at least.
+    fn numbers_that_fit(&self) -> usize {
+        usize::try_from(self.left / 2).unwrap_or(usize::MAX).saturating_add(BLOCK / 2)
     }
 
     fn content_block(&mut self) -> Result<[u8; BLOCK]> {

@@ -16,6 +16,7 @@ use crate::{
     mapped_owners::MappedOwners,
     pack::belongs_in_layer,
     path::{ArchivePath, Shown, join, split},
+    placed::{Ground, Placed},
     reader::Reader,
     removal,
     whiteout::{OPAQUE_VALUE, OVERLAY_XATTRS, Whiteout, Whiteouts, is_reserved},
@@ -25,8 +26,8 @@ use dhow_sys::writeback;
 use rustix::{
     fs::{
         AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid,
-        XattrFlags, fchmod, fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, openat2,
-        readlinkat, statat, symlinkat, utimensat,
+        XattrFlags, fchmod, fchown, fsetxattr, fstat, futimens, linkat, mkdirat, mknodat, openat,
+        openat2, readlinkat, statat, symlinkat, utimensat,
     },
     io::Errno,
 };
@@ -72,19 +73,6 @@ pub struct Summary {
     pub implied: Vec<PathBuf>,
 }
 
-/// What this layer has to do with a path of the tree. Paths are true ones, without symlinks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Placed {
-    /// The layer has brought it.
-    Listed,
-    /// The layer has brought this directory; it is dated when nothing more is made in it.
-    Directory(Mtime),
-    /// The layer needed this directory and has not listed it.
-    Implied,
-    /// A directory of the layers below with something of this one in it.
-    Passage,
-}
-
 /// A directory that entries are made in.
 #[derive(Debug)]
 struct Parent {
@@ -125,13 +113,18 @@ pub struct Unpack<'d> {
     limits: Limits,
     summary: Summary,
     parents: Vec<Rc<Parent>>,
-    placed: BTreeMap<Vec<u8>, Placed>,
-    remembered: usize,
+    placed: Placed,
 }
 
 impl<'d> Unpack<'d> {
     /// Prepares to apply a layer below `root`.
     pub fn new(root: BorrowedFd<'d>, whiteouts: Whiteouts, limits: Limits) -> Self {
+        let ground = match whiteouts {
+            Whiteouts::Apply => Ground::Layers,
+            Whiteouts::Literal => Ground::Shared,
+            Whiteouts::Overlay | Whiteouts::UserOverlay => Ground::Own,
+        };
+        let placed = Placed::new(ground, limits.remembered_bytes, limits.allowance.clone());
         Self {
             root,
             whiteouts,
@@ -142,8 +135,7 @@ impl<'d> Unpack<'d> {
             limits,
             summary: Summary::default(),
             parents: Vec::new(),
-            placed: BTreeMap::new(),
-            remembered: 0,
+            placed,
         }
     }
 
@@ -196,10 +188,15 @@ impl<'d> Unpack<'d> {
             }
             self.place(&entry, &mut reader)
                 .doing(|| format!("unpack archive entry {}", entry.path))?;
+            if self.placed.is_crowded() {
+                date(self.root, &self.placed.take_undated()?)?;
+                // Whoever goes there again has to see that it is dated.
+                self.parents.clear();
+            }
         }
-        self.date_directories()?;
-        let implied = self.placed.iter().filter(|(_, placed)| **placed == Placed::Implied);
-        self.summary.implied = implied.map(|(path, _)| OsStr::from_bytes(path).into()).collect();
+        let (undated, implied) = self.placed.into_rest();
+        date(self.root, &undated)?;
+        self.summary.implied = implied;
         Ok(self.summary)
     }
 
@@ -222,17 +219,16 @@ impl<'d> Unpack<'d> {
         }
         let (directory, name) = entry.path.split();
         let parent = self.parent(directory)?;
-        self.pass(&parent.path)?;
+        self.placed.pass(&parent.path)?;
         if self.standing == Standing::Stays {
             let there = look(&parent.fd, name).doing(|| "look at its place")?;
             stays(there, entry.kind == EntryKind::Directory)?;
         }
-        let mut placed = Placed::Listed;
         match &entry.kind {
             EntryKind::File { .. } => self.file(entry, &parent, name, reader)?,
             EntryKind::Directory => {
                 self.directory(entry, &parent, name)?;
-                placed = Placed::Directory(entry.mtime);
+                return self.placed.list_directory(&join(&parent.path, name), entry.mtime);
             }
             EntryKind::HardLink { target } => self.hard_link(target, &parent, name)?,
             EntryKind::Symlink { target } => self.symlink(entry, target, &parent, name)?,
@@ -246,7 +242,7 @@ impl<'d> Unpack<'d> {
                 self.node(entry, &parent, name, FileType::BlockDevice, device)?;
             }
         }
-        self.remember(join(&parent.path, name), placed)
+        self.placed.list(&join(&parent.path, name))
     }
 
     fn file<R: Read>(
@@ -373,7 +369,7 @@ impl<'d> Unpack<'d> {
             .doing(|| "open the root")?;
         self.undress(fd.as_fd(), entry)?;
         dress(fd.as_fd(), entry)?;
-        self.remember(Vec::new(), Placed::Directory(entry.mtime))
+        self.placed.list_directory(b"", entry.mtime)
     }
 
     fn symlink(
@@ -458,7 +454,9 @@ impl<'d> Unpack<'d> {
 
     /// Removes what is at a path, and forgets what was placed there.
     fn clear(&mut self, parent: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
-        self.forget(path);
+        // What was open may be below it, or be reached by a link in it.
+        self.parents.clear();
+        self.placed.forget_tree(path);
         removal::remove_tree(parent, split(path).1).doing(|| "remove what is in its place")
     }
 
@@ -467,7 +465,7 @@ impl<'d> Unpack<'d> {
         let parent = self.parent(directory)?;
         let path = join(&parent.path, name);
         if self.whiteouts == Whiteouts::Apply {
-            if self.placed.contains_key(&path) {
+            if self.placed.contains(&path) {
                 return self.remove_unplaced(&path);
             }
             return self.clear(parent.fd.as_fd(), &path);
@@ -479,9 +477,7 @@ impl<'d> Unpack<'d> {
             Err(Errno::EXIST) => match open_directory(&parent.fd, name) {
                 Ok(fd) => {
                     // Nor has the directory below anything to say about this one any more.
-                    if self.placed.get(&path) == Some(&Placed::Implied) {
-                        self.forget_one(&path);
-                    }
+                    self.placed.unimply(&path);
                     self.make_opaque(fd.as_fd())
                 }
                 Err(Errno::NOTDIR | Errno::LOOP) => Ok(()),
@@ -518,9 +514,10 @@ impl<'d> Unpack<'d> {
                 Err(Errno::NOTDIR | Errno::LOOP | Errno::NOENT) => continue,
                 Err(errno) => return Err(errno).doing(|| format!("open {}", Shown(&path))),
             };
+            self.touch(&path, &fd)?;
             for name in removal::names(&fd).doing(|| format!("read {}", Shown(&path)))? {
                 let inner = join(&path, &name);
-                if self.placed.contains_key(&inner) {
+                if self.placed.contains(&inner) {
                     pending.push(inner);
                 } else {
                     removal::remove_tree(fd.as_fd(), &name)
@@ -542,6 +539,7 @@ impl<'d> Unpack<'d> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => self.walk(directory).doing(doing)?,
             Err(errno) => return Err(errno).doing(doing),
         };
+        self.touch(&parent.path, &parent.fd)?;
         let parent = Rc::new(parent);
         if self.parents.len() == OPEN_PARENTS {
             self.parents.remove(0);
@@ -595,94 +593,47 @@ impl<'d> Unpack<'d> {
         if path.len() > self.limits.path_bytes {
             return Err(exceeded(Shown(path), "bytes of path", self.limits.path_bytes));
         }
+        let above = split(path).0;
+        self.touch(above, parent)?;
         let fd = self.make_directory(parent, path, is_occupied).doing(doing)?;
         fchmod(&fd, Mode::from_raw_mode(0o755)).doing(doing)?;
-        self.pass(split(path).0)?;
+        self.placed.pass(above)?;
         // After a whiteout or a file there is no directory below that this one stands for.
-        let placed = if is_occupied { Placed::Listed } else { Placed::Implied };
-        self.remember(path.to_vec(), placed)
+        if is_occupied { self.placed.list(path) } else { self.placed.imply(path) }
     }
 
     fn place_of(&self, path: &[u8]) -> Result<OwnedFd> {
         removal::open_beneath(self.root, path, PLACE).doing(|| format!("open {}", Shown(path)))
     }
 
-    /// Remembers that something is placed below a directory: a whiteout of the directory spares it.
-    fn pass(&mut self, directory: &[u8]) -> Result<()> {
-        let mut path = directory;
-        while self.whiteouts == Whiteouts::Apply
-            && !path.is_empty()
-            && !self.placed.contains_key(path)
-        {
-            self.remember(path.to_vec(), Placed::Passage)?;
-            path = split(path).0;
+    /// Something is about to be made or removed in a directory: where that has its time already, it
+    /// gets it again in the end.
+    fn touch(&mut self, path: &[u8], directory: impl AsFd) -> Result<()> {
+        if self.placed.is_dated(path) {
+            let status =
+                fstat(directory).doing(|| format!("look at the directory {}", Shown(path)))?;
+            let nanoseconds = u32::try_from(status.st_mtime_nsec).unwrap_or(0);
+            self.placed.touch(path, Mtime { seconds: status.st_mtime, nanoseconds });
         }
         Ok(())
     }
+}
 
-    fn remember(&mut self, path: Vec<u8>, placed: Placed) -> Result<()> {
-        // Only a tree of several layers has something that a whiteout must tell from this layer's.
-        if self.whiteouts != Whiteouts::Apply && placed == Placed::Listed {
-            self.forget_one(&path);
-            return Ok(());
-        }
-        let cost = cost(&path);
-        if self.placed.insert(path, placed).is_some() {
-            return Ok(());
-        }
-        self.remembered += cost;
-        if self.remembered > self.limits.remembered_bytes {
-            return Err(exceeded(
-                "the layer",
-                "bytes of remembered paths",
-                self.limits.remembered_bytes,
-            ));
-        }
-        Ok(())
+/// Gives directories their times, when nothing more is made in them: that would change it.
+fn date(root: BorrowedFd<'_>, directories: &BTreeMap<Vec<u8>, Mtime>) -> Result<()> {
+    for (path, mtime) in directories {
+        let doing = || format!("set the time of {}", Shown(path));
+        let fd =
+            removal::open_beneath(root, path, OFlags::RDONLY | OFlags::DIRECTORY).doing(doing)?;
+        set_times(fd.as_fd(), *mtime).doing(doing)?;
     }
-
-    /// Forgets a path and everything below it.
-    fn forget(&mut self, path: &[u8]) {
-        // What was open may be below it, or be reached by a link in it.
-        self.parents.clear();
-        self.forget_one(path);
-        let below = [path, b"/"].concat();
-        let inner = self.placed.range(below.clone()..).map(|(path, _)| path);
-        let inner: Vec<Vec<u8>> =
-            inner.take_while(|path| path.starts_with(&below)).cloned().collect();
-        for path in inner {
-            self.forget_one(&path);
-        }
-    }
-
-    fn forget_one(&mut self, path: &[u8]) {
-        if self.placed.remove(path).is_some() {
-            self.remembered -= cost(path);
-        }
-    }
-
-    /// Last of all: whatever is made in a directory changes its time.
-    fn date_directories(&self) -> Result<()> {
-        for (path, placed) in &self.placed {
-            let Placed::Directory(mtime) = placed else { continue };
-            let doing = || format!("set the time of {}", Shown(path));
-            let fd = removal::open_beneath(self.root, path, OFlags::RDONLY | OFlags::DIRECTORY)
-                .doing(doing)?;
-            set_times(fd.as_fd(), *mtime).doing(doing)?;
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The components of a path that lead anywhere, the last one first.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
     let leading = |name: &&[u8]| !matches!(*name, b"" | b".");
     path.split(|byte| *byte == b'/').rev().filter(leading).map(<[u8]>::to_vec).collect()
-}
-
-/// What a remembered path takes, about.
-fn cost(path: &[u8]) -> usize {
-    path.len() + size_of::<(Vec<u8>, Placed)>()
 }
 
 /// What is there under a name, if anything.

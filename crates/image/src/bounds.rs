@@ -4,14 +4,24 @@
 //! needs more raises the one that its refusal names.
 
 use crate::plan::Plan;
-use dhow_archive::{DecodeLimits, Limits, exceeded};
+use dhow_archive::{DecodeLimits, Limits, Pool, exceeded};
 use dhow_base::Result;
+use std::sync::Arc;
+
+/// What each layer may have of memory, however many are worked on: the window that zstd asks for up
+/// to its level 19, and a little.
+const SHARE_BYTES: u64 = 17 << 19;
+/// With the share, this is a window of 32 MiB. What three layers have together then stays below the
+/// 64 MiB and 8 MiB a processor that no pull exceeds, with the 24 MiB that an ordinary one takes.
+const LARGE_BYTES: u64 = 24 << 20;
 
 /// The limits of images that are unpacked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bounds {
     pub(crate) archive: Limits,
     pub(crate) decoding: DecodeLimits,
+    /// Bytes of memory that one layer at a time may have beyond its share.
+    large_bytes: u64,
     /// Layers of an image.
     layers: usize,
     /// Bytes of a file that is read from an address.
@@ -23,6 +33,7 @@ impl Default for Bounds {
         Self {
             archive: Limits::default(),
             decoding: DecodeLimits::default(),
+            large_bytes: LARGE_BYTES,
             layers: 1000,
             // More than any root file system that is worth a name; an endless answer ends here.
             download_bytes: 256 << 30,
@@ -95,8 +106,11 @@ const BOUNDS: [Bound; 15] = [
     },
     Bound {
         name: "memory",
-        about: "bytes of memory for what is decompressed, such as the window of zstd",
-        set: |bounds, value| bounds.decoding.memory_bytes = value,
+        about: "bytes of memory for a layer: the window of zstd, maps of sparse files, paths",
+        set: |bounds, value| {
+            bounds.decoding.memory_bytes = value;
+            bounds.large_bytes = value.saturating_sub(SHARE_BYTES);
+        },
     },
     Bound {
         name: "remembered",
@@ -133,6 +147,18 @@ impl Bounds {
             (bound.set)(self, value);
         }
         found.is_some()
+    }
+
+    /// The memory of the layers of one image.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        Pool::new(SHARE_BYTES, self.large_bytes)
+    }
+
+    /// The limits of one layer, with its part of that memory.
+    pub(crate) fn of_layer(&self, pool: &Arc<Pool>) -> (DecodeLimits, Limits) {
+        let allowance = pool.part();
+        let decoding = DecodeLimits { allowance: allowance.clone(), ..self.decoding.clone() };
+        (decoding, Limits { allowance, ..self.archive.clone() })
     }
 
     /// Refuses an image that has too many layers.

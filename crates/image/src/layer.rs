@@ -15,7 +15,9 @@ use crate::{
     plan::Layer,
     progress::{Event, Phase, Progress},
 };
-use dhow_archive::{Compression, Decoder, Digesting, Unpack, Whiteouts};
+use dhow_archive::{
+    Compression, DecodeLimits, Decoder, Digesting, Limits, Pool, Unpack, Whiteouts,
+};
 use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Hasher};
 use dhow_store::{Ingest, Intake, Store};
 use dhow_sys::writeback;
@@ -24,7 +26,10 @@ use std::{
     io::{self, Read},
     os::fd::{AsFd, BorrowedFd},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -43,6 +48,8 @@ pub(crate) struct Works<'a> {
     pub(crate) origin: &'a dyn Origin,
     pub(crate) progress: &'a dyn Progress,
     pub(crate) bounds: &'a Bounds,
+    /// The memory that the layers have together.
+    pub(crate) pool: Arc<Pool>,
     /// Set when another layer has failed.
     pub(crate) stop: AtomicBool,
 }
@@ -75,8 +82,9 @@ impl Works<'_> {
         let (raw_in, raw_out) = pipe::pipe();
         let (tar_in, tar_out) = pipe::pipe();
         let (fetched, inflated, applied) = thread::scope(|scope| {
-            let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in, self.bounds));
-            let applying = scope.spawn(|| apply(tar_out, target, how, self.bounds));
+            let (decoding, limits) = self.bounds.of_layer(&self.pool);
+            let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in, decoding));
+            let applying = scope.spawn(|| apply(tar_out, target, how, limits));
             let fetched = self.fetch(layer, raw_in);
             (fetched, join(inflating), join(applying))
         });
@@ -162,8 +170,9 @@ pub(crate) fn pass_through(
     let (raw_in, raw_out) = pipe::pipe();
     let (tar_in, tar_out) = pipe::pipe();
     let (passed, inflated, applied) = thread::scope(|scope| {
-        let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in, bounds));
-        let applying = scope.spawn(|| apply(tar_out, target, how, bounds));
+        let (decoding, limits) = bounds.of_layer(&bounds.pool());
+        let inflating = scope.spawn(|| inflate(layer, raw_out, tar_in, decoding));
+        let applying = scope.spawn(|| apply(tar_out, target, how, limits));
         let mut feed = Feed::new(raw_in);
         let passed = origin
             .blob(&layer.descriptor, 0)
@@ -294,17 +303,17 @@ fn fill(stream: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// Undoes the compression and verifies the layer's own digest. Returns its length.
-fn inflate(layer: &Layer, raw: Stream, tar: Sink, bounds: &Bounds) -> Result<u64, Fault> {
+fn inflate(layer: &Layer, raw: Stream, tar: Sink, limits: DecodeLimits) -> Result<u64, Fault> {
     let (before, after) = (raw.blame(), tar.blame());
-    pump(layer, raw, tar, bounds).map_err(|error| Fault {
+    pump(layer, raw, tar, limits).map_err(|error| Fault {
         error,
         is_the_others: before.is_the_others() || after.is_the_others(),
     })
 }
 
-fn pump(layer: &Layer, raw: Stream, mut tar: Sink, bounds: &Bounds) -> Result<u64> {
+fn pump(layer: &Layer, raw: Stream, mut tar: Sink, limits: DecodeLimits) -> Result<u64> {
     let doing = || "inflate it";
-    let decoder = Decoder::detect(raw, bounds.decoding.clone())?;
+    let decoder = Decoder::detect(raw, limits)?;
     // A layer that is not compressed is its own blob, whose digest is verified with that.
     let hashed_before =
         decoder.compression() == Compression::Plain && layer.descriptor.digest == layer.diff_id;
@@ -344,16 +353,15 @@ fn apply(
     mut tar: Stream,
     target: &Path,
     how: Whiteouts,
-    bounds: &Bounds,
+    limits: Limits,
 ) -> Result<Vec<PathBuf>, Fault> {
     let blame = tar.blame();
-    let mut unpack = || -> Result<Vec<PathBuf>> {
+    let unpack = || -> Result<Vec<PathBuf>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let directory = rustix::fs::open(target, flags, Mode::empty())
             .doing(|| format!("open {}", target.display()))?;
         let root = RootMark::put(directory.as_fd(), how)?;
-        let summary =
-            Unpack::new(directory.as_fd(), how, bounds.archive.clone()).apply(&mut tar)?;
+        let summary = Unpack::new(directory.as_fd(), how, limits).apply(&mut tar)?;
         // The padding behind the end of an archive is part of the digest.
         io::copy(&mut tar, &mut io::sink()).doing(|| "read to the end")?;
         let mut implied = summary.implied;

@@ -94,6 +94,7 @@ pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;
 pub use meter::Meter;
 pub use mounted::{Mounted, MountedContainer, Unmount};
+pub use names::why_refused;
 pub use place::{Place, end::End};
 pub use progress::{Event, Phase, Progress, Silent};
 pub use prune::PruneOptions;
@@ -111,7 +112,7 @@ use dhow_snapshot::Snapshots;
 use dhow_store::Store;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// The images below one root. Holds no rows and no locks; every call is given the state.
@@ -129,6 +130,8 @@ pub struct Images {
     // a list of images no driver.
     snapshots: OnceLock<Arc<dyn Snapshots>>,
     client: OnceLock<Client>,
+    /// What the user is to be told of files, beside what the client wants them to know.
+    notices: Mutex<Vec<String>>,
 }
 
 impl Images {
@@ -145,6 +148,7 @@ impl Images {
             layer_blobs: LayerBlobs::default(),
             snapshots: OnceLock::new(),
             client: OnceLock::new(),
+            notices: Mutex::default(),
         })
     }
 
@@ -184,9 +188,17 @@ impl Images {
         Ok(self.snapshots()?.driver())
     }
 
-    /// What the registry client wants the user to know, each thing once; to be asked after a pull.
+    /// What the user is to know of where an image came from, each thing once; to be asked after a pull.
     pub fn take_notices(&self) -> Vec<String> {
-        self.client.get().map(Client::take_notices).unwrap_or_default()
+        let own = &mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notices = std::mem::take(own);
+        notices.extend(self.client.get().map(Client::take_notices).unwrap_or_default());
+        notices
+    }
+
+    /// Notes something that the user is to know.
+    pub(crate) fn note(&self, notice: String) {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
     }
 
     /// How registries are reached where a command says nothing else.

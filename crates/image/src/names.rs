@@ -72,6 +72,14 @@ pub(crate) fn given(text: &str) -> Result<Reference> {
     Ok(name)
 }
 
+/// Why what a file calls an image is no name that it can have here.
+pub fn why_refused(name: &str) -> &'static str {
+    match name.contains('@') {
+        true => "a digest cannot be given, only found",
+        false => "it is no name for an image",
+    }
+}
+
 /// The names that a file gives to an image.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct FileNames {

@@ -2,7 +2,7 @@
 
 use crate::{
     Images, Place, layout,
-    names::{self, FileNames},
+    names::{self, FileNames, why_refused},
     place::{directory, local, saved},
     plan::{Plan, check_content, parse_manifest},
     tarfile::Spool,
@@ -199,6 +199,10 @@ impl Images {
             Place::Registry(name) => from_registry(self.client()?, name)?,
             other => self.open_files(other, platform)?,
         };
+        for name in &opened.refused_names {
+            let why = why_refused(name);
+            self.note(format!("{place} calls its image {name:?}, and it gets no such name: {why}"));
+        }
         opened.choose(platform).doing(|| format!("read {place}"))
     }
 

@@ -15,6 +15,9 @@ pub const CONFIG_LIMIT_BYTES: u64 = 8 << 20;
 /// More layers than anybody may ask for; who unpacks them has a limit of their own.
 const LAYERS_LIMIT: usize = 8_000;
 const MANIFESTS_LIMIT: usize = 1000;
+/// Items of lists and objects in one document, all together. An empty one is two bytes there and a
+/// hundred in memory; eight thousand layers with ten notes each stay below this.
+const ITEMS_LIMIT: usize = 200_000;
 
 /// The media types that dhow acts on.
 pub mod media_type {
@@ -355,6 +358,7 @@ impl Document {
         if bytes.len() as u64 > MANIFEST_LIMIT_BYTES {
             return Err(corrupt(format!("it has {} bytes, more than 4 MiB", bytes.len())));
         }
+        check_items(bytes, "manifest")?;
         let shape: Shape =
             serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
         if shape.schema_version != Some(2) {
@@ -561,7 +565,27 @@ pub struct History {
     pub empty_layer: bool,
 }
 
+/// Refuses a document that would become much larger in memory than it is.
+pub fn check_items(bytes: &[u8], what: &str) -> Result<()> {
+    let (mut items, mut is_text, mut is_escaped) = (0, false, false);
+    for byte in bytes {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = is_text,
+            b'"' => is_text = !is_text,
+            b',' | b'{' | b'[' if !is_text => items += 1,
+            _ => {}
+        }
+    }
+    if items > ITEMS_LIMIT {
+        let what = format!("parse {what}: it has more than {ITEMS_LIMIT} items");
+        return Err(Error::new(Kind::Exhausted, what));
+    }
+    Ok(())
+}
+
 fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T> {
+    check_items(bytes, what)?;
     serde_json::from_slice(bytes)
         .map_err(|error| Error::new(Kind::Corrupt, format!("parse {what}: {error}")))
 }
@@ -644,6 +668,21 @@ mod tests {
             subject: None,
             annotations: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn a_document_of_many_small_items_is_refused() {
+        let config = |history: &str| {
+            let text = format!(
+                r#"{{"rootfs":{{"type":"layers","diff_ids":[]}},"history":[{history}{{}}]}}"#
+            );
+            ImageConfig::parse(text.as_bytes()).map(|config| config.history.len())
+        };
+        let step = format!(r#"{{"comment":"{}\"{}"}},"#, ",".repeat(300_000), "[".repeat(300_000));
+
+        assert_eq!(config(&"{},".repeat(300_000)).unwrap_err().kind(), Kind::Exhausted);
+        assert_eq!(config(&"{},".repeat(50_000)).unwrap(), 50_001);
+        assert_eq!(config(&step).unwrap(), 2, "what is text counts once");
     }
 
     #[test]

@@ -48,11 +48,16 @@ pub fn grow_in_steps_of(bytes: i32) {
     let _known_since_ever = unsafe { libc::mallopt(libc::M_TOP_PAD, bytes) };
 }
 
+/// Gives to the kernel what the allocator keeps of freed memory, in all parts of the heap.
+pub fn give_back_what_is_free() {
+    // SAFETY: the allocator takes its own locks, and touches free memory only.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// All but the code, which runs.
 #[inline(never)]
 fn give_back() {
-    // SAFETY: the allocator takes its own locks, and touches free memory only.
-    unsafe { libc::malloc_trim(0) };
+    give_back_what_is_free();
     // Where there is no telling, what is held stays held.
     let _forgotten = forget_clean_data();
     forget_stack();

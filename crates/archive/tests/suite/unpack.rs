@@ -4,7 +4,8 @@ use crate::{
     raw::{Header, Raw},
     target::Target,
 };
-use dhow_archive::{Mtime, Whiteouts};
+use dhow_archive::{Limits, Mtime, Whiteouts};
+use dhow_base::Kind;
 use std::{
     ffi::OsStr,
     fs,
@@ -405,4 +406,62 @@ fn twins_by_case_and_by_unicode_are_two_files() {
             assert_eq!(target.text(name), *name);
         }
     }
+}
+
+/// More directories than are remembered at a time, first all of them and then what is in them: each
+/// has its own time in the end, and what no entry dates has the time at which it was changed.
+#[test]
+fn directories_beyond_all_memory_have_their_times() {
+    const COUNT: u64 = 12_000;
+    let name = |number: u64| format!("many/{number}-{}", "x".repeat(40));
+    for whiteouts in [Whiteouts::Overlay, Whiteouts::Apply, Whiteouts::Literal] {
+        let Some(target) = Target::new() else { return };
+        fs::create_dir(target.at("before")).unwrap();
+        let old = fs::File::open(target.at("before")).unwrap();
+        old.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let mut tar = Raw::new().directory_of("many", 3);
+        for number in 0..COUNT {
+            tar = tar.directory_of(&name(number), 1000 + number);
+        }
+        tar = tar.symlink("link", "many").file("before/new", "").file("implied/deep/new", "");
+        for number in (0..COUNT).step_by(3) {
+            tar = tar.file(&format!("{}/file", name(number)), "");
+        }
+        // By another way, in place of what is there, and away again.
+        tar = tar.file(&format!("link/{}/other", &name(1)["many/".len()..]), "");
+        tar = tar.file(&name(2), "no directory").directory_of(&format!("{}/deeper", name(5)), 7);
+        tar = tar.file(&format!("{}/.wh.gone", name(4)), "").file("before/.wh.new", "");
+
+        let summary = target.unpack(&tar.end(), whiteouts).unwrap();
+
+        for number in (0..COUNT).filter(|number| *number != 2) {
+            let seconds = i64::try_from(1000 + number).unwrap();
+            assert_eq!(target.status(&name(number)).mtime(), seconds, "{number} {whiteouts:?}");
+        }
+        assert_eq!(target.status("many").mtime(), 3, "{whiteouts:?}");
+        assert_eq!(target.status(&format!("{}/deeper", name(5))).mtime(), 7);
+        assert!(target.status(&name(2)).is_file());
+        assert!(target.exists("before/new"), "{whiteouts:?} spares what the layer has brought");
+        if whiteouts != Whiteouts::Overlay {
+            assert!(target.status("before").mtime() > 0, "nobody has dated it: {whiteouts:?}");
+            let implied: Vec<_> =
+                summary.implied.iter().map(|path| path.to_str().unwrap()).collect();
+            assert_eq!(implied, ["implied", "implied/deep"]);
+        }
+    }
+}
+
+/// What a layer without an end may have others remember has a bound: here directories that it never
+/// lists.
+#[test]
+fn implied_directories_are_bounded_and_listed_ones_cost_nothing() {
+    let Some(target) = Target::new() else { return };
+    let limits = || Limits { remembered_bytes: 200_000, ..Limits::default() };
+    let implied = (0..3000).fold(Raw::new(), |tar, index| tar.file(&format!("i{index}/f"), ""));
+    let listed = (0..3000).fold(Raw::new(), |tar, index| tar.directory(&format!("l{index}")));
+
+    let error = target.unpack_within(&implied.end(), Whiteouts::Overlay, limits()).unwrap_err();
+
+    assert_eq!(error.kind(), Kind::Exhausted, "{}", error.one_line());
+    drop(target.unpack_within(&listed.end(), Whiteouts::Overlay, limits()).unwrap());
 }

@@ -47,10 +47,7 @@ impl Act for Load {
 }
 
 fn not_taken(name: &str, loaded: &Loaded) -> String {
-    let why = match name.contains('@') {
-        true => "a digest cannot be given, only found",
-        false => "it is no name for an image",
-    };
+    let why = dhow_image::why_refused(name);
     format!("image {} is not called {name:?}, as the file has it: {why}", loaded.image.id)
 }
 

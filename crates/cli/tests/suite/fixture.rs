@@ -1,12 +1,17 @@
 //! A dhow with a busybox image in it, and short words for what tests do with it.
 
+use dhow_sys::process::reap_with_usage;
 use dhow_testkit::{
     Dhow, Outcome,
     image::{Compression, Image, Layout},
     need, outcome, rootfs,
 };
 use rustix::process::{Pid, Signal, kill_process};
-use std::{fs, process::Command, time::Duration};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 /// How long something that should happen soon is waited for.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -39,6 +44,16 @@ fn having_box(dhow: Dhow) -> Dhow {
     let layout = rootfs::busybox_image().unwrap();
     drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
     dhow
+}
+
+/// Runs a command and returns its exit code and the most memory that it had, in MiB. That is at least
+/// what this process had when it started the command, which is little.
+pub(crate) fn weigh(dhow: &Dhow, arguments: &[&str]) -> (i32, u64) {
+    let mut command = dhow.command(arguments);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+    let pid = i32::try_from(command.spawn().unwrap().id()).unwrap();
+    let used = reap_with_usage(Pid::from_raw(pid).unwrap()).unwrap();
+    (used.code, used.peak_bytes >> 20)
 }
 
 /// Starts a container in the background and returns its id.

@@ -415,6 +415,15 @@ fn a_file_cannot_pass_for_what_another_digest_means() {
     assert!(!loaded.stderr.contains('\u{1b}'), "{warnings:?}");
     drop(shop.dhow.run(&["inspect", &trusted]).exits(1));
     drop(shop.dhow.run(&["rmi", "box:1"]).ok());
+    let path = shop.dhow.directory().join("named.tar");
+    fs::write(&path, &file).unwrap();
+    let source = format!("docker-archive:{}", path.display());
+    let pulled = shop.dhow.run(&["pull", "-q", &source]).ok();
+    assert!(pulled.stderr.contains(&trusted) && pulled.stderr.contains("only found"), "{pulled}");
+    assert!(pulled.stderr.contains("no name for an image"), "{pulled}");
+    assert!(!pulled.stderr.contains('\u{1b}'), "{pulled}");
+    drop(shop.dhow.run(&["inspect", &trusted]).exits(1));
+    drop(shop.dhow.run(&["rmi", "box:1"]).ok());
 
     let descriptor = shop.layout.add_image(&Image::new([shop.layer.clone()])).unwrap();
     shop.layout.tag(descriptor, &trusted).unwrap();

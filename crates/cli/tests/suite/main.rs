@@ -73,6 +73,8 @@ mod host_paths;
 #[cfg(test)]
 mod hostile_files;
 #[cfg(test)]
+mod hostile_sizes;
+#[cfg(test)]
 mod identity;
 mod images;
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //! eight layers. What lies on the disk afterwards is what went in, and what other tools make of it; and
 //! no command takes more memory for a large image than for a small one.
 
+use crate::fixture;
 use dhow_base::{
     Digest, Result,
     digest::{Algorithm, Hasher},
 };
-use dhow_sys::process::reap_with_usage;
 use dhow_testkit::{
     Access, Dhow, Disk, Registry, Transport, Tree,
     image::{Compression, Image, Layer, Layout},
@@ -14,12 +14,11 @@ use dhow_testkit::{
     tarball::{Entry, Tarball, What},
     tree,
 };
-use rustix::process::Pid;
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 /// Bytes that no compressor makes smaller, the same every time.
@@ -48,16 +47,11 @@ fn content(seed: u64, length: u64) -> Vec<u8> {
     all
 }
 
-/// Runs a command to its good end and returns the most memory that it had, in MiB. It is at least what
-/// this process had when it started the command, which is little.
-#[expect(clippy::zombie_processes, reason = "it is waited for by its number, for what it used")]
+/// The most memory that a command had that ended well, in MiB.
 fn weigh(dhow: &Dhow, arguments: &[&str]) -> u64 {
-    let mut command = dhow.command(arguments);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    let used = reap_with_usage(pid).unwrap();
-    assert_eq!(used.code, 0, "{arguments:?}");
-    used.peak_bytes >> 20
+    let (code, peak) = fixture::weigh(dhow, arguments);
+    assert_eq!(code, 0, "{arguments:?}");
+    peak
 }
 
 /// The snapshot whose files have this one.
@@ -267,7 +261,7 @@ const COPIED_VARIABLE: &str = "DHOW_TEST_COPIED_FILES";
 fn a_tree_of_many_files_is_copied_in_and_out() {
     needs_root!();
     let count = need::variable(COPIED_VARIABLE).map_or(COPIED, |text| text.parse().unwrap());
-    let dhow = crate::fixture::with_box();
+    let dhow = fixture::with_box();
     let many = dhow.directory().join("many");
     for number in 0..count {
         let directory = many.join((number / 1000).to_string());
@@ -276,7 +270,7 @@ fn a_tree_of_many_files_is_copied_in_and_out() {
         }
         fs::write(directory.join(number.to_string()), "").unwrap();
     }
-    crate::fixture::start(&dhow, &["--name", "web", "box", "sleep", "100000"]);
+    fixture::start(&dhow, &["--name", "web", "box", "sleep", "100000"]);
 
     let begin = std::time::Instant::now();
     let inward = weigh(&dhow, &["cp", "many", "web:/many"]);

@@ -22,7 +22,8 @@ use dhow_base::{
     digest::{Algorithm, Hasher},
 };
 use dhow_spec::image::{
-    CONFIG_LIMIT_BYTES, Descriptor, ImageConfig, MANIFEST_LIMIT_BYTES, Manifest, media_type,
+    CONFIG_LIMIT_BYTES, Descriptor, ImageConfig, MANIFEST_LIMIT_BYTES, Manifest, check_items,
+    media_type,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -47,6 +48,7 @@ pub(crate) struct Saved {
 
 /// Reads `manifest.json`.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Saved>> {
+    check_items(bytes, "manifest.json")?;
     let all: Vec<Saved> = serde_json::from_slice(bytes)
         .map_err(|error| Error::new(Kind::Corrupt, format!("parse manifest.json: {error}")))?;
     if all.len() > IMAGES_LIMIT {
