@@ -3,10 +3,12 @@
 
 use crate::fixture::{start, with_networked_box};
 use dhow_testkit::{Dhow, HostNetwork, need};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    io::Write,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
@@ -59,9 +61,16 @@ impl Scene {
         self.dhow.directory().join("dnsmasq.log")
     }
 
+    fn leases(&self) -> PathBuf {
+        self.dhow.directory().join("leases")
+    }
+
     /// Starts the server; it is asked again for an address after so many seconds.
     fn serve(&mut self, renewal_seconds: u32) {
-        let leases = self.dhow.directory().join("leases");
+        self.serve_with(renewal_seconds, &[]);
+    }
+
+    fn serve_with(&mut self, renewal_seconds: u32, more: &[&str]) {
         let child = self
             .router
             .command("dnsmasq")
@@ -72,7 +81,8 @@ impl Scene {
             .args(["--dhcp-option=option:router,10.55.0.1"])
             .args(["--dhcp-option=option:dns-server,10.55.0.1"])
             .arg(format!("--dhcp-option=option:T1,{renewal_seconds}"))
-            .arg(format!("--dhcp-leasefile={}", leases.display()))
+            .arg(format!("--dhcp-leasefile={}", self.leases().display()))
+            .args(more)
             .stdin(Stdio::null())
             .stderr(File::create_new(self.log()).unwrap())
             .spawn()
@@ -163,7 +173,7 @@ fn the_plugin_dhcp_keeps_a_lease_for_other_plugins() {
     fs::create_dir(&lists).unwrap();
     fs::create_dir(&plugins).unwrap();
     for name in ["macvlan", "dhcp"] {
-        std::os::unix::fs::symlink(dhow.program(), plugins.join(name)).unwrap();
+        symlink(dhow.program(), plugins.join(name)).unwrap();
     }
     let list = r#"{"cniVersion": "1.0.0", "name": "street", "plugins": [
         {"type": "macvlan", "master": "up0", "ipam": {"type": "dhcp"}}]}"#;
@@ -224,4 +234,131 @@ fn what_a_server_cannot_give_is_refused() {
     assert!(live.stderr.contains("stop the container first"), "{}", live.stderr);
     assert!(scene.networks("web").get("lan").is_none());
     drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+}
+
+/// The reference's macvlan with whose `dhcp`?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Whose {
+    Ours,
+    Debians,
+}
+
+const REFERENCE: &str = "/usr/lib/cni";
+const MAC: &str = "02:00:00:00:00:77";
+
+/// A connection of a namespace to the link, as an engine asks plugins for it.
+struct Call<'a> {
+    scene: &'a Scene,
+    container: HostNetwork,
+    document: Value,
+}
+
+impl Call<'_> {
+    /// The status and what is printed.
+    fn ask(&self, command: &str) -> (bool, Value) {
+        let plugins = self.scene.dhow.directory().join("plugins");
+        let mut child = self
+            .scene
+            .dhow
+            .host()
+            .command(plugins.join("macvlan"))
+            .env("CNI_COMMAND", command)
+            .env("CNI_CONTAINERID", format!("c{}", std::process::id()))
+            .env("CNI_NETNS", self.container.path())
+            .env("CNI_IFNAME", "eth0")
+            .env("CNI_PATH", &plugins)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(self.document.to_string().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.success(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+    }
+
+    /// What the container has of it.
+    fn seen(&self) -> String {
+        let mut lines = Vec::new();
+        for words in [&["ip", "-4", "-o", "address"][..], &["ip", "-4", "route"]] {
+            let text = self.container.output(words);
+            lines.extend(text.lines().map(|line| line.trim_end().to_owned()));
+        }
+        lines.sort_unstable();
+        lines.join("\n")
+    }
+}
+
+/// ADD, CHECK, DEL and DEL again: what is said and done, by the container and by the server.
+fn told_by(whose: Whose) -> Option<Vec<String>> {
+    let mut scene = Scene::new()?;
+    let routes = "--dhcp-option=121,192.168.9.0/24,10.55.0.7,0.0.0.0/0,10.55.0.1";
+    scene.serve_with(60, &[routes, &format!("--dhcp-host={MAC},10.55.0.77")]);
+    let (plugins, socket) =
+        (scene.dhow.directory().join("plugins"), scene.dhow.directory().join("socket"));
+    fs::create_dir(&plugins).unwrap();
+    symlink(Path::new(REFERENCE).join("macvlan"), plugins.join("macvlan")).unwrap();
+    let program = match whose {
+        Whose::Ours => scene.dhow.program().to_owned(),
+        Whose::Debians => Path::new(REFERENCE).join("dhcp"),
+    };
+    symlink(&program, plugins.join("dhcp")).unwrap();
+    let mut daemon = (whose == Whose::Debians).then(|| {
+        let mut command = scene.dhow.host().command(&program);
+        command.args(["daemon", "-socketpath"]).arg(&socket).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        need::eventually(SOON, || socket.exists().then_some(())).expect("the daemon listens");
+        child
+    });
+    let document = json!({
+        "cniVersion": "1.0.0", "name": "street", "type": "macvlan", "master": "up0",
+        "runtimeConfig": {"mac": MAC},
+        "ipam": {"type": "dhcp", "daemonSocketPath": socket, "request": [{"option": "121"}]},
+    });
+    let mut call = Call { scene: &scene, container: HostNetwork::new(), document };
+    let mut told = Vec::new();
+
+    let (is_there, mut added) = call.ask("ADD");
+    assert!(is_there, "{whose:?}: {added}");
+    call.document["prevResult"] = added.clone();
+    added["interfaces"][0]["sandbox"].take();
+    added["routes"].as_array_mut().unwrap().sort_by_key(|route| route["dst"].to_string());
+    told.push(added.to_string());
+    told.push(call.seen());
+    // When it ends is another each time; who has it, under which name, is not.
+    let lease = fs::read_to_string(scene.leases()).unwrap();
+    told.push(lease.split(' ').skip(1).collect::<Vec<_>>().join(" "));
+    for command in ["CHECK", "DEL", "DEL"] {
+        let (is_well, said) = call.ask(command);
+        told.push(format!("{command} {is_well} {said}"));
+    }
+    scene.heard("DHCPRELEASE(up1) 10.55.0.77", 1);
+    let is_free = || fs::read_to_string(scene.leases()).unwrap().is_empty().then_some(());
+    need::eventually(SOON, is_free).expect("the server has its address back");
+    told.push(call.seen());
+    if let Some(daemon) = &mut daemon {
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+    }
+    Some(told)
+}
+
+#[test]
+fn the_plugin_dhcp_answers_as_the_reference_does() {
+    if !Path::new(REFERENCE).join("dhcp").exists() {
+        return need::skip("containernetworking-plugins");
+    }
+    let (Some(ours), Some(theirs)) = (told_by(Whose::Ours), told_by(Whose::Debians)) else {
+        return;
+    };
+
+    assert_eq!(ours, theirs);
+    for (told, has) in [
+        (&ours[0], "\"address\":\"10.55.0.77/24\""),
+        (&ours[0], "\"gw\":\"10.55.0.7\""),
+        (&ours[1], "192.168.9.0/24 via 10.55.0.7 dev eth0"),
+        (&ours[2], "02:00:00:00:00:77 10.55.0.77 * 00:63"),
+        (&ours[5], "DEL true null"),
+    ] {
+        assert!(told.contains(has), "{has} in {ours:#?}");
+    }
 }

@@ -258,7 +258,14 @@ fn ports_on_a_network_are_reached_by_both_versions() {
         let log = user.run(&["logs", name]).ok();
         assert!(log.stderr.contains(PEER6) || log.stdout.contains(PEER6), "{name}: {log}");
     }
-    drop(user.run(&["rm", "-f", "-t", "0", "a", "b", "c"]).ok());
+    // Who wants IPv4 alone says so, and nobody takes connections of the other.
+    let flags = ["run", "-d", "--name=d", "--network=four", "-p", "0.0.0.0:8090:80"];
+    drop(user.run(&[&flags[..], &serve].concat()).ok());
+    assert_eq!(street.fetched_by_user(8090), page);
+    let other = ["busybox", "wget", "-q", "-O-", "http://[::1]:8090/os-release"];
+    let refused = user.command(Path::new("/usr/bin/env"), &other).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("refused"), "{refused:?}");
+    drop(user.run(&["rm", "-f", "-t", "0", "a", "b", "c", "d"]).ok());
     assert!(street.has_no_pasta());
     assert_eq!(user.run(&["doctor"]).ok().stdout, "all is well\n");
 }

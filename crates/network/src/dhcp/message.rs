@@ -89,12 +89,26 @@ pub(crate) struct Grant {
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     pub(crate) mac: Mac,
+    /// How servers tell it from others (RFC 2132, 9.14): its kind, and what is of that kind.
+    pub(crate) client: Vec<u8>,
     /// A number by which answers are known.
     pub(crate) number: u32,
     /// For how long it has been asking.
     pub(crate) seconds: u16,
     /// What it wants to be called; nothing where empty.
     pub(crate) name: String,
+}
+
+/// A client that is known by its device's address.
+pub(crate) fn client_of(mac: Mac) -> Vec<u8> {
+    [&[ETHERNET], &mac.bytes()[..]].concat()
+}
+
+/// A client that is known by a name, of which so much counts as has room.
+pub(crate) fn client_called(name: &str) -> Vec<u8> {
+    const MOST_BYTES: usize = 254;
+    let name = name.as_bytes();
+    [&[0], &name[..name.len().min(MOST_BYTES)]].concat()
 }
 
 impl Saying {
@@ -132,8 +146,7 @@ impl Saying {
             Self::Release { .. } => 7,
         };
         put(KIND, &[kind]);
-        let mac = asker.mac.bytes();
-        put(CLIENT, &[ETHERNET, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]]);
+        put(CLIENT, &asker.client);
         match self {
             Self::Take { address, server } => {
                 put(ASKED_ADDRESS, &address.octets());
@@ -341,7 +354,8 @@ mod tests {
 
     fn asker() -> Asker {
         let mac = "02:00:00:00:00:07".parse().unwrap();
-        Asker { mac, number: 0x0102_0304, seconds: 0, name: "web".to_owned() }
+        let client = client_of(mac);
+        Asker { mac, client, number: 0x0102_0304, seconds: 0, name: "web".to_owned() }
     }
 
     /// A server's message to the asker.

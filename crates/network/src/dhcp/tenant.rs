@@ -2,7 +2,7 @@
 
 use super::{
     Leased,
-    message::{Asker, Grant, Heard, Saying},
+    message::{self, Asker, Grant, Heard, Saying},
     packet,
 };
 use crate::{Attachment, InterfaceAddress, Mac, Network, Subnet, inside::within, link, setup};
@@ -107,11 +107,13 @@ impl Tenant {
         Ok(tenant)
     }
 
-    /// The same for a device to which somebody else gives the address.
+    /// The same for a device to which somebody else gives the address. Servers know it by this name, since
+    /// several devices may have one hardware address.
     pub(crate) fn hold(
         network: &str,
         interface: &str,
         mac: Mac,
+        client: &str,
         namespace: BorrowedFd<'_>,
     ) -> Result<Self> {
         let attachment = Attachment {
@@ -123,6 +125,7 @@ impl Tenant {
         };
         let mut tenant = Self::open(&attachment, 0, "", namespace)?;
         tenant.device.is_anothers = true;
+        tenant.asker.client = message::client_called(client);
         tenant.find(interface)?;
         Ok(tenant)
     }
@@ -174,6 +177,7 @@ impl Tenant {
             packets,
             asker: Asker {
                 mac: attachment.mac,
+                client: message::client_of(attachment.mac),
                 number: new_number()?,
                 seconds: 0,
                 name: hostname.to_owned(),

@@ -60,7 +60,9 @@ pub(super) fn add(asked: &Asked) -> Result<Outcome, Refusal> {
     end_keeper(&path)?;
     let namespace = asked.namespace()?;
     let mac = bring_up(asked, &namespace)?;
-    let tenant = Tenant::hold(&asked.name, &asked.interface, mac, namespace.as_fd())?;
+    // As the reference calls it: who changes from one to the other keeps the address.
+    let client = format!("{}/{}/{}", asked.container, asked.name, asked.interface);
+    let tenant = Tenant::hold(&asked.name, &asked.interface, mac, &client, namespace.as_fd())?;
     let outcome = outcome(&tenant)?;
     match divide().doing(|| "leave a keeper of the lease behind")? {
         Side::Parent { .. } => {
