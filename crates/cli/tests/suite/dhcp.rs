@@ -1,7 +1,7 @@
 //! Networks whose addresses a server gives: dnsmasq on a cable to a host that is a network namespace of
 //! each test's own.
 
-use crate::fixture::{start, with_networked_box};
+use crate::fixture::{kill_by_name, start, wait_for_state, with_networked_box};
 use dhow_testkit::{Dhow, HostNetwork, need};
 use serde_json::{Value, json};
 use std::{
@@ -195,6 +195,36 @@ fn the_plugin_dhcp_keeps_a_lease_for_other_plugins() {
     let keepers = fs::read_dir("/run/cni/dhow-dhcp").into_iter().flatten().flatten();
     let mut left = keepers.filter(|one| one.file_name().to_string_lossy().starts_with(&id));
     assert!(left.next().is_none(), "a keeper of the lease is left");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+/// A lease whose keeper is killed is the server's to end; who comes back until then has the same address.
+#[test]
+fn a_killed_monitor_leaves_no_process_and_its_lease_is_taken_up_again() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.serve(60);
+    let dhow = &scene.dhow;
+    let id = start(dhow, &["--name=web", "--network=lan", "box", "sleep", "600"]);
+    let address = scene.networks("web")["lan"]["IPAddress"].take();
+    let address = address.as_str().unwrap().to_owned();
+
+    let pid = dhow.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok();
+    let program = Path::new("/proc").join(pid.line());
+    assert!(program.exists());
+    kill_by_name(dhow, &id, "monitor_pid");
+
+    wait_for_state(dhow, "web", "exited");
+    need::eventually(SOON, || (!program.exists()).then_some(())).expect("the program is ended");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    let leases = || fs::read_to_string(scene.leases()).unwrap();
+    assert!(leases().contains(&address), "nobody has given it back: {}", leases());
+    drop(dhow.run(&["start", "web"]).ok());
+    assert_eq!(scene.networks("web")["lan"]["IPAddress"], address.as_str());
+    let inside = dhow.run(&["exec", "web", "ip", "-4", "address", "show", "eth0"]).ok().stdout;
+    assert!(inside.contains(&address), "{inside}");
+    assert_eq!(leases().lines().count(), 1, "{}", leases());
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    scene.heard(&format!("DHCPRELEASE(up1) {address}"), 1);
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
 
