@@ -220,7 +220,7 @@ impl Engine {
         record.namespaces.joined = joined;
         user_ids::choose(options, &mut record, self.is_of_root)?;
         if !self.is_of_root {
-            user_ids::free::propose(self.state.read(), options, image, &mut record)?;
+            user_ids::free::propose(self.state.read(), options, Some(image), &mut record)?;
         }
         if options.names.hosts_base == HostsBase::Image {
             // The image's own is copied when the container is made, and counts at each start.
@@ -245,7 +245,8 @@ impl Engine {
             Some(PodChoice::New(name)) => {
                 let usual = PodOptions::usual(name.clone());
                 let (network, ports) = (options.network.clone(), options.ports.publish.clone());
-                let pod = PodOptions { network, ports, ..usual };
+                let user = options.namespaces.user.clone();
+                let pod = PodOptions { network, ports, user, ..usual };
                 self.create_pod(&pod, progress)?.to_string()
             }
         };

@@ -16,17 +16,21 @@
 //! Whoever starts or ends a container of a pod looks after its namespaces under the pods' lock.
 
 mod change;
+mod ids;
 mod infra;
 pub(crate) mod namespaces;
 mod networks;
 mod survey;
 
 pub use change::{ExitPolicy, Force, MemberOptions, PodOptions, Shared};
+pub use ids::Ids;
+pub(crate) use ids::ids;
 pub use infra::InfraOptions;
 
 use crate::{
     Engine,
     layout::Layout,
+    merge,
     options::{
         BlockIoOptions, CreateOptions, Limits, NetworkMode, PortOptions, Publication, Sharing,
         UserNamespace,
@@ -141,6 +145,11 @@ pub(crate) struct Settings {
     infra: Option<String>,
     /// What each of its containers gets.
     members: MemberOptions,
+    /// The ids of its containers, where they are not the host's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ids: Option<Ids>,
+    /// What was asked for of them, to make another pod like it.
+    asked_ids: UserNamespace,
 }
 
 impl Settings {
@@ -178,6 +187,15 @@ impl Settings {
 
     fn shares(&self, what: Shared) -> bool {
         self.shared.contains(&what)
+    }
+
+    /// The namespaces of which a file is bound onto each, the owner of the others first.
+    fn held_by_files(&self) -> Vec<NamespaceKind> {
+        let is_hosts = |what: Shared| what == Shared::Net && self.host_network;
+        let shared =
+            self.shared.iter().filter(|what| what.is_held_by_a_file() && !is_hosts(**what));
+        let user = self.ids.is_some().then_some(NamespaceKind::User);
+        user.into_iter().chain(shared.map(|what| what.kind())).collect()
     }
 }
 
@@ -237,16 +255,22 @@ impl Home {
         if self.settings.shares(Shared::Ipc) && options.shm_bytes.is_some() {
             return conflict("choose the size of /dev/shm");
         }
-        let own = &options.namespaces;
+        let own = options.namespaces.clone();
         if self.settings.shares(Shared::Ipc) && own.ipc != Sharing::Unsaid {
             return conflict("choose the ipc namespace");
         }
         if self.settings.shares(Shared::Uts) && own.uts != Sharing::Unsaid {
             return conflict("choose the uts namespace");
         }
-        // What it shares belongs to the host's root, in whose namespaces only that one may mount.
-        if !matches!(own.user, UserNamespace::Unsaid | UserNamespace::Host) {
-            return conflict("choose the user namespace");
+        // What it shares belongs to one user namespace, in which only its root may mount it.
+        match (&self.settings.ids, &own.user) {
+            (None, UserNamespace::Unsaid | UserNamespace::Host) => {}
+            (Some(ids), asked)
+                if *asked == UserNamespace::Unsaid || *asked == self.settings.asked_ids =>
+            {
+                options.namespaces.user = UserNamespace::Pod(ids.clone());
+            }
+            _ => return conflict("choose the user namespace"),
         }
         if self.settings.cgroup && options.cgroup.parent.is_none() {
             let parent = self.settings.cgroup_parent.as_deref();
@@ -273,6 +297,10 @@ impl Home {
     pub(crate) fn share(&self, spec: &mut Spec, layout: &Layout) {
         let directory = layout.pod(&self.id);
         let linux = spec.linux.get_or_insert_default();
+        if self.settings.ids.is_some() {
+            let kind = NamespaceKind::User;
+            merge::point(linux, kind, Some(&directory.join(kind.proc_name())));
+        }
         for what in &self.settings.shared {
             let kind = what.kind();
             let is_hosts = *what == Shared::Net && self.settings.host_network;
@@ -365,21 +393,23 @@ impl Pods<'_> {
     }
 
     /// What its containers share and a file is to hold that is not there yet.
-    fn missing(&self, id: &ContainerId, settings: &Settings) -> Result<Vec<Shared>> {
+    fn missing(&self, id: &ContainerId, settings: &Settings) -> Result<Vec<NamespaceKind>> {
         let directory = self.layout.pod(id);
         file::make_directories(&self.layout.pods(), 0o700)?;
         file::make_directories(&directory, 0o700)?;
+        let held = settings.held_by_files();
         let mut missing = Vec::new();
-        for what in &settings.shared {
-            let is_hosts = *what == Shared::Net && settings.host_network;
-            let path = directory.join(what.kind().proc_name());
-            let is_file = what.is_held_by_a_file();
-            if is_file
-                && !is_hosts
-                && !dhow_sys::mount::is_root_at(&path).doing(|| "look at its files")?
-            {
-                missing.push(*what);
+        for kind in &held {
+            let path = directory.join(kind.proc_name());
+            if !dhow_sys::mount::is_root_at(&path).doing(|| "look at its files")? {
+                missing.push(*kind);
             }
+        }
+        // What is missing could not belong to the user namespace that is there: who made it was killed.
+        if settings.ids.is_some() && !missing.is_empty() && missing != held {
+            namespaces::unmake(&directory)?;
+            file::make_directories(&directory, 0o700)?;
+            return Ok(held);
         }
         Ok(missing)
     }
@@ -387,7 +417,8 @@ impl Pods<'_> {
     /// Makes what is no namespace.
     fn rise(&self, id: &ContainerId, settings: &Settings) -> Result<()> {
         if settings.shares(Shared::Ipc) {
-            namespaces::make_shm(&self.layout.pod(id).join(SHM), settings.shm_bytes)?;
+            let owner = settings.ids.as_ref().and_then(Ids::of_root).unwrap_or((0, 0));
+            namespaces::make_shm(&self.layout.pod(id).join(SHM), settings.shm_bytes, owner)?;
         }
         if settings.cgroup {
             change::make_cgroup(&settings.cgroup_of(id), &settings.limits())?;
@@ -416,7 +447,7 @@ impl Pods<'_> {
     /// The namespace files of a pod.
     fn files(&self, pod: &ContainerId) -> Vec<PathBuf> {
         let directory = self.layout.pod(pod);
-        [NamespaceKind::Network, NamespaceKind::Ipc, NamespaceKind::Uts]
+        [NamespaceKind::User, NamespaceKind::Network, NamespaceKind::Ipc, NamespaceKind::Uts]
             .map(|kind| directory.join(kind.proc_name()))
             .into_iter()
             .chain([directory.join(SHM)])

@@ -17,6 +17,10 @@ use std::path::Path;
 /// Writes the ids that are asked for into the record, but for those of a free range, which are found
 /// by [`free`].
 pub(crate) fn choose(options: &CreateOptions, record: &mut Record, is_of_root: bool) -> Result<()> {
+    if let UserNamespace::Pod(ids) = &options.namespaces.user {
+        record.namespaces.is_on_disk = ids.is_on_disk;
+        return note(&mut record.namespaces, ids.uids.clone(), ids.gids.clone());
+    }
     if !is_of_root {
         return choose_of_user(options, record);
     }
@@ -26,6 +30,7 @@ pub(crate) fn choose(options: &CreateOptions, record: &mut Record, is_of_root: b
         | UserNamespace::Host
         | UserNamespace::Container(_)
         | UserNamespace::Path(_)
+        | UserNamespace::Pod(_)
         | UserNamespace::Auto { .. } => return Ok(()),
         UserNamespace::Mapped { uids, gids } => (uids.clone(), gids.clone()),
         UserNamespace::Ranges { user, group } => {
@@ -56,6 +61,7 @@ fn choose_of_user(options: &CreateOptions, record: &mut Record) -> Result<()> {
         | UserNamespace::Host
         | UserNamespace::Container(_)
         | UserNamespace::Path(_)
+        | UserNamespace::Pod(_)
         | UserNamespace::Auto { .. } => return Ok(()),
         UserNamespace::Ranges { .. } => {
             let text = "use --subuidname as a user who is not root";

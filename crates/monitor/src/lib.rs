@@ -51,7 +51,7 @@ pub use anchor::{ANCHOR_ROLE, anchor_main};
 pub use bury::{bury, bury_unless_kept, freeze, thaw};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
-pub use dhow_runtime::Driver;
+pub use dhow_runtime::{Driver, namespaces_with_ids};
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
 pub use group::cgroup;

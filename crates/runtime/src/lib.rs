@@ -12,6 +12,7 @@
 
 mod affinity;
 mod agent;
+mod apart;
 mod capabilities;
 mod cgroupfs;
 mod check;
@@ -50,6 +51,7 @@ pub mod shelf;
 mod sysctl;
 mod task;
 
+pub use apart::namespaces_with_ids;
 pub use capabilities::{names as capability_names, ungrantable};
 pub use dhow_cgroup::{Bus, Cgroup, Driver};
 

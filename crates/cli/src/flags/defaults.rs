@@ -99,13 +99,13 @@ impl ContainerFlags {
         put(&mut flags.ipc, said.ipcns.as_ref());
         put(&mut flags.uts, said.utsns.as_ref());
         put(&mut flags.cgroupns, said.cgroupns.as_ref());
-        let maps = !flags.uidmap.is_empty() || !flags.gidmap.is_empty();
-        let names = flags.subuidname.is_some() || flags.subgidname.is_some();
+        let maps = !flags.ids.uidmap.is_empty() || !flags.ids.gidmap.is_empty();
+        let names = flags.ids.subuidname.is_some() || flags.ids.subgidname.is_some();
         if !maps && !names {
             // podman's word for no namespace of its own.
-            put(&mut flags.userns, said.userns.as_ref().filter(|text| *text != "private"));
-            if let (Some("auto"), Some(size)) = (flags.userns.as_deref(), said.userns_size) {
-                flags.userns = Some(format!("auto:size={size}"));
+            put(&mut flags.ids.userns, said.userns.as_ref().filter(|text| *text != "private"));
+            if let (Some("auto"), Some(size)) = (flags.ids.userns.as_deref(), said.userns_size) {
+                flags.ids.userns = Some(format!("auto:size={size}"));
             }
         }
         put(&mut self.cgroup.cgroups, said.cgroups.as_ref());
@@ -285,7 +285,7 @@ mod tests {
 
         let usual = with(&[]);
         assert_eq!(usual.process.detach_keys.as_deref(), Some("ctrl-x"));
-        assert_eq!(usual.namespaces.userns.as_deref(), Some("auto:size=4096"));
+        assert_eq!(usual.namespaces.ids.userns.as_deref(), Some("auto:size=4096"));
         let flags = with(&["--detach-keys", "a", "--init-path", "/own", "--runtime", "mine"]);
         assert_eq!(flags.process.detach_keys.as_deref(), Some("a"));
         let life = flags.options(world()).unwrap().life;

@@ -26,6 +26,14 @@ pub(crate) struct NamespaceFlags {
     #[arg(long, value_name = "MODE")]
     pub(super) cgroupns: Option<String>,
 
+    #[command(flatten)]
+    pub(super) ids: IdFlags,
+}
+
+/// Which ids the container has.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Namespaces")]
+pub(crate) struct IdFlags {
     /// Have ids of one's own: auto, keep-id, nomap, container:NAME, ns:PATH, or the host's (host)
     #[arg(long, value_name = "MODE")]
     pub(super) userns: Option<String>,
@@ -59,11 +67,14 @@ impl NamespaceFlags {
             ipc: sharing("--ipc", &self.ipc, &ipc)?,
             uts: sharing("--uts", &self.uts, &[])?,
             cgroup: sharing("--cgroupns", &self.cgroupns, &[])?,
-            user: self.user()?,
+            user: self.ids.user()?,
         })
     }
+}
 
-    fn user(&self) -> Result<UserNamespace> {
+impl IdFlags {
+    /// What they ask for.
+    pub(super) fn user(&self) -> Result<UserNamespace> {
         let uids = mappings("--uidmap", &self.uidmap)?;
         let gids = mappings("--gidmap", &self.gidmap)?;
         let has_maps = !uids.is_empty() || !gids.is_empty();
@@ -274,7 +285,8 @@ mod tests {
 
     #[test]
     fn user_namespaces_have_more_modes() {
-        let user = |text: &str| flags(|flags| flags.userns = Some(text.into())).map(|all| all.user);
+        let user =
+            |text: &str| flags(|flags| flags.ids.userns = Some(text.into())).map(|all| all.user);
         let range = |container_id, host_id, size| IdMapping { container_id, host_id, size };
         let auto = |size, uids| UserNamespace::Auto { size, uids, gids: Vec::new() };
 
@@ -305,7 +317,7 @@ mod tests {
             ("+0:1:1", false),
         ];
         for (text, is_fine) in cases {
-            let parsed = flags(|flags| flags.uidmap = vec![text.into()]);
+            let parsed = flags(|flags| flags.ids.uidmap = vec![text.into()]);
             assert_eq!(parsed.is_ok(), is_fine, "parsing {text:?}");
             if let Ok(NamespaceOptions { user: UserNamespace::Mapped { uids, gids }, .. }) = parsed
             {
@@ -317,16 +329,16 @@ mod tests {
     #[test]
     fn two_words_for_the_ids_are_one_too_many() {
         let both = flags(|flags| {
-            flags.userns = Some("auto".into());
-            flags.uidmap = vec!["0:1:1".into()];
+            flags.ids.userns = Some("auto".into());
+            flags.ids.uidmap = vec!["0:1:1".into()];
         });
         let names = flags(|flags| {
-            flags.subuidname = Some("me".into());
-            flags.gidmap = vec!["0:1:1".into()];
+            flags.ids.subuidname = Some("me".into());
+            flags.ids.gidmap = vec!["0:1:1".into()];
         });
 
         assert!(both.is_err() && names.is_err());
-        let one = flags(|flags| flags.subgidname = Some("me".into())).unwrap().user;
+        let one = flags(|flags| flags.ids.subgidname = Some("me".into())).unwrap().user;
         assert_eq!(one, UserNamespace::Ranges { user: "me".into(), group: "me".into() });
     }
 }

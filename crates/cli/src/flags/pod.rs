@@ -2,12 +2,12 @@
 
 use super::{
     Surroundings, block_io::BlockIoFlags, device, foreign::refuse_any, limits, mount,
-    names::NameFlags, namespaces, network::ConnectionFlags, pairs, parse, parse_all, refuse,
-    security, surroundings::sysctl,
+    names::NameFlags, namespaces, namespaces::IdFlags, network::ConnectionFlags, pairs, parse,
+    parse_all, refuse, security, surroundings::sysctl,
 };
 use dhow_base::Result;
 use dhow_engine::{
-    options::{Limits, NameOptions, NetworkMode, Rights, Sharing},
+    options::{Limits, NameOptions, NetworkMode, Rights, Sharing, UserNamespace},
     pods::{InfraOptions, PodOptions},
 };
 
@@ -40,6 +40,9 @@ pub(crate) struct PodFlags {
 
     #[command(flatten)]
     block_io: BlockIoFlags,
+
+    #[command(flatten)]
+    ids: IdFlags,
 
     #[command(flatten)]
     infra: InfraFlags,
@@ -142,26 +145,6 @@ struct InfraFlags {
 /// Flags of podman's that a pod has no use for.
 #[derive(clap::Args, Debug)]
 struct ForeignFlags {
-    /// Refused: what a pod shares belongs to the host's root
-    #[arg(long, value_name = "MODE", hide = true)]
-    userns: Option<String>,
-
-    /// Refused with --userns
-    #[arg(long, value_name = "MAPPING", hide = true)]
-    uidmap: Vec<String>,
-
-    /// Refused with --userns
-    #[arg(long, value_name = "MAPPING", hide = true)]
-    gidmap: Vec<String>,
-
-    /// Refused with --userns
-    #[arg(long, value_name = "NAME", hide = true)]
-    subuidname: Option<String>,
-
-    /// Refused with --userns
-    #[arg(long, value_name = "NAME", hide = true)]
-    subgidname: Option<String>,
-
     /// Refused: no other program keeps the pod's container
     #[arg(long, value_name = "FILE", hide = true)]
     infra_conmon_pidfile: Option<String>,
@@ -198,6 +181,10 @@ impl PodFlags {
             if let Some(text) = text {
                 *mode = others(flag, text)?;
             }
+        }
+        let user = self.ids.user()?;
+        if user != UserNamespace::Unsaid {
+            pod.user = user;
         }
         let names = self.names.options(around)?;
         if names != NameOptions::default() {
@@ -267,14 +254,6 @@ impl PodFlags {
 
 impl ForeignFlags {
     fn check(&self) -> Result<()> {
-        let ids = [
-            ("--userns", self.userns.as_deref().is_some_and(|mode| mode != "host")),
-            ("--uidmap", !self.uidmap.is_empty()),
-            ("--gidmap", !self.gidmap.is_empty()),
-            ("--subuidname", self.subuidname.is_some()),
-            ("--subgidname", self.subgidname.is_some()),
-        ];
-        refuse_any(ids, "what a pod shares belongs to the host's root, with the host's ids")?;
         let file = [("--infra-conmon-pidfile", self.infra_conmon_pidfile.is_some())];
         refuse_any(file, "the pod's container starts with the first of the others")
     }

@@ -10,7 +10,7 @@ use super::{
     Lines, Place, network,
     unit_file::{UnitFile, join},
 };
-use dhow_base::{Error, Kind, Result};
+use dhow_base::Result;
 
 const SECTION: &str = "Pod";
 
@@ -24,8 +24,12 @@ const EACH: [(&str, &str); 7] = [
     ("DNSSearch", "--dns-search"),
     ("Label", "--label"),
 ];
-const LAST: [(&str, &str); 3] =
-    [("ShmSize", "--shm-size"), ("HostName", "--hostname"), ("ExitPolicy", "--exit-policy")];
+const LAST: [(&str, &str); 4] = [
+    ("ShmSize", "--shm-size"),
+    ("HostName", "--hostname"),
+    ("ExitPolicy", "--exit-policy"),
+    ("UserNS", "--userns"),
+];
 
 /// The name of a pod's service.
 pub(super) fn service_name(stem: &str) -> String {
@@ -39,12 +43,8 @@ pub(super) fn service_of_pod(
     place: &Place<'_>,
 ) -> Result<(String, Lines)> {
     let flags = EACH.iter().chain(&LAST).map(|(key, _)| *key);
-    let others = ["PodName", "Network", "PodmanArgs", "StopTimeout", "UserNS"];
+    let others = ["PodName", "Network", "PodmanArgs", "StopTimeout"];
     file.check(SECTION, &flags.chain(others).collect::<Vec<_>>())?;
-    let refused = |key: &str, why: &str| Error::new(Kind::Unsupported, format!("{key}=: {why}"));
-    if file.last(SECTION, "UserNS").is_some_and(|mode| mode != "host") {
-        return Err(refused("UserNS", "what a pod shares belongs to the host's root"));
-    }
     let usual = format!("systemd-{stem}");
     let name = file.last(SECTION, "PodName").unwrap_or(&usual);
     let mut words = ["pod", "create", "--replace", "--pod-id-file=%t/%N.pod-id", "--name", name]

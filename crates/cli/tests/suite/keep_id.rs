@@ -103,7 +103,7 @@ fn one_copy_serves_all_containers_of_a_mapping_and_goes_with_its_image() {
 
 /// The first id outside and how many, of a map of one line.
 fn one_range(map: &str) -> (u32, u32) {
-    let numbers: Vec<u32> = map.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let numbers: Vec<u32> = map.split_whitespace().flat_map(str::parse).collect();
     match numbers[..] {
         [0, first, count] => (first, count),
         _ => panic!("not one range from 0 on: {map:?}"),

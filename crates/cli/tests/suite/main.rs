@@ -117,6 +117,7 @@ mod peers;
 #[cfg(test)]
 mod pods;
 #[cfg(test)]
+mod pods_ids;
 mod pods_more;
 #[cfg(test)]
 mod published_ports;

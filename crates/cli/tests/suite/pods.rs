@@ -143,7 +143,7 @@ fn what_a_pod_cannot_share_is_refused_by_name() {
     let dhow = with_box();
     let cases: [(&[&str], &str); 4] = [
         (&["--share", "user"], "user"),
-        (&["--userns", "auto"], "--userns"),
+        (&["--userns", "container:other"], "--userns container:other"),
         (&["--network", "none", "-p", "80:80"], "publish ports of a pod that has no network"),
         (&["--share", "ipc", "--network", "bridge"], "share no network"),
     ];

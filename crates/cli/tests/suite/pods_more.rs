@@ -199,7 +199,7 @@ fn containers_of_a_pod_get_what_the_pod_has() {
     let said = dhow.run(&["run", "--rm", "-q", "--pod", "web", "box", "sh", "-c", script]).ok();
     assert_eq!(said.stdout, "77\n10.0.0.1\tdb\ndevice\n");
     assert_eq!(std::fs::read_to_string(dhow.directory().join("data/note")).unwrap(), "kept\n");
-    for flag in ["--userns=auto", "--ip=10.0.0", "--security-opt=x=y", "--pid=elsewhere"] {
+    for flag in ["--userns=keep-id", "--ip=10.0.0", "--security-opt=x=y", "--pid=elsewhere"] {
         let name = flag.split('=').next().unwrap();
         drop(dhow.run(&["pod", "create", flag, "other"]).exits(1).says(name));
     }

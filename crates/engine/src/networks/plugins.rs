@@ -18,12 +18,7 @@ use super::{
     lists::{Home, subnets_of},
     look_up,
 };
-use crate::{
-    Engine, exec, merge,
-    options::ConnectionOptions,
-    pods::{Shared, namespaces},
-    record::Record,
-};
+use crate::{Engine, exec, merge, options::ConnectionOptions, pods::namespaces, record::Record};
 use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
 use dhow_image::Finding;
 use dhow_monitor::{Ground, NetworkTask};
@@ -83,7 +78,7 @@ impl Engine {
         self.unplug_all(&row.id, plan)?;
         let (held, bound) = Held::bind(&plan.publications)?;
         file::make_directories(&directory, 0o700)?;
-        namespaces::make(&[Shared::Net], "", &directory, |namespace| {
+        namespaces::make(&[NamespaceKind::Network], None, "", &directory, |namespace| {
             dhow_network::setup(plan, namespace)
         })?;
         let namespace = held_at(&directory);

@@ -1,5 +1,6 @@
 //! Which namespaces are a container's own, and whose the others are.
 
+use crate::pods::Ids;
 use dhow_spec::runtime::IdMapping;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -70,6 +71,7 @@ impl UserNamespace {
             Self::KeepId { .. } => "keep-id".to_owned(),
             Self::NoMap => "nomap".to_owned(),
             Self::Mapped { .. } | Self::Ranges { .. } => "private".to_owned(),
+            Self::Pod(_) => "pod".to_owned(),
             Self::Container(name) => format!("container:{name}"),
             Self::Path(path) => format!("ns:{}", path.display()),
         }
@@ -77,7 +79,8 @@ impl UserNamespace {
 }
 
 /// Which ids the container's are outside.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum UserNamespace {
     /// Nothing was said: the same.
     #[default]
@@ -122,4 +125,6 @@ pub enum UserNamespace {
     Container(String),
     /// The namespace at this path.
     Path(PathBuf),
+    /// Its pod's, which has these ids.
+    Pod(Ids),
 }

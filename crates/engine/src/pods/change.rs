@@ -1,12 +1,12 @@
 //! Making, starting, stopping and removing pods.
 
-use super::{InfraOptions, Member, Pods, Settings, tell};
+use super::{InfraOptions, Member, Pods, Settings, ids::Choice, tell};
 use crate::{
     Engine, devices, merge, names,
     networks::connect_all,
     options::{
         CreateOptions, DeviceOption, Limits, MountOption, NameOptions, NetworkMode, Publication,
-        SecurityOptions, Sharing, VolumesFrom,
+        SecurityOptions, Sharing, UserNamespace, VolumesFrom,
     },
 };
 use dhow_base::{
@@ -116,6 +116,8 @@ pub struct PodOptions {
     pub infra: Option<InfraOptions>,
     /// What each of its containers gets.
     pub members: MemberOptions,
+    /// The ids of its containers.
+    pub user: UserNamespace,
 }
 
 /// What each container of a pod gets, beside what it asks for itself.
@@ -325,6 +327,7 @@ impl Engine {
             cgroup_parent: settings.cgroup_parent,
             infra,
             members: settings.members,
+            user: settings.asked_ids,
         })
     }
 
@@ -351,10 +354,14 @@ impl Engine {
             cgroup_parent: options.cgroup_parent.clone(),
             infra: None,
             members: options.members.clone(),
+            ids: None,
+            asked_ids: options.user.clone(),
         };
-        let settings = settings.to_text()?;
-        let row = Row { id: ContainerId::random()?, name, created: Moment::now(), settings };
+        let mut ids = Choice::of(self.state.read(), &options.user, self.is_of_root)?;
+        let (id, settings_text) = (ContainerId::random()?, String::new());
+        let mut row = Row { id, name, created: Moment::now(), settings: settings_text };
         self.state.write(|write| {
+            row.settings = Settings { ids: ids.take(write)?, ..settings }.to_text()?;
             if let Some(container) = containers::find_by_name(write, row.name.as_str())? {
                 let id = container.id.short();
                 let text = format!("the name {} is in use by container {id}", row.name);

@@ -1,8 +1,10 @@
-//! Namespaces that a file holds: made by a thread of this process, which ends in them.
+//! Namespaces that a file holds: made by a thread of this process, which ends in them; or, with ids of their
+//! own, by a process, since a thread cannot leave its process's user namespace.
 
-use super::Shared;
+use super::Ids;
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_network::handle;
+use dhow_spec::runtime::NamespaceKind;
 use dhow_sys::procfs::Procfs;
 use rustix::{
     mount::{MountFlags, UnmountFlags},
@@ -23,7 +25,8 @@ const SHM_BYTES: u64 = 64 << 20;
 ///
 /// `furnish` is given a new network namespace, before anything holds it.
 pub(crate) fn make(
-    kinds: &[Shared],
+    kinds: &[NamespaceKind],
+    ids: Option<&Ids>,
     hostname: &str,
     directory: &Path,
     furnish: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
@@ -31,61 +34,77 @@ pub(crate) fn make(
     if kinds.is_empty() {
         return Ok(());
     }
-    let made = std::thread::scope(|scope| scope.spawn(|| bear(kinds, hostname)).join());
-    let made = made.map_err(|_| Error::new(Kind::Internal, "make namespaces in a thread"))??;
-    if let Some((_, namespace)) = made.iter().find(|(what, _)| *what == Shared::Net) {
+    let made = match ids {
+        None => std::thread::scope(|scope| scope.spawn(|| bear(kinds, hostname)).join())
+            .map_err(|_| Error::new(Kind::Internal, "make namespaces in a thread"))?,
+        Some(ids) => {
+            let others: Vec<_> =
+                kinds.iter().copied().filter(|kind| *kind != NamespaceKind::User).collect();
+            dhow_monitor::namespaces_with_ids(&others, (&ids.uids, &ids.gids), || {
+                settle_in(&others, hostname)
+            })
+        }
+    }?;
+    if let Some((_, namespace)) = made.iter().find(|(kind, _)| *kind == NamespaceKind::Network) {
         furnish(namespace.as_fd())?;
     }
-    for (what, namespace) in made {
-        let path = directory.join(what.kind().proc_name());
+    for (kind, namespace) in made {
+        let path = directory.join(kind.proc_name());
         handle::hold(namespace.as_fd(), &path)
             .doing(|| format!("hold a namespace at {}", path.display()))?;
     }
     Ok(())
 }
 
-fn bear(kinds: &[Shared], hostname: &str) -> Result<Vec<(Shared, OwnedFd)>> {
-    let flags = kinds.iter().fold(ThreadNameSpaceType::empty(), |flags, what| flags | flag(*what));
+fn bear(kinds: &[NamespaceKind], hostname: &str) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
+    let flags = kinds.iter().fold(ThreadNameSpaceType::empty(), |flags, kind| flags | flag(*kind));
     dhow_sys::namespace::leave(flags).doing(|| "make new namespaces").map_err(
         |error| match error.kind() {
             Kind::Denied => error.hint("to share namespaces takes the rights of root"),
             _ => error,
         },
     )?;
-    if kinds.contains(&Shared::Net) {
-        dhow_sys::loopback::bring_up().doing(|| "bring the loopback interface up")?;
-    }
-    if kinds.contains(&Shared::Uts) {
-        rustix::system::sethostname(hostname.as_bytes()).doing(|| "set the host name")?;
-    }
+    settle_in(kinds, hostname)?;
     let host = Procfs::of_host().doing(|| "check /proc")?;
-    let open = |what: &Shared| {
-        let name = what.kind().proc_name();
+    let open = |kind: &NamespaceKind| {
+        let name = kind.proc_name();
         host.namespace("thread-self", name)
-            .map(|namespace| (*what, namespace))
+            .map(|namespace| (*kind, namespace))
             .doing(|| format!("open the new {name} namespace"))
     };
     kinds.iter().map(open).collect()
 }
 
-fn flag(what: Shared) -> ThreadNameSpaceType {
-    match what {
-        Shared::Net => ThreadNameSpaceType::NETWORK,
-        Shared::Ipc => ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
-        Shared::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
-        // Of a container's process, and not of a file.
-        Shared::Pid => ThreadNameSpaceType::empty(),
+/// Makes new namespaces what their containers expect, from within.
+fn settle_in(kinds: &[NamespaceKind], hostname: &str) -> Result<()> {
+    if kinds.contains(&NamespaceKind::Network) {
+        dhow_sys::loopback::bring_up().doing(|| "bring the loopback interface up")?;
+    }
+    if kinds.contains(&NamespaceKind::Uts) {
+        rustix::system::sethostname(hostname.as_bytes()).doing(|| "set the host name")?;
+    }
+    Ok(())
+}
+
+fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
+    match kind {
+        NamespaceKind::Network => ThreadNameSpaceType::NETWORK,
+        NamespaceKind::Ipc => ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION,
+        NamespaceKind::Uts => ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME,
+        // A pod shares no others that a thread could make.
+        _ => ThreadNameSpaceType::empty(),
     }
 }
 
-/// Mounts the shared memory, where it is not there yet.
-pub(super) fn make_shm(path: &Path, bytes: Option<u64>) -> Result<()> {
+/// Mounts the shared memory of this user and group, where it is not there yet.
+pub(super) fn make_shm(path: &Path, bytes: Option<u64>, owner: (u32, u32)) -> Result<()> {
     let doing = || format!("mount shared memory at {}", path.display());
     if dhow_sys::mount::is_root_at(path).doing(doing)? {
         return Ok(());
     }
     file::make_directories(path, 0o700)?;
-    let data = CString::new(format!("mode=1777,size={}", bytes.unwrap_or(SHM_BYTES)))
+    let (bytes, (uid, gid)) = (bytes.unwrap_or(SHM_BYTES), owner);
+    let data = CString::new(format!("mode=1777,size={bytes},uid={uid},gid={gid}"))
         .expect("numbers have no zero byte");
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("shm", path, "tmpfs", flags, data.as_c_str()).doing(doing)

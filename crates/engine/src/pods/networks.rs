@@ -41,7 +41,7 @@ impl Engine {
         let directory = self.layout.pod(&row.id);
         let mut task = None;
         if settings.has_networks() {
-            let is_first = missing.contains(&Shared::Net);
+            let is_first = missing.contains(&Shared::Net.kind());
             let plan = match is_first {
                 true => self.enter_as_pod(row, settings)?,
                 false => self.plan_beside(row, settings)?,
@@ -57,7 +57,8 @@ impl Engine {
             Some(task) => self.on_ground(|| dhow_network::setup(&task.plan, namespace)),
             None => Ok(()),
         };
-        namespaces::make(&missing, &settings.hostname, &directory, furnish)?;
+        let (ids, name) = (settings.ids.as_ref(), settings.hostname.as_str());
+        namespaces::make(&missing, ids, name, &directory, furnish)?;
         self.pods_mut().rise(&row.id, settings)?;
         Ok(task)
     }

@@ -9,6 +9,7 @@ use super::{Held, Range, check, note, subordinate};
 use crate::{
     create, identity,
     options::{CreateOptions, UserNamespace},
+    pods,
     record::{NamespaceRecord, Record},
 };
 use dhow_base::{Doing, Error, Kind, Result};
@@ -36,20 +37,22 @@ fn doing() -> &'static str {
     "find free ids for the container"
 }
 
-/// Notes ids that an ordinary user's container could have, where it asks for a free range.
+/// Notes ids that an ordinary user's container could have, where it asks for a free range; as many as its
+/// image needs, where that is known.
 pub(crate) fn propose(
     read: &Read,
     options: &CreateOptions,
-    image: &Image,
+    image: Option<&Image>,
     record: &mut Record,
 ) -> Result<()> {
     let UserNamespace::Auto { size, uids, gids } = &options.namespaces.user else { return Ok(()) };
     let (users, groups) = (Held::users()?, Held::groups()?);
     users.check(uids)?;
     groups.check(gids)?;
-    let size = match size {
-        Some(size) => *size,
-        None => needed(image, options).doing(doing)?.max(LEAST_SIZE),
+    let size = match (size, image) {
+        (Some(size), _) => *size,
+        (None, Some(image)) => needed(image, options).doing(doing)?.max(LEAST_SIZE),
+        (None, None) => LEAST_SIZE,
     };
     let taken = taken(read)?;
     let all = |held: Held| held.others().map(|size| [Range { first: 1, size }]);
@@ -100,13 +103,19 @@ pub(crate) fn take(
     Ok(true)
 }
 
-/// What other containers have. A user who keeps their id has given that one all that there is.
+/// What other containers and pods have. A user who keeps their id has given that one all that there is.
 fn taken(read: &Read) -> Result<Vec<Range>> {
     let mut taken = Vec::new();
+    let has_all = |word: &str| matches!(word, "keep-id" | "nomap");
     for row in containers::list(read)? {
         let other = Record::parse(&row.settings)?.namespaces;
-        if !other.user.starts_with("keep-id") && other.user != "nomap" {
+        if !has_all(&other.user) && other.user != "pod" {
             taken.extend(other.uids.iter().chain(&other.gids).map(range));
+        }
+    }
+    for (word, ids) in pods::ids(read)? {
+        if !has_all(&word) {
+            taken.extend(ids.uids.iter().chain(&ids.gids).map(range));
         }
     }
     Ok(taken)
