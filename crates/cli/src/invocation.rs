@@ -13,7 +13,7 @@ use crate::{
 use clap::FromArgMatches;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Purpose, Settings};
-use dhow_image::{Bounds, Driver, Images, LayerBlobs, Registries};
+use dhow_image::{Bounds, Driver, Images, LayerBlobs, PolicyFile, Registries};
 use dhow_spec::image::Platform;
 use dhow_state::State;
 use std::{
@@ -86,6 +86,8 @@ pub(crate) struct Invocation {
     pub(crate) tmpdir: Option<PathBuf>,
     /// Whether certificates are checked, where a command's own flags do not say.
     pub(crate) tls_verify: Option<bool>,
+    /// Which policy says from where images are taken, where it is not the usual one.
+    pub(crate) policy: Option<PolicyFile>,
     /// The platform that every command of this run means.
     pub(crate) platform: Option<Platform>,
     /// Whose manners the commands have.
@@ -108,6 +110,7 @@ impl Invocation {
             directory,
             tmpdir: None,
             tls_verify: None,
+            policy: None,
             platform: None,
             manners: Manners::Dhow,
             user,
@@ -357,6 +360,14 @@ impl Invocation {
             registries.tls_verify = verify.into();
         }
         self.configure_paths(&mut registries);
+        if let Some(policy) = &self.policy {
+            registries.policy.clone_from(policy);
+        } else if let (Some(home), PolicyFile::Usual(files)) =
+            (&environment.home, &mut registries.policy)
+        {
+            // Root's own counts as well, unlike with registries.conf: so podman has it.
+            files.insert(0, home.join(".config/containers/policy.json"));
+        }
         registries.auth_files = self.auth_files();
         registries
     }

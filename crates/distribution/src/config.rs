@@ -74,6 +74,17 @@ impl Default for Patience {
     }
 }
 
+/// Which `policy.json` counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PolicyFile {
+    /// The first of these that there is; without any, everything is taken.
+    Usual(Vec<PathBuf>),
+    /// This one.
+    Named(PathBuf),
+    /// None: everything is taken.
+    Nobodys,
+}
+
 /// Everything that a [`crate::Client`] is told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -96,6 +107,8 @@ pub struct Config {
     /// The user's own credentials (`--creds`): they go to the registry that a reference names, in
     /// place of those in the files, and never to its mirrors.
     pub credentials: Option<Credentials>,
+    /// From where images may be taken; for whoever takes them, a client asks all the same.
+    pub policy: PolicyFile,
     /// Whether certificates are checked.
     pub tls_verify: TlsVerify,
     /// The proxies to go through.
@@ -121,6 +134,10 @@ impl Default for Config {
             ]),
             auth_files: paths(&["/run/containers/0/auth.json", "/root/.docker/config.json"]),
             credentials: None,
+            policy: PolicyFile::Usual(paths(&[
+                "/etc/containers/policy.json",
+                "/usr/share/containers/policy.json",
+            ])),
             tls_verify: TlsVerify::default(),
             proxies: Proxies::default(),
             patience: Patience::default(),

@@ -28,6 +28,11 @@ pub fn auth_file(bytes: &[u8]) -> bool {
     true
 }
 
+/// `policy.json`.
+pub fn policy(bytes: &[u8]) -> bool {
+    crate::policy::is_policy(bytes)
+}
+
 /// `registries.conf`: where there is an answer, it names somebody to ask.
 pub fn registries(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);

@@ -25,6 +25,7 @@ pub mod login;
 mod mutations;
 mod names;
 mod peek;
+pub mod policy;
 mod reference;
 mod refusal;
 mod registries;
@@ -36,7 +37,7 @@ mod upload;
 
 pub use blob::BlobReader;
 pub use client::{Client, Manifest, Repository, Resolved};
-pub use config::{Config, Patience, Proxies, TlsVerify};
+pub use config::{Config, Patience, PolicyFile, Proxies, TlsVerify};
 pub use content::Content;
 pub use credentials::{Credentials, Secret};
 pub use download::{Address, Download};

@@ -73,6 +73,11 @@ fn files_never_panic() {
     let registries =
         ["[[registry]]\nprefix='*.a.io'\nlocation='b'\n[[registry.mirror]]\nlocation='c'"];
 
+    let policies = [
+        r#"{"default":[{"type":"reject"}],"transports":{"docker":{"a.io":[{"type":"signedBy"}]}}}"#,
+    ];
+
     each_mutation(&auth, fuzz::auth_file);
+    each_mutation(&policies, fuzz::policy);
     each_mutation(&registries, fuzz::registries);
 }

@@ -136,6 +136,7 @@ impl Images {
         let doing = || format!("pull artifact {}", from.place);
         let reference = from.reference().doing(doing)?;
         let opened = self.open_end(None, from, &Platform::host()).doing(doing)?;
+        from.permit(&opened).doing(doing)?;
         let name = names::key(&reference);
         self.take_artifact(state, &name, &opened, progress).doing(doing)
     }

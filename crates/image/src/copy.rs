@@ -112,6 +112,7 @@ impl Images {
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
         let scratch = self.scratch();
         let opened = self.open_end(state.as_deref(), from, &platform)?;
+        from.permit(&opened)?;
         let accepts = Accepts::of(&to.place);
         let shipment = Shipment::load(&opened, options, accepts, &platform, &scratch)?;
         if let Place::Local(name) = &to.place {

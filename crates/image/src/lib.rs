@@ -66,6 +66,7 @@ mod sync;
 mod sync_list;
 mod tarfile;
 mod tree;
+mod trust;
 mod usage;
 mod workers;
 
@@ -79,7 +80,8 @@ pub use create::LocalImage;
 pub use description::{Description, LayerData, TagList, Tags, manifest_digest};
 pub use dhow_archive::Encoding;
 pub use dhow_distribution::{
-    Address, Client, Config as Registries, Credentials, Reference, Secret, TlsVerify, login,
+    Address, Client, Config as Registries, Credentials, PolicyFile, Reference, Secret, TlsVerify,
+    login,
 };
 pub use dhow_snapshot::{Change, ChangeKind, Driver};
 pub use difference::with_directories;

@@ -98,12 +98,22 @@ impl Images {
     fn opened(&self, from: LoadFrom<'_>) -> Result<Everything> {
         let spool = self.spool();
         match from {
-            LoadFrom::Path(path) if path.is_dir() => in_directory(&path),
-            LoadFrom::Path(path) => in_archive(Tarfile::open(&path, spool)?, &path, spool),
+            LoadFrom::Path(path) if path.is_dir() => {
+                let is_layout = path.join("index.json").exists();
+                self.permit_files(if is_layout { "oci" } else { "dir" }, Some(&path))?;
+                in_directory(&path)
+            }
+            LoadFrom::Path(path) => {
+                let files = Tarfile::open(&path, spool)?;
+                self.permit_files(archive_transport(&files), Some(&path))?;
+                in_archive(files, &path, spool)
+            }
             LoadFrom::Stream(stream) => {
                 let path = Path::new("standard input");
                 let file = spool.take(stream).doing(|| "read standard input")?;
-                in_archive(Tarfile::of(file, path, spool)?, path, spool)
+                let files = Tarfile::of(file, path, spool)?;
+                self.permit_files(archive_transport(&files), None)?;
+                in_archive(files, path, spool)
             }
         }
     }
@@ -115,6 +125,11 @@ fn in_directory(path: &Path) -> Result<Everything> {
     }
     let opened = directory::open(path)?.named(layout::file_name(path));
     Ok(Box::new(iter::once(Ok(opened))))
+}
+
+/// How policies call an archive.
+fn archive_transport(files: &Tarfile) -> &'static str {
+    if files.has("manifest.json") { "docker-archive" } else { "oci-archive" }
 }
 
 /// An archive may be both; docker's table of contents then has the better names.

@@ -199,6 +199,7 @@ impl Images {
             Place::Registry(name) => from_registry(self.client()?, name)?,
             other => self.open_files(other, platform)?,
         };
+        self.permit(place, &opened)?;
         for name in &opened.refused_names {
             let why = why_refused(name);
             self.note(format!("{place} calls its image {name:?}, and it gets no such name: {why}"));

@@ -28,6 +28,7 @@ impl Images {
                 return Err(Error::new(Kind::Unsupported, what).hint("name one with --platform"));
             };
             let opened = from_registry(self.client()?, &name)?;
+            self.permit(&Place::Registry(name), &opened)?;
             self.take_all(state, source, opened, progress)
         };
         pull().doing(|| format!("pull {source}"))

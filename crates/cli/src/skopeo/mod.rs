@@ -23,8 +23,13 @@ use crate::{
 };
 use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, error::ErrorKind};
 use dhow_base::{Error, Kind, Result, clock::Moment};
+use dhow_image::PolicyFile;
 use dhow_spec::image::Platform;
-use std::{ffi::OsString, io::Write, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io::Write,
+    path::{Path, PathBuf},
+};
 pub(crate) use told::Told;
 
 /// The name under which this is the command line.
@@ -43,7 +48,7 @@ struct Before {
     #[arg(long)]
     debug: bool,
 
-    /// Ask no policy whom to trust, which is all that there is yet
+    /// Ask no policy whom to trust
     #[arg(long)]
     insecure_policy: bool,
 
@@ -59,8 +64,8 @@ struct Before {
     #[arg(long, value_name = "VARIANT")]
     override_variant: Option<String>,
 
-    /// Refused: signatures are not checked yet
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Read this file in place of policy.json
+    #[arg(long, value_name = "FILE")]
     policy: Option<String>,
 
     /// Read this file in place of registries.conf
@@ -144,6 +149,7 @@ fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
     let mut invocation = Invocation::new(Globals::default(), environment, console);
     invocation.platform = before.platform();
     invocation.tls_verify = before.tls_verify;
+    invocation.policy = before.policy(&invocation.directory);
     invocation.tmpdir = before.tmpdir.map(|path| invocation.directory.join(path));
     invocation.manners = Manners::Skopeo;
     let Some((name, inner)) = matches.subcommand() else {
@@ -160,12 +166,10 @@ impl Before {
     /// Refuses or names what somebody would rely on and what is not done.
     fn check(&self, console: Console) -> Result<()> {
         let said = [
-            ("--policy", self.policy.is_some()),
             ("--registries.d", self.registries_d.is_some()),
             ("--require-signed", self.require_signed),
         ];
-        refuse_any(said, "signatures are not checked yet")
-            .map_err(|error| error.hint("--insecure-policy says that this is meant"))?;
+        refuse_any(said, "signatures are not checked yet")?;
         let details = [("--tls-details", self.tls_details.is_some())];
         refuse_any(details, "versions and ciphers of TLS are built in")?;
         if self.user_agent_prefix.is_some() {
@@ -177,6 +181,14 @@ impl Before {
             );
         }
         Ok(())
+    }
+
+    fn policy(&self, directory: &Path) -> Option<PolicyFile> {
+        match &self.policy {
+            _ if self.insecure_policy => Some(PolicyFile::Nobodys),
+            Some(file) => Some(PolicyFile::Named(directory.join(file))),
+            None => None,
+        }
     }
 
     fn platform(&self) -> Option<Platform> {

@@ -178,6 +178,8 @@ mod torment;
 #[cfg(test)]
 mod transit;
 #[cfg(test)]
+mod trust;
+#[cfg(test)]
 mod turns;
 #[cfg(test)]
 mod update;

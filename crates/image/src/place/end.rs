@@ -70,6 +70,11 @@ impl End {
         self.client.get().map(Client::take_notices).unwrap_or_default()
     }
 
+    /// The rules by which it is reached.
+    pub(crate) fn registries(&self) -> &Registries {
+        &self.registries
+    }
+
     pub(crate) fn client(&self) -> Result<&Client> {
         if let Some(client) = self.client.get() {
             return Ok(client);
