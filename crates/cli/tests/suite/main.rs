@@ -82,6 +82,7 @@ mod init;
 mod input_policy;
 #[cfg(test)]
 mod journey;
+#[cfg(test)]
 mod keep_id;
 #[cfg(test)]
 mod layers;
