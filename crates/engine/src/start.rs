@@ -34,6 +34,7 @@ use dhow_state::{
     Owner,
     containers::{self, Container, Ended, Phase, Started},
 };
+use dhow_sys::mask::Blocked;
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 /// How often a start begins anew, because others have started and ended the container meanwhile.
@@ -86,6 +87,8 @@ pub struct Running {
     pub monitor: i32,
     /// What its program says of its readiness, where it is to say it.
     pub listener: Option<Listener>,
+    /// Signals that wait for the session of who stays with it.
+    pub held_signals: Option<Blocked>,
 }
 
 impl Running {
@@ -103,12 +106,13 @@ pub(crate) struct Launched {
     pub(crate) client: Client,
     monitor: i32,
     listener: Option<Listener>,
+    held_signals: Option<Blocked>,
 }
 
 impl Launched {
     fn running(self, id: ContainerId, name: String) -> Running {
-        let Self { client, monitor, listener } = self;
-        Running { id, name, client, monitor, listener }
+        let Self { client, monitor, listener, held_signals } = self;
+        Running { id, name, client, monitor, listener, held_signals }
     }
 }
 
@@ -254,6 +258,10 @@ impl Engine {
             (Err(error), Some(task)) => return Err(self.with_holder(error, &task.plan)),
             (started, _) => started?,
         };
+        let held_signals = match watch {
+            Watch::Attached => Some(dhow_monitor::hold_signals()?),
+            Watch::Detached => None,
+        };
         let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {
             if row.phase == Phase::Creating {
@@ -294,7 +302,7 @@ impl Engine {
             Some(socket) => crate::end::open(process)?.map(|process| Listener { socket, process }),
             None => None,
         };
-        Ok(Launched { client, monitor: started.monitor_pid, listener })
+        Ok(Launched { client, monitor: started.monitor_pid, listener, held_signals })
     }
 
     fn prepare_run_directory(
@@ -421,7 +429,7 @@ impl Engine {
         let Some(client) = Client::connect(&self.layout.run(&row.id))? else { return Ok(None) };
         let monitor = row.monitor.map_or(0, |monitor| monitor.pid);
         let (id, name) = (row.id.clone(), row.name.clone());
-        Ok(Some(Running { id, name, client, monitor, listener: None }))
+        Ok(Some(Running { id, name, client, monitor, listener: None, held_signals: None }))
     }
 
     /// Writes down how a container ended and, where `--rm` was given, removes it; for the command

@@ -67,6 +67,6 @@ pub use raw::RawMode;
 pub use readiness::{READINESS, listen_for_readiness};
 pub use revival::{Dump, checkpoint};
 pub use serve::main;
-pub use session::{Outcome, Session, Signals};
+pub use session::{Outcome, Session, Signals, hold_signals};
 pub use spawn::{ROLE, WaitingMonitor};
 pub use user_namespace::{OneId, enter, secure_directory, usual_runtime_directory};

@@ -44,6 +44,12 @@ const PASSED_ON: [Signal; 7] = [
     Signal::ALARM,
 ];
 
+/// Lets the signals wait that a session passes on: for who will begin one in a moment, so that none in
+/// between ends the command and leaves the process running.
+pub fn hold_signals() -> Result<Blocked> {
+    Blocked::new(&PASSED_ON.map(Signal::as_raw)).doing(|| "block signals")
+}
+
 /// The two ends that a session connects.
 #[derive(Debug)]
 pub struct Session<'a> {

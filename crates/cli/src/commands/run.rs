@@ -92,8 +92,10 @@ impl Act for Run {
 
 /// Stays with a container until it ends or the user leaves, and writes down how it ended.
 pub(super) fn stay(engine: &mut Engine, running: Running, link: Link) -> Result<u8> {
-    let Running { id, client, monitor, .. } = running;
-    match link.run(client)? {
+    let Running { id, client, monitor, held_signals, .. } = running;
+    let end = link.run(client)?;
+    drop(held_signals);
+    match end {
         End::Exited(code) => {
             engine.finish(&id, monitor)?;
             Ok(code)

@@ -2,6 +2,10 @@
 
 use crate::fixture::{SOON, start, wait_for_output, wait_for_state, with_box};
 use dhow_testkit::{need, needs_root};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
 use std::time::Duration;
 
 const TRAP: &str =
@@ -117,16 +121,58 @@ fn a_signal_to_dhow_is_a_signal_to_the_program() {
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     wait_for_output(&dhow, "web", "ready");
     // The program may be ready before who has started it is to hear of signals.
-    let hears = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
-        let blocked = u64::from_str_radix(blocked.trim(), 16).ok()?;
-        (blocked & 1 << 14 != 0).then_some(())
-    };
+    let hears = || blocks(child.id(), Signal::WINCH).then_some(());
     need::eventually(SOON, hears).expect("it takes signals");
 
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
 
     assert_eq!(child.wait().unwrap().code(), Some(5));
+}
+
+/// Whether a process lets a signal wait.
+fn blocks(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let blocked = blocked.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    blocked.is_some_and(|mask| mask & 1 << (signal.as_raw() - 1) != 0)
+}
+
+#[test]
+fn a_signal_to_dhow_that_comes_before_it_listens_is_the_programs_too() {
+    needs_root!();
+    let dhow = with_box();
+    let lock = std::fs::File::open(dhow.root().join("state.lock")).unwrap();
+    let containers = dhow.root().join("containers");
+    let file = |name: &str| {
+        let container = std::fs::read_dir(&containers).ok()?.next()?.ok()?.path();
+        std::fs::read_to_string(container.join(name)).ok()
+    };
+    // Between its two entries in the state it makes the container: the second one is kept from it.
+    for _ in 0..100 {
+        let mut command = dhow.command(&["run", "-q", "--rm", "box", "sh", "-c", TRAP]);
+        let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let (id, pid) = (child.id(), Pid::from_child(&child));
+        while file("config.json").is_none() && child.try_wait().unwrap().is_none() {
+            flock(&lock, FlockOperation::Unlock).unwrap();
+            flock(&lock, FlockOperation::LockExclusive).unwrap();
+        }
+        let is_ready = || file("log").filter(|log| log.contains("ready")).map(drop);
+        need::eventually(SOON, is_ready).expect("the program runs");
+        let waits = format!("-> FLOCK  ADVISORY  WRITE {id} ");
+        let is_kept = need::eventually(SOON, || {
+            let locks = std::fs::read_to_string("/proc/locks").unwrap();
+            let listens = blocks(id, Signal::WINCH);
+            (locks.contains(&waits) || listens).then_some(!listens)
+        });
+        kill_process(pid, Signal::TERM).unwrap();
+        flock(&lock, FlockOperation::Unlock).unwrap();
+
+        assert_eq!(child.wait().unwrap().code(), Some(5));
+        if is_kept.expect("it writes that the container runs") {
+            dhow.assert_clean();
+            return;
+        }
+    }
+    panic!("it was never kept from writing that the container runs");
 }
