@@ -25,6 +25,7 @@ mod hierarchy;
 mod legacy;
 mod location;
 mod oom;
+mod ownership;
 mod place;
 mod properties;
 pub mod stats;

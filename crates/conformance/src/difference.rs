@@ -18,6 +18,8 @@ pub struct Difference {
     pub decides: &'static str,
 }
 
+const OWNERSHIP: &str = "config-linux.md, Cgroup ownership: \"Runtimes SHOULD change the cgroup ownership if and only if the cgroup filesystem is to be mounted read/write\"";
+const OWNER: &str = "config-linux.md, Cgroup ownership: \"the user that will execute the container process\"";
 const fn row(
     runtime: Name,
     test: &'static str,
@@ -29,6 +31,30 @@ const fn row(
 
 /// All that are known.
 pub const DIFFERENCES: &[Difference] = &[
+    row(
+        Name::Crun,
+        "cgroups::a_group_that_may_only_be_read_stays_the_runtimes",
+        "gives it to the container's root all the same",
+        OWNERSHIP,
+    ),
+    row(
+        Name::Crun,
+        "cgroups::a_group_to_manage_is_that_of_the_user_who_runs",
+        "leaves it to root where there is no user namespace",
+        OWNER,
+    ),
+    row(
+        Name::Runc,
+        "cgroups::a_group_that_may_be_written_is_the_containers_own",
+        "leaves it to the host's root, unless systemd makes it",
+        OWNERSHIP,
+    ),
+    row(
+        Name::Runc,
+        "cgroups::a_group_to_manage_is_that_of_the_user_who_runs",
+        "leaves it to root, unless systemd makes it",
+        OWNER,
+    ),
     row(
         Name::Crun,
         "cgroups::a_value_that_the_kernel_refuses_is_an_error",

@@ -56,6 +56,25 @@ impl fmt::Display for Name {
     }
 }
 
+/// Which version of cgroups has the controllers on this machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cgroups {
+    /// A tree for each controller, or for some together.
+    First,
+    /// One tree for all.
+    Second,
+}
+
+impl Cgroups {
+    /// What this machine has.
+    pub fn here() -> Self {
+        match Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+            true => Self::Second,
+            false => Self::First,
+        }
+    }
+}
+
 /// What a command sees of the machine's cgroups.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {

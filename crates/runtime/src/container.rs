@@ -1,7 +1,7 @@
 //! A container's birth and end, as its parent sees them.
 
 use crate::{
-    Request,
+    Request, cgroup_owner,
     hooks::{self as hook, Round, Subject, Who},
     init::{self, Birth, Filesystem, hooks, subject},
     line::{self, Ask, Heard, ParentEnd},
@@ -90,7 +90,9 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
 fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
     let request = birth.request;
     let cgroup = make_cgroup(request.id, request.spec, request.driver)?;
-    match bear(birth, cgroup.as_ref(), group) {
+    let settled =
+        cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup_owner::settle(cgroup, request.spec));
+    match settled.and_then(|()| bear(birth, cgroup.as_ref(), group)) {
         Ok(container) => {
             let cgroups_path = cgroup.and_then(|cgroup| place_to_keep(request, cgroup.location()));
             Ok(Container { cgroups_path, ..container })

@@ -14,6 +14,7 @@ mod affinity;
 mod agent;
 mod apart;
 mod capabilities;
+mod cgroup_owner;
 mod cgroupfs;
 mod check;
 mod console;

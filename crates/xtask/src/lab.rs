@@ -116,6 +116,8 @@ struct Boot {
     modules: &'static [&'static str],
     /// What is loaded into the kernel before the tests.
     policy: Option<Policy>,
+    /// Programs of the host's besides those of all machines. Whoever misses one skips aloud there.
+    tools: &'static [&'static str],
     /// How many tests of a program run at once. They are threads of one process, so while one starts a
     /// program, that has the others' sockets until its `exec`: tests of who has a port run alone.
     threads: u32,
@@ -156,12 +158,13 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all",
         modules: &[],
         policy: None,
+        tools: &["crun", "runc"],
         threads: 2,
         tests: &[
             ("dhow-cgroup", &[]),
             ("dhow-runtime", &[]),
             ("dhow-cli", &["hello::", "runtime_exec::", "runtime_terminal::"]),
-            ("dhow-conformance", &["::dhow"]),
+            ("dhow-conformance", &["::dhow", "cgroups::", "side_by_side::"]),
         ],
     },
     Boot {
@@ -170,6 +173,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all",
         modules: &NETWORK_MODULES,
         policy: None,
+        tools: &[],
         threads: 1,
         tests: &[("dhow-network", &[])],
     },
@@ -179,6 +183,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all systemd.show_status=false",
         modules: &[],
         policy: None,
+        tools: &[],
         threads: 1,
         tests: &[("dhow-cli", &["runtime_systemd::"])],
     },
@@ -188,6 +193,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all lsm=apparmor apparmor=1",
         modules: &[],
         policy: Some(Policy::AppArmor),
+        tools: &[],
         threads: 2,
         tests: &[("dhow-runtime", &["labels::"])],
     },
@@ -197,6 +203,7 @@ const BOOTS: [Boot; 5] = [
         words: "cgroup_no_v1=all lsm=selinux selinux=1 enforcing=0",
         modules: &[],
         policy: Some(Policy::SeLinux),
+        tools: &[],
         threads: 2,
         tests: &[("dhow-runtime", &["labels::"])],
     },
@@ -285,7 +292,7 @@ impl Boot {
     ) -> Result<Tree> {
         let mut tree = Tree::default();
         let top = self.first.root();
-        put_first(&mut tree, self.first)?;
+        put_first(&mut tree, self)?;
         tree.copy(&format!("{top}lab/dhow"), &programs.product)?;
         tree.add(&format!("{top}lab/tests.sh"), include_bytes!("lab/guest/tests.sh").to_vec());
         put_modules(&mut tree, kernel, self.modules)?;
@@ -338,12 +345,12 @@ impl Boot {
 }
 
 /// What runs first, and the programs that it and the tests call.
-fn put_first(tree: &mut Tree, first: First) -> Result<()> {
+fn put_first(tree: &mut Tree, boot: &Boot) -> Result<()> {
     let busybox = need::tool("busybox").unwrap_or_default();
     tree.copy("bin/busybox", &busybox)?;
-    if first == First::Script {
+    if boot.first == First::Script {
         tree.add("init", include_bytes!("lab/guest/init.sh").to_vec());
-        for tool in TOOLS.iter().filter_map(|name| need::tool(name)) {
+        for tool in TOOLS.iter().chain(boot.tools).filter_map(|name| need::tool(name)) {
             put_tool(tree, &tool)?;
         }
         // nft knows protocols by the names that are listed here.
@@ -353,7 +360,7 @@ fn put_first(tree: &mut Tree, first: First) -> Result<()> {
         }
         return Ok(());
     }
-    let debian = first.root();
+    let debian = boot.first.root();
     tree.add("init", include_bytes!("lab/guest/systemd.sh").to_vec());
     tree.copy_tree(debian.trim_end_matches('/'), rootfs::systemd()?.path(), &DEBIAN_SKIPS)?;
     tree.copy(&format!("{debian}usr/local/bin/busybox"), &busybox)?;

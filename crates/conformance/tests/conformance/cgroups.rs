@@ -2,7 +2,7 @@
 //! on either version of cgroups. config-linux.md, section Control groups.
 
 use super::bundle;
-use dhow_conformance::{Bundle, conformance, verdict::requires};
+use dhow_conformance::{Bundle, Runtime, conformance, runtime::Cgroups, verdict::requires};
 use dhow_testkit::outcome::Outcome;
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -10,9 +10,8 @@ use std::{fs, path::Path};
 const MOUNTPOINT: &str = "/sys/fs/cgroup";
 const CONTROLLERS: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
-/// Whether there is the one tree of version 2.
 fn is_unified() -> bool {
-    Path::new(MOUNTPOINT).join("cgroup.controllers").exists()
+    Cgroups::here() == Cgroups::Second
 }
 
 /// Some version must have the controllers: on a machine with both, version 1 has them.
@@ -76,7 +75,64 @@ fn update(bundle: &Bundle<'_>, resources: &Value) -> Outcome {
     bundle.call(&["update", "--resources", path.to_str().unwrap(), bundle.id()])
 }
 
+/// A container whose root is another user of the host's, and its cgroup below `/sys/fs/cgroup`.
+fn with_a_group_to_manage<'a>(runtime: &'a Runtime, option: &str) -> Bundle<'a> {
+    requires(is_unified(), "the second version of cgroups");
+    requires_controllers();
+    let mut bundle = bundle(runtime);
+    let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    bundle.namespace("user", Value::Null);
+    bundle.set("/linux/uidMappings", mapping.clone());
+    bundle.set("/linux/gidMappings", mapping);
+    bundle.mount(json!({
+        "destination": MOUNTPOINT, "type": "cgroup", "source": "cgroup",
+        "options": ["nosuid", "noexec", "nodev", option],
+    }));
+    std::os::unix::fs::chown(bundle.root(), Some(100_000), Some(100_000)).unwrap();
+    bundle
+}
+
+/// What shows the owners of a group's directory, of a file that moves processes, and of a limit.
+const OWNERS: &str =
+    "cd /sys/fs/cgroup && stat -c %u . cgroup.procs cgroup.subtree_control memory.max; ";
+
 conformance! {
+    /// "Runtimes SHOULD change the cgroup ownership if and only if the cgroup filesystem is to be
+    /// mounted read/write"; "SHOULD NOT change the ownership of any other files".
+    fn a_group_that_may_be_written_is_the_containers_own(runtime) {
+        let mut bundle = with_a_group_to_manage(runtime, "rw");
+        let manage = "mkdir below && echo $$ > below/cgroup.procs && cat /proc/self/cgroup; \
+            echo max > memory.max";
+        bundle.script(&format!("{OWNERS}{manage}"));
+
+        let outcome = bundle.run();
+
+        assert_eq!(outcome.stdout, "0\n0\n0\n65534\n0::/below\n", "{outcome}");
+        assert!(outcome.code != 0 && outcome.stderr.contains("memory.max"), "{outcome}");
+        bundle.assert_clean();
+    }
+
+    /// The same sentence, of one that is mounted read-only.
+    fn a_group_that_may_only_be_read_stays_the_runtimes(runtime) {
+        let mut bundle = with_a_group_to_manage(runtime, "ro");
+        bundle.script(OWNERS);
+
+        assert_eq!(bundle.run().ok().stdout, "65534\n65534\n65534\n65534\n");
+    }
+
+    /// The owner is "the user that will execute the container process", also without a user namespace.
+    fn a_group_to_manage_is_that_of_the_user_who_runs(runtime) {
+        let mut bundle = with_a_group_to_manage(runtime, "rw");
+        bundle.without_namespace("user");
+        for mappings in ["uidMappings", "gidMappings"] {
+            bundle.config["linux"].as_object_mut().unwrap().remove(mappings);
+        }
+        bundle.set("/process/user", json!({"uid": 1000, "gid": 1000}));
+        bundle.script(OWNERS);
+
+        assert_eq!(bundle.run().ok().stdout, "1000\n1000\n1000\n0\n");
+    }
+
     /// "In the case of an absolute path (starting with /), the runtime MUST take the path to be
     /// relative to the cgroups mount point."
     fn the_process_is_in_the_named_group_of_every_controller(runtime) {

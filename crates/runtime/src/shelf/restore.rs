@@ -10,7 +10,7 @@ use super::{
     external, leftovers, subject, write_pid,
 };
 use crate::{
-    container,
+    cgroup_owner, container,
     criu::{
         self, Criu, Streams,
         message::{CgroupRoot, ExternalMount, InheritFd, JoinNamespace, Matter, Options, Request},
@@ -95,6 +95,7 @@ impl Shelf {
         external::make_places(record, root.as_fd())?;
         let cgroup = container::make_cgroup(&record.id, &record.spec, &record.driver)?
             .ok_or_else(|| Error::new(Kind::Unsupported, "make a cgroup: CRIU needs one"))?;
+        cgroup_owner::settle(&cgroup, &record.spec)?;
         let mountpoint = place.join("criu-root");
         file::make_directories(&mountpoint, 0o755)?;
         let mut options = revival.options(record, images.as_fd(), work.as_ref(), "restore.log")?;
