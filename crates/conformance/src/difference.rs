@@ -19,7 +19,8 @@ pub struct Difference {
 }
 
 const OWNERSHIP: &str = "config-linux.md, Cgroup ownership: \"Runtimes SHOULD change the cgroup ownership if and only if the cgroup filesystem is to be mounted read/write\"";
-const OWNER: &str = "config-linux.md, Cgroup ownership: \"the user that will execute the container process\"";
+const OWNER: &str =
+    "config-linux.md, Cgroup ownership: \"the user that will execute the container process\"";
 const fn row(
     runtime: Name,
     test: &'static str,
