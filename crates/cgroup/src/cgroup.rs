@@ -10,12 +10,13 @@ use crate::{
     unit::{Placeholder, Unit},
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::Resources;
+use dhow_spec::runtime::{Pids, Resources};
 use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, Signal},
 };
 use std::{
+    borrow::Cow,
     io::ErrorKind,
     os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
@@ -37,6 +38,18 @@ pub struct Cgroup {
     /// before this value goes.
     pub(crate) placeholder: Option<Placeholder>,
     pub(crate) origin: Origin,
+}
+
+/// Where not one process may be made, the kernel has none born there either. The first fills a
+/// limit of one, which then means the same.
+fn with_room_for_first(resources: &Resources) -> Cow<'_, Resources> {
+    match resources.pids.and_then(|pids| pids.limit) {
+        Some(0) => {
+            let pids = Some(Pids { limit: Some(1) });
+            Cow::Owned(Resources { pids, ..resources.clone() })
+        }
+        _ => Cow::Borrowed(resources),
+    }
 }
 
 /// Where our knowledge of a cgroup comes from.
@@ -116,7 +129,7 @@ impl Cgroup {
                 place.enable_controllers(&unified::CONTROLLERS)?;
             }
         }
-        self.limit(resources)?;
+        self.limit(&with_room_for_first(resources))?;
         let rules = Table::with_defaults(&resources.devices)?;
         // A new cgroup has its parent's rules. To ask for everything again would fail where the
         // parent does not have it, and change nothing elsewhere.

@@ -20,7 +20,7 @@ pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
         set_cpu(cpu, &find)?;
     }
     if let Some(limit) = resources.pids.and_then(|pids| pids.limit) {
-        find("pids", "the number of processes")?.write("pids.max", &max_or(limit))?;
+        find("pids", "the number of processes")?.write("pids.max", &tasks_or_max(limit))?;
     }
     if let Some(block_io) = &resources.block_io
         && *block_io != BlockIo::default()
@@ -66,6 +66,11 @@ pub(crate) fn missing(what: &str, controller: &str) -> Error {
 /// A number, or the word for none.
 pub(crate) fn max_or(limit: i64) -> String {
     if limit <= 0 { "max".to_owned() } else { limit.to_string() }
+}
+
+/// A number of tasks, which may be none; or the word for no limit.
+pub(crate) fn tasks_or_max(limit: i64) -> String {
+    if limit < 0 { "max".to_owned() } else { limit.to_string() }
 }
 
 /// A word that becomes part of a file's name.

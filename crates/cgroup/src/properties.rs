@@ -38,7 +38,7 @@ pub(crate) fn of(
         properties.legacy(resources);
     }
     if let Some(limit) = resources.pids.and_then(|pids| pids.limit) {
-        properties.number("TasksMax", number_or_infinity(limit));
+        properties.number("TasksMax", tasks_or_infinity(limit));
     }
     if let Some(cpu) = &resources.cpu {
         properties.cpuset(cpu)?;
@@ -55,6 +55,11 @@ fn depends_on_version(resources: &Resources) -> bool {
 
 fn number_or_infinity(limit: i64) -> u64 {
     if limit <= 0 { INFINITY } else { limit.unsigned_abs() }
+}
+
+/// systemd knows no limit of none; the first process fills one of one.
+fn tasks_or_infinity(limit: i64) -> u64 {
+    if limit < 0 { INFINITY } else { limit.unsigned_abs().max(1) }
 }
 
 struct Properties {

@@ -4,7 +4,7 @@
 //! configuration means the same everywhere.
 
 use crate::{
-    legacy::{file_word, max_or, rdma_line, refuse_below_use},
+    legacy::{file_word, max_or, rdma_line, refuse_below_use, tasks_or_max},
     place::Place,
 };
 use dhow_base::{Error, Kind, Result};
@@ -24,7 +24,7 @@ pub(crate) fn set(place: &Place, resources: &Resources) -> Result<()> {
         set_cpu(&place, cpu)?;
     }
     if let Some(limit) = resources.pids.and_then(|pids| pids.limit) {
-        place.write("pids.max", &max_or(limit))?;
+        place.write("pids.max", &tasks_or_max(limit))?;
     }
     if let Some(block_io) = &resources.block_io {
         set_io(&place, block_io)?;

@@ -18,6 +18,7 @@ pub struct Difference {
     pub decides: &'static str,
 }
 
+const NO_TASK: &str = "config-linux.md, PIDs: \"`0` is a valid limit value for the `pids` cgroup controller from the kernel's perspective and SHOULD be treated as such by runtimes\" (version 1.3 of the specification)";
 const OWNERSHIP: &str = "config-linux.md, Cgroup ownership: \"Runtimes SHOULD change the cgroup ownership if and only if the cgroup filesystem is to be mounted read/write\"";
 const OWNER: &str =
     "config-linux.md, Cgroup ownership: \"the user that will execute the container process\"";
@@ -32,6 +33,18 @@ const fn row(
 
 /// All that are known.
 pub const DIFFERENCES: &[Difference] = &[
+    row(
+        Name::Crun,
+        "cgroups::no_task_at_all_is_a_limit",
+        "knows 1.0 of the specification alone, where that was no limit",
+        NO_TASK,
+    ),
+    row(
+        Name::Runc,
+        "cgroups::no_task_at_all_is_a_limit",
+        "passes it over (runc heeds it since 1.4)",
+        NO_TASK,
+    ),
     row(
         Name::Crun,
         "cgroups::a_group_that_may_only_be_read_stays_the_runtimes",

@@ -6,7 +6,7 @@
 
 use crate::hooks;
 use dhow_base::{Error, Kind, Result};
-use dhow_spec::runtime::{Linux, NamespaceKind, Process, Spec};
+use dhow_spec::runtime::{Linux, NamespaceKind, Process, Resources, Spec, Syscalls, WeightDevice};
 use std::path::Path;
 
 /// Checks a whole configuration.
@@ -113,6 +113,28 @@ fn linux(linux: &Linux) -> Result<()> {
             return Err(invalid(format!("a device's path is not absolute: {path}")));
         }
     }
+    let is_nameless = |rule: &Syscalls| rule.names.is_empty();
+    if linux.seccomp.iter().flat_map(|filter| &filter.syscalls).any(is_nameless) {
+        return Err(invalid("a rule of seccomp names no system call"));
+    }
+    linux.resources.as_ref().map_or(Ok(()), resources)
+}
+
+/// What names a device and says nothing of it.
+pub(crate) fn resources(resources: &Resources) -> Result<()> {
+    let weights = resources.block_io.iter().flat_map(|block_io| &block_io.weight_device);
+    for WeightDevice { major, minor, weight, leaf_weight } in weights {
+        if weight.is_none() && leaf_weight.is_none() {
+            let text = format!("block device {major}:{minor} has no weight and no leafWeight");
+            return Err(invalid(text));
+        }
+    }
+    for (device, limit) in &resources.rdma {
+        if limit.hca_handles.is_none() && limit.hca_objects.is_none() {
+            let text = format!("rdma device {device:?} has no hcaHandles and no hcaObjects");
+            return Err(invalid(text));
+        }
+    }
     Ok(())
 }
 
@@ -138,7 +160,7 @@ mod tests {
     #[test]
     fn each_broken_promise_is_named() {
         type Break = fn(&mut Spec);
-        let cases: [(&str, Break); 16] = [
+        let cases: [(&str, Break); 19] = [
             ("ociVersion", |spec| spec.oci_version.clear()),
             ("root", |spec| spec.root = None),
             ("root.path", |spec| spec.root.as_mut().unwrap().path = "".into()),
@@ -171,6 +193,20 @@ mod tests {
             }),
             ("read-only path", |spec| {
                 spec.linux.as_mut().unwrap().masked_paths.push("proc".to_owned());
+            }),
+            ("system call", |spec| {
+                let filter = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+                    {"names": [], "action": "SCMP_ACT_KILL"}]}"#;
+                spec.linux.as_mut().unwrap().seccomp = serde_json::from_str(filter).unwrap();
+            }),
+            ("leafWeight", |spec| {
+                let resources = spec.linux.as_mut().unwrap().resources.get_or_insert_default();
+                let block_io = resources.block_io.get_or_insert_default();
+                block_io.weight_device.push(Default::default());
+            }),
+            ("hcaObjects", |spec| {
+                let resources = spec.linux.as_mut().unwrap().resources.get_or_insert_default();
+                resources.rdma.insert("mlx5_1".to_owned(), Default::default());
             }),
             ("device's path", |spec| {
                 spec.linux.as_mut().unwrap().devices.push(Default::default());

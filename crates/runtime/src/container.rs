@@ -375,8 +375,7 @@ pub(crate) fn running(pid: i32) -> Result<Init> {
     }
     let how = end_of_child(pid).map_or_else(String::new, |how| format!(" ({how})"));
     let text = format!("run the program: the process died before it{how}");
-    Err(Error::new(Kind::Internal, text)
-        .hint("the kernel may have killed it: too little memory, or a filter against exec"))
+    Err(Error::new(Kind::Internal, text).hint(line::DEATHS))
 }
 
 /// How a child of ours has ended; nothing for the child of another.
@@ -450,7 +449,7 @@ fn accompany(
                         run_poststart(&subject(birth.request), hooks, newborn.pid)?;
                         Ok((terminal, None))
                     }
-                    _ => Err(Error::new(Kind::Internal, "hear the container's process: it died")),
+                    _ => Err(line::died()),
                 };
             }
         }

@@ -41,6 +41,15 @@ use std::{
 /// The longest message: an error with its whole chain.
 const LIMIT_BYTES: usize = 8192;
 
+/// What a process dies of that cannot say so itself.
+pub(crate) const DEATHS: &str =
+    "the kernel may have killed it: too little memory, or a filter against exec";
+
+/// A process that is gone, and has said nothing.
+pub(crate) fn died() -> Error {
+    Error::new(Kind::Internal, "hear the container's process: it died").hint(DEATHS)
+}
+
 /// What the child may ask, in the only order it may ask it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Ask {
@@ -229,7 +238,7 @@ impl ParentEnd {
         match (&buffer[..count], pidfd) {
             ([BORN, a, b, c, d], Some(pidfd)) => Ok((i32::from_le_bytes([*a, *b, *c, *d]), pidfd)),
             ([FAILED, error @ ..], _) => Err(decode(error)),
-            _ => Err(Error::new(Kind::Internal, "hear the container's process: it died")),
+            _ => Err(died()),
         }
     }
 

@@ -222,6 +222,31 @@ conformance! {
         assert_values(&bundle, &[("pids", "pids.max", "17")], &[("pids.max", "17")]);
     }
 
+    /// "`0` is a valid limit value for the `pids` cgroup controller … and SHOULD be treated as such by
+    /// runtimes": beside the first there is no task.
+    fn no_task_at_all_is_a_limit(runtime) {
+        requires_controllers();
+        let mut bundle = bundle(runtime);
+        bundle.set("/ociVersion", json!("1.3.0"));
+        bundle.set("/linux/resources/pids", json!({"limit": 0}));
+        bundle.script("echo begun; ls; echo never");
+
+        let outcome = bundle.run();
+
+        assert!(outcome.stdout == "begun\n" && outcome.code != 0, "{outcome}");
+        assert!(outcome.stderr.contains("fork"), "{outcome}");
+    }
+
+    /// Before version 1.3: "limit … default is \"no limit\"", and engines wrote 0 for it.
+    fn no_task_at_all_was_no_limit_in_older_versions(runtime) {
+        requires_controllers();
+        let mut bundle = bundle(runtime);
+        bundle.set("/linux/resources/pids", json!({"limit": 0}));
+        bundle.script("ls / >/dev/null; echo done");
+
+        assert_eq!(bundle.run().ok().stdout, "done\n");
+    }
+
     /// runtime.md, Delete: "Deleting a container MUST delete the resources that were created during
     /// the create step."
     fn groups_are_gone_after_delete(runtime) {

@@ -43,8 +43,24 @@ impl Spec {
         if bytes.len() > 16 << 20 {
             return Err(Error::new(Kind::Exhausted, "parse config.json: more than 16 MiB"));
         }
-        serde_json::from_slice(bytes)
-            .map_err(|error| Error::new(Kind::Invalid, format!("parse config.json: {error}")))
+        let mut spec: Self = serde_json::from_slice(bytes)
+            .map_err(|error| Error::new(Kind::Invalid, format!("parse config.json: {error}")))?;
+        spec.heed_version();
+        Ok(spec)
+    }
+
+    /// Before version 1.3, a limit of no processes was none at all, and podman up to 5.4 writes that
+    /// for `--pids-limit -1`.
+    fn heed_version(&mut self) {
+        let is_older =
+            ["1.0.", "1.1.", "1.2."].iter().any(|begin| self.oci_version.starts_with(begin));
+        let resources = self.linux.as_mut().and_then(|linux| linux.resources.as_mut());
+        let pids = resources.and_then(|resources| resources.pids.as_mut());
+        if let (true, Some(pids)) = (is_older, pids)
+            && pids.limit == Some(0)
+        {
+            pids.limit = Some(-1);
+        }
     }
 }
 

@@ -205,7 +205,7 @@ pub struct Cpu {
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Pids {
-    /// The limit; 0 and -1 mean none.
+    /// The limit; -1 means none, and 0 that there is no process beside the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
 }
