@@ -211,7 +211,7 @@ mod tests {
     fn frame(content: &[u8], window_log: u32, is_sized: bool) -> Vec<u8> {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(window_log).unwrap();
-        encoder.include_checksum(content.len() % 2 == 0).unwrap();
+        encoder.include_checksum(content.len().is_multiple_of(2)).unwrap();
         if is_sized {
             encoder.set_pledged_src_size(Some(content.len() as u64)).unwrap();
         }
