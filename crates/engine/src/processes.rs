@@ -97,9 +97,8 @@ fn in_namespace_of(pid: i32) -> Vec<i32> {
     if number(rustix::process::getpid().as_raw_pid()) == Some(own) {
         return vec![pid];
     }
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid| number(pid) == Some(own)).collect()
+    let all = dhow_sys::process::all().into_iter().flatten().map(rustix::process::Pid::as_raw_pid);
+    all.filter(|&pid| number(pid) == Some(own)).collect()
 }
 
 fn sample(row: Container, stats: &Stats, (received, sent): (u64, u64), at: Instant) -> Sample {

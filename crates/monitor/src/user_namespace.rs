@@ -314,9 +314,8 @@ pub(crate) fn lives_in(pid: i32, user: Option<u64>) -> bool {
 
 /// The numbers of all processes.
 pub(crate) fn processes() -> Result<Vec<i32>> {
-    let entries = fs::read_dir("/proc").doing(|| "list /proc")?;
-    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    Ok(entries.filter_map(|entry| number(entry.ok()?)).collect())
+    let all = dhow_sys::process::all().doing(|| "list processes")?;
+    Ok(all.map(Pid::as_raw_pid).collect())
 }
 
 /// A handle on a process; `None` where there is none.

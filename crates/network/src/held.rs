@@ -382,9 +382,7 @@ fn user_of(protocol: Protocol, at: SocketAddr) -> Option<String> {
     let is_user = |words: &&Vec<String>| protocol != Protocol::Tcp || words[3] == LISTENING;
     let inode = lines.iter().find(is_user)?.get(9)?;
     let link = format!("socket:[{inode}]");
-    let pids = fs::read_dir("/proc").ok()?.flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    for pid in pids {
+    for pid in dhow_sys::process::all().ok()? {
         let mut fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         let has_it = |fd: fs::DirEntry| {
             fs::read_link(fd.path()).is_ok_and(|target| target.as_os_str() == link.as_str())

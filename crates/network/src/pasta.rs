@@ -269,12 +269,8 @@ pub fn end(pid_file: &Path) -> Result<()> {
 /// All processes that were given this file to write their number into.
 fn given(pid_file: &Path) -> Result<Vec<OwnedFd>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").doing(|| "list processes")? {
-        let name = entry.doing(|| "list processes")?.file_name();
-        let pid = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            found.extend(process_given(pid, pid_file)?);
-        }
+    for pid in dhow_sys::process::all().doing(|| "list processes")? {
+        found.extend(process_given(pid, pid_file)?);
     }
     Ok(found)
 }

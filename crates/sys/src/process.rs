@@ -2,9 +2,9 @@
 
 use rustix::{
     fs::{Mode, OFlags},
-    process::{Gid, Uid},
+    process::{Gid, Pid, Uid},
 };
-use std::{io, os::fd::OwnedFd};
+use std::{fs::DirEntry, io, os::fd::OwnedFd};
 
 /// Ends the calling process at once: no exit handler runs and no buffer is flushed. For a copied
 /// process, whose buffers and handlers are its parent's.
@@ -29,6 +29,12 @@ pub fn set_personality(domain: u32) -> io::Result<()> {
     // SAFETY: the call takes a number and touches no memory of ours.
     let result = unsafe { libc::personality(domain.into()) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The numbers of all processes that `/proc` shows.
+pub fn all() -> io::Result<impl Iterator<Item = Pid>> {
+    let number = |entry: DirEntry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+    Ok(std::fs::read_dir("/proc")?.filter_map(move |entry| number(entry.ok()?)))
 }
 
 /// What `/proc/<pid>/stat` tells of a process.

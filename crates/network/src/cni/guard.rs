@@ -101,10 +101,8 @@ fn is_same(fifo: &OwnedFd, path: &Path) -> bool {
 /// who may be their caller.
 fn orphans(fifo: &OwnedFd) -> Option<Vec<Pid>> {
     let own = rustix::process::getpid();
-    let entries = fs::read_dir("/proc").ok()?.flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut found = Vec::new();
-    for pid in pids.filter_map(Pid::from_raw).filter(|pid| *pid != own) {
+    for pid in dhow_sys::process::all().ok()?.filter(|pid| *pid != own) {
         let fds = PathBuf::from(format!("/proc/{}/fd", pid.as_raw_nonzero()));
         if is_same(fifo, &fds.join("2")) {
             found.push(pid);
