@@ -1,7 +1,7 @@
 //! Why a packet for a published port passes, or does not: its way, one finding for each thing on it.
 
 use crate::{
-    Firewall, Held, InputPolicy, Network, Outlet, Plan, Publication, conntrack,
+    Firewall, Held, HostPolicy, Network, Outlet, Plan, Publication, conntrack,
     firewall::{
         Client, TABLE,
         gate::{self, Gate},
@@ -173,7 +173,7 @@ fn exempt(
     device: Option<&str>,
     firewall: &Firewall,
 ) -> Result<Option<String>> {
-    if network.input_policy == InputPolicy::Ignore {
+    if network.input_policy == HostPolicy::Ignore {
         let text = format!("network {} does not ask the host's INPUT chains", network.name);
         return Ok(Some(text));
     }
@@ -282,12 +282,15 @@ fn others(
     Ok(Finding { about: "others", verdict, text })
 }
 
-/// What helps where it is docker that has everybody's packets dropped but its own containers'.
+/// What helps where a policy has everybody's packets dropped that no rule names, as docker and ufw set it.
 fn hint(by: &str) -> &'static str {
     match by {
         "the policy of chain FORWARD in table ip filter" => {
-            ", as docker sets it; `iptables -I DOCKER-USER -j ACCEPT` or `iptables -P FORWARD ACCEPT` \
-             lets them pass"
+            ", as docker and ufw set it; a network made with `-o forward_policy=ignore` does not ask it, and \
+             beside docker `iptables -I DOCKER-USER -j ACCEPT` lets all pass"
+        }
+        by if by.starts_with("the policy of ") => {
+            "; a network made with `-o forward_policy=ignore` does not ask it"
         }
         _ => "",
     }

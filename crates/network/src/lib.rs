@@ -46,7 +46,7 @@ pub use firewall::{Firewall, Watch};
 pub use held::Held;
 pub use mac::Mac;
 pub use missing::{Missing, missing};
-pub use network::{Driver, InputPolicy, Isolation, Mode, Network, Range};
+pub use network::{Driver, HostPolicy, Isolation, Mode, Network, Range};
 pub use plan::{Attachment, InterfaceAddress, NamedNetwork, Outlet, Plan, ResolverPlan, Route};
 pub use port::{Protocol, Publication};
 pub use reach::{HostRoute, host_routes};

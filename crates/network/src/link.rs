@@ -211,9 +211,8 @@ pub(crate) fn bridge(
 pub(crate) struct Veth<'a> {
     /// The name of the end on the host.
     pub(crate) outside: &'a str,
-    /// The other end: its namespace, its number there (0 for one of the kernel's choice), its name.
+    /// The other end: its namespace, its name. The kernel chooses its number there.
     pub(crate) namespace: BorrowedFd<'a>,
-    pub(crate) index: i32,
     pub(crate) inside: &'a str,
     pub(crate) mac: Mac,
     pub(crate) mtu: Option<u32>,
@@ -231,7 +230,7 @@ impl Veth<'_> {
             info.attribute(INFO_KIND, b"veth");
             info.nest(INFO_DATA, |data| {
                 data.nest(VETH_PEER, |peer| {
-                    peer.raw(&head(self.index, 0, 0));
+                    peer.raw(&head(0, 0, 0));
                     peer.device(libc::IFLA_IFNAME, self.inside).expect("its length was checked");
                     peer.attribute(libc::IFLA_ADDRESS, &self.mac.bytes());
                     peer.attribute(libc::IFLA_NET_NS_FD, &self.namespace.as_raw_fd().to_ne_bytes());

@@ -31,7 +31,9 @@ pub struct Network {
     /// routed.
     pub masquerade: bool,
     /// Whether published ports are behind the host's INPUT chains.
-    pub input_policy: InputPolicy,
+    pub input_policy: HostPolicy,
+    /// Whether what it forwards is behind the policies of others' FORWARD chains.
+    pub forward_policy: HostPolicy,
     /// Whether names are resolved by us.
     pub resolves_names: bool,
     /// Whether a server on its link gives the addresses (DHCP).
@@ -142,19 +144,19 @@ pub enum Isolation {
     Open,
 }
 
-/// What the host's INPUT chains have to say about published ports.
+/// What the host's chains have to say about a network's packets.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum InputPolicy {
-    /// What they would do with packets for a program of the host's they do with those for a container.
+pub enum HostPolicy {
+    /// What they say holds, as for packets of the host's own programs.
     #[default]
     Obey,
     /// Nothing.
     Ignore,
 }
 
-impl InputPolicy {
-    /// All of them, the usual one first.
+impl HostPolicy {
+    /// Both, the usual one first.
     pub const ALL: [Self; 2] = [Self::Obey, Self::Ignore];
 
     /// Its word.
@@ -179,6 +181,14 @@ pub struct Range {
     pub leased: Option<(IpAddr, IpAddr)>,
 }
 
+impl Network {
+    /// Whether ports are published through it. Plugins publish them themselves, and what stands on a device of
+    /// the host's is not reached by way of the host.
+    pub fn publishes(&self) -> bool {
+        self.driver == Driver::Bridge && !self.internal
+    }
+}
+
 impl Default for Network {
     fn default() -> Self {
         Self {
@@ -192,7 +202,8 @@ impl Default for Network {
             internal: false,
             isolation: Isolation::Isolated,
             masquerade: true,
-            input_policy: InputPolicy::Obey,
+            input_policy: HostPolicy::Obey,
+            forward_policy: HostPolicy::Obey,
             resolves_names: true,
             leases: false,
             servers: Vec::new(),

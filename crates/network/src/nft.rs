@@ -16,7 +16,9 @@ mod set;
 pub(crate) use batch::{Batch, Hook, Priority};
 pub(crate) use judge::{Judge, Judgement};
 pub(crate) use packet::Packet;
-pub(crate) use rule::{ESTABLISHED, INVALID, PortOf, RELATED, Rule, Side, Verdict, Version};
+pub(crate) use rule::{
+    ESTABLISHED, INVALID, PortOf, RELATED, Rule, Side, Verdict, Version, comment,
+};
 pub(crate) use ruleset::Chain;
 pub(crate) use set::{Element, Field, Key, Set};
 
@@ -189,7 +191,7 @@ impl Nft {
     /// Takes a table away where it is idle and stays so until then.
     pub(crate) fn delete_table_if(
         &self,
-        table: &'static str,
+        table: &str,
         doing: &str,
         is_idle: impl Fn() -> Result<bool>,
     ) -> Result<()> {

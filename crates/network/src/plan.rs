@@ -151,12 +151,10 @@ impl Plan {
         self.targets().chain(plugged).next()
     }
 
-    /// The addresses through which its published ports lead, one of each version at most. Plugins
-    /// publish ports themselves.
+    /// The addresses through which its published ports lead, one of each version at most.
     pub fn targets(&self) -> impl Iterator<Item = IpAddr> {
         let all = || {
-            let is_open = |network: &Network| !network.internal && network.driver != Driver::Cni;
-            let open = self.attachments.iter().filter(move |one| is_open(&one.network));
+            let open = self.attachments.iter().filter(|one| one.network.publishes());
             open.flat_map(|attachment| attachment.addresses.iter().map(|one| one.address))
         };
         all().find(IpAddr::is_ipv4).into_iter().chain(all().find(IpAddr::is_ipv6))

@@ -5,7 +5,7 @@
 
 use dhow_base::digest::{Algorithm, Hasher};
 use dhow_network::{
-    Attachment, Firewall, Held, InputPolicy, InterfaceAddress, Isolation, Mac, Network, Plan,
+    Attachment, Firewall, Held, HostPolicy, InterfaceAddress, Isolation, Mac, Network, Plan,
     Publication, Range, Watch, setup,
 };
 use dhow_testkit::{need, needs_root, needs_tool};
@@ -638,7 +638,7 @@ fn a_network_may_ignore_what_input_says() {
     world
         .host
         .run("nft add chain inet other i { type filter hook input priority 0 ; policy drop ; }");
-    let ignoring = Network { input_policy: InputPolicy::Ignore, ..network(0) };
+    let ignoring = Network { input_policy: HostPolicy::Ignore, ..network(0) };
     let (server, _) = world.container(&ignoring, 2, &["8080:80"]);
     let (other, _) = world.container(&network(1), 2, &["8081:80"]);
     server.serve(80);

@@ -3,10 +3,10 @@
 
 use crate::{
     crash_volumes::{killed, words},
-    fixture::{SOON, with_networked_box},
+    fixture::{SOON, kill_monitor, monitor_of, with_networked_box},
 };
 use dhow_testkit::{Dhow, HostNetwork, need, needs_tool};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use std::process::Stdio;
 
 /// The call in which somebody waits for an answer.
@@ -88,12 +88,9 @@ fn a_port_of_the_kernels_choice_is_gone_with_a_start_that_was_killed() {
     // What a kill between the rules and the row would leave: nobody has written which port it was.
     let database = dhow.root().join("state.db");
     let forgotten = "delete from ports";
-    let pid = dhow.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok().line().to_owned();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim();
     let database = database.display().to_string();
     drop(dhow.host().output(&["sqlite3", &database, forgotten]));
-    drop(dhow.host().output(&["kill", "-9", parent]));
+    kill_monitor(&dhow, "web");
     drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
 
     assert!(!leads().contains(" . 80"), "{}", leads());
@@ -190,13 +187,6 @@ impl Connected {
         is_connected
     }
 
-    fn monitor(&self) -> Pid {
-        let told = self.dhow.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok();
-        let status = std::fs::read_to_string(format!("/proc/{}/status", told.line())).unwrap();
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
-        Pid::from_raw(parent.trim().parse().unwrap()).unwrap()
-    }
-
     /// Nothing is left once all is removed.
     fn end(&self) {
         drop(self.dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
@@ -249,7 +239,7 @@ fn what_a_monitor_does_for_a_command_that_is_dead_is_undone() {
     let web = Connected::new();
     let dhow = &web.dhow;
     let half_done = |change: &str| {
-        let monitor = web.monitor();
+        let monitor = monitor_of(dhow, "web");
         kill_process(monitor, Signal::STOP).unwrap();
         let mut command = dhow.command(&["network", change, "back", "web"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -1,7 +1,7 @@
 //! Networks whose addresses a server gives: dnsmasq on a cable to a host that is a network namespace of
 //! each test's own.
 
-use crate::fixture::{kill_by_name, start, wait_for_state, with_networked_box};
+use crate::fixture::{kill_by_name, kill_monitor, start, wait_for_state, with_networked_box};
 use dhow_testkit::{Dhow, HostNetwork, need};
 use serde_json::{Value, json};
 use std::{
@@ -226,6 +226,44 @@ fn a_killed_monitor_leaves_no_process_and_its_lease_is_taken_up_again() {
     drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
     scene.heard(&format!("DHCPRELEASE(up1) {address}"), 1);
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+/// Who keeps the lease is killed: the container goes by the next command, the server's lease runs out by
+/// itself, and the next life asks for the same address. The host's rules are as they were.
+#[test]
+fn a_killed_keeper_of_a_lease_leaves_nothing_on_the_host() {
+    let Some(mut scene) = Scene::new() else { return };
+    scene.serve(60);
+    let dhow = &scene.dhow;
+    dhow.host().output(&["nft", "add table inet site; add chain inet site own"]);
+    let ruleset = || dhow.host().output(&["nft", "list", "ruleset"]);
+    let before = ruleset();
+    let of_web = || {
+        let address = scene.networks("web")["lan"]["IPAddress"].take();
+        address.as_str().unwrap().to_owned()
+    };
+    let run = ["--name=web", "--network=lan", "--network=bridge", "-p", "8080:80"];
+    start(dhow, &[&run[..], &["box", "sleep", "600"]].concat());
+    let address = of_web();
+    let meanwhile = ruleset();
+
+    kill_monitor(dhow, "web");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    assert!(!ruleset().contains("8080"), "{}", ruleset());
+    assert_eq!(of_web(), "");
+    drop(dhow.run(&["start", "web"]).ok());
+    assert_eq!(of_web(), address);
+    kill_monitor(dhow, "web");
+    drop(dhow.run(&["rm", "-f", "-t", "0", "web"]).ok());
+    drop(dhow.run(&["network", "rm", "lan"]).ok());
+    drop(dhow.run(&["network", "prune", "-f"]).ok());
+
+    assert!(address.starts_with("10.55.0.") && meanwhile.contains("8080"), "{meanwhile}");
+    assert_eq!(ruleset(), before);
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    let links = || dhow.host().output(&["ip", "-brief", "link"]);
+    let only_up0 = || (!links().contains("dv-") && !links().contains("dhow0")).then_some(());
+    need::eventually(SOON, only_up0).expect("the devices go with their namespace");
 }
 
 #[test]

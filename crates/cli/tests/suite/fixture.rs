@@ -6,7 +6,10 @@ use dhow_testkit::{
     image::{Compression, Image, Layout},
     need, outcome, rootfs,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process},
+};
 use std::{
     fs,
     process::{Command, Stdio},
@@ -69,6 +72,23 @@ pub(crate) fn kill_by_name(dhow: &Dhow, id: &str, process: &str) {
     let started: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
     let pid = i32::try_from(started[process].as_i64().unwrap()).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+/// The process that keeps a container that runs.
+pub(crate) fn monitor_of(dhow: &Dhow, container: &str) -> Pid {
+    let told = dhow.run(&["inspect", "--format", "{{.State.Pid}}", container]).ok();
+    let status = fs::read_to_string(format!("/proc/{}/status", told.line())).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    Pid::from_raw(parent.trim().parse().unwrap()).unwrap()
+}
+
+/// Kills the process that keeps a container that runs, and waits until it is dead.
+pub(crate) fn kill_monitor(dhow: &Dhow, container: &str) {
+    let monitor = monitor_of(dhow, container);
+    let handle = rustix::process::pidfd_open(monitor, PidfdFlags::empty()).unwrap();
+    kill_process(monitor, Signal::KILL).unwrap();
+    let mut end = [PollFd::new(&handle, PollFlags::IN)];
+    assert_eq!(poll(&mut end, None).unwrap(), 1);
 }
 
 /// Waits until a container is in a state.

@@ -13,6 +13,8 @@ mod bad_input;
 #[cfg(test)]
 mod bad_table;
 #[cfg(test)]
+mod beside_docker;
+#[cfg(test)]
 mod boot;
 #[cfg(test)]
 mod bridge;
@@ -107,6 +109,8 @@ mod mounts;
 mod names;
 #[cfg(test)]
 mod network_errors;
+#[cfg(test)]
+mod network_options;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]

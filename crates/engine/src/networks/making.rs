@@ -1,5 +1,8 @@
 //! What a network is to be, made of what was asked for.
 
+mod addresses;
+mod driver_options;
+
 use super::{
     Settings, USUAL_DEVICE,
     subnets::{self, AddressRange, NetworkDefaults, Taken},
@@ -8,9 +11,7 @@ use dhow_base::{
     Doing, Error, Kind, Result,
     id::{ContainerId, Name},
 };
-use dhow_network::{
-    Driver, HostRoute, InputPolicy, Isolation, Mode, Network as Made, Range, Route, Subnet,
-};
+use dhow_network::{Driver, HostRoute, Isolation, Network as Made, Route, Subnet};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// A network to make.
@@ -93,12 +94,13 @@ pub(super) fn settings(
         ..Settings::default()
     };
     for (key, value) in &options.options {
-        set(&mut settings, key, value).doing(|| format!("use the network option {key}={value}"))?;
+        driver_options::set(&mut settings, key, value)
+            .doing(|| format!("use the network option {key}={value}"))?;
     }
     choose_device(&mut settings.made, options.device.as_deref(), id, around)?;
-    choose_addresses(&mut settings, options, around)?;
+    addresses::choose(&mut settings, options, around)?;
     for route in &options.routes {
-        check_route(&settings.made, route)?;
+        addresses::check_route(&settings.made, route)?;
     }
     settings.made.routes.clone_from(&options.routes);
     Ok(settings)
@@ -152,132 +154,8 @@ fn invalid(why: impl Into<String>) -> Error {
     Error::new(Kind::Invalid, why)
 }
 
-/// Sets what an option of the driver's says, in docker's words or podman's.
-fn set(settings: &mut Settings, key: &str, value: &str) -> Result<()> {
-    let made = &mut settings.made;
-    let driver = made.driver;
-    let only = |wanted: Driver| {
-        let text = format!("it is one of {} networks", wanted.word());
-        if driver == wanted { Ok(()) } else { Err(invalid(text)) }
-    };
-    match key {
-        "mtu" | "com.docker.network.driver.mtu" => made.mtu = Some(number(value, 68, 65535)?),
-        "vlan" => {
-            only(Driver::Bridge)?;
-            let vlan = number(value, 1, 4094)?;
-            made.vlan = Some(u16::try_from(vlan).expect("it is at most 4094"));
-        }
-        "ingress" => {
-            only(Driver::Bridge)?;
-            made.ingress_bits = Some(bits(value)?);
-        }
-        "egress" => made.egress_bits = Some(bits(value)?),
-        "metric" => made.metric = Some(number(value, 0, u32::MAX)?),
-        "isolate" if value == "strict" => made.isolation = Isolation::Isolated,
-        "isolate" => {
-            let isolated = truth(value)?;
-            made.isolation = if isolated { Isolation::Isolated } else { Isolation::Open };
-        }
-        "input_policy" => {
-            only(Driver::Bridge)?;
-            let known = InputPolicy::ALL.into_iter().find(|known| known.word() == value);
-            made.input_policy = known.ok_or_else(|| invalid("it is obey or ignore"))?;
-        }
-        "no_default_route" => made.default_route = !truth(value)?,
-        "com.docker.network.bridge.name" => {
-            only(Driver::Bridge)?;
-            made.device = device_name(value)?;
-        }
-        "com.docker.network.bridge.enable_ip_masquerade" => made.masquerade = truth(value)?,
-        "com.docker.network.bridge.gateway_mode_ipv4"
-        | "com.docker.network.bridge.gateway_mode_ipv6" => {
-            made.masquerade = match value {
-                "nat" => true,
-                "routed" => false,
-                _ => return Err(unsupported("there are nat and routed")),
-            };
-        }
-        "com.docker.network.bridge.enable_icc" if truth(value)? => {}
-        "com.docker.network.bridge.host_binding_ipv4" if value == "0.0.0.0" => {}
-        "com.docker.network.container_iface_prefix"
-        | "com.docker.network.container_interface_prefix" => {
-            if value.len() > 11 {
-                return Err(invalid("it leaves no room for a number"));
-            }
-            settings.interface_prefix = Some(device_name(value)?);
-        }
-        "parent" if driver != Driver::Bridge => made.device = device_name(value)?,
-        "mode" | "macvlan_mode" | "ipvlan_mode" if driver != Driver::Bridge => {
-            made.mode = Some(mode(driver, value)?);
-        }
-        "sysctls" => {
-            for pair in value.split(',') {
-                let (key, value) = sysctl(pair)?;
-                made.sysctls.insert(key, value);
-            }
-        }
-        "com.docker.network.bridge.enable_icc"
-        | "com.docker.network.bridge.host_binding_ipv4"
-        | "bclim"
-        | "vrf"
-        | "host_interface_name"
-        | "ipvlan_flag" => return Err(unsupported("this dhow does not know how")),
-        _ => return Err(invalid(format!("a {} network has no such option", driver.word()))),
-    }
-    Ok(())
-}
-
 fn unsupported(why: &str) -> Error {
     Error::new(Kind::Unsupported, why)
-}
-
-fn number(text: &str, least: u32, most: u32) -> Result<u32> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| digits && (least..=most).contains(number));
-    number.ok_or_else(|| invalid(format!("it is a number from {least} to {most}")))
-}
-
-/// Bits a second, as `tc` writes them: `10mbit`, `500kbit`, `8000`.
-fn bits(text: &str) -> Result<u64> {
-    let refused = || invalid("it is bits a second, such as 10mbit or 500kbit");
-    let lower = text.to_ascii_lowercase();
-    let short = lower.strip_suffix("bit").unwrap_or(&lower);
-    let (digits, factor) = match short.as_bytes().last() {
-        Some(b'k') => (&short[..short.len() - 1], 1_000),
-        Some(b'm') => (&short[..short.len() - 1], 1_000_000),
-        Some(b'g') => (&short[..short.len() - 1], 1_000_000_000),
-        _ => (short, 1),
-    };
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.parse::<u64>().ok().filter(|_| is_number).ok_or_else(refused)?;
-    number.checked_mul(factor).filter(|rate| *rate >= 8000).ok_or_else(refused)
-}
-
-/// As Go's `strconv.ParseBool` has it.
-fn truth(text: &str) -> Result<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(invalid("it is true or false")),
-    }
-}
-
-fn mode(driver: Driver, word: &str) -> Result<Mode> {
-    let modes = Mode::all_of(driver);
-    modes.iter().copied().find(|mode| mode.word() == word).ok_or_else(|| {
-        let words: Vec<&str> = modes.iter().map(|mode| mode.word()).collect();
-        invalid(format!("{} has the modes {}", driver.word(), words.join(", ")))
-    })
-}
-
-fn sysctl(pair: &str) -> Result<(String, String)> {
-    let refused = || invalid(format!("{pair:?} is not KEY=VALUE with a key of net."));
-    let (key, value) = pair.split_once('=').ok_or_else(refused)?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let is_sound = key.starts_with("net.")
-        && key.bytes().all(allowed)
-        && key.split('.').all(|part| !part.is_empty());
-    if is_sound { Ok((key.to_owned(), value.to_owned())) } else { Err(refused()) }
 }
 
 /// A name that the kernel takes for a device, and that is no path.
@@ -338,180 +216,10 @@ fn choose_device(
     Err(Error::new(Kind::NotFound, text))
 }
 
-fn choose_addresses(
-    settings: &mut Settings,
-    options: &NetworkOptions,
-    around: &Around<'_>,
-) -> Result<()> {
-    let driver = settings.made.driver;
-    if settings.ipam != "default" {
-        let given = !options.subnets.is_empty()
-            || !options.gateways.is_empty()
-            || !options.ranges.is_empty()
-            || !options.reserved.is_empty();
-        if given {
-            let text = format!("choose addresses: the IPAM driver {} does not", settings.ipam);
-            return Err(invalid(text).hint("leave --subnet and what belongs to it out"));
-        }
-        if settings.ipam == "dhcp" {
-            return have_leased(&mut settings.made, options);
-        }
-        return Ok(());
-    }
-    for subnet in all_subnets(options, driver, around)? {
-        let gateway = gateway_of(subnet, options)?;
-        let leased = range_of(subnet, options)?;
-        settings.made.subnets.push(Range { subnet, gateway: Some(gateway), leased });
-    }
-    let within =
-        |address: IpAddr| settings.made.subnets.iter().any(|range| range.subnet.contains(address));
-    for gateway in &options.gateways {
-        if !within(*gateway) {
-            return Err(outside("gateway", &gateway.to_string()));
-        }
-    }
-    for range in &options.ranges {
-        if !within(range.first) {
-            return Err(outside("range", &format!("{}-{}", range.first, range.last)));
-        }
-    }
-    for (name, address) in &options.reserved {
-        if !within(*address) {
-            return Err(outside("auxiliary address", &format!("{name}={address}")));
-        }
-        settings.reserved.insert(name.clone(), *address);
-    }
-    Ok(())
-}
-
-/// Has a server on the link of the host's device give the addresses.
-fn have_leased(made: &mut Made, options: &NetworkOptions) -> Result<()> {
-    if made.driver != Driver::Macvlan {
-        let text = format!("use the IPAM driver dhcp with {}", made.driver.word());
-        return Err(Error::new(Kind::Unsupported, text).hint(
-            "it takes a device with a hardware address of its own on the server's link: macvlan",
-        ));
-    }
-    if options.ipv6 || options.ipv4 == Some(false) {
-        return Err(unsupported("use the IPAM driver dhcp: it gives addresses of version 4 only"));
-    }
-    made.leases = true;
-    Ok(())
-}
-
-fn outside(what: &str, which: &str) -> Error {
-    invalid(format!("use {what} {which}: it is in none of the network's subnets"))
-        .hint("give the subnet with --subnet")
-}
-
-fn all_subnets(
-    options: &NetworkOptions,
-    driver: Driver,
-    around: &Around<'_>,
-) -> Result<Vec<Subnet>> {
-    let mut all: Vec<Subnet> = Vec::new();
-    for subnet in &options.subnets {
-        if all.iter().any(|other| other.is_ipv6() == subnet.is_ipv6()) {
-            let text = format!("use subnet {subnet}: there is one of the same version");
-            return Err(
-                unsupported(&text).hint("a network has one of version 4 and one of version 6")
-            );
-        }
-        if subnet.places().is_none() || subnet.prefix() == 0 {
-            return Err(invalid(format!(
-                "use subnet {subnet}: no network of containers is of that size"
-            )));
-        }
-        check_kind(*subnet)?;
-        // What stands on a device of the host's has the addresses of that device's network.
-        if driver == Driver::Bridge {
-            subnets::check_free(*subnet, &around.taken)?;
-        }
-        all.push(*subnet);
-    }
-    let has = |all: &[Subnet], ipv6| all.iter().any(|subnet| subnet.is_ipv6() == ipv6);
-    if options.ipv4 == Some(false) && has(&all, false) {
-        return Err(invalid("use a subnet of version 4: the network is to have no such addresses"));
-    }
-    if options.ipv4 != Some(false) && !has(&all, false) {
-        all.insert(0, subnets::first_free(&around.defaults.pools, &around.taken)?);
-    }
-    if options.ipv6 && !has(&all, true) {
-        all.push(subnets::local_ipv6(&around.taken)?);
-    }
-    if all.is_empty() {
-        return Err(
-            invalid("make a network without addresses").hint("--ipam-driver none makes one")
-        );
-    }
-    Ok(all)
-}
-
-/// Addresses that stand for no single device are no network's of ours.
-fn check_kind(subnet: Subnet) -> Result<()> {
-    let is_usable = match subnet.first() {
-        IpAddr::V4(first) => !first.is_multicast() && !first.is_loopback(),
-        IpAddr::V6(first) => {
-            !first.is_multicast() && !first.is_loopback() && !first.is_unicast_link_local()
-        }
-    };
-    if is_usable {
-        return Ok(());
-    }
-    Err(invalid(format!(
-        "use subnet {subnet}: its addresses are not those of devices on a network"
-    )))
-}
-
-fn gateway_of(subnet: Subnet, options: &NetworkOptions) -> Result<IpAddr> {
-    let (first, last) = subnet.places().expect("subnets without a place were refused");
-    let mut asked = options.gateways.iter().filter(|gateway| subnet.contains(**gateway));
-    let Some(gateway) = asked.next() else {
-        return Ok(subnet.nth(first).expect("the first place is one of the subnet"));
-    };
-    if let Some(other) = asked.next() {
-        return Err(invalid(format!("use gateway {other}: {gateway} is one of {subnet} already")));
-    }
-    let place = subnet.place_of(*gateway).expect("it is in the subnet");
-    if !(first..=last).contains(&place) {
-        return Err(invalid(format!("use gateway {gateway}: no device can have it in {subnet}")));
-    }
-    Ok(*gateway)
-}
-
-fn range_of(subnet: Subnet, options: &NetworkOptions) -> Result<Option<(IpAddr, IpAddr)>> {
-    let mut asked = options.ranges.iter().filter(|range| subnet.contains(range.first));
-    let Some(range) = asked.next() else { return Ok(None) };
-    let written = format!("{}-{}", range.first, range.last);
-    if asked.next().is_some() {
-        return Err(invalid(format!("use two ranges of {subnet}: there is one at most")));
-    }
-    if !subnet.contains(range.last) || range.last < range.first {
-        return Err(invalid(format!("use range {written}: it is not a part of {subnet}")));
-    }
-    let (least, most) = subnet.places().expect("subnets without a place were refused");
-    let place = |address| subnet.place_of(address).expect("both ends are in the subnet");
-    let (first, last) = (place(range.first).max(least), place(range.last).min(most));
-    if last < first {
-        return Err(invalid(format!("use range {written}: no device can have an address of it")));
-    }
-    Ok(subnet.nth(first).zip(subnet.nth(last)))
-}
-
-fn check_route(made: &Made, route: &Route) -> Result<()> {
-    let doing = format!("use route {} through {}", route.to, route.gateway);
-    if route.to.is_ipv6() != route.gateway.is_ipv6() {
-        return Err(invalid(format!("{doing}: they are of different versions")));
-    }
-    if !made.subnets.iter().any(|range| range.subnet.contains(route.gateway)) {
-        return Err(invalid(format!("{doing}: the gateway is in none of the network's subnets")));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dhow_network::{HostPolicy, Mode};
 
     fn made(change: impl FnOnce(&mut NetworkOptions)) -> Result<Settings> {
         let mut options = NetworkOptions::default();
@@ -575,7 +283,10 @@ mod tests {
         assert_eq!(with_option("vlan", "7").unwrap().made.vlan, Some(7));
         assert_eq!(with_option("isolate", "false").unwrap().made.isolation, Isolation::Open);
         let ignoring = with_option("input_policy", "ignore").unwrap();
-        assert_eq!(ignoring.made.input_policy, InputPolicy::Ignore);
+        assert_eq!(ignoring.made.input_policy, HostPolicy::Ignore);
+        assert_eq!(ignoring.made.forward_policy, HostPolicy::Obey);
+        let ignoring = with_option("forward_policy", "ignore").unwrap();
+        assert_eq!(ignoring.made.forward_policy, HostPolicy::Ignore);
         assert!(!with_option("no_default_route", "1").unwrap().made.default_route);
         let name = "com.docker.network.bridge.name";
         assert_eq!(with_option(name, "br-web").unwrap().made.device, "br-web");
@@ -595,6 +306,7 @@ mod tests {
             ("vlan", "0"),
             ("isolate", "maybe"),
             ("input_policy", "maybe"),
+            ("forward_policy", "maybe"),
             ("mode", "bridge"),
             ("parent", "eth0"),
             ("bogus", "1"),

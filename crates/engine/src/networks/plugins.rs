@@ -99,8 +99,7 @@ impl Engine {
     /// Which connection's plugins publish the ports: the first that can, where no network of ours
     /// does.
     fn ports_for_plugins(&self, plan: &Plan, ports: &[Publication]) -> Result<Option<usize>> {
-        let is_open = |one: &Attachment| !is_plugged(one) && !one.network.internal;
-        if ports.is_empty() || plan.attachments.iter().any(is_open) {
+        if ports.is_empty() || plan.attachments.iter().any(|one| one.network.publishes()) {
             return Ok(None);
         }
         let mut names = Vec::new();

@@ -8,7 +8,7 @@ use super::{
     },
 };
 use crate::{
-    Driver, InputPolicy, Isolation, Network, Plan, Publication,
+    Driver, HostPolicy, Isolation, Network, Plan, Publication,
     nft::{Element, Field, Key, Set, Version},
 };
 use dhow_base::{Error, Kind, Result};
@@ -51,7 +51,7 @@ impl Wanted {
     /// Finds out at which of a plan's ports INPUT is asked.
     pub(super) fn ask(&mut self, plan: &Plan, gate: &Gate<'_>) -> Result<()> {
         for target in plan.targets() {
-            let obeys = plan.network_of(target).input_policy == InputPolicy::Obey;
+            let obeys = plan.network_of(target).input_policy == HostPolicy::Obey;
             for publication in plan.publications.iter().filter(|one| one.host_port != 0) {
                 let Some((set, key)) = key_of(publication, target) else { continue };
                 let Some(set) = table::asked_of(&set) else { continue };

@@ -49,7 +49,8 @@ impl Priority {
 /// Changes of one table.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    table: &'static str,
+    family: u8,
+    table: String,
     messages: Vec<Request>,
     /// What each message is about, for the error that names it.
     names: Vec<String>,
@@ -58,8 +59,15 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn of(table: &'static str) -> Self {
-        Self { table, messages: Vec::new(), names: Vec::new(), sets: 0, generation: None }
+    /// Of a table of ours, for packets of both versions.
+    pub(crate) fn of(table: &str) -> Self {
+        Self::of_family(INET, table)
+    }
+
+    /// Of a table of any family.
+    pub(crate) fn of_family(family: u8, table: &str) -> Self {
+        let table = table.to_owned();
+        Self { family, table, messages: Vec::new(), names: Vec::new(), sets: 0, generation: None }
     }
 
     /// Has it carried out only while the ruleset is of this generation, and refused with `ERESTART`
@@ -70,31 +78,31 @@ impl Batch {
 
     /// Adds the table, where it is missing; the note is kept with it.
     pub(crate) fn table(&mut self, note: &[u8]) {
-        let mut request = change(NEW_TABLE, CREATE);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(NEW_TABLE, CREATE);
+        text(&mut request, 1, &self.table);
         request.attribute(6, note);
         self.push("add the table".to_owned(), request);
     }
 
     /// Takes the table away, with all that is in it.
     pub(crate) fn delete_table(&mut self) {
-        let mut request = change(DELETE_TABLE, 0);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(DELETE_TABLE, 0);
+        text(&mut request, 1, &self.table);
         self.push("delete the table".to_owned(), request);
     }
 
     /// Takes all rules of the table away, and leaves its chains.
     pub(crate) fn delete_rules(&mut self) {
-        let mut request = change(DELETE_RULE, 0);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(DELETE_RULE, 0);
+        text(&mut request, 1, &self.table);
         self.push("delete the table's rules".to_owned(), request);
     }
 
     /// Adds a chain that packets meet at a hook, where it is missing. What it says nothing about goes
     /// on.
     pub(crate) fn base_chain(&mut self, name: &str, kind: &str, hook: Hook, priority: Priority) {
-        let mut request = change(NEW_CHAIN, CREATE);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(NEW_CHAIN, CREATE);
+        text(&mut request, 1, &self.table);
         text(&mut request, 3, name);
         request.nest(4, |request| {
             number(request, 1, hook.number());
@@ -108,16 +116,16 @@ impl Batch {
 
     /// Adds a chain that rules lead to, where it is missing.
     pub(crate) fn chain(&mut self, name: &str) {
-        let mut request = change(NEW_CHAIN, CREATE);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(NEW_CHAIN, CREATE);
+        text(&mut request, 1, &self.table);
         text(&mut request, 3, name);
         self.push(format!("add chain {name}"), request);
     }
 
     /// Adds a set or a map, where it is missing.
     pub(crate) fn set(&mut self, set: &Set) {
-        let mut request = change(NEW_SET, CREATE);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(NEW_SET, CREATE);
+        text(&mut request, 1, &self.table);
         text(&mut request, 2, set.name);
         self.sets += 1;
         number(&mut request, 10, self.sets);
@@ -127,11 +135,20 @@ impl Batch {
 
     /// Adds a rule at the end of a chain.
     pub(crate) fn rule(&mut self, chain: &str, rule: &Rule) {
-        let mut request = change(NEW_RULE, CREATE | APPEND);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(NEW_RULE, CREATE | APPEND);
+        text(&mut request, 1, &self.table);
         text(&mut request, 2, chain);
-        request.nest(4, |request| rule.put(request));
+        rule.put(&mut request);
         self.push(format!("add a rule to chain {chain}"), request);
+    }
+
+    /// Takes one rule from a chain, by its number.
+    pub(crate) fn delete_rule(&mut self, chain: &str, handle: u64) {
+        let mut request = self.change(DELETE_RULE, 0);
+        text(&mut request, 1, &self.table);
+        text(&mut request, 2, chain);
+        request.attribute(3, &handle.to_be_bytes());
+        self.push(format!("delete rule {handle} of chain {chain}"), request);
     }
 
     /// Adds elements to a set, where they are missing.
@@ -153,8 +170,8 @@ impl Batch {
 
     /// Takes everything from a set.
     pub(crate) fn empty(&mut self, set: &Set) {
-        let mut request = change(DELETE_ELEMENT, 0);
-        text(&mut request, 1, self.table);
+        let mut request = self.change(DELETE_ELEMENT, 0);
+        text(&mut request, 1, &self.table);
         text(&mut request, 2, set.name);
         self.push(format!("empty set {}", set.name), request);
     }
@@ -162,12 +179,17 @@ impl Batch {
     fn elements(&mut self, kind: u16, flags: i32, on: (&str, &Set), all: &[Element]) {
         let (verb, set) = on;
         for elements in all.chunks(ELEMENTS) {
-            let mut request = change(kind, flags);
-            text(&mut request, 1, self.table);
+            let mut request = self.change(kind, flags);
+            text(&mut request, 1, &self.table);
             text(&mut request, 2, set.name);
             set::put_elements(&mut request, elements);
             self.push(format!("{verb} set {}", set.name), request);
         }
+    }
+
+    /// A message of a batch, which is answered only where the kernel refuses it.
+    fn change(&self, kind: u16, flags: i32) -> Request {
+        Request::unanswered(kind, flags, &[self.family, 0, 0, 0])
     }
 
     fn push(&mut self, name: String, request: Request) {
@@ -198,9 +220,4 @@ impl Batch {
 
 fn position(place: usize) -> u32 {
     u32::try_from(place).expect("a batch is short")
-}
-
-/// A message of a batch, which is answered only where the kernel refuses it.
-fn change(kind: u16, flags: i32) -> Request {
-    Request::unanswered(kind, flags, &[INET, 0, 0, 0])
 }

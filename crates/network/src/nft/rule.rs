@@ -3,7 +3,7 @@
 //! Registers are words of four bytes (`NFT_REG32_00` and on). A rule's steps are built by methods that
 //! read like the line that `nft` shows for them.
 
-use super::{DEVICE_BYTES, number, text};
+use super::{Key, number, text};
 use crate::Protocol;
 use dhow_sys::netlink::Request;
 use std::net::IpAddr;
@@ -120,6 +120,7 @@ enum Step {
     Verdict { code: i32, chain: Option<String> },
     DestinationNat { version: Version, address: u32, port: u32 },
     Masquerade,
+    Counter,
     Value { into: u32, value: Vec<u8> },
     Write { offset: u32, length: u32, from: u32, sum: u32 },
 }
@@ -130,6 +131,8 @@ pub(crate) struct Rule {
     steps: Vec<Step>,
     /// The chain that it leads to.
     leads_to: Option<String>,
+    /// What is kept with it: a comment.
+    note: Vec<u8>,
 }
 
 impl Rule {
@@ -149,9 +152,18 @@ impl Rule {
 
     /// `iifname "lo"`.
     pub(crate) fn by_loopback(self) -> Self {
-        let mut name = [0; DEVICE_BYTES];
-        name[..2].copy_from_slice(b"lo");
-        self.step(Step::Meta { key: META_INPUT, into: WORD }).compare(true, &name)
+        self.named_device(Side::Input, "lo")
+    }
+
+    /// `iifname "NAME"`, `oifname "NAME"`.
+    pub(crate) fn named_device(self, side: Side, name: &str) -> Self {
+        let name = Key::default().device(name).bytes();
+        self.step(Step::Meta { key: side.key(), into: WORD }).compare(true, &name)
+    }
+
+    /// `counter`.
+    pub(crate) fn counter(self) -> Self {
+        self.step(Step::Counter)
     }
 
     /// `iifname . oifname @SET`.
@@ -266,6 +278,12 @@ impl Rule {
         self.step(Step::Masquerade)
     }
 
+    /// `comment "TEXT"`.
+    pub(crate) fn comment(mut self, text: &str) -> Self {
+        self.note = comment(text);
+        self
+    }
+
     /// Ends with a verdict.
     pub(crate) fn verdict(mut self, verdict: Verdict<'_>) -> Self {
         let (code, chain) = match verdict {
@@ -349,12 +367,24 @@ impl Rule {
         self
     }
 
-    /// Adds the steps to a message.
+    /// Adds the steps, and what is kept with them, to a message.
     pub(super) fn put(&self, request: &mut Request) {
-        for step in &self.steps {
-            request.nest(1, |request| step.put(request));
+        request.nest(4, |request| {
+            for step in &self.steps {
+                request.nest(1, |request| step.put(request));
+            }
+        });
+        if !self.note.is_empty() {
+            request.attribute(7, &self.note);
         }
     }
+}
+
+/// What is kept with a rule that has a comment (`NFTNL_UDATA_RULE_COMMENT`): kind, length, and the text with a
+/// zero at its end.
+pub(crate) fn comment(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len() + 1).expect("comments of ours are short");
+    [&[0, length][..], text.as_bytes(), &[0]].concat()
 }
 
 /// Parts of a packet (`nft_payload_bases`).
@@ -375,6 +405,7 @@ impl Step {
             Self::Verdict { .. } | Self::Value { .. } => "immediate",
             Self::DestinationNat { .. } => "nat",
             Self::Masquerade => "masq",
+            Self::Counter => "counter",
         }
     }
 
@@ -451,7 +482,7 @@ impl Step {
                 number(request, 3, *address);
                 number(request, 5, *port);
             }
-            Self::Masquerade => {}
+            Self::Masquerade | Self::Counter => {}
             Self::Value { into, value } => {
                 number(request, 1, *into);
                 put_value(request, 2, value);

@@ -34,6 +34,8 @@ pub(crate) struct Base {
 pub(crate) struct KnownRule {
     pub(crate) handle: u64,
     pub(crate) steps: Vec<KnownStep>,
+    /// What is kept with it, such as a comment.
+    pub(crate) note: Vec<u8>,
 }
 
 /// What a step does, as far as it is known here. Registers are counted in bytes.
@@ -260,6 +262,7 @@ fn parse_rule(body: &[u8]) -> Option<(String, KnownRule)> {
     let rule = KnownRule {
         handle: u64::from_be_bytes(*handle),
         steps: steps.into_iter().map(|(_, step)| parse_step(step)).collect(),
+        note: read::attribute(body, 7).unwrap_or_default().to_vec(),
     };
     Some((words(read::attribute(body, 2)?), rule))
 }

@@ -16,8 +16,8 @@ use std::net::IpAddr;
 ///
 /// Prints its id, and its name under podman's. Without --subnet it gets the first subnet that neither
 /// another network nor a route of the host has. Options of a bridge: mtu, vlan, metric, isolate,
-/// input_policy, no_default_route, ingress, egress, sysctls, and docker's com.docker.network. ones; of
-/// macvlan and ipvlan also parent and mode.
+/// input_policy, forward_policy, no_default_route, ingress, egress, sysctls, and docker's
+/// com.docker.network. ones; of macvlan and ipvlan also parent and mode.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Create {
     /// The name

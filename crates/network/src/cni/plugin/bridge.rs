@@ -77,7 +77,6 @@ pub(super) fn add(asked: &Asked) -> Result<Outcome, Refusal> {
     let veth = Veth {
         outside: &outside,
         namespace: namespace.as_fd(),
-        index: 0,
         inside: &asked.interface,
         mac: asked.mac()?.map_or_else(random_mac, Ok)?,
         mtu: configuration.mtu(),

@@ -41,7 +41,6 @@ pub(super) fn add(asked: &Asked) -> Result<Outcome, Refusal> {
     let veth = Veth {
         outside: &outside,
         namespace: namespace.as_fd(),
-        index: 0,
         inside: &asked.interface,
         mac: random_mac()?,
         mtu: (configuration.mtu > 0).then_some(configuration.mtu),
