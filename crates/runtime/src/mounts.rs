@@ -302,6 +302,14 @@ pub(crate) fn place_in(directory: BorrowedFd<'_>, name: &OsStr) -> std::io::Resu
 /// the host nothing.
 pub(crate) fn withdraw() -> Result<()> {
     use rustix::mount::MountPropagationFlags as Flags;
-    rustix::mount::mount_change("/", Flags::REC | Flags::DOWNSTREAM)
-        .doing(|| "stop mounts from reaching the host")
+    let doing = || "stop mounts from reaching the host";
+    match rustix::mount::mount_change("/", Flags::REC | Flags::DOWNSTREAM) {
+        // What is no mount has no such property: neither could its root be changed for another.
+        Err(Errno::INVAL) => Err(Error::new(
+            Kind::Unsupported,
+            format!("{}: / is no mount, as in a chroot", doing()),
+        )
+        .hint("bind the directory onto itself (mount --bind DIR DIR) before the chroot")),
+        result => result.doing(doing),
+    }
 }

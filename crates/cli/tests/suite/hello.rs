@@ -58,3 +58,29 @@ fn hello_is_an_image_like_any_other() {
     drop(dhow.run(&["rmi", "localhost/hello"]).ok());
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
+
+/// The first thing that may be in a newcomer's way: a root that is a directory and no mount.
+#[test]
+fn a_chroot_is_named_with_what_helps() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let room = tempfile::tempdir().unwrap();
+    std::fs::copy(dhow.program(), room.path().join("dhow")).unwrap();
+    let script = "set -e; for d in proc sys dev; do mkdir $0/$d; mount --rbind /$d $0/$d; done; \
+                  test -z \"$1\" || mount --rbind $0 $0; cd $0; \
+                  exec chroot . /dhow --root /l --runroot /r run --rm -q --network none hello";
+    let within = |kind: &str| {
+        let mut command = std::process::Command::new("unshare");
+        let words = ["-m", "--propagation", "private", "sh", "-c", script];
+        let outcome = dhow.finish(command.args(words).arg(room.path()).arg(kind), b"");
+        ["proc", "sys", "dev"].map(|name| std::fs::remove_dir(room.path().join(name)).unwrap());
+        outcome
+    };
+
+    let refused = within("").exits(125);
+    let fine = within("bound").ok();
+
+    assert!(refused.stderr.contains("/ is no mount, as in a chroot"), "{refused}");
+    assert!(refused.stderr.contains("mount --bind"), "{refused}");
+    assert!(fine.stdout.contains("Hello from inside a container"), "{fine}");
+}
