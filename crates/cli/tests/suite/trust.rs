@@ -41,6 +41,7 @@ impl World {
         let name = self.registry.reference("team/box:1");
         let (there, source) = (format!("docker://{name}"), self.layout.reference("box"));
         let path = self.layout.path().display().to_string();
+        let synced = self.dhow.directory().join("synced").display().to_string();
         let copy = format!("dir:{}", self.dhow.directory().join("copy").display());
         for arguments in [
             &["pull", "-q", &name][..],
@@ -48,6 +49,8 @@ impl World {
             &["run", "--rm", "-q", &name, "true"],
             &["image", "copy", "-q", &there, &copy],
             &["image", "copy", "-q", &there, "dhow:other"],
+            &["image", "sync", "--src", "docker", "--dest", "dir", &name, &synced],
+            &["artifact", "pull", "-q", &name],
             &["pull", "-q", &source],
             &["load", "-q", "-i", &path],
             &["image", "copy", "-q", &source, &copy],
