@@ -1,8 +1,8 @@
 //! `exec`: one more process in a running container, by runc's command line.
 
 use super::bundle;
-use dhow_conformance::{Bundle, Runtime, conformance};
-use dhow_testkit::process;
+use dhow_conformance::{Bundle, Runtime, bundle::SOON, conformance};
+use dhow_testkit::{need, process};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -113,7 +113,9 @@ conformance! {
             bundle.id(), "sleep", "500"]).ok());
 
         let pid = fs::read_to_string(path).unwrap();
-        assert_eq!(process::words(&pid), ["sleep", "500"]);
+        // runc does not wait until the process runs its program.
+        let runs = || (process::words(&pid) == ["sleep", "500"]).then_some(());
+        assert!(need::eventually(SOON, runs).is_some(), "{:?}", process::words(&pid));
     }
 
     /// No fd of the runtime's reaches the process.
