@@ -71,9 +71,13 @@ fn a_chroot_is_named_with_what_helps() {
                   exec chroot . /dhow --root /l --runroot /r run --rm -q --network none hello";
     let within = |kind: &str| {
         let mut command = std::process::Command::new("unshare");
+        // What the caller's configuration would be is not in there.
+        command.env_remove("CONTAINERS_CONF_OVERRIDE");
         let words = ["-m", "--propagation", "private", "sh", "-c", script];
         let outcome = dhow.finish(command.args(words).arg(room.path()).arg(kind), b"");
-        ["proc", "sys", "dev"].map(|name| std::fs::remove_dir(room.path().join(name)).unwrap());
+        for name in ["proc", "sys", "dev"] {
+            std::fs::remove_dir(room.path().join(name)).unwrap();
+        }
         outcome
     };
 
