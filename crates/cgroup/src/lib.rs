@@ -39,7 +39,7 @@ pub use delegation::delegated;
 pub use driver::Driver;
 pub use glance::{is_plainly_thawed, plain_oom_kills, plain_processes};
 pub use hierarchy::{Hierarchies, Layout};
-pub use location::Location;
+pub use location::{Location, USUAL_PARENT};
 pub use oom::{OomNews, OomWatch};
 pub use stats::Stats;
 pub use subgroup::Subgroup;

@@ -4,6 +4,9 @@ use crate::unit::Unit;
 use dhow_base::{Error, Kind, Result};
 use std::{collections::BTreeMap, fmt};
 
+/// Below what the cgroups of containers are that name no other.
+pub const USUAL_PARENT: &str = "dhow";
+
 /// A path below the hierarchies' roots, without `.`, `..` and doubled slashes, never empty.
 ///
 /// Where systemd makes cgroups, it is the path of a unit.

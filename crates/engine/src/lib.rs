@@ -37,6 +37,7 @@ mod filter;
 mod freeze;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+mod handed_over;
 mod health;
 mod hello;
 mod history;

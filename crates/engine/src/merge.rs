@@ -108,6 +108,7 @@ pub(crate) fn record(
             ..NamespaceRecord::default()
         },
         no_cgroup: options.cgroup.making == CgroupMaking::Disabled,
+        has_cgroup_parent: options.cgroup.parent.is_some(),
         asked: Asked::of(options),
         life,
         ..Record::default()
@@ -194,7 +195,7 @@ pub(crate) fn spec(
     }
     spec.annotations = options.annotations.iter().cloned().collect();
     let mut linux = spec.linux.take().unwrap_or_default();
-    // Where a user may have a cgroup, the runtime finds out: below what was delegated to them.
+    // Where a user may have a cgroup is found out at each start: below what was handed over to them.
     if facts.is_of_root || options.cgroup.parent.is_some() {
         linux.cgroups_path = Some(cgroups_path(options, facts.id)?);
     }

@@ -86,6 +86,9 @@ pub(crate) struct Record {
     /// Whether there is no control group.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) no_cgroup: bool,
+    /// Whether the user has said below which one it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_cgroup_parent: bool,
     /// The pod that it is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pod: Option<String>,

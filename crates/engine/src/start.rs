@@ -240,6 +240,7 @@ impl Engine {
             self.volumes_mut().attach_for(&row.id)?;
         }
         self.point_at_joined(row, &record)?;
+        self.place_cgroup(row, &record)?;
         let mut job = self.job(row, &record, watch, rootfs)?;
         if let Task::Run(run) = &mut job.task {
             run.revival = extras.revival.map(Box::new);

@@ -123,7 +123,11 @@ fn limit(
     change: &Resources,
     after: &Resources,
 ) -> Result<()> {
-    let location = dhow_cgroup::Driver::Files.locate(cgroups_path, "dhow", row.id.as_str())?;
+    let location = dhow_cgroup::Driver::Files.locate(
+        cgroups_path,
+        dhow_cgroup::USUAL_PARENT,
+        row.id.as_str(),
+    )?;
     let cgroup = Cgroup::open(&Hierarchies::detect()?, &location)?;
     cgroup.update(&change.with_quota_of(after))
 }

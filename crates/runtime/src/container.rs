@@ -30,9 +30,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The cgroup's parent where the configuration names no cgroup.
-const CGROUP_PARENT: &str = "dhow";
-
 /// A container whose first process exists. The caller is that process's parent and reaps it.
 #[derive(Debug)]
 pub struct Container {
@@ -135,7 +132,7 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
     }
     let hierarchies = Hierarchies::detect()?;
     let delegated = match is_delegated(driver, spec) {
-        true => dhow_cgroup::delegated(&hierarchies, CGROUP_PARENT, id)?,
+        true => dhow_cgroup::delegated(&hierarchies, dhow_cgroup::USUAL_PARENT, id)?,
         false => None,
     };
     let location = match delegated {
@@ -242,7 +239,7 @@ impl<'a> Whereabouts<'a> {
     }
 
     fn location(&self) -> Result<Location> {
-        self.driver.locate(self.cgroups_path, CGROUP_PARENT, self.id)
+        self.driver.locate(self.cgroups_path, dhow_cgroup::USUAL_PARENT, self.id)
     }
 }
 

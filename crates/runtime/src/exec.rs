@@ -171,6 +171,17 @@ fn own_kinds(linux: &Linux) -> ThreadNameSpaceType {
         .fold(ThreadNameSpaceType::empty(), |kinds, namespace| kinds | flag(namespace.kind))
 }
 
+/// Nobody but root moves a process from what somebody else has into what was handed over to them.
+fn out_of_reach(error: Error) -> Error {
+    match error.kind() == Kind::Denied && mappings::is_ordinary_user() {
+        true => error.hint(
+            "it is in a cgroup that was handed over to another session; `systemd-run --user --scope` \
+             before the command brings it there",
+        ),
+        false => error,
+    }
+}
+
 fn accompany(
     visit: &Visit<'_>,
     cgroup: Option<&Cgroup>,
@@ -189,7 +200,11 @@ fn accompany(
             Heard::Asked(Ask::NeedIdMaps, _) if let Some(cgroup) = cgroup => {
                 let process = Pid::from_raw(pid).expect("a child's id is not zero");
                 if let Err(error) = cgroup.add(process) {
-                    visit.beside_init(Some(cgroup), &error)?.ok_or(error)?.add(process)?;
+                    let beside = visit.beside_init(Some(cgroup), &error)?;
+                    beside
+                        .ok_or(error)
+                        .and_then(|beside| beside.add(process))
+                        .map_err(out_of_reach)?;
                 }
                 line.go()?;
             }
@@ -241,7 +256,7 @@ impl Visit<'_> {
         match self.bear(cgroup.as_ref()) {
             Err(error) => match self.beside_init(cgroup.as_ref(), &error)? {
                 Some(beside) => Ok((self.bear(Some(&beside))?, Some(beside))),
-                None => Err(error),
+                None => Err(out_of_reach(error)),
             },
             Ok(side) => Ok((side, cgroup)),
         }

@@ -185,7 +185,7 @@ const BOOTS: [Boot; 5] = [
         policy: None,
         tools: &[],
         threads: 1,
-        tests: &[("dhow-cli", &["runtime_systemd::"])],
+        tests: &[("dhow-cli", &["runtime_systemd::", "rootless_systemd::"])],
     },
     Boot {
         name: "apparmor",

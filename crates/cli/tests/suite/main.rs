@@ -143,6 +143,8 @@ mod rootless;
 #[cfg(test)]
 mod rootless_networks;
 #[cfg(test)]
+mod rootless_systemd;
+#[cfg(test)]
 mod ruleset;
 #[cfg(test)]
 mod run;
