@@ -8,9 +8,10 @@ use dhow_network::{
     Attachment, Firewall, Held, HostPolicy, InterfaceAddress, Isolation, Mac, Network, Plan,
     Publication, Range, Watch, setup,
 };
-use dhow_testkit::{need, needs_root, needs_tool};
+use dhow_testkit::{need, needs, needs_root, needs_tool};
 use rustix::{
     fs::{Mode, OFlags},
+    net::{AddressFamily, RecvFlags, SendFlags, SocketType},
     thread::ThreadNameSpaceType,
 };
 use std::{
@@ -455,6 +456,43 @@ fn datagrams_find_the_container_that_has_the_port_now() {
     }
 }
 
+/// A socket of SCTP (sctp(7)), with one association as a TCP socket has one connection; nothing where the
+/// kernel has none.
+fn association() -> Option<OwnedFd> {
+    let protocol = rustix::net::ipproto::SCTP;
+    rustix::net::socket(AddressFamily::INET, SocketType::STREAM, Some(protocol)).ok()
+}
+
+#[test]
+fn associations_of_sctp_come_by_their_port() {
+    needs_world!();
+    needs!(association().is_some(), "a kernel with SCTP");
+    let world = World::new();
+    let (server, _) = world.container(&network(0), 2, &["8080:80/sctp"]);
+    let listener = server.within(|| {
+        let socket = association().unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([0, 0, 0, 0], 80))).unwrap();
+        rustix::net::listen(&socket, 1).unwrap();
+        socket
+    });
+    let served = std::thread::spawn(move || {
+        let (client, from) = rustix::net::acceptfrom(&listener).unwrap();
+        rustix::net::send(&client, b"hello", SendFlags::empty()).unwrap();
+        SocketAddr::try_from(from.unwrap()).unwrap().ip().to_string()
+    });
+
+    let heard = world.peer.within(|| {
+        let socket = association().unwrap();
+        rustix::net::connect(&socket, &SocketAddr::from(([192, 0, 2, 1], 8080))).unwrap();
+        let mut buffer = [0; 16];
+        let (length, _) = rustix::net::recv(&socket, &mut buffer[..], RecvFlags::empty()).unwrap();
+        buffer[..length].to_vec()
+    });
+
+    assert_eq!(heard, b"hello");
+    assert_eq!(served.join().unwrap(), "192.0.2.2");
+}
+
 #[test]
 fn what_goes_through_a_published_port_arrives_whole() {
     needs_world!();
@@ -483,6 +521,29 @@ fn what_goes_through_a_published_port_arrives_whole() {
     assert_eq!(got.finish(), expected.finish());
     assert_eq!(stream.read(&mut buffer).unwrap(), 0);
     sending.join().unwrap();
+}
+
+#[test]
+fn what_is_larger_than_the_packets_of_a_network_comes_and_goes_whole() {
+    needs_world!();
+    let world = World::new();
+    let small = Network { mtu: Some(1280), ..network(0) };
+    let (server, _) = world.container(&small, 2, &["8080:80/udp"]);
+    assert!(server.run("ip link show eth0").contains("mtu 1280"));
+    let inside = server.within(|| UdpSocket::bind("0.0.0.0:80").unwrap());
+    let outside = world.peer.within(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+    let sent: Vec<u8> = (0..4000_u32).map(|place| (place % 251) as u8).collect();
+    let mut got = vec![0; 8000];
+    for socket in [&inside, &outside] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+
+    outside.send_to(&sent, "192.0.2.1:8080").unwrap();
+    let (there, from) = inside.recv_from(&mut got).unwrap();
+    assert!(got[..there] == sent, "{there} bytes of {}", sent.len());
+    inside.send_to(&sent, from).unwrap();
+    let back = outside.recv(&mut got).unwrap();
+    assert!(got[..back] == sent, "{back} bytes of {}", sent.len());
 }
 
 /// The rules of a host that lets nobody in but by SSH, as ufw makes them.

@@ -39,7 +39,8 @@ use std::{
 const LIMIT: Duration = Duration::from_secs(1500);
 /// What the kernel's modules give to all tests, and to those of networks.
 const MODULES: [&str; 3] = ["overlay", "veth", "dummy"];
-const NETWORK_MODULES: [&str; 26] = [
+const NETWORK_MODULES: [&str; 27] = [
+    "sctp",
     "bridge",
     "8021q",
     "macvlan",

@@ -1,7 +1,7 @@
 //! What cannot be a network, or a connection to one: each gets one error that names it, and nothing
 //! is left.
 
-use dhow_testkit::{Dhow, HostNetwork};
+use dhow_testkit::{Dhow, HostNetwork, need};
 
 /// A command line, and words that its error has.
 type Row = (&'static [&'static str], &'static [&'static str]);
@@ -127,6 +127,36 @@ fn what_cannot_be_is_refused_by_its_name_and_leaves_nothing() {
 
     assert_eq!(everything(&dhow), before);
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn what_the_kernel_has_not_is_named_and_nothing_is_left() {
+    if !HostNetwork::is_possible() {
+        return;
+    }
+    let dhow = crate::fixture::with_networked_box();
+    let host = dhow.host();
+    drop(host.output(&["ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1"]));
+    let probe = ["link", "add", "link", "up0", "name", "probe0", "type", "ipvlan"];
+    if host.command("ip").args(probe).output().is_ok_and(|made| made.status.success()) {
+        return need::skip("a kernel without ipvlan");
+    }
+    let create =
+        ["network", "create", "--driver=ipvlan", "-o", "parent=up0", "--subnet=10.7.0.0/24"];
+    drop(dhow.run(&[&create[..], &["there"]].concat()).ok());
+    let before = everything(&dhow);
+
+    refused(
+        &dhow,
+        &["run", "--rm", "--network=there", "box", "true"],
+        &["this kernel has no ipvlan"],
+    );
+    refused(&dhow, &["run", "-d", "--network=there", "-p", "80:80", "box", "true"], &["ipvlan"]);
+
+    drop(dhow.run(&["rm", "-a"]).ok());
+    assert_eq!(everything(&dhow), before);
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+    drop(dhow.run(&["network", "rm", "there"]).ok());
 }
 
 fn refused(dhow: &Dhow, line: &[&str], expected: &[&str]) {

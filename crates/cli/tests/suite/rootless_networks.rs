@@ -2,6 +2,7 @@
 //! user's. The machine is a network namespace of each test's own, with a peer behind a cable.
 
 use crate::{
+    fixture::SOON,
     rootless::having_box,
     torment::{Operation, torment, words},
 };
@@ -27,6 +28,15 @@ struct Street {
 }
 
 impl Street {
+    /// A server writes of who has asked after it has answered.
+    fn has_logged(&self, server: &str, client: &str) {
+        let logged = || {
+            let log = self.user.run(&["logs", server]).ok();
+            (log.stderr.contains(client) || log.stdout.contains(client)).then_some(())
+        };
+        assert!(need::eventually(SOON, logged).is_some(), "{server} does not tell of {client}");
+    }
+
     fn new() -> Option<Self> {
         if !HostNetwork::is_possible() || !OrdinaryUser::is_possible() {
             return None;
@@ -164,11 +174,10 @@ fn a_published_port_keeps_the_client_s_address_and_is_free_afterwards() {
     let by_peer = street.fetched_by_peer(8080);
     let by_user = street.fetched_by_user(8080);
     let taken = street.user.run(&["run", "--rm", "-p", "8080:80", "box", "true"]).exits(125);
-    let log = street.user.run(&["logs", "web"]).ok();
+    street.has_logged("web", PEER);
     let port = street.user.run(&["port", "web"]).ok();
 
     assert!(by_peer.contains("busybox") && by_user == by_peer, "{by_peer}{by_user}");
-    assert!(log.stderr.contains(PEER) || log.stdout.contains(PEER), "{log}");
     assert!(taken.stderr.contains("publish port 8080/tcp: container web has it"), "{taken}");
     assert!(port.stdout.starts_with("80/tcp -> 0.0.0.0:8080"), "{port}");
     drop(street.user.run(&["rm", "-f", "-t", "0", "web"]).ok());
@@ -192,12 +201,11 @@ fn two_containers_on_one_network_find_each_other_and_the_world() {
     let out = street.shell(&["--network=front"], &reach());
     let by_peer = street.fetched_by_peer(8081);
     let by_user = street.fetched_by_user(8081);
-    let log = user.run(&["logs", "web"]).ok();
+    street.has_logged("web", PEER);
     let links = user.host().output(&["ip", "-brief", "link"]);
 
     assert!(by_neighbour.contains("busybox"), "{by_neighbour}");
     assert_eq!((out.as_str(), by_peer, by_user), ("there\n", by_neighbour.clone(), by_neighbour));
-    assert!(log.stderr.contains(PEER) || log.stdout.contains(PEER), "{log}");
     assert!(!links.contains("dv-") && !links.contains("br-"), "{links}");
     drop(user.run(&["rm", "-f", "-t", "0", "web"]).ok());
     assert!(street.has_no_pasta());
@@ -255,8 +263,7 @@ fn ports_on_a_network_are_reached_by_both_versions() {
         for host in ["[::1]", "127.0.0.1"] {
             assert_eq!(street.fetched_by_user_at(&format!("{host}:{port}")), page, "{host} {port}");
         }
-        let log = user.run(&["logs", name]).ok();
-        assert!(log.stderr.contains(PEER6) || log.stdout.contains(PEER6), "{name}: {log}");
+        street.has_logged(name, PEER6);
     }
     // Who wants IPv4 alone says so, and nobody takes connections of the other.
     let flags = ["run", "-d", "--name=d", "--network=four", "-p", "0.0.0.0:8090:80"];

@@ -152,7 +152,12 @@ fn document(engine: &Engine<'_>, archive: &str, line: &[&str]) -> Value {
     let words = ["inspect", "--size", "--type", "container", "fields"];
     let text = engine.run(&words).ok().stdout;
     engine.remove(&["fields"]);
-    serde_json::from_str::<Value>(&text).unwrap()[0].clone()
+    let mut document = serde_json::from_str::<Value>(&text).unwrap()[0].clone();
+    // Docker lists them as they come, which is now one way and now the other.
+    if let Some(mounts) = document["Mounts"].as_array_mut() {
+        mounts.sort_by_key(|mount| mount["Destination"].as_str().map(str::to_owned));
+    }
+    document
 }
 
 /// Notes each path whose value is another one, and each that is missing. Lists are compared element
