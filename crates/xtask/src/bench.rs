@@ -85,6 +85,8 @@ pub(crate) enum RowName {
     NetworkTeardown,
     /// 8 GiB through a published port, from the host's other side, by iperf3
     Throughput,
+    /// 8 GiB from the host over each engine's bridge, by iperf3
+    Bridge,
     /// `pull` of an image of more than 400 MB from a registry on loopback
     Pull,
     /// `pull` of that image from a layout in a directory, without a registry
@@ -121,7 +123,7 @@ impl RowName {
             Self::Run | Self::Exec | Self::Ps | Self::Create | Self::PsMany | Self::PsCrowd => 20,
             Self::Published => 20,
             Self::NetworkSetup | Self::NetworkTeardown => 100,
-            Self::Crowd | Self::Logs | Self::Throughput => 3,
+            Self::Crowd | Self::Logs | Self::Throughput | Self::Bridge => 3,
             Self::Pull | Self::Unpack | Self::Push | Self::Rmi | Self::Copy | Self::Storm => 3,
             Self::PushFull => 3,
             Self::Images => 10,
@@ -134,7 +136,7 @@ impl RowName {
             Self::Pull | Self::Unpack | Self::Push | Self::PushFull => 1,
             Self::Rmi | Self::Images | Self::Copy => 1,
             Self::Storm => 0,
-            Self::Crowd | Self::Logs | Self::Throughput => 1,
+            Self::Crowd | Self::Logs | Self::Throughput | Self::Bridge => 1,
             _ => 3,
         }
     }

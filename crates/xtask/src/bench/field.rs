@@ -19,7 +19,7 @@ use dhow_testkit::{
     image::{Compression, Image, Layout},
     need, rootfs,
 };
-use networks::Island;
+use networks::{Island, Way};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -174,7 +174,8 @@ impl Field {
             RowName::Published => self.published()?,
             RowName::NetworkSetup => self.beginnings()?,
             RowName::NetworkTeardown => self.ends()?,
-            RowName::Throughput => self.senders()?,
+            RowName::Throughput => self.senders(Way::Port)?,
+            RowName::Bridge => self.senders(Way::Bridge)?,
             RowName::Pull => self.pulls()?,
             RowName::Unpack => self.unpacks()?,
             RowName::Push => self.pushes("{name}-{round}:1", images::FORGETFUL)?,

@@ -32,15 +32,31 @@ ip link add peer type veth peer name eth0 netns peer &&
 ip address add 192.0.2.1/24 dev peer && ip link set peer up &&
 ip -n peer address add 192.0.2.2/24 dev eth0 && ip -n peer link set eth0 up"#;
 
-/// Sends so many bytes to the published port. The program may not listen yet when it is first asked; newer
-/// iperf3 looks only once in an interval whether it has sent enough.
+/// Sends so many bytes by a program of the rest of the words. The server may not listen yet when it is first
+/// asked; newer iperf3 looks only once in an interval whether it has sent enough.
 const SEND: &str = r#"
+bytes=$1; shift
 for i in $(seq 100); do
-    said=$(ip netns exec peer iperf3 -i 0.1 --connect-timeout 2000 -c 192.0.2.1 -p 5301 -n "$1" 2>&1) && exit 0
+    said=$("$@" -i 0.1 --connect-timeout 2000 -n "$bytes" 2>&1) && exit 0
     sleep 0.05
 done
 echo "$said" >&2
 exit 1"#;
+
+/// Sends to the address that a file says, after the rest of the words have written it where it is empty.
+const SEND_TO: &str = r#"
+bytes=$1 file=$2; shift 2
+test -s "$file" || "$@" > "$file"
+exec sh -c "$SEND" sh "$bytes" iperf3 -c "$(cat "$file")" -p 5201"#;
+
+/// By which way bytes come to a container.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Way {
+    /// From the peer through a published port.
+    Port,
+    /// From the host over the bridge.
+    Bridge,
+}
 
 /// An engine on a network of its own. Goes with all that it made there.
 #[derive(Debug)]
@@ -74,6 +90,25 @@ impl Island {
 
     fn must(&mut self, words: &[&str]) -> Result<()> {
         must(&mut self.outpost, &self.engine.words(words))
+    }
+
+    /// What sends so many bytes to the container.
+    fn sending(&self, way: Way, bytes: &str) -> Vec<String> {
+        if way == Way::Port {
+            let program = "ip netns exec peer iperf3 -c 192.0.2.1 -p 5301".split(' ');
+            return ["sh", "-c", SEND, "sh", bytes]
+                .into_iter()
+                .chain(program)
+                .map(str::to_owned)
+                .collect();
+        }
+        let file = shown(&self.home.join("address"));
+        let send = format!("SEND={SEND}");
+        let mut words =
+            ["env", &send, "sh", "-c", SEND_TO, "sh", bytes, &file].map(str::to_owned).to_vec();
+        let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        words.extend(self.engine.words(&["inspect", "-f", address, RESIDENT]));
+        words
     }
 }
 
@@ -163,8 +198,8 @@ impl Field {
         Ok(networks.map(life).to_vec())
     }
 
-    /// Bytes from outside to a program behind a published port.
-    pub(super) fn senders(&mut self) -> Result<Vec<Contender>> {
+    /// Bytes to a program in a container.
+    pub(super) fn senders(&mut self, way: Way) -> Result<Vec<Contender>> {
         if need::tool("iperf3").is_none() {
             return Err(
                 Error::new(Kind::NotFound, "find iperf3").hint("install Debian's package iperf3")
@@ -181,7 +216,7 @@ impl Field {
             words.extend(island.engine.run);
             words.extend([image.as_str(), "/usr/bin/iperf3", "-s"]);
             island.must(&words)?;
-            let send = |bytes: &str| ["sh", "-c", SEND, "sh", bytes].map(str::to_owned).to_vec();
+            let send = |bytes: &str| island.sending(way, bytes);
             contenders.push(Contender {
                 name: island.engine.name.to_owned(),
                 place: island.engine.place,
