@@ -1,9 +1,10 @@
 //! What a glance at a cgroup tells, without finding out where the hierarchies are and whose it is.
 //!
 //! Every look at a container asks whether it stands still, `ps` who is in it, and every end whether
-//! memory ran out. So the file is read by the path that it has on every distribution, and whatever is not plain there is left to
-//! the plain twins, [`Cgroup::is_frozen`](crate::Cgroup::is_frozen),
-//! [`Cgroup::processes`](crate::Cgroup::processes) and [`Cgroup::oom_kills`](crate::Cgroup::oom_kills).
+//! memory ran out. So the file is read by the path that it has on every distribution, and whatever
+//! is not plain there is left to the plain twins, [`Cgroup::is_frozen`](crate::Cgroup::is_frozen),
+//! [`Cgroup::processes`](crate::Cgroup::processes) and
+//! [`Cgroup::oom_kills`](crate::Cgroup::oom_kills).
 
 use crate::{
     Location,

@@ -25,8 +25,21 @@ pub fn namespaces_with_ids(
     furnish: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<(NamespaceKind, OwnedFd)>> {
     let flags = kinds.iter().fold(ThreadNameSpaceType::USER, |flags, kind| flags | flag(*kind));
+    with_process_in(flags, furnish, |pid| {
+        map_ids(pid, uids, gids)?;
+        open(pid, kinds)
+    })
+}
+
+/// Has a process in new namespaces for as long as `look` takes, which is given its id; `furnish` is called by
+/// the process before.
+pub(crate) fn with_process_in<T>(
+    namespaces: ThreadNameSpaceType,
+    furnish: impl FnOnce() -> Result<()>,
+    look: impl FnOnce(i32) -> Result<T>,
+) -> Result<T> {
     let (mut parent, child) = line::pair()?;
-    match clone3(flags, None).doing(|| "make new namespaces")? {
+    match clone3(namespaces, None).doing(|| "make new namespaces")? {
         Side::Child => {
             drop(parent);
             // Until the parent has what it wants and closes the line.
@@ -39,15 +52,12 @@ pub fn namespaces_with_ids(
         Side::Parent { pid, pidfd } => {
             drop(child);
             let newborn = Newborn { pid, pidfd };
-            let opened = parent.hear().and_then(|heard| match heard {
-                Heard::Asked(Ask::NeedIdMaps, _) => {
-                    map_ids(pid, uids, gids)?;
-                    open(pid, kinds)
-                }
+            let seen = parent.hear().and_then(|heard| match heard {
+                Heard::Asked(Ask::NeedIdMaps, _) => look(pid),
                 _ => Err(Error::new(Kind::Internal, "make new namespaces: their process died")),
             });
             newborn.end();
-            opened
+            seen
         }
     }
 }

@@ -1,13 +1,10 @@
 //! The ids of a new user namespace, written by its parent; and namespaces that are nothing but ids,
 //! for mapped mounts.
 
-use crate::{container::Newborn, line};
+use crate::apart::with_process_in;
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::runtime::{IdMapping, Linux};
-use dhow_sys::{
-    clone::{Side, clone3},
-    procfs::Procfs,
-};
+use dhow_sys::procfs::Procfs;
 use rustix::thread::{CapabilitySet, ThreadNameSpaceType};
 use std::{
     os::fd::OwnedFd,
@@ -124,22 +121,7 @@ fn write_one(host: &Procfs, file: &Path, mappings: &[IdMapping]) -> std::io::Res
 
 /// A user namespace with these mappings and nobody in it: what an idmapped mount takes its ids from.
 pub(crate) fn namespace(uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {
-    let (parent, child) = line::pair()?;
-    match clone3(ThreadNameSpaceType::USER, None).doing(|| "make a user namespace")? {
-        Side::Child => {
-            drop(parent);
-            // Until the parent has what it wants and closes the line.
-            let _closed = child.wait_for_go();
-            dhow_sys::process::leave(0)
-        }
-        Side::Parent { pid, pidfd } => {
-            drop(child);
-            let opened = open(pid, uids, gids);
-            drop(parent);
-            Newborn { pid, pidfd }.end();
-            opened
-        }
-    }
+    with_process_in(ThreadNameSpaceType::USER, || Ok(()), |pid| open(pid, uids, gids))
 }
 
 fn open(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<OwnedFd> {

@@ -46,6 +46,7 @@ impl Engine {
         looked?;
         Ok(name.map(|name| (name, missing)))
     }
+
     /// The name of a container or of a pod, if its processes are there.
     fn name_of_running(&self, owner: &ContainerId) -> Result<Option<String>> {
         let read = self.state.read();

@@ -358,8 +358,8 @@ impl Engine {
             asked_ids: options.user.clone(),
         };
         let mut ids = Choice::of(self.state.read(), &options.user, self.is_of_root)?;
-        let (id, settings_text) = (ContainerId::random()?, String::new());
-        let mut row = Row { id, name, created: Moment::now(), settings: settings_text };
+        let id = ContainerId::random()?;
+        let mut row = Row { id, name, created: Moment::now(), settings: String::new() };
         self.state.write(|write| {
             row.settings = Settings { ids: ids.take(write)?, ..settings }.to_text()?;
             if let Some(container) = containers::find_by_name(write, row.name.as_str())? {
