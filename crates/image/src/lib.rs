@@ -19,6 +19,7 @@
 //! database. It starts no containers and prints nothing.
 
 mod artifact;
+mod batch;
 mod bounds;
 mod bundle;
 mod commit;

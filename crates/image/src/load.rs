@@ -5,13 +5,14 @@
 
 use crate::{
     Image, Images,
+    batch::Batch,
     layout::{self, Directory},
     origin::Opened,
     place::{directory, saved},
     progress::Progress,
     tarfile::{Spool, Tarfile},
 };
-use dhow_base::{Doing, Error, Kind, Result};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_spec::image::{Document, Platform};
 use dhow_state::State;
 use std::{
@@ -52,6 +53,13 @@ pub struct Loaded {
     pub refused_names: Vec<String>,
 }
 
+/// An image of the file that waits to be there for good.
+struct Taken {
+    manifest: Digest,
+    names: Vec<String>,
+    refused_names: Vec<String>,
+}
+
 impl Images {
     /// Makes every image of a file ours. Each is whole or absent; what was taken in before a
     /// failure stays.
@@ -66,33 +74,20 @@ impl Images {
             LoadFrom::Stream(_) => "standard input".to_owned(),
         };
         let doing = || format!("load images from {shown}");
-        let mut loaded = Vec::new();
-        for one in self.opened(from).doing(doing)? {
-            loaded.push(one.and_then(|one| self.load_one(state, one, progress)).doing(doing)?);
-        }
-        if loaded.is_empty() {
+        let mut batch = Batch::new(self);
+        let all = self.opened(from).doing(doing)?;
+        let took: Result<Vec<Taken>> =
+            all.map(|one| take_one(&mut batch, state, one?, progress)).collect();
+        let finished = batch.finish(state);
+        let took = took.doing(doing)?;
+        finished.doing(doing)?;
+        if took.is_empty() {
             return Err(Error::new(Kind::NotFound, "it holds no image")).doing(doing);
         }
-        Ok(loaded)
-    }
-
-    fn load_one(
-        &self,
-        state: &mut State,
-        opened: Opened,
-        progress: &dyn Progress,
-    ) -> Result<Loaded> {
-        let (names, refused_names) = (opened.names.clone(), opened.refused_names.clone());
-        let is_index =
-            matches!(Document::parse(&opened.bytes, &opened.top.media_type)?, Document::Index(_));
-        let wanted = names.first().cloned().unwrap_or_else(|| opened.top.digest.to_string());
-        let found = opened.choose(&Platform::host())?;
-        let image = if is_index {
-            self.take(state, &wanted, &found, &Platform::host(), progress)?
-        } else {
-            self.take_any(state, &wanted, &found, progress)?
+        let loaded = |Taken { manifest, names, refused_names }| {
+            Ok(Loaded { image: self.taken(state, &manifest)?, names, refused_names })
         };
-        Ok(Loaded { image, names, refused_names })
+        took.into_iter().map(loaded).collect::<Result<_>>().doing(doing)
     }
 
     fn opened(&self, from: LoadFrom<'_>) -> Result<Everything> {
@@ -117,6 +112,23 @@ impl Images {
             }
         }
     }
+}
+
+/// Has one image of the file, for whatever platform it is where there is no choice.
+fn take_one(
+    batch: &mut Batch<'_>,
+    state: &mut State,
+    opened: Opened,
+    progress: &dyn Progress,
+) -> Result<Taken> {
+    let (names, refused_names) = (opened.names.clone(), opened.refused_names.clone());
+    let is_index =
+        matches!(Document::parse(&opened.bytes, &opened.top.media_type)?, Document::Index(_));
+    let wanted = names.first().cloned().unwrap_or_else(|| opened.top.digest.to_string());
+    let found = opened.choose(&Platform::host())?;
+    let platform = if is_index { Platform::host() } else { found.own_platform()? };
+    batch.take(state, &wanted, &found, &platform, progress)?;
+    Ok(Taken { manifest: found.manifest.digest, names, refused_names })
 }
 
 fn in_directory(path: &Path) -> Result<Everything> {

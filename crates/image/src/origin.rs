@@ -195,16 +195,27 @@ pub(crate) fn small_blob(
 impl Images {
     /// Asks the source which manifest it has for us.
     pub(crate) fn resolve(&self, place: &Place, platform: &Platform) -> Result<Found> {
-        let opened = match place {
-            Place::Registry(name) => from_registry(self.client()?, name)?,
-            other => self.open_files(other, platform)?,
-        };
-        self.permit(place, &opened)?;
+        let opened = self.open_source(place, platform)?;
+        self.permit_source(place, &opened)?;
+        opened.choose(platform).doing(|| format!("read {place}"))
+    }
+
+    /// Opens what is elsewhere, and asks nobody whether it may be taken.
+    pub(crate) fn open_source(&self, place: &Place, platform: &Platform) -> Result<Opened> {
+        match place {
+            Place::Registry(name) => from_registry(self.client()?, name),
+            other => self.open_files(other, platform),
+        }
+    }
+
+    /// Refuses what the policy refuses, and tells which names are not taken over.
+    pub(crate) fn permit_source(&self, place: &Place, opened: &Opened) -> Result<()> {
+        self.permit(place, opened)?;
         for name in &opened.refused_names {
             let why = why_refused(name);
             self.note(format!("{place} calls its image {name:?}, and it gets no such name: {why}"));
         }
-        opened.choose(platform).doing(|| format!("read {place}"))
+        Ok(())
     }
 
     /// Opens what is a file or directory.

@@ -1,7 +1,7 @@
 //! Pulling: from a source to an image that is whole, or to nothing.
 //!
 //! ```text
-//!  lock the image ─▶ begin (row, references) ─▶ rounds of layers ─▶ sync ─▶ finish (row, names)
+//!  lock the image ─▶ begin (row, references) ─▶ rounds of layers ─▶ finish its batch (sync, row, names)
 //!                                                  │
 //!             ┌────────────────────────────────────┘
 //!             ▼
@@ -10,15 +10,14 @@
 //!             ─▶ let go; if some are left, others work on them: wait for one, and again
 //! ```
 //!
-//! Files are synced once, before the row says that the image is there. After a power cut an
+//! Files are synced once, before the row says that the image is there (see [`crate::batch`]). After a power cut an
 //! unfinished image of an earlier boot is therefore dropped whole (see [`crate::mend`]).
 
 use crate::{
     Image, Images, Place,
     layer::{Applied, Works},
-    names,
     origin::{Found, Origin},
-    plan::{Layer, Plan, check_platform, parse_manifest},
+    plan::{Layer, Plan},
     progress::{Phase, Progress},
 };
 use dhow_archive::Whiteouts;
@@ -29,11 +28,11 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 use dhow_snapshot::{Layering, Notes, Number, Snapshots};
-use dhow_spec::image::{ImageConfig, Platform};
+use dhow_spec::image::Platform;
 use dhow_state::{
-    Owner, State, Write, blobs, events,
+    Owner, State, Write, blobs,
     images::{self, Image as Row},
-    places, snapshots,
+    snapshots,
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -56,7 +55,7 @@ pub enum Policy {
     Always,
     /// Only if no image of this name and platform is here.
     Missing,
-    /// As `Always`, but an image that is here will do where the registry cannot be asked.
+    /// As `Always`, but an image that is here will do where the registry has no answer.
     Newer,
     /// Never.
     Never,
@@ -99,11 +98,22 @@ impl Images {
         match (options.policy, here) {
             (Policy::Missing | Policy::Never, Some(image)) => Ok(image),
             (Policy::Never, None) => Err(not_here()),
-            (policy, here) => match (self.resolve(&source, &platform), here) {
-                (Ok(found), _) => self.take(state, text, &found, &platform, progress),
-                (Err(_), Some(image)) if policy == Policy::Newer => Ok(image),
-                (Err(error), _) => Err(error),
-            },
+            (_, None) => {
+                let found = self.resolve(&source, &platform)?;
+                self.take(state, text, &found, &platform, progress)
+            }
+            (_, Some(image)) => {
+                let opened = self.open_source(&source, &platform);
+                if let Ok(opened) = &opened {
+                    // What may not be taken is no reason to go on with an older one unseen.
+                    self.permit_source(&source, opened)?;
+                }
+                match opened.and_then(|opened| opened.choose(&platform)) {
+                    Ok(found) => self.take(state, text, &found, &platform, progress),
+                    Err(error) if is_no_answer(&error) => Ok(image),
+                    Err(error) => Err(error),
+                }
+            }
         }
     }
 
@@ -125,75 +135,25 @@ impl Images {
         }))
     }
 
-    /// Makes present what a source led to.
-    pub(crate) fn take(
-        &self,
-        state: &mut State,
-        wanted: &str,
-        found: &Found,
-        platform: &Platform,
-        progress: &dyn Progress,
-    ) -> Result<Image> {
-        let manifest = &found.manifest.digest;
-        let _lock = self.lock("image", manifest)?;
-        let here = images::find(state.read(), manifest)?;
-        let here = here.filter(|row| row.phase == images::Phase::Present);
-        let is_new = here.is_none();
-        if let Some(row) = here {
-            check_platform(&ImageConfig::parse(row.config_json.as_bytes())?, platform)?;
-        } else {
-            let plan = found.plan(platform)?;
-            self.bounds.check(&plan)?;
-            let mut pull = Pull::new(self, state, &plan, found, progress)?;
-            if let Err(error) = pull.run(wanted) {
-                // Its own failures are left to the next command, which mends.
-                let _cleaned = pull.clean_up(error.kind());
-                return Err(error);
-            }
-        }
-        self.name(state, found)?;
-        if is_new {
-            self.discard_pulled(state, manifest)?;
-        }
-        let read = state.read();
-        let row = images::find(read, manifest)?
-            .ok_or_else(|| Error::new(Kind::Conflict, "another command removed it meanwhile"))?;
-        self.image(read, row)
-    }
-
-    /// Makes the names of what was found lead to it.
-    fn name(&self, state: &mut State, found: &Found) -> Result<()> {
-        let manifest = &found.manifest.digest;
-        let known: HashSet<String> = images::names(state.read(), manifest)?.into_iter().collect();
-        if found.names.iter().all(|name| known.contains(name)) {
-            return Ok(());
-        }
-        let document = parse_manifest(&found.manifest, &found.bytes)?;
-        let blobs: Vec<Digest> = document.own_blobs().map(|blob| blob.digest.clone()).collect();
-        state.write(|write| {
-            for name in &found.names {
-                images::set_name(write, name, manifest)?;
-            }
-            // What has a name by digest was found in a repository, which has all of it.
-            for name in found.names.iter().filter(|name| name.contains('@')) {
-                places::note(write, names::repository(name), &blobs, Moment::now())?;
-            }
-            Ok(())
-        })?;
-        self.refresh_index(state)
-    }
-
     /// Waits for the lock of a digest. Locks share files by their first digits, so that their
     /// number stays small; who holds one may thus keep a stranger waiting, never itself.
     fn lock(&self, what: &str, digest: &Digest) -> Result<Lock> {
         Lock::acquire(&self.lock_path(what, digest)?, Sharing::Exclusive)
     }
 
-    fn lock_path(&self, what: &str, digest: &Digest) -> Result<PathBuf> {
+    pub(crate) fn lock_path(&self, what: &str, digest: &Digest) -> Result<PathBuf> {
         let directory = self.runroot.join("locks");
         dhow_base::file::make_directories(&directory, 0o700)?;
         Ok(directory.join(format!("{what}-{}", &digest.hex()[..2])))
     }
+}
+
+/// Does the registry have nothing for us, or not now? An answer that is wrong is another matter.
+fn is_no_answer(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::NotFound | Kind::Denied | Kind::Unavailable | Kind::TimedOut | Kind::Unsupported
+    )
 }
 
 fn not_here() -> Error {
@@ -222,7 +182,7 @@ pub(crate) fn boot_id() -> Result<String> {
 }
 
 /// A pull at work.
-struct Pull<'a> {
+pub(crate) struct Pull<'a> {
     images: &'a Images,
     state: &'a mut State,
     plan: &'a Plan,
@@ -248,7 +208,7 @@ struct Incomplete {
 }
 
 impl<'a> Pull<'a> {
-    fn new(
+    pub(crate) fn new(
         images: &'a Images,
         state: &'a mut State,
         plan: &'a Plan,
@@ -276,7 +236,8 @@ impl<'a> Pull<'a> {
         })
     }
 
-    fn run(&mut self, wanted: &str) -> Result<()> {
+    /// Makes everything be there. Returns the snapshots that another process had made before us.
+    pub(crate) fn run(&mut self, wanted: &str) -> Result<HashSet<u64>> {
         let layers = &self.plan.layers;
         let sizes: Vec<(Digest, u64)> = layers
             .iter()
@@ -288,7 +249,7 @@ impl<'a> Pull<'a> {
             Layering::Apart { limit, .. } if layers.len() <= limit => self.apart()?,
             _ => self.merged()?,
         }
-        self.finish(wanted)
+        Ok(std::mem::take(&mut self.preparing))
     }
 
     /// The row and its references to the documents, then the documents.
@@ -317,24 +278,6 @@ impl<'a> Pull<'a> {
         let store = &self.images.store;
         store.put(&plan.manifest.digest, &plan.manifest_bytes)?;
         store.put(&plan.config.digest, plan.config_json.as_bytes())
-    }
-
-    /// Everything is there and verified.
-    fn finish(&mut self, wanted: &str) -> Result<()> {
-        sync(self.images.store.root())?;
-        let (manifest, owner, surplus) = (&self.plan.manifest.digest, self.owner, &self.preparing);
-        self.state.write(|write| {
-            for blob in images::blobs(write, manifest)? {
-                blobs::mark_present(write, &blob)?;
-            }
-            // What another process had made before us.
-            for number in surplus {
-                snapshots::condemn(write, *number, owner)?;
-            }
-            images::finish(write, manifest, Moment::now())?;
-            events::record(write, "image", "pull", wanted, "{}")
-        })?;
-        if surplus.is_empty() { Ok(()) } else { self.images.sweep(self.state).map(|_| ()) }
     }
 
     /// Each layer in a snapshot of its own.
@@ -582,7 +525,7 @@ impl<'a> Pull<'a> {
 
     /// Takes back what a failed pull has made. What broke off on the way is kept for the next
     /// attempt; what is wrong, or has no room, is not.
-    fn clean_up(&mut self, kind: Kind) -> Result<()> {
+    pub(crate) fn clean_up(&mut self, kind: Kind) -> Result<()> {
         // Directories first: on a full disk the database may have no room for their removal either.
         for number in &self.preparing {
             let _removed = self.snapshots.remove(Number(*number));

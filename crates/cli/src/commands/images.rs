@@ -252,7 +252,7 @@ impl Chosen {
 }
 
 /// `name` or `name:tag`, each of which may hold stars. The name may leave out what familiar names
-/// leave out.
+/// leave out, and the `localhost/` of those that no registry has.
 fn is_named(name: &Shown, pattern: &str) -> bool {
     let pattern = pattern.strip_prefix("docker.io/").unwrap_or(pattern);
     let pattern = pattern.strip_prefix("library/").unwrap_or(pattern);
@@ -260,7 +260,10 @@ fn is_named(name: &Shown, pattern: &str) -> bool {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
         _ => (pattern, "*"),
     };
-    matches(repository, &name.repository) && matches(tag, &name.tag)
+    let of_nobody = name.repository.strip_prefix("localhost/");
+    let is_called = matches(repository, &name.repository)
+        || of_nobody.is_some_and(|name| matches(repository, name));
+    is_called && matches(tag, &name.tag)
 }
 
 #[cfg(test)]
@@ -275,5 +278,8 @@ mod tests {
         assert!(is_named(&name("debian", "13"), "docker.io/library/debian:1*"));
         assert!(!is_named(&name("debian", "13"), "debian:12"));
         assert!(is_named(&name("localhost:5000/a", "1"), "localhost:5000/a"));
+        assert!(!is_named(&name("localhost:5000/a", "1"), "a"));
+        assert!(is_named(&name("localhost/a", "1"), "a:1"));
+        assert!(is_named(&name("localhost/a", "1"), "localhost/a"));
     }
 }

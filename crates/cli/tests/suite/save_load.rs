@@ -1,8 +1,13 @@
 //! `save`, `load` and `import`: images in files, and what podman and umoci make of them.
 
 use crate::fixture::{layout, podman, with_box};
-use dhow_testkit::{Dhow, needs_root, needs_tool, outcome};
-use serde_json::Value;
+use dhow_base::Digest;
+use dhow_testkit::{
+    Dhow,
+    image::{Compression, Image},
+    needs_root, needs_tool, outcome, rootfs,
+};
+use serde_json::{Value, json};
 use std::{fs, process::Command};
 
 #[test]
@@ -122,6 +127,56 @@ fn a_tar_file_of_a_root_becomes_an_image() {
     drop(dhow.run(&["import", "-c", "RUN x", path]).exits(1).says("only CMD"));
     drop(dhow.run_with_input(&["import", "-"], b"no tar").exits(1));
     drop(dhow.run(&["doctor"]).ok());
+}
+
+/// What an archive brings is made to last at once, not image by image.
+#[test]
+fn a_hundred_images_are_synced_together() {
+    needs_root!();
+    needs_tool!("busybox", "strace");
+    let source = Dhow::new();
+    let layout = layout(&source);
+    let box_layer = layout.layer_of(rootfs::busybox().unwrap().path(), Compression::Gzip).unwrap();
+    for number in 0..99 {
+        let image = Image::new([box_layer.clone()]).set("Hostname", json!(format!("n{number}")));
+        layout.tag_image(&image, &format!("many:{number}")).unwrap();
+    }
+    let (dhow, trace) = (Dhow::new(), source.directory().join("trace"));
+    let plain = dhow.command(&["load", "-q", "-i", layout.path().to_str().unwrap()]);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-e", "trace=syncfs", "-o"]).arg(&trace);
+    command.arg(plain.get_program()).args(plain.get_args());
+
+    let loaded = dhow.finish(&mut command, b"").ok();
+
+    assert_eq!(loaded.stdout.lines().count(), 100);
+    let synced = fs::read_to_string(&trace).unwrap().matches("syncfs(").count();
+    assert_eq!(synced, 2, "one for the first 64, one for the rest");
+    assert_eq!(dhow.run(&["images", "-q", "many"]).ok().stdout.lines().count(), 99);
+    let index = fs::read(dhow.root().join("content/index.json")).unwrap();
+    let index: Value = serde_json::from_slice(&index).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 100);
+    drop(dhow.run(&["doctor"]).ok());
+}
+
+/// What stands before a broken image in a file has come; the broken one has not.
+#[test]
+fn images_before_a_broken_one_are_there() {
+    needs_root!();
+    needs_tool!("busybox");
+    let source = Dhow::new();
+    let layout = layout(&source);
+    let box_layer = layout.layer_of(rootfs::busybox().unwrap().path(), Compression::Gzip).unwrap();
+    let mut broken = box_layer.clone();
+    broken.diff_id = Digest::of(b"another");
+    layout.tag_image(&Image::new([broken]), "broken").unwrap();
+    layout.tag_image(&Image::new([box_layer]).set("Hostname", json!("c")), "late").unwrap();
+    let dhow = Dhow::new();
+
+    drop(dhow.run(&["load", "-i", layout.path().to_str().unwrap()]).exits(1).says("digest"));
+
+    assert_eq!(dhow.run(&["images", "--format", "{{.Repository}}"]).ok().line(), "localhost/box");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
 
 #[test]

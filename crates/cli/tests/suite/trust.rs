@@ -89,6 +89,27 @@ fn what_the_policy_rejects_or_wants_signed_is_not_taken() {
 }
 
 #[test]
+fn an_image_that_is_here_does_not_stand_in_for_a_newer_one_that_is_rejected() {
+    needs_root!();
+    needs_tool!("docker-registry", "skopeo");
+    let world = World::open();
+    let name = world.registry.reference("team/box:1");
+    drop(world.run(&["pull", "-q", &name]).ok());
+
+    world.trust(&json!({"default": [{"type": "reject"}]}));
+
+    for newer in [
+        &["pull", "-q", "--policy", "newer", &name][..],
+        &["run", "--rm", "-q", "--pull", "newer", &name, "true"],
+    ] {
+        let refused = world.run(newer).says("\"reject\"");
+        assert_ne!(refused.code, 0, "{refused}");
+    }
+    // Nobody is asked about what came before there was this policy.
+    drop(world.run(&["run", "--rm", "-q", "--pull", "missing", &name, "true"]).ok());
+}
+
+#[test]
 fn what_the_policy_lets_pass_by_its_scope_is_taken() {
     needs_root!();
     needs_tool!("docker-registry", "skopeo");
