@@ -10,7 +10,7 @@
 //!    └─▶ extended header ─┘
 //! ```
 //!
-//! What it cannot say is refused: sparse files, and names that are not UTF-8.
+//! What it cannot say is refused: sparse files in any form of a map, and names that are not UTF-8.
 
 use crate::{
     contents::{
@@ -202,13 +202,16 @@ impl<W: Write> Chunked<W> {
     /// An entry, all of whose headers have come.
     fn entry(&mut self) -> Result<()> {
         let mut reader = Reader::new(&self.group[..], self.limits.clone())?;
-        let entry = reader
-            .next_entry()
-            .map_err(|error| error.hint("zstd:chunked has no sparse files; zstd has"))?
-            .ok_or_else(|| Error::new(Kind::Corrupt, "a header describes no entry"))?;
+        let entry = match reader.next_entry() {
+            // A map that goes on behind the headers ends too early for the reader.
+            Err(_) if self.has_map() => return Err(sparse("a file of it")),
+            Err(error) => return Err(error),
+            Ok(entry) => {
+                entry.ok_or_else(|| Error::new(Kind::Corrupt, "a header describes no entry"))?
+            }
+        };
         if reader.take_sparse().is_some() {
-            let what = format!("write {} into a zstd:chunked layer: it is sparse", entry.path);
-            return Err(Error::new(Kind::Unsupported, what).hint("zstd can"));
+            return Err(sparse(entry.path));
         }
         let row = Box::new(Row::new(&entry, reader.written())?);
         self.raw.append(&mut self.group);
@@ -236,6 +239,14 @@ impl<W: Write> Chunked<W> {
         let padding = size.next_multiple_of(BLOCK as u64) - size;
         self.walk = Walk::Content { left: size, padding };
         Ok(())
+    }
+
+    /// Do the headers speak of a sparse file, in any of GNU tar's forms?
+    fn has_map(&self) -> bool {
+        let key = b"GNU.sparse.";
+        let old = self.group.last_chunk::<BLOCK>().map(Header::parse);
+        old.is_some_and(|header| header.is_ok_and(|header| header.typeflag() == b'S'))
+            || self.group.windows(key.len()).any(|window| window == key)
     }
 
     fn content(&mut self, mut bytes: &[u8]) -> Result<()> {
@@ -352,6 +363,12 @@ impl<W: Write> Chunked<W> {
         self.sink.flush().doing(|| "end the layer")?;
         Ok((self.sink, annotations(table_place, &Digest::of(&table), split_place)))
     }
+}
+
+/// Tar-split data cannot say where holes are, so no reader could make the layer again.
+fn sparse(what: impl std::fmt::Display) -> Error {
+    let what = format!("write a table of contents for zstd:chunked: {what} is sparse");
+    Error::new(Kind::Unsupported, what).hint("zstd, without such a table, can hold it")
 }
 
 fn up_to(bytes: &[u8], most: u64) -> usize {

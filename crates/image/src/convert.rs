@@ -155,6 +155,13 @@ pub(crate) struct Spools {
 #[derive(Clone, Debug)]
 struct Spool(Arc<File>);
 
+/// A layer that was packed anew, and what is to be told of that.
+struct Repacked {
+    descriptor: Descriptor,
+    spool: Spool,
+    note: Option<String>,
+}
+
 impl Conversion<'_> {
     /// Converts an image; what changes nothing gives the same bytes.
     pub(crate) fn image(
@@ -207,12 +214,13 @@ impl Conversion<'_> {
         }
         let jobs: Vec<_> = wanted.into_values().collect();
         let made = workers::each(jobs, |(layer, target, diff_id)| {
-            let (descriptor, spool) = self.repack(layer, target, diff_id, origin)?;
-            Ok((layer.digest.clone(), target, descriptor, spool))
+            let repacked = self.repacked(layer, target, diff_id.as_ref(), origin)?;
+            Ok((layer.digest.clone(), target, repacked))
         })?;
         let mut anew: HashMap<Digest, (Compression, Descriptor)> = HashMap::new();
-        for (old, target, descriptor, spool) in made {
+        for (old, target, Repacked { descriptor, spool, note }) in made {
             spools.files.insert(descriptor.digest.clone(), spool);
+            spools.notes.extend(note);
             anew.insert(old, (target.compression(), descriptor));
         }
         let layer = |layer: &Descriptor| {
@@ -264,13 +272,34 @@ impl Conversion<'_> {
         Err(Error::new(Kind::Corrupt, what))
     }
 
+    /// Packs a layer anew. What zstd:chunked cannot say (holes, names that are not UTF-8) goes without
+    /// a table of contents: a table that is wrong, or zeros in place of holes, would be another layer.
+    fn repacked(
+        &self,
+        layer: &Descriptor,
+        target: Encoding,
+        diff_id: Option<&Digest>,
+        origin: &Arc<dyn Origin>,
+    ) -> Result<Repacked> {
+        match self.repack(layer, target, diff_id, origin) {
+            Err(error) if target == Encoding::ZstdChunked && error.kind() == Kind::Unsupported => {
+                let made = self.repack(layer, Encoding::Zstd, diff_id, origin)?;
+                let why = error.one_line();
+                let note =
+                    format!("it is zstd without the table of contents of zstd:chunked: {why}");
+                Ok(Repacked { note: Some(note), ..made })
+            }
+            made => made,
+        }
+    }
+
     fn repack(
         &self,
         layer: &Descriptor,
         target: Encoding,
-        diff_id: Option<Digest>,
+        diff_id: Option<&Digest>,
         origin: &Arc<dyn Origin>,
-    ) -> Result<(Descriptor, Spool)> {
+    ) -> Result<Repacked> {
         let doing = || format!("repack layer {}", layer.digest);
         let now =
             Compression::of_media_type(&layer.media_type).ok_or_else(|| unknown_layer(layer))?;
@@ -278,7 +307,7 @@ impl Conversion<'_> {
         let mut plain: Box<dyn Read> =
             Box::new(Decoder::new(stream, now, DecodeLimits::default()).doing(doing)?);
         if let Some(diff_id) = diff_id {
-            plain = Box::new(Digesting::new(plain, diff_id));
+            plain = Box::new(Digesting::new(plain, diff_id.clone()));
         }
         let file = nameless(self.scratch)?;
         let shared = file.try_clone().doing(|| "share the spool's fd")?;
@@ -290,7 +319,7 @@ impl Conversion<'_> {
         buffered.flush().doing(doing)?;
         let mut descriptor = Descriptor::new(&layer.media_type, digest, size);
         descriptor.annotations = annotations;
-        Ok((descriptor, Spool(Arc::new(file))))
+        Ok(Repacked { descriptor, spool: Spool(Arc::new(file)), note: None })
     }
 
     /// Rewrites an index whose members have changed.

@@ -126,13 +126,13 @@ fn podman_loads_sparse_files_and_pulls_every_compression() {
     drop(podman(&dhow, &["load", "-q", "-i", archive.to_str().unwrap()]));
     let images = podman(&dhow, &["images", "-q"]);
     read_by_podman(images.line(), "docker-archive");
-    // That form has no holes, and a file that was written with its zeros would be another layer.
-    let no = registry.reference("no:1");
-    let refused = ["push", "-q", "--compression-format", "zstd:chunked", "sparse", &no];
-    drop(dhow.run(&refused).exits(1));
-    for (number, form) in ["gzip", "zstd"].iter().enumerate() {
+    for (number, form) in ["gzip", "zstd", "zstd:chunked"].iter().enumerate() {
         let name = registry.reference(&format!("sparse:{number}"));
-        drop(dhow.run(&["push", "-q", "--compression-format", form, "sparse", &name]).ok());
+        let push = ["push", "-q", "--compression-format", form, "sparse", &name];
+        let pushed = dhow.run(&push).ok();
+        // Its table of contents has no holes, and a file with zeros in their place would be another layer.
+        let is_told = pushed.stderr.contains("without the table of contents");
+        assert_eq!(is_told, *form == "zstd:chunked", "{pushed}");
         drop(podman(&dhow, &["pull", "-q", "--tls-verify=false", &name]));
         read_by_podman(&name, form);
     }
