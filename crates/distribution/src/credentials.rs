@@ -122,6 +122,17 @@ impl Keyring {
         Ok(None)
     }
 
+    /// The files to look in.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The programs that are asked about a registry whatever the files say.
+    pub(crate) fn programs(&self, domain: &str) -> impl Iterator<Item = Helper> {
+        let programs = self.helpers.iter().filter(|helper| *helper != FILES);
+        programs.map(move |program| Helper::new(program, domain))
+    }
+
     fn in_files(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {
         for place in &self.files {
             let bytes = match file::read_limited(place, FILE_LIMIT_BYTES) {
@@ -211,6 +222,16 @@ impl AuthFile {
     fn helper_of_host<'a>(&'a self, domain: &'a str) -> Option<(&'a str, &'a str)> {
         let keys = [domain, server_of(domain)];
         keys.into_iter().find_map(|key| Some((self.helpers.get(key)?.as_str(), key)))
+    }
+
+    /// The keys of a registry, or of parts of it, whose entries have this identity token.
+    pub(crate) fn keys_of_identity(&self, domain: &str, token: &Secret) -> Vec<String> {
+        let has = |key: &str, entry: &Entry| {
+            let host = host_of_key(key).split('/').next().unwrap_or_default();
+            hub_by_its_name(host) == domain && entry.identity_token == token.reveal()
+        };
+        let entries = self.auths.iter().filter(|(key, entry)| has(key, entry));
+        entries.map(|(key, _)| key.clone()).collect()
     }
 
     pub(crate) fn in_auths(&self, domain: &str, path: &str) -> Result<Option<Credentials>> {

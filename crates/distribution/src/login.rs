@@ -282,6 +282,64 @@ fn read(path: &Path) -> Result<Map<String, Value>> {
     }
 }
 
+/// Puts another identity token in the place of the one that a registry takes no longer, in every file
+/// and with every helper that has it; `false` where none has.
+pub(crate) fn replace_identity(
+    keyring: &Keyring,
+    domain: &str,
+    old: &Secret,
+    new: &Secret,
+) -> Result<bool> {
+    let mut found = false;
+    for path in keyring.files() {
+        let holds = |file: &Map<String, Value>| -> Result<Holders> {
+            let file = AuthFile::of(file)?;
+            let asked =
+                file.helper(domain).map(|helper| Ok((helper.ask()?, helper))).transpose()?;
+            let helper = asked.and_then(|(kept, helper)| is_identity(kept, old).then_some(helper));
+            Ok(Holders { keys: file.keys_of_identity(domain, old), helper })
+        };
+        let document = read(path).doing(|| format!("read {}", path.display()))?;
+        if holds(&document)?.is_empty() {
+            continue;
+        }
+        change(path, |file| {
+            let Holders { keys, helper } = holds(file)?;
+            found |= helper.is_some() || !keys.is_empty();
+            if let Some(helper) = helper {
+                helper.store(TOKEN_USER, new)?;
+            }
+            for key in keys {
+                entries(file)?[&key]["identitytoken"] = json!(new.reveal());
+            }
+            Ok(())
+        })?;
+    }
+    for helper in keyring.programs(domain) {
+        if is_identity(helper.ask()?, old) {
+            helper.store(TOKEN_USER, new)?;
+            found = true;
+        }
+    }
+    Ok(found)
+}
+
+/// Who has an identity token: entries of a file, and the file's helper.
+struct Holders {
+    keys: Vec<String>,
+    helper: Option<Helper>,
+}
+
+impl Holders {
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.helper.is_none()
+    }
+}
+
+fn is_identity(kept: Option<Credentials>, wanted: &Secret) -> bool {
+    matches!(kept, Some(Credentials::IdentityToken { token, .. }) if token == *wanted)
+}
+
 /// The name and password that a file or its helper has for exactly this account or what is above.
 pub fn known(config: &crate::Config, account: &Account) -> Result<Option<Credentials>> {
     let helpers = Registries::load(config)?.credential_helpers;

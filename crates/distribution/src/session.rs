@@ -21,6 +21,7 @@ use crate::{
     challenge::{self, Challenge},
     content::Payload,
     credentials::{Credentials, Keyring, Secret},
+    login,
     refusal::{Failure, Refusal, tame},
     registries::Endpoint,
     scope::Scopes,
@@ -41,7 +42,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use url::{Url, form_urlencoded};
 
 /// Tokens that carry many rights are long; none is this long.
@@ -63,8 +64,11 @@ pub(crate) struct Sessions {
     notices: Mutex<Vec<String>>,
     /// Whether this is a login, which wants something to keep in place of the password.
     wants_identity: AtomicBool,
-    /// By domain, the identity tokens that servers gave: the latest is the one to show.
+    /// By domain, the identity tokens that servers gave and that are kept nowhere else: the latest is
+    /// the one to show.
     identities: Mutex<HashMap<String, Secret>>,
+    /// Held from looking an identity token up until the one that came for it is kept.
+    turn: AsyncMutex<()>,
 }
 
 /// Domain and repository.
@@ -139,6 +143,7 @@ impl Sessions {
             notices: Mutex::default(),
             wants_identity: AtomicBool::new(false),
             identities: Mutex::default(),
+            turn: AsyncMutex::default(),
         }
     }
 
@@ -173,13 +178,13 @@ impl Sessions {
             None => self.look_up(endpoint).await?,
         };
         session.credentials = Some(credentials.clone());
-        let credentials = self.with_latest_identity(endpoint, credentials);
+        let (credentials, _turn) = self.latest(endpoint, credentials).await?;
         let challenge = choose(response.headers(), credentials.as_ref());
         let scopes = session.scopes.clone().and(scopes);
         let visit = Visit { sessions: self, transport, endpoint, base, scopes: scopes.clone() };
-        let Granted { proof, identity } = visit.answer(challenge, credentials).await?;
+        let Granted { proof, identity } = visit.answer(challenge, credentials.clone()).await?;
         if let Some(token) = identity {
-            self.identities().insert(endpoint.domain.clone(), token);
+            self.keep(endpoint, credentials, token).await;
         }
         let header = proof.header.clone();
         // Only what was granted is asked for again: a repository that is closed to us, and that a
@@ -200,18 +205,60 @@ impl Sessions {
     }
 
     /// A server may give another identity token each time that one is shown, and then the old one is
-    /// good no more.
-    fn with_latest_identity(
+    /// good no more: so who shows one waits for its turn, and then looks which is the latest.
+    async fn latest(
         &self,
         endpoint: &Endpoint,
         credentials: Option<Credentials>,
-    ) -> Option<Credentials> {
-        match (credentials, self.identities().get(&endpoint.domain)) {
-            (Some(Credentials::IdentityToken { user, .. }), Some(latest)) => {
-                Some(Credentials::IdentityToken { user, token: latest.clone() })
+    ) -> Result<(Option<Credentials>, Option<AsyncMutexGuard<'_, ()>>)> {
+        let Some(Credentials::IdentityToken { user, .. }) = &credentials else {
+            return Ok((credentials, None));
+        };
+        let turn = self.turn.lock().await;
+        let own = self.identities().get(&endpoint.domain).cloned();
+        let latest = match own {
+            Some(token) => Some(Credentials::IdentityToken { user: user.clone(), token }),
+            // Another command may have been given another one since.
+            None => self.look_up(endpoint).await?,
+        };
+        Ok((latest, Some(turn)))
+    }
+
+    /// Keeps what a server gave: in place of the identity token that was shown, wherever that one is
+    /// kept, else until the end of this command.
+    async fn keep(&self, endpoint: &Endpoint, shown: Option<Credentials>, token: Secret) {
+        let domain = &endpoint.domain;
+        match shown {
+            Some(Credentials::IdentityToken { token: old, .. }) if old == token => return,
+            Some(Credentials::IdentityToken { token: old, .. }) if !self.is_given(endpoint) => {
+                match self.replace(domain, old, token.clone()).await {
+                    Ok(true) => {
+                        self.identities().remove(domain);
+                        return;
+                    }
+                    Ok(false) => {}
+                    Err(error) => self.notice(format!(
+                        "{domain} wants another identity token from now on, which could not be kept ({}): \
+                         log in again with `dhow login {domain}`",
+                        error.one_line()
+                    )),
+                }
             }
-            (credentials, _) => credentials,
+            _ => {}
         }
+        self.identities().insert(domain.clone(), token);
+    }
+
+    async fn replace(&self, domain: &str, old: Secret, new: Secret) -> Result<bool> {
+        let (keyring, domain) = (self.keyring.clone(), domain.to_owned());
+        tokio::task::spawn_blocking(move || login::replace_identity(&keyring, &domain, &old, &new))
+            .await
+            .map_err(|error| Error::new(Kind::Internal, "keep an identity token").because(error))?
+    }
+
+    /// Are the credentials for it the user's own, for this command alone?
+    fn is_given(&self, endpoint: &Endpoint) -> bool {
+        self.given.is_some() && !endpoint.mirror
     }
 
     fn identities(&self) -> MutexGuard<'_, HashMap<String, Secret>> {
@@ -237,7 +284,7 @@ impl Sessions {
     }
 
     async fn look_up(&self, endpoint: &Endpoint) -> Result<Option<Credentials>> {
-        if self.given.is_some() && !endpoint.mirror {
+        if self.is_given(endpoint) {
             return Ok(self.given.clone());
         }
         let keyring = self.keyring.clone();

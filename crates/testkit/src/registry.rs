@@ -39,6 +39,9 @@ pub enum Access {
     Token,
     /// As `Token`, and who logs in gets [`IDENTITY`], which will do in place of the password.
     Identity,
+    /// As `Identity`, and each use of such a token gives another one, by which alone one is known then:
+    /// [`IDENTITY`] and a number.
+    ChangingIdentity,
 }
 
 /// How the registry speaks.
@@ -69,6 +72,7 @@ impl Registry {
         let tokens = match access {
             Access::Token => Some(TokenServer::start(Gives::Tokens)?),
             Access::Identity => Some(TokenServer::start(Gives::Identities)?),
+            Access::ChangingIdentity => Some(TokenServer::start(Gives::ChangingIdentities)?),
             Access::Open | Access::Basic => None,
         };
         let config = configuration(directory.path(), access, transport, tokens.as_ref())?;
@@ -229,7 +233,7 @@ fn configuration(
                 "auth:\n  htpasswd:\n    realm: dhow-test\n    path: {place}/htpasswd\n"
             ));
         }
-        Access::Token | Access::Identity => {
+        Access::Token | Access::Identity | Access::ChangingIdentity => {
             let tokens = tokens.expect("token access starts its server");
             let path = directory.join("token.pem");
             fs::write(&path, tokens.certificate_pem())

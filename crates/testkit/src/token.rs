@@ -36,6 +36,8 @@ pub(crate) enum Gives {
     Tokens,
     /// Also identity tokens.
     Identities,
+    /// Also identity tokens, and another one whenever one is used; only the latest is good.
+    ChangingIdentities,
 }
 
 /// The running server; dropping it ends its thread.
@@ -67,7 +69,8 @@ impl TokenServer {
         let address = listener.local_addr().doing(|| "ask the token server's address")?;
         let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::<Counts>::default());
         let (ended, count) = (Arc::clone(&stop), Arc::clone(&counts));
-        thread::spawn(move || serve(&listener, &Counter { signer, gives }, &ended, &count));
+        let counter = Counter { signer, gives, given: AtomicUsize::new(0) };
+        thread::spawn(move || serve(&listener, &counter, &ended, &count));
         Ok(Self { address, certificate_pem: certificate.pem(), stop, counts })
     }
 
@@ -102,6 +105,8 @@ impl Drop for TokenServer {
 struct Counter {
     signer: Signer,
     gives: Gives,
+    /// How many identity tokens were given.
+    given: AtomicUsize,
 }
 
 fn serve(listener: &TcpListener, counter: &Counter, stop: &AtomicBool, counts: &Counts) {
@@ -176,17 +181,33 @@ impl Counter {
         };
         let mut answer = json!({"token": token, "expires_in": 300});
         let wants_identity = value_of(wish, "offline_token").as_deref() == Some("true");
-        if self.gives == Gives::Identities && login == Login::Right && wants_identity {
-            answer["refresh_token"] = IDENTITY.into();
+        let is_due = match self.gives {
+            Gives::Tokens => false,
+            Gives::Identities => wants_identity,
+            Gives::ChangingIdentities => wants_identity || is_form,
+        };
+        if is_due && login == Login::Right {
+            self.given.fetch_add(1, Ordering::Relaxed);
+            answer["refresh_token"] = self.identity().into();
         }
         response("200 OK", &answer)
     }
 
     fn identity_of(&self, form: &str) -> Login {
         let is_grant = value_of(form, "grant_type").as_deref() == Some("refresh_token");
-        let is_right = value_of(form, "refresh_token").as_deref() == Some(IDENTITY);
-        let is_known = self.gives == Gives::Identities && is_grant && is_right;
+        let is_right = value_of(form, "refresh_token") == Some(self.identity());
+        let is_known = self.gives != Gives::Tokens && is_grant && is_right;
         if is_known { Login::Right } else { Login::Wrong }
+    }
+
+    /// The identity token that is good.
+    fn identity(&self) -> String {
+        match self.gives {
+            Gives::Tokens | Gives::Identities => IDENTITY.to_owned(),
+            Gives::ChangingIdentities => {
+                format!("{IDENTITY} {}", self.given.load(Ordering::Relaxed))
+            }
+        }
     }
 }
 

@@ -168,6 +168,62 @@ fn an_identity_token_is_kept_in_place_of_the_password() {
     drop(dhow_testkit::outcome::run_ok(&mut inspect, dhow_testkit::outcome::LIMIT).unwrap());
 }
 
+/// The server wants the latest of its identity tokens: it stands in the file, or with the helper, when the
+/// command has ended, and what else stands there is as it was.
+#[test]
+fn another_identity_token_takes_the_place_of_the_one_that_was_used() {
+    needs_root!();
+    needs_tool!("docker-registry");
+    let dhow = with_box();
+    let registry = Registry::start(Access::ChangingIdentity, Transport::Plain).unwrap();
+    let (file, helped) = (path(&dhow, "auth.json"), path(&dhow, "config.json"));
+    let kept = path(&dhow, "kept");
+    fs::write(&file, r#"{"auths":{"other.example":{"identitytoken":"its own"}},"mine":1}"#)
+        .unwrap();
+    fs::write(&helped, r#"{"credsStore":"dhow-suite"}"#).unwrap();
+    let run = with_helper(&dhow, &kept);
+    let json = |path: &str| -> serde_json::Value {
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    };
+    let in_file = || json(&file)["auths"][registry.address()]["identitytoken"].clone();
+    let with_helper = || json(&kept)["Secret"].clone();
+    let shown: &dyn Fn() -> serde_json::Value = &in_file;
+
+    for (flag, place, shown) in
+        [("--authfile", &file, shown), ("--compat-auth-file", &helped, &with_helper)]
+    {
+        let login = ["login", flag, place, "-u", USER, "--password-stdin", registry.address()];
+        drop(run(&login, PASSWORD).ok());
+        let mut last = shown();
+        assert!(last.as_str().unwrap().starts_with(IDENTITY), "{last}");
+        let passwords = registry.passwords_shown();
+        for tag in ["1", "2"] {
+            let name = registry.reference(&format!("team/box:{tag}"));
+            drop(run(&["push", "-q", "--authfile", place, "box", &name], "").ok());
+            drop(
+                run(&["image", "inspect", "--authfile", place, &format!("docker://{name}")], "")
+                    .ok(),
+            );
+            let now = shown();
+            assert_ne!(now, last);
+            last = now;
+        }
+        assert_eq!(registry.passwords_shown(), passwords, "the password was shown again");
+    }
+
+    let text = json(&file);
+    assert_eq!(
+        (&text["mine"], &text["auths"]["other.example"]["identitytoken"]),
+        (&1.into(), &"its own".into())
+    );
+    // What cannot be kept is told: the old one is good no more.
+    let program = dhow.directory().join("docker-credential-dhow-suite");
+    let script = fs::read_to_string(&program).unwrap().replace("store)", "store) exit 1; ");
+    fs::write(&program, script).unwrap();
+    let name = registry.reference("team/box:3");
+    drop(run(&["push", "-q", "--authfile", &helped, "box", &name], "").ok().says("log in again"));
+}
+
 #[test]
 fn somebody_at_a_terminal_chooses_what_a_short_name_means_once() {
     needs_root!();
