@@ -18,7 +18,8 @@
 //! ```
 //!
 //! The reader gets them in order, so whoever stores them has a beginning without gaps at every
-//! moment, and a killed pull resumes as if it had been one connection. A server that answers with
+//! moment, and a killed pull resumes as if it had been one connection. Where the reader is the slower
+//! side (see [`Balance`]), the next part is a longer one, and comes alone, as it is read. A server that answers with
 //! the whole blob is taken at its word, and one connection it is.
 //!
 //! The reader gives exactly the bytes that the descriptor promises, from the offset on, or an
@@ -27,6 +28,7 @@
 
 use crate::{
     address::shown,
+    balance::Balance,
     fetcher::{Fetcher, Pace, Question, Tries},
     refusal::Failure,
     registries::Endpoint,
@@ -40,6 +42,7 @@ use std::{
     collections::VecDeque,
     io::{self, Read},
     sync::Arc,
+    time::Instant,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -57,6 +60,8 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 const LARGE_BYTES: u64 = 48 << 20;
 /// What one request asks for then.
 const SEGMENT_BYTES: u64 = 4 << 20;
+/// And of a part that comes alone. It is asked for whole, so that for so long nobody can join in.
+const ALONE_BYTES: u64 = 32 << 20;
 /// Pieces can be as small as a TLS record; a whole segment of those may wait.
 const SEGMENT_PIECES: usize = 1024;
 /// How many segments of one blob are on their way at most.
@@ -215,27 +220,35 @@ impl Transfer {
         sender: &mpsc::Sender<Result<Piece>>,
     ) -> Result<()> {
         let room = Arc::new(Semaphore::new(WAITING_LIMIT_BYTES));
+        let mut balance = Balance::new(self.fetcher.parts);
         let (mut at, mut next) = (self.at, self.end);
         let mut running = VecDeque::from([self.part(at, next).start(Some((opened, tries)), None)]);
         loop {
-            while next < self.size && running.len() < SEGMENTS {
+            let most = if balance.is_one_enough() { 1 } else { SEGMENTS };
+            while next < self.size && running.len() < most {
                 let ahead = match Arc::clone(&self.fetcher.ahead).try_acquire_owned() {
                     Ok(permit) => Some(permit),
                     Err(_) if running.is_empty() => None,
                     Err(_) => break,
                 };
-                let end = (next + SEGMENT_BYTES).min(self.size);
+                let length = if balance.is_one_enough() { ALONE_BYTES } else { SEGMENT_BYTES };
+                let end = (next + length).min(self.size);
                 running.push_back(self.part(next, end).start(None, ahead));
                 next = end;
             }
             let Some(first) = running.front_mut() else { return Ok(()) };
-            while let Some(piece) = first.pieces.recv().await {
+            let begin = Instant::now();
+            if let Some(piece) = first.pieces.recv().await {
+                let came = Instant::now();
                 let (bytes, _waited) = piece?;
-                at += bytes.len() as u64;
+                let length = bytes.len() as u64;
+                at += length;
                 let permit = room_for(&room, &bytes).await;
                 if sender.send(Ok((bytes, permit))).await.is_err() {
                     return Ok(());
                 }
+                balance.passed(length, came - begin, came.elapsed());
+                continue;
             }
             if at != first.end {
                 let what = format!("read blob {}: a segment has ended early", self.digest);
@@ -263,8 +276,11 @@ impl Transfer {
                         (self.open(&mut tries, 0).await?, tries)
                     }
                 };
-                let all = usize::try_from(SEGMENT_BYTES).expect("4 MiB fit into a usize");
-                self.pump(opened, tries, &Arc::new(Semaphore::new(all)), &sender).await
+                // What comes alone is read as it comes.
+                let is_alone = self.end - self.at > SEGMENT_BYTES;
+                let room = if is_alone { WAITING_LIMIT_BYTES as u64 } else { SEGMENT_BYTES };
+                let room = usize::try_from(room).expect("4 MiB fit into a usize");
+                self.pump(opened, tries, &Arc::new(Semaphore::new(room)), &sender).await
             };
             if let Err(error) = fetched.await {
                 let _told = sender.send(Err(error)).await;

@@ -3,7 +3,7 @@
 //! Nothing here reads the environment or knows a home directory; the caller does and passes on
 //! what it found. The defaults are those of a root user on a machine without proxies.
 
-use crate::credentials::Credentials;
+use crate::{balance::Parts, credentials::Credentials};
 use std::{path::PathBuf, time::Duration};
 
 /// Whether the certificates of registries are checked.
@@ -115,6 +115,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// How long to wait and how often to try.
     pub patience: Patience,
+    /// When a large blob comes over several connections.
+    pub parts: Parts,
 }
 
 impl Default for Config {
@@ -141,6 +143,7 @@ impl Default for Config {
             tls_verify: TlsVerify::default(),
             proxies: Proxies::default(),
             patience: Patience::default(),
+            parts: Parts::default(),
         }
     }
 }

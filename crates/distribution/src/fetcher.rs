@@ -5,6 +5,7 @@
 
 use crate::{
     address::{same_origin, shown},
+    balance::Parts,
     config::{Config, Patience},
     content::Payload,
     credentials::Keyring,
@@ -59,6 +60,7 @@ pub(crate) struct Fetcher {
     pub(crate) transport: Transport,
     pub(crate) sessions: Sessions,
     pub(crate) patience: Patience,
+    pub(crate) parts: Parts,
     /// How many segments of large blobs may be ahead of their turn, of all blobs together.
     pub(crate) ahead: Arc<Semaphore>,
 }
@@ -76,6 +78,7 @@ impl Fetcher {
             transport: Transport::new(config),
             sessions: Sessions::new(keyring, config.credentials.clone()),
             patience: config.patience.clone(),
+            parts: config.parts,
             ahead: Arc::new(Semaphore::new(SEGMENTS_AHEAD)),
         }
     }

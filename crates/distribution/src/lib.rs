@@ -7,6 +7,7 @@
 
 mod address;
 mod aliases;
+mod balance;
 mod blob;
 mod challenge;
 mod client;
@@ -35,6 +36,7 @@ mod tls;
 mod transport;
 mod upload;
 
+pub use balance::Parts;
 pub use blob::BlobReader;
 pub use client::{Client, Manifest, Repository, Resolved};
 pub use config::{Config, Patience, PolicyFile, Proxies, TlsVerify};

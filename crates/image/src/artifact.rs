@@ -341,7 +341,7 @@ impl Images {
             let _dropped = self.drop_artifact(state, &private, me);
             return Err(error);
         }
-        crate::pull::sync(self.store.root())?;
+        crate::flush::sync(self.store.root())?;
         state.write(|write| {
             for blob in &all {
                 blobs::mark_present(write, &blob.digest)?;

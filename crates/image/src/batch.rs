@@ -11,11 +11,13 @@
 //! strangers wait for its locks, and what is not finished is interrupted where the process dies.
 
 use crate::{
-    Image, Images, names,
+    Image, Images,
+    flush::Flush,
+    names,
     origin::Found,
     plan::{check_platform, parse_manifest},
     progress::Progress,
-    pull::{Pull, release, sync},
+    pull::{Pull, release},
 };
 use dhow_base::{
     Digest, Error, Kind, Result,
@@ -37,6 +39,8 @@ pub(crate) struct Batch<'a> {
     locks: HashMap<std::path::PathBuf, Lock>,
     members: Vec<Member>,
     bytes: u64,
+    /// Since the first of the members that is new.
+    flush: Option<Flush>,
 }
 
 struct Member {
@@ -54,7 +58,7 @@ struct Member {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(images: &'a Images) -> Self {
-        Self { images, locks: HashMap::new(), members: Vec::new(), bytes: 0 }
+        Self { images, locks: HashMap::new(), members: Vec::new(), bytes: 0, flush: None }
     }
 
     /// Makes present what a source led to, all but for good. On failure nothing of it is left but,
@@ -79,7 +83,12 @@ impl<'a> Batch<'a> {
         } else {
             let plan = found.plan(platform)?;
             self.images.bounds.check(&plan)?;
-            let mut pull = Pull::new(self.images, state, &plan, found, progress)?;
+            if self.flush.is_none() {
+                self.images.store.make()?;
+                self.flush = Some(Flush::open(self.images.store.root())?);
+            }
+            let flush = self.flush.as_ref().expect("it was just opened");
+            let mut pull = Pull::new(self.images, state, &plan, found, progress, flush)?;
             match pull.run(wanted) {
                 Ok(left) => surplus = left,
                 Err(error) => {
@@ -130,7 +139,8 @@ impl<'a> Batch<'a> {
     pub(crate) fn finish(&mut self, state: &mut State) -> Result<()> {
         let members = std::mem::take(&mut self.members);
         self.bytes = 0;
-        let finished = self.settle(state, &members);
+        let flush = self.flush.take();
+        let finished = self.settle(state, &members, flush.as_ref());
         if finished.is_err() {
             let _cleaned = self.give_up(state, &members);
         }
@@ -138,14 +148,14 @@ impl<'a> Batch<'a> {
         finished
     }
 
-    fn settle(&self, state: &mut State, members: &[Member]) -> Result<()> {
+    fn settle(&self, state: &mut State, members: &[Member], flush: Option<&Flush>) -> Result<()> {
         let is_anything_new = members.iter().any(|member| member.is_new);
         if !is_anything_new && members.iter().all(|member| is_named(state, member).unwrap_or(false))
         {
             return Ok(());
         }
-        if is_anything_new {
-            sync(self.images.store.root())?;
+        if let Some(flush) = flush {
+            flush.finish()?;
         }
         let me = Owner::current()?;
         state.write(|write| members.iter().try_for_each(|member| member.settle(write, me)))?;

@@ -10,6 +10,7 @@
 
 use crate::{
     Bounds,
+    flush::Flush,
     origin::Origin,
     pipe::{self, BUFFER_BYTES, Sink, Stream},
     plan::Layer,
@@ -47,6 +48,7 @@ pub(crate) struct Works<'a> {
     pub(crate) store: &'a Store,
     pub(crate) origin: &'a dyn Origin,
     pub(crate) progress: &'a dyn Progress,
+    pub(crate) flush: &'a Flush,
     pub(crate) bounds: &'a Bounds,
     /// The memory that the layers have together.
     pub(crate) pool: Arc<Pool>,
@@ -113,7 +115,10 @@ impl Works<'_> {
     /// The blob is here already; what reads it verifies it by the layer's own digest.
     fn reread(&self, layer: &Layer, feed: &mut Feed) -> Result<(), Fault> {
         let mut file = self.store.open(&layer.descriptor.digest)?;
+        let mut before = 0;
         pass(layer, &mut file, feed, &mut |done| {
+            self.flush.came(done - before);
+            before = done;
             self.tell(layer, Phase::Fetching, done);
             self.check_stop()
         })
@@ -142,6 +147,7 @@ impl Works<'_> {
                     let _asked = writeback::start(ingest.as_fd(), written_back, 0);
                     written_back = ingest.received();
                 }
+                self.flush.came(buffer.len() as u64);
                 feed.push(buffer)?;
                 feed.check(descriptor.size - ingest.received())?;
             }

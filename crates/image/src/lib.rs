@@ -31,6 +31,7 @@ mod difference;
 mod discard;
 mod doctor;
 mod export;
+mod flush;
 mod image;
 mod import;
 mod index;

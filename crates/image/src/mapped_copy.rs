@@ -10,11 +10,7 @@
 //!
 //! It goes with its image. Killed before it is whole, it is removed by whoever mends.
 
-use crate::{
-    Image, Images,
-    image::missing,
-    pull::{private_key, sync},
-};
+use crate::{Image, Images, flush::sync, image::missing, pull::private_key};
 use dhow_archive::MappedOwners;
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_snapshot::{Number, Owners};

@@ -15,6 +15,7 @@
 
 use crate::{
     Image, Images, Place,
+    flush::Flush,
     layer::{Applied, Works},
     origin::{Found, Origin},
     plan::{Layer, Plan},
@@ -214,6 +215,7 @@ impl<'a> Pull<'a> {
         plan: &'a Plan,
         found: &'a Found,
         progress: &'a dyn Progress,
+        flush: &'a Flush,
     ) -> Result<Self> {
         let origin: &dyn Origin = found.origin.as_ref();
         let stop = AtomicBool::new(false);
@@ -225,6 +227,7 @@ impl<'a> Pull<'a> {
                 store: &images.store,
                 origin,
                 progress,
+                flush,
                 bounds: &images.bounds,
                 pool: images.bounds.pool(),
                 stop,
@@ -245,10 +248,11 @@ impl<'a> Pull<'a> {
             .collect();
         self.works.progress.begin(wanted, &sizes);
         self.begin(wanted)?;
-        match self.snapshots.layering() {
-            Layering::Apart { limit, .. } if layers.len() <= limit => self.apart()?,
-            _ => self.merged()?,
-        }
+        let (flush, bytes) = (self.works.flush, sizes.iter().map(|(_, size)| size).sum());
+        flush.beside(bytes, || match self.snapshots.layering() {
+            Layering::Apart { limit, .. } if layers.len() <= limit => self.apart(),
+            _ => self.merged(),
+        })?;
         Ok(std::mem::take(&mut self.preparing))
     }
 
@@ -633,13 +637,4 @@ fn commit(
         blobs::mark_present(write, &layer.descriptor.digest)?;
         Ok(number)
     })
-}
-
-/// Makes everything on this file system survive a power cut, at once rather than file by file.
-pub(crate) fn sync(path: &std::path::Path) -> Result<()> {
-    use rustix::fs::{Mode, OFlags};
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(path, flags, Mode::empty())
-        .doing(|| format!("open {}", path.display()))?;
-    rustix::fs::syncfs(&directory).doing(|| format!("sync the file system of {}", path.display()))
 }

@@ -10,7 +10,9 @@
 //! names, and are never made again from the files. So do layers that the image never had here, since
 //! another image had brought the same files in another compression.
 
-use crate::{Images, image::missing, origin::Origin, place::local::documents, pull::sync, workers};
+use crate::{
+    Images, flush::sync, image::missing, origin::Origin, place::local::documents, workers,
+};
 use dhow_base::{Digest, Doing, Result};
 use dhow_spec::image::Descriptor;
 use dhow_state::{

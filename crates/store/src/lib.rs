@@ -190,6 +190,11 @@ impl Store {
         file::write_atomically(&self.root.join("index.json"), &bytes, FILE_MODE, Durability::Cached)
     }
 
+    /// Makes its directories where they are missing, as whoever writes a blob does.
+    pub fn make(&self) -> Result<()> {
+        self.prepare(Algorithm::Sha256)
+    }
+
     /// Makes the directories. The layout file is written last, so its being there says it all.
     fn prepare(&self, algorithm: Algorithm) -> Result<()> {
         let layout = self.root.join("oci-layout");

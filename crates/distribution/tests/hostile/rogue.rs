@@ -4,7 +4,7 @@
 //! speaks plain HTTP on a loopback address and closes every connection after one answer.
 
 use dhow_base::{Error, Result};
-use dhow_distribution::{Client, Config, Credentials, Patience, Reference, Repository};
+use dhow_distribution::{Client, Config, Credentials, Parts, Patience, Reference, Repository};
 use dhow_spec::image::Descriptor;
 use std::{
     io::{self, Read, Write},
@@ -189,6 +189,7 @@ pub(crate) fn config() -> Config {
             first_pause: Duration::from_millis(5),
             longest_pause: Duration::from_secs(2),
         },
+        parts: Parts::Always,
         ..Config::default()
     }
 }

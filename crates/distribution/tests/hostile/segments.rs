@@ -2,10 +2,11 @@
 
 use crate::rogue::{Request, Rogue, config, content, read, reply};
 use dhow_base::{Kind, Result};
-use dhow_distribution::Client;
+use dhow_distribution::{Client, Parts};
+use dhow_spec::image::Descriptor;
 use std::{
     collections::HashSet,
-    io::{self, Write},
+    io::{self, Read, Write},
     net::TcpStream,
     sync::{
         Arc, Mutex,
@@ -67,6 +68,62 @@ fn a_large_blob_comes_over_several_connections_and_in_order() {
     assert!(most.load(Ordering::SeqCst) >= 2, "one connection at a time");
     let ranges: HashSet<_> = rogue.requests().iter().filter_map(range_of).collect();
     assert_eq!(ranges.len(), rogue.requests().len(), "no part was asked for twice");
+}
+
+/// As a client does that was told nothing, with a reader that takes so long for each half MiB.
+fn fetch_as_needed(rogue: &Rogue, bytes: &[u8], slowness: Duration) -> Vec<u8> {
+    let mut config = config();
+    config.patience.stall = Duration::from_secs(20);
+    config.parts = Parts::default();
+    let client = Client::new(&config).unwrap();
+    let repository = client.repository(&rogue.reference()).unwrap();
+    let wanted = Descriptor::of("application/octet-stream", bytes);
+    let mut reader = repository.blob(&wanted, 0).unwrap();
+    let mut read = Vec::new();
+    while reader.by_ref().take(512 << 10).read_to_end(&mut read).unwrap() > 0 {
+        thread::sleep(slowness);
+    }
+    read
+}
+
+#[test]
+fn a_reader_that_is_slower_than_the_network_gets_longer_parts_one_after_the_other() {
+    let bytes = content(LARGE);
+    let served = bytes.clone();
+    let rogue = Rogue::new(move |request, stream| {
+        let (first, last) = range_of(request).unwrap();
+        part(stream, &served, first, last)
+    });
+
+    let read = fetch_as_needed(&rogue, &bytes, Duration::from_millis(10));
+
+    assert!(read == bytes);
+    // Three, unless other work on the machine held the server up.
+    let parts = LARGE.div_ceil(4 << 20);
+    assert!(rogue.requests().len() <= parts / 2, "{} requests", rogue.requests().len());
+}
+
+#[test]
+fn a_network_that_is_slower_than_the_reader_is_used_several_times() {
+    let bytes = content(LARGE);
+    let served = bytes.clone();
+    let rogue = Rogue::new(move |request, stream| {
+        let (first, last) = range_of(request).unwrap();
+        let header = format!("Content-Range: bytes {first}-{last}/{}\r\n", served.len());
+        let length = last + 1 - first;
+        let head = format!("HTTP/1.1 206 Partial Content\r\nContent-Length: {length}\r\n");
+        write!(stream, "{head}{header}\r\n")?;
+        for piece in served[first..=last].chunks(256 << 10) {
+            thread::sleep(Duration::from_millis(5));
+            stream.write_all(piece)?;
+        }
+        Ok(())
+    });
+
+    let read = fetch_as_needed(&rogue, &bytes, Duration::ZERO);
+
+    assert!(read == bytes);
+    assert_eq!(rogue.requests().len(), LARGE.div_ceil(4 << 20));
 }
 
 #[test]
