@@ -4,6 +4,8 @@
 //! They are not declared: what is declared is parsed at every run, and shows up in completions. They
 //! are looked up here when clap has found a flag that it does not know.
 
+mod images;
+
 /// A flag of another program's.
 #[derive(Clone, Copy, Debug)]
 struct Foreign {
@@ -174,6 +176,21 @@ pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'
         "create" if words == "network create" => OF_NETWORK,
         "exec" => OF_EXEC,
         "update" => OF_UPDATE,
+        "pull" if words == "pull" || words == "image pull" => images::OF_PULL,
+        "push" if words == "push" || words == "image push" => images::OF_PUSH,
+        "images" => images::OF_LIST,
+        "ls" | "list" if words.starts_with("image ") => images::OF_LIST,
+        "rmi" => images::OF_REMOVE,
+        "rm" if words == "image rm" => images::OF_REMOVE,
+        "save" => images::OF_SAVE,
+        "load" => images::OF_LOAD,
+        "history" => images::OF_HISTORY,
+        "login" => images::OF_LOGIN,
+        "check" => images::OF_CHECK,
+        "prune" if matches!(words, "image prune" | "system prune") => images::OF_PRUNE,
+        "inspect" if words == "image inspect" => images::OF_INSPECT,
+        _ if words.starts_with("manifest ") => images::OF_MANIFEST,
+        _ if words.starts_with("artifact ") => images::OF_ARTIFACT,
         _ => return None,
     };
     // Clap names a flag with what was behind it: `--ip=1.2.3.4`.
@@ -236,6 +253,61 @@ mod tests {
         ip-range ipam-driver ipam-opt ipv4 ipv6 label opt scope subnet disable-dns dns ignore
         interface-name route";
 
+    /// Those of docker 28.5 and podman 5.8 for images, from their help.
+    const IMAGES: [(&str, &str); 24] = [
+        (
+            "pull",
+            "all-tags arch authfile cert-dir creds decryption-key disable-content-trust os platform policy quiet
+             retry retry-delay tls-verify variant",
+        ),
+        (
+            "push",
+            "all-tags authfile cert-dir compress compression-format compression-level creds digestfile
+             disable-content-trust encrypt-layer encryption-key force-compression format platform quiet
+             remove-signatures retry retry-delay sign-by sign-by-sigstore sign-by-sigstore-private-key
+             sign-by-sq-fingerprint sign-passphrase-file tls-verify",
+        ),
+        ("images", "all digests filter format history no-trunc noheading quiet sort tree"),
+        ("image list", "history noheading sort tree"),
+        ("rmi", "all force ignore no-prune platform"),
+        ("image rm", "all force ignore no-prune platform"),
+        ("save", "compress format multi-image-archive output platform quiet uncompressed"),
+        ("load", "input platform quiet"),
+        ("import", "arch change message os platform quiet variant"),
+        ("history", "format human no-trunc platform quiet"),
+        (
+            "login",
+            "authfile cert-dir compat-auth-file get-login password password-stdin secret tls-verify username verbose",
+        ),
+        ("logout", "all authfile compat-auth-file"),
+        ("image prune", "all build-cache external filter force"),
+        ("image inspect", "format platform"),
+        ("system check", "force max quick repair"),
+        ("system prune", "all build external filter force volumes"),
+        ("manifest create", "all amend annotation insecure tls-verify"),
+        (
+            "manifest add",
+            "all annotation arch artifact artifact-config artifact-config-type artifact-exclude-titles
+             artifact-layer-type artifact-subject artifact-type authfile cert-dir creds features os os-features
+             os-version tls-verify variant",
+        ),
+        ("manifest annotate", "annotation arch features index os os-features os-version subject variant"),
+        ("manifest inspect", "authfile insecure tls-verify verbose"),
+        (
+            "manifest push",
+            "add-compression all authfile cert-dir compression-format compression-level creds digestfile
+             force-compression format insecure purge quiet remove-signatures rm sign-by sign-by-sigstore
+             sign-by-sigstore-private-key sign-by-sq-fingerprint sign-passphrase-file tls-verify",
+        ),
+        ("manifest rm", "ignore"),
+        (
+            "artifact push",
+            "authfile cert-dir creds digestfile quiet retry retry-delay sign-by sign-by-sigstore
+             sign-by-sigstore-private-key sign-by-sq-fingerprint sign-passphrase-file tls-verify",
+        ),
+        ("artifact pull", "authfile cert-dir creds decryption-key quiet retry retry-delay tls-verify"),
+    ];
+
     fn declared(name: &str) -> BTreeSet<String> {
         let mut all = command(Switches::Plain);
         all.build();
@@ -268,6 +340,9 @@ mod tests {
         assert_all_known("exec", EXEC, &[]);
         assert_all_known("update", UPDATE, &[]);
         assert_all_known("network create", NETWORK, &[]);
+        for (command, flags) in IMAGES {
+            assert_all_known(command, flags, &[]);
+        }
     }
 
     #[test]
@@ -277,6 +352,18 @@ mod tests {
             ("exec", OF_EXEC),
             ("update", OF_UPDATE),
             ("network create", OF_NETWORK),
+            ("pull", images::OF_PULL),
+            ("push", images::OF_PUSH),
+            ("images", images::OF_LIST),
+            ("rmi", images::OF_REMOVE),
+            ("save", images::OF_SAVE),
+            ("load", images::OF_LOAD),
+            ("history", images::OF_HISTORY),
+            ("login", images::OF_LOGIN),
+            ("image prune", images::OF_PRUNE),
+            ("system prune", images::OF_PRUNE),
+            ("image inspect", images::OF_INSPECT),
+            ("system check", images::OF_CHECK),
         ] {
             let declared = declared(command);
             let names = table.iter().flat_map(|foreign| foreign.names);

@@ -11,10 +11,10 @@
 use crate::{
     origin::Origin,
     place::target::{Content, pour},
-    tarfile::nameless,
+    tarfile::{Spool as Spooling, nameless},
     workers,
 };
-use dhow_archive::{Compression, DecodeLimits, Decoder, Digesting, Encoder, Encoding, Measured};
+use dhow_archive::{Compression, Decoder, Digesting, Encoder, Encoding, Measured, Pool};
 use dhow_base::{Digest, Doing, Error, Kind, Result, digest::Algorithm};
 use dhow_spec::image::{
     CONFIG_LIMIT_BYTES, Descriptor, Document, ImageConfig, Manifest, media_type,
@@ -25,9 +25,11 @@ use std::{
     fs::File,
     io::{self, BufWriter, Read, Write},
     os::unix::fs::FileExt,
-    path::Path,
     sync::Arc,
 };
+
+/// Layers at a time. Each is packed on all processors; more would take memory and no less time.
+const PARALLEL_LAYERS: usize = 2;
 
 /// Whose documents.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -133,8 +135,8 @@ pub(crate) struct Conversion<'a> {
     pub(crate) dialect: Option<Dialect>,
     pub(crate) packing: Packing,
     pub(crate) level: Option<i32>,
-    /// Where spooled layers are.
-    pub(crate) scratch: &'a Path,
+    /// Where spooled layers are, and within which limits they are read.
+    pub(crate) spool: Spooling<'a>,
 }
 
 /// A manifest and its bytes.
@@ -154,6 +156,16 @@ pub(crate) struct Spools {
 
 #[derive(Clone, Debug)]
 struct Spool(Arc<File>);
+
+/// A layer that is to be packed anew.
+struct Work<'a> {
+    layer: &'a Descriptor,
+    /// What it is when unpacked, where that is known.
+    diff_id: Option<Digest>,
+    origin: &'a Arc<dyn Origin>,
+    /// The memory that it shares with the others.
+    pool: &'a Arc<Pool>,
+}
 
 /// A layer that was packed anew, and what is to be told of that.
 struct Repacked {
@@ -213,8 +225,10 @@ impl Conversion<'_> {
             }
         }
         let jobs: Vec<_> = wanted.into_values().collect();
-        let made = workers::each(jobs, |(layer, target, diff_id)| {
-            let repacked = self.repacked(layer, target, diff_id.as_ref(), origin)?;
+        let pool = self.spool.bounds.pool();
+        let made = workers::at_once(PARALLEL_LAYERS, jobs, |(layer, target, diff_id)| {
+            let work = Work { layer, diff_id, origin, pool: &pool };
+            let repacked = self.repacked(&work, target)?;
             Ok((layer.digest.clone(), target, repacked))
         })?;
         let mut anew: HashMap<Digest, (Compression, Descriptor)> = HashMap::new();
@@ -274,16 +288,10 @@ impl Conversion<'_> {
 
     /// Packs a layer anew. What zstd:chunked cannot say (holes, names that are not UTF-8) goes without
     /// a table of contents: a table that is wrong, or zeros in place of holes, would be another layer.
-    fn repacked(
-        &self,
-        layer: &Descriptor,
-        target: Encoding,
-        diff_id: Option<&Digest>,
-        origin: &Arc<dyn Origin>,
-    ) -> Result<Repacked> {
-        match self.repack(layer, target, diff_id, origin) {
+    fn repacked(&self, work: &Work<'_>, target: Encoding) -> Result<Repacked> {
+        match self.repack(work, target) {
             Err(error) if target == Encoding::ZstdChunked && error.kind() == Kind::Unsupported => {
-                let made = self.repack(layer, Encoding::Zstd, diff_id, origin)?;
+                let made = self.repack(work, Encoding::Zstd)?;
                 let why = error.one_line();
                 let note =
                     format!("it is zstd without the table of contents of zstd:chunked: {why}");
@@ -293,23 +301,18 @@ impl Conversion<'_> {
         }
     }
 
-    fn repack(
-        &self,
-        layer: &Descriptor,
-        target: Encoding,
-        diff_id: Option<&Digest>,
-        origin: &Arc<dyn Origin>,
-    ) -> Result<Repacked> {
+    fn repack(&self, work: &Work<'_>, target: Encoding) -> Result<Repacked> {
+        let Work { layer, diff_id, origin, pool } = work;
         let doing = || format!("repack layer {}", layer.digest);
         let now =
             Compression::of_media_type(&layer.media_type).ok_or_else(|| unknown_layer(layer))?;
         let stream = Content::new(origin, layer).verified().doing(doing)?;
-        let mut plain: Box<dyn Read> =
-            Box::new(Decoder::new(stream, now, DecodeLimits::default()).doing(doing)?);
+        let (limits, _) = self.spool.bounds.of_layer(pool);
+        let mut plain: Box<dyn Read> = Box::new(Decoder::new(stream, now, limits).doing(doing)?);
         if let Some(diff_id) = diff_id {
             plain = Box::new(Digesting::new(plain, diff_id.clone()));
         }
-        let file = nameless(self.scratch)?;
+        let file = nameless(self.spool.scratch)?;
         let shared = file.try_clone().doing(|| "share the spool's fd")?;
         let sink = Measured::new(BufWriter::with_capacity(256 << 10, shared), Algorithm::Sha256);
         let mut encoder = Encoder::new(sink, target, self.level).doing(doing)?;

@@ -18,6 +18,7 @@ use crate::{
         target::{Accepts, Content, Role, Target},
     },
     progress::{Event, Phase, Progress},
+    tarfile::Spool,
     workers,
 };
 use crossbeam_channel::RecvTimeoutError;
@@ -28,7 +29,6 @@ use dhow_spec::image::{Descriptor, Document, Index, Platform, media_type};
 use dhow_state::{State, images, places};
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
     sync::Arc,
     thread,
     time::Duration,
@@ -110,11 +110,10 @@ impl Images {
         progress: &dyn Progress,
     ) -> Result<Copied> {
         let platform = options.platform.clone().unwrap_or_else(Platform::host);
-        let scratch = self.scratch();
         let opened = self.open_end(state.as_deref(), from, &platform)?;
         from.permit(&opened)?;
         let accepts = Accepts::of(&to.place);
-        let shipment = Shipment::load(&opened, options, accepts, &platform, &scratch)?;
+        let shipment = Shipment::load(&opened, options, accepts, &platform, self.spool())?;
         if let Place::Local(name) = &to.place {
             return self.take_in(state, name, shipment, (from, &opened), progress);
         }
@@ -265,7 +264,7 @@ impl Shipment {
         options: &CopyOptions,
         accepts: Accepts,
         platform: &Platform,
-        scratch: &Path,
+        spool: Spool<'_>,
     ) -> Result<Self> {
         let packing = match options.packing {
             _ if accepts.plain_layers => Packing::Unpack,
@@ -278,7 +277,7 @@ impl Shipment {
             dialect: accepts.dialect.or(options.format),
             packing,
             level: options.level,
-            scratch,
+            spool,
         };
         if let (Some(only), Some(asked)) = (accepts.dialect, options.format)
             && only != asked

@@ -180,6 +180,32 @@ impl Images {
         }
     }
 
+    /// The names of all images of a repository, for those who fetch all of them.
+    pub fn all_tags(&self, repository: &str) -> Result<Vec<String>> {
+        let doing = || format!("list the tags of {repository}");
+        let Place::Registry(name) = Place::parse_or_name(repository)? else {
+            return Err(Error::new(Kind::Unsupported, "only repositories of registries have tags"))
+                .doing(doing);
+        };
+        if name.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) {
+            return Err(Error::new(Kind::Invalid, "it names one image, not a repository"))
+                .doing(doing);
+        }
+        let client = self.client()?;
+        let mut failed = None;
+        for reference in client.expand(&name)? {
+            match client.repository(&reference).and_then(|repository| repository.tags()) {
+                Ok(tags) => {
+                    let name = reference.name();
+                    return Ok(tags.into_iter().map(|tag| format!("{name}:{tag}")).collect());
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        let none = || Error::new(Kind::NotFound, "no registry is configured to have it");
+        Err(failed.unwrap_or_else(none)).doing(doing)
+    }
+
     /// Deletes the image at a place; in a registry, what the name leads to under all its names.
     pub fn delete_at(&self, state: Option<&mut State>, end: &End) -> Result<()> {
         match &end.place {

@@ -249,11 +249,6 @@ impl Images {
     pub(crate) fn spool(&self) -> Spool<'_> {
         Spool { scratch: &self.scratch, bounds: &self.bounds }
     }
-
-    /// Where conversions are spooled.
-    pub(crate) fn scratch(&self) -> std::path::PathBuf {
-        self.scratch.clone()
-    }
 }
 
 /// Tries the complete names that a name may stand for, in order.

@@ -23,12 +23,14 @@ pub struct PushForm {
     pub packing: Packing,
     /// How hard they are compressed.
     pub level: Option<i32>,
+    /// Signatures stay behind.
+    pub remove_signatures: bool,
 }
 
 impl PushForm {
     fn options(&self) -> CopyOptions {
-        let Self { dialect, packing, level } = *self;
-        CopyOptions { format: dialect, packing, level, ..CopyOptions::default() }
+        let Self { dialect, packing, level, remove_signatures } = *self;
+        CopyOptions { format: dialect, packing, level, remove_signatures, ..CopyOptions::default() }
     }
 }
 

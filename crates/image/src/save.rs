@@ -129,7 +129,7 @@ impl Images {
             },
             ..CopyOptions::default()
         };
-        let shipment = Shipment::load(&opened, &copy, accepts, &Platform::host(), &self.scratch())?;
+        let shipment = Shipment::load(&opened, &copy, accepts, &Platform::host(), self.spool())?;
         shipment.send(target, &image.names, &crate::Silent).map(drop)
     }
 }

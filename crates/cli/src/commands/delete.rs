@@ -3,7 +3,7 @@
 use crate::{
     exit::SUCCESS,
     flags::{
-        foreign::PaceFlags,
+        foreign::{DaemonFlags, PaceFlags},
         way::{OnlyWay, Way},
     },
     invocation::Invocation,
@@ -29,11 +29,15 @@ pub(crate) struct Delete {
     pace: PaceFlags,
 
     #[command(flatten)]
+    daemon: DaemonFlags,
+
+    #[command(flatten)]
     way: OnlyWay,
 }
 
 impl Act for Delete {
     fn act(self, invocation: &Invocation) -> Result<u8> {
+        self.daemon.check()?;
         self.pace.check(invocation.console);
         let end = Way::from(self.way).end(&self.place, invocation)?.retried(self.retry_times);
         invocation

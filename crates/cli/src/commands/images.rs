@@ -71,6 +71,14 @@ pub(crate) struct List {
     /// Print as table, as json (one object a line) or by a template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+
+    /// Print no titles of columns
+    #[arg(short = 'n', long)]
+    noheading: bool,
+
+    /// In which order: created, id, repository, size or tag
+    #[arg(long, value_name = "FIELD", value_parser = ["created", "id", "repository", "size", "tag"], default_value = "created")]
+    sort: String,
 }
 
 impl Act for List {
@@ -92,21 +100,32 @@ impl Act for List {
                 let is_shown = |name: &Shown| chosen.may_show(&image, name);
                 if Shown::of(&image).iter().any(is_shown) {
                     let row = row(&image, &Shown::nameless(), now, self.no_trunc);
-                    rows.push(row.with(podmans(&image)));
+                    rows.push((image.size, row.with(podmans(&image))));
                 }
                 continue;
             }
             for name in Shown::of(&image) {
                 if chosen.may_show(&image, &name) {
-                    rows.push(row(&image, &name, now, self.no_trunc));
+                    rows.push((image.size, row(&image, &name, now, self.no_trunc)));
                 }
             }
         }
+        match self.sort.as_str() {
+            "id" => rows.sort_by(|(_, one), (_, other)| one.cell("ID").cmp(other.cell("ID"))),
+            "repository" => rows.sort_by(|(_, one), (_, other)| {
+                one.cell("Repository").cmp(other.cell("Repository"))
+            }),
+            "tag" => rows.sort_by(|(_, one), (_, other)| one.cell("Tag").cmp(other.cell("Tag"))),
+            "size" => rows.sort_by_key(|(size, _)| *size),
+            // The newest first, as they come.
+            _ => {}
+        }
+        let mut rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
         if self.quiet {
             rows.dedup_by(|row, other| row.cell("ID") == other.cell("ID"));
         }
         let columns = if self.digests { COLUMNS_WITH_DIGESTS } else { COLUMNS };
-        invocation.console.print(shape.print(columns, &rows)?)?;
+        invocation.console.print(shape.print_titled(columns, &rows, self.noheading)?)?;
         Ok(SUCCESS)
     }
 }

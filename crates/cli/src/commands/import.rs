@@ -2,7 +2,7 @@
 
 use crate::{
     exit::SUCCESS,
-    flags::{container::platform, registry::TlsFlags},
+    flags::{pulling::PlatformParts, registry::TlsFlags},
     invocation::Invocation,
     tree::Act,
 };
@@ -44,6 +44,9 @@ pub(crate) struct Import {
     quiet: bool,
 
     #[command(flatten)]
+    parts: PlatformParts,
+
+    #[command(flatten)]
     tls: TlsFlags,
 }
 
@@ -54,7 +57,7 @@ impl Act for Import {
             name: self.name,
             changes: self.change,
             message: self.message,
-            platform: self.platform.as_deref().map(platform).transpose()?,
+            platform: self.parts.platform(self.platform.as_deref())?,
             source: self.file.clone(),
         };
         if let Some(address) = address {

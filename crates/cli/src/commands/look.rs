@@ -4,7 +4,7 @@ use super::inspect::Inspect;
 use crate::{
     exit::SUCCESS,
     flags::{
-        foreign::PaceFlags,
+        foreign::{DaemonFlags, PaceFlags},
         way::{OnlyWay, Way},
     },
     invocation::Invocation,
@@ -53,6 +53,9 @@ pub(crate) struct Look {
     pace: PaceFlags,
 
     #[command(flatten)]
+    daemon: DaemonFlags,
+
+    #[command(flatten)]
     way: OnlyWay,
 }
 
@@ -66,6 +69,7 @@ impl Act for Look {
         let [image] = &self.images[..] else {
             return Err(Error::new(Kind::Invalid, "Exactly one argument expected"));
         };
+        self.daemon.check()?;
         self.pace.check(invocation.console);
         let way = Way::from(self.way.clone());
         let end =

@@ -3,7 +3,7 @@
 use super::several;
 use crate::{
     choice::Choice,
-    flags::{container::platform, policy, registry::RegistryFlags},
+    flags::{policy, pulling::PullingFlags, refuse},
     invocation::Invocation,
     tree::Act,
 };
@@ -32,23 +32,36 @@ pub(crate) struct Pull {
     #[arg(long, conflicts_with_all = ["platform", "policy"])]
     all_platforms: bool,
 
+    /// Fetch all images of the repositories that are named
+    #[arg(short, long)]
+    all_tags: bool,
+
     /// Ask the registry: always, missing (where the image is not here), newer or never
     #[arg(long, value_name = "WHEN", default_value = "always")]
     policy: String,
 
     #[command(flatten)]
-    registry: RegistryFlags,
+    pulling: PullingFlags,
 }
 
 impl Act for Pull {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let options = PullOptions {
-            platform: self.platform.as_deref().map(platform).transpose()?,
+            platform: self.pulling.platform(self.platform.as_deref())?,
             policy: policy::pull("--policy", &self.policy)?,
         };
-        let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
+        if self.all_platforms && options.platform.is_some() {
+            return Err(refuse("--all-platforms", "true", "a platform is named too"));
+        }
+        let registries = self.pulling.registries(invocation)?;
+        let mut engine = invocation.engine_with(registries)?;
         let (images, state) = engine.images();
-        several::each(invocation.console, &self.images, |name| {
+        let mut names = self.images;
+        if self.all_tags {
+            let all = names.iter().map(|name| images.all_tags(name));
+            names = all.collect::<Result<Vec<_>>>()?.concat();
+        }
+        several::each(invocation.console, &names, |name| {
             let choice = Choice::make(name, || images.choices(state, name, &options))?;
             let name = &choice.name();
             let progress = invocation.progress(self.quiet);

@@ -53,13 +53,24 @@ pub(crate) struct Push {
     #[arg(long, value_name = "FILE", conflicts_with = "all_tags")]
     digestfile: Option<String>,
 
+    /// Leave the signatures behind that the image came with
+    #[arg(long)]
+    remove_signatures: bool,
+
+    /// How often a request is tried again
+    #[arg(long, value_name = "TIMES")]
+    retry: Option<u32>,
+
     #[command(flatten)]
     registry: RegistryFlags,
 }
 
 impl Act for Push {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let registries = self.registry.registries(invocation)?;
+        let mut registries = self.registry.registries(invocation)?;
+        if let Some(times) = self.retry {
+            registries.patience.retries = times;
+        }
         let form = self.form()?;
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
@@ -98,6 +109,7 @@ impl Push {
                 Some(encoding) => Packing::Repack(encoding),
             },
             level: self.compression_level,
+            remove_signatures: self.remove_signatures,
         })
     }
 }

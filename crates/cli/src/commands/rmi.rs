@@ -21,6 +21,10 @@ pub(crate) struct Rmi {
     /// Remove all names of an image at once; an image that is not there is no error
     #[arg(short, long)]
     force: bool,
+
+    /// An image that is not there is no error
+    #[arg(short, long)]
+    ignore: bool,
 }
 
 impl Act for Rmi {
@@ -37,7 +41,7 @@ impl Act for Rmi {
             match images.remove(state, &[name.to_owned()], force) {
                 Ok(all) => all.iter().try_for_each(|removed| say(removed, invocation.console)),
                 // What is wanted gone is gone, whoever did it.
-                Err(error) if error.kind() == Kind::NotFound && force => Ok(()),
+                Err(error) if error.kind() == Kind::NotFound && (force || self.ignore) => Ok(()),
                 Err(error) => Err(error),
             }
             .map(|()| None)

@@ -6,6 +6,8 @@
 use crate::console::Console;
 use dhow_base::{Error, Kind, Result};
 
+const NO_DAEMON: &str = "Docker's daemon is no place of images here";
+
 /// Flags for signatures of what is copied.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct SigningFlags {
@@ -32,6 +34,21 @@ pub(crate) struct SigningFlags {
     /// Refused: nothing is signed yet
     #[arg(long, value_name = "FILE", hide = true)]
     sign_passphrase_file: Option<String>,
+}
+
+/// The flag for Docker's daemon as the place that is looked at.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct DaemonFlags {
+    /// Refused: Docker's daemon is no place of images here
+    #[arg(long, value_name = "HOST", hide = true)]
+    daemon_host: Option<String>,
+}
+
+impl DaemonFlags {
+    /// Refuses what is said there.
+    pub(crate) fn check(&self) -> Result<()> {
+        refuse_any([("--daemon-host", self.daemon_host.is_some())], NO_DAEMON)
+    }
 }
 
 /// Flags for encrypted layers and for Docker's daemon as a place.
@@ -98,7 +115,7 @@ impl CopyingFlags {
             ("--src-daemon-host", self.src_daemon_host.is_some()),
             ("--dest-daemon-host", self.dest_daemon_host.is_some()),
         ];
-        refuse_any(daemons, "Docker's daemon is no place of images here")?;
+        refuse_any(daemons, NO_DAEMON)?;
         if self.image_parallel_copies.is_some() {
             console.warning(
                 "--image-parallel-copies: as many layers go at once as suits dhow; this number is not kept",

@@ -6,10 +6,9 @@ use dhow_base::Result;
 use dhow_image::Registries;
 use dhow_spec::image::Platform;
 
-/// How the image is fetched.
+/// A platform, said in parts.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Fetching the image")]
-pub(crate) struct PullingFlags {
+pub(crate) struct PlatformParts {
     /// Use the image of this architecture
     #[arg(long, value_name = "NAME")]
     arch: Option<String>,
@@ -21,6 +20,14 @@ pub(crate) struct PullingFlags {
     /// Use the image of this variant of the architecture
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
+}
+
+/// How the image is fetched.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Fetching the image")]
+pub(crate) struct PullingFlags {
+    #[command(flatten)]
+    parts: PlatformParts,
 
     /// How often a request is tried again
     #[arg(long, value_name = "TIMES")]
@@ -30,7 +37,7 @@ pub(crate) struct PullingFlags {
     registry: RegistryFlags,
 }
 
-impl PullingFlags {
+impl PlatformParts {
     /// The platform that these flags, or `--platform`, ask for.
     pub(crate) fn platform(&self, whole: Option<&str>) -> Result<Option<Platform>> {
         let parts = [("--arch", &self.arch), ("--os", &self.os), ("--variant", &self.variant)];
@@ -52,6 +59,13 @@ impl PullingFlags {
             }
         }
     }
+}
+
+impl PullingFlags {
+    /// The platform that these flags, or `--platform`, ask for.
+    pub(crate) fn platform(&self, whole: Option<&str>) -> Result<Option<Platform>> {
+        self.parts.platform(whole)
+    }
 
     /// What is known of registries, with what these flags say.
     pub(crate) fn registries(&self, invocation: &Invocation) -> Result<Registries> {
@@ -70,7 +84,7 @@ mod tests {
     #[test]
     fn a_platform_is_said_in_parts_or_as_a_whole() {
         let flags =
-            |arch: &str| PullingFlags { arch: Some(arch.into()), ..PullingFlags::default() };
+            |arch: &str| PlatformParts { arch: Some(arch.into()), ..PlatformParts::default() };
 
         assert_eq!(flags("arm64").platform(None).unwrap().unwrap().architecture, "arm64");
         assert!(flags("arm64").platform(Some("linux/arm64")).is_err());

@@ -21,7 +21,10 @@ use crate::{
     manners::Manners,
     tree::{self, Switches},
 };
-use clap::{ArgAction, ArgMatches, Args, Command, FromArgMatches, error::ErrorKind};
+use clap::{
+    ArgAction, ArgMatches, Args, Command, FromArgMatches,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use dhow_base::{Error, Kind, Result, clock::Moment};
 use dhow_image::PolicyFile;
 use dhow_spec::image::Platform;
@@ -36,6 +39,9 @@ pub(crate) use told::Told;
 pub(crate) const NAME: &str = "skopeo";
 /// skopeo's exit code for an image that is not there.
 const NOT_FOUND: u8 = 2;
+
+/// Commands of skopeo's that are not here.
+const OF_SIGNATURES: [&str; 3] = ["generate-sigstore-key", "standalone-sign", "standalone-verify"];
 
 /// Flags before the command.
 #[derive(clap::Args, Debug)]
@@ -126,8 +132,10 @@ pub(crate) fn main(arguments: &[OsString]) -> u8 {
         Ok(code) => code,
         Err(error) => {
             fatal(&error.one_line());
-            // A file that is not there is a failure like others; an image is not.
-            let is_image = error.kind() == Kind::NotFound && error.errno().is_none();
+            // A file that is not there is a failure like others, and so is a login; an image is not.
+            let is_image = error.kind() == Kind::NotFound
+                && error.errno().is_none()
+                && !matches!(matches.subcommand_name(), Some("login" | "logout"));
             if is_image { NOT_FOUND } else { FAILURE }
         }
     }
@@ -221,7 +229,14 @@ fn misused(error: &clap::Error) -> u8 {
         _ => {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
-            fatal(first.strip_prefix("error: ").unwrap_or(first));
+            match error.get(ContextKind::InvalidSubcommand) {
+                Some(ContextValue::String(name)) if OF_SIGNATURES.contains(&name.as_str()) => {
+                    fatal(&format!(
+                        "{name}: signatures are neither made nor checked yet; the skopeo of containers does both"
+                    ));
+                }
+                _ => fatal(first.strip_prefix("error: ").unwrap_or(first)),
+            }
             FAILURE
         }
     }

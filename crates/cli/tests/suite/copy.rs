@@ -182,6 +182,14 @@ fn skopeos_syntax_and_exit_codes_are_ours() {
     }
     assert!(copied.stdout.contains(&format!("Copying config {config}")), "{copied}");
     assert!(again.stdout.contains("skipped: already exists"), "{again}");
+    // What is not done is refused by its name; who was not logged in is no image that is missing.
+    let daemon = ["inspect", "--daemon-host", "here", &layout.reference("box")];
+    drop(ours(&dhow, &daemon).exits(1).says("--daemon-host"));
+    drop(ours(&dhow, &["standalone-sign"]).exits(1).says("standalone-sign: signatures"));
+    let file = dhow.directory().join("auth.json");
+    fs::write(&file, "{}").unwrap();
+    let logout = ["logout", "--authfile", file.to_str().unwrap(), registry.address()];
+    drop(ours(&dhow, &logout).exits(1).says("nobody is logged in"));
     let written = fs::read_to_string(&digest_file).unwrap();
     assert_eq!(written, Digest::of(&raw(&name("1"))).as_str());
 

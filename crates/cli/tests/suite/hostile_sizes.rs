@@ -8,13 +8,13 @@ use dhow_base::{
     digest::{Algorithm, Hasher},
 };
 use dhow_testkit::{
-    Dhow, Disk,
+    Access, Dhow, Disk, Registry, Transport,
     image::{Compression, Image, Layer, Layout, native_architecture},
-    need, needs_root,
-    tarball::Tarball,
+    need, needs_root, needs_tool, outcome,
+    tarball::{Entry, Tarball, What},
 };
 use serde_json::json;
-use std::io::Write;
+use std::{fs, io::Write, process::Command};
 
 type Fill<'a> = &'a dyn Fn(usize, &mut dyn Write) -> Result<()>;
 
@@ -178,6 +178,115 @@ fn whatever_layers_ask_for_a_pull_stays_small() {
     let trusting = ["--limit", "memory=64MiB", "pull", "-q", &layout.reference("box")];
     assert_eq!(weigh(&dhow, &trusting).0, 0);
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+/// Directories and files without number that have long names and attributes.
+fn attributes(number: usize, out: &mut dyn Write) -> Result<()> {
+    let mut tar = Tarball::new(out);
+    let value = vec![b'x'; 48 << 10];
+    for file in 0..200 {
+        let name = format!("{number}-{file}");
+        let entry = Entry::new(&name, What::File).xattr("user.large", &value);
+        tar.put(&entry, b"")?;
+    }
+    tar.finish().map(drop)
+}
+
+/// The same layers by way of a registry, archives, conversions, bundles, imports and the plain driver, whether
+/// each of these takes them or not.
+#[test]
+fn by_whatever_way_such_layers_come_it_stays_small() {
+    needs_root!();
+    needs_tool!("docker-registry", "xz");
+    let disk = Disk::of(6 << 30).unwrap();
+    let (dhow, plain) = (Dhow::below(disk.path()), Dhow::below(disk.path()));
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let limit = 64 + 8 * u64::try_from(need::processors()).unwrap();
+    let fills: [(&str, Fill<'_>); 4] = [
+        ("implied", &implied),
+        ("listed", &listed),
+        ("regions", &regions),
+        ("attributes", &attributes),
+    ];
+    let mut peaks = Vec::new();
+    for what in ["window", "implied", "listed", "regions", "attributes"] {
+        let at = |name: &str| dhow.directory().join(format!("{what}-{name}"));
+        let layout = Layout::new(&at("layout")).unwrap();
+        let fill = fills.iter().find(|(name, _)| *name == what).map(|(_, fill)| *fill);
+        let layers = fill.map_or_else(|| with_window(&layout, 25), |fill| zstd(&layout, fill));
+        layout.tag_image(&Image::new(layers.clone()), "box").unwrap();
+        layout.archive(&at("archive")).unwrap();
+        fs::write(at("tar"), layout.uncompressed(&layers[0]).unwrap()).unwrap();
+        let mut xz = Command::new("xz");
+        drop(outcome::run_ok(xz.args(["-1", "-k"]).arg(at("tar")), outcome::LIMIT).unwrap());
+        let path = |name: &str| at(name).display().to_string();
+        let (from, name) = (layout.reference("box"), registry.reference(&format!("{what}:1")));
+        let there = format!("docker://{name}");
+        let ways: [(&Dhow, &[&str]); 13] = [
+            (&dhow, &["image", "copy", "-q", &from, &there]),
+            (&dhow, &["pull", "-q", &name]),
+            (&plain, &["--storage-driver", "plain", "pull", "-q", &name]),
+            (&dhow, &["image", "export", "-o", &path("export"), &name]),
+            (&dhow, &["rmi", "-af"]),
+            (&dhow, &["load", "-q", "-i", &path("archive")]),
+            (&dhow, &["save", "-q", "-o", &path("saved"), "localhost/box"]),
+            (&dhow, &["import", &path("tar"), "imported:1"]),
+            (&dhow, &["import", &path("tar.xz"), "imported:2"]),
+            (
+                &dhow,
+                &[
+                    "image",
+                    "copy",
+                    "--dest-compress-format",
+                    "gzip",
+                    &from,
+                    &format!("dir:{}", path("gzip")),
+                ],
+            ),
+            (
+                &dhow,
+                &[
+                    "image",
+                    "copy",
+                    "--dest-compress-format",
+                    "zstd:chunked",
+                    &from,
+                    &format!("dir:{}", path("chunked")),
+                ],
+            ),
+            (
+                &dhow,
+                &["image", "copy", "-q", &from, &format!("docker-archive:{}:x:1", path("docker"))],
+            ),
+            (
+                &dhow,
+                &[
+                    "image",
+                    "unpack",
+                    "--image",
+                    &format!("{}:box", path("layout")),
+                    &path("bundle"),
+                ],
+            ),
+        ];
+        for (dhow, words) in ways {
+            let (code, peak) = weigh(dhow, words);
+            let words = words.iter().take(4).copied().collect::<Vec<_>>().join(" ");
+            peaks.push((what, words, code, peak));
+        }
+        for dhow in [&dhow, &plain] {
+            drop(dhow.run(&["rmi", "-af"]).ok());
+            assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+        }
+        for name in ["layout", "archive", "tar", "bundle", "gzip", "chunked"] {
+            drop(fs::remove_dir_all(at(name)).or_else(|_| fs::remove_file(at(name))));
+        }
+    }
+    // A bundle comes with a list of all its paths and attributes, in umoci's form.
+    let limit_of = |words: &str| limit * if words.starts_with("image unpack") { 2 } else { 1 };
+    let most = peaks.iter().filter(|(_, words, _, peak)| *peak >= limit_of(words));
+    let most: Vec<_> = most.collect();
+    assert!(most.is_empty(), "{most:?} of {limit} MiB");
 }
 
 #[test]

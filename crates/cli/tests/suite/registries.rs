@@ -348,6 +348,34 @@ fn a_pull_asks_the_registry_when_it_is_told_to() {
 }
 
 #[test]
+fn all_tags_of_a_repository_come_and_are_listed_in_any_order() {
+    needs_root!();
+    needs_tool!("docker-registry");
+    let dhow = with_box();
+    let registry = Registry::start(Access::Open, Transport::Plain).unwrap();
+    let repository = registry.reference("team/box");
+    for tag in ["b", "a", "c"] {
+        let name = format!("{repository}:{tag}");
+        drop(dhow.run(&["push", "-q", "--retry", "0", "--remove-signatures", "box", &name]).ok());
+    }
+    drop(dhow.run(&["rmi", "-af"]).ok());
+
+    let pulled = dhow.run(&["pull", "-q", "--all-tags", &repository]).ok();
+
+    assert_eq!(pulled.stdout.lines().count(), 3, "{pulled}");
+    let list = ["images", "--noheading", "--sort", "tag", "--format", "table {{.Tag}}"];
+    assert_eq!(dhow.run(&list).ok().stdout, "a\nb\nc\n");
+    let one = format!("{repository}:a");
+    drop(dhow.run(&["pull", "-q", "-a", &one]).exits(1).says("one image, not a repository"));
+    let other = dhow.run(&["pull", "-q", "--arch", "s390x", &one]).exits(1);
+    assert!(other.stderr.contains("s390x"), "{other}");
+    drop(dhow.run(&["rmi", "--ignore", "nobody", &one]).ok());
+    drop(dhow.run(&["rmi", "nobody"]).exits(1));
+    drop(dhow.run(&["manifest", "rm", "--ignore", "nobody"]).ok());
+    drop(dhow.run(&["pull", "--disable-content-trust", &one]).exits(125).says("leave it out"));
+}
+
+#[test]
 fn a_killed_push_leaves_nothing_here_and_the_next_one_succeeds() {
     needs_root!();
     needs_tool!("docker-registry");

@@ -22,6 +22,10 @@ pub(crate) struct Pull {
     #[arg(short, long)]
     quiet: bool,
 
+    /// How often a request is tried again
+    #[arg(long, value_name = "TIMES")]
+    retry: Option<u32>,
+
     #[command(flatten)]
     way: OnlyWay,
 }
@@ -29,7 +33,8 @@ pub(crate) struct Pull {
 impl Act for Pull {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let name = self.name.strip_prefix("docker://").unwrap_or(&self.name).to_owned();
-        let end = Way::from(self.way).end_at(Place::Registry(name), invocation)?;
+        let end =
+            Way::from(self.way).end_at(Place::Registry(name), invocation)?.retried(self.retry);
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let digest = images.pull_artifact(state, &end, &invocation.progress(self.quiet))?;

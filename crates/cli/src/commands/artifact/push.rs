@@ -1,6 +1,7 @@
 //! `artifact push`: an artifact to a registry.
 
 use crate::{
+    commands::copy::write_digest,
     exit::SUCCESS,
     flags::way::{OnlyWay, Way},
     invocation::Invocation,
@@ -26,6 +27,14 @@ pub(crate) struct Push {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Write the manifest's digest to this file
+    #[arg(long, value_name = "FILE")]
+    digestfile: Option<String>,
+
+    /// How often a request is tried again
+    #[arg(long, value_name = "TIMES")]
+    retry: Option<u32>,
+
     #[command(flatten)]
     way: OnlyWay,
 }
@@ -37,12 +46,15 @@ impl Act for Push {
         let artifact = images.look_up_artifact(state, &self.artifact)?;
         let to = self.destination.as_deref().unwrap_or(&artifact.name);
         let to = to.strip_prefix("docker://").unwrap_or(to).to_owned();
-        let to = Way::from(self.way).end_at(Place::Registry(to), invocation)?;
+        let to = Way::from(self.way).end_at(Place::Registry(to), invocation)?.retried(self.retry);
         let from = End::new(Place::Local(artifact.name), invocation.registries());
         let progress = invocation.progress_of("pushing", self.quiet);
         let copied = images.copy(Some(state), &from, &to, &CopyOptions::default(), &progress)?;
         for notice in to.take_notices() {
             invocation.console.note(&notice);
+        }
+        if let Some(file) = &self.digestfile {
+            write_digest(file, &copied.digest, invocation)?;
         }
         invocation.console.line(copied.digest.as_str())?;
         Ok(SUCCESS)

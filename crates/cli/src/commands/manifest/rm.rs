@@ -1,7 +1,7 @@
 //! `manifest rm`: lists go, their images stay.
 
 use crate::{commands::several, invocation::Invocation, tree::Act};
-use dhow_base::Result;
+use dhow_base::{Kind, Result};
 
 /// Remove lists; their images stay
 #[derive(clap::Args, Debug)]
@@ -9,6 +9,10 @@ pub(crate) struct Rm {
     /// The lists
     #[arg(value_name = "LIST", required = true)]
     lists: Vec<String>,
+
+    /// A list that is not there is no error
+    #[arg(short, long)]
+    ignore: bool,
 }
 
 impl Act for Rm {
@@ -16,7 +20,10 @@ impl Act for Rm {
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         several::each(invocation.console, &self.lists, |list| {
-            images.remove_list(state, list).map(|digest| Some(digest.to_string()))
+            match images.remove_list(state, list) {
+                Err(error) if error.kind() == Kind::NotFound && self.ignore => Ok(None),
+                removed => removed.map(|digest| Some(digest.to_string())),
+            }
         })
     }
 }
