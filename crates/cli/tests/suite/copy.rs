@@ -321,7 +321,7 @@ fn a_layer_with_holes_is_compressed_without_a_table_of_contents() {
     let layout = layout(&dhow);
     let root = dhow.directory().join("holes");
     fs::create_dir(&root).unwrap();
-    let holes = fs::File::create(root.join("holes")).unwrap();
+    let holes = dhow_base::file::create_new(&root.join("holes"), 0o644).unwrap();
     // More regions than a header of GNU's has room for.
     for place in 0..8 {
         holes.write_all_at(b"data", place << 23).unwrap();
