@@ -758,10 +758,12 @@ fn dress_by_name(parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<()> {
     utimensat(parent, name, &timestamps(entry.mtime), flags).doing(|| "set its time")
 }
 
+/// Neither notes of an overlay's nor a label of SELinux: which labels files have, the policy of this
+/// machine says, which may not even know those of the one where the layer was made.
 fn wanted(xattrs: &[Xattr]) -> impl Iterator<Item = &Xattr> {
-    xattrs
-        .iter()
-        .filter(|xattr| !OVERLAY_XATTRS.iter().any(|prefix| xattr.name.starts_with(prefix)))
+    let is_of_overlay =
+        |xattr: &Xattr| OVERLAY_XATTRS.iter().any(|prefix| xattr.name.starts_with(prefix));
+    xattrs.iter().filter(move |xattr| xattr.name != b"security.selinux" && !is_of_overlay(xattr))
 }
 
 /// A file system without attributes loses only those; one that refuses says so.

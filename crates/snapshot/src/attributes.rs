@@ -196,10 +196,14 @@ fn copy_xattrs(from: &Place, to: &Place, owners: &Owners<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The names of the attributes that belong to the file itself.
+/// The names of the attributes that belong to the file itself: neither overlayfs' notes nor the label of
+/// SELinux, which says where a file lies and not what it is, and which the kernel lets nobody remove.
 fn names(place: &Place) -> Result<Vec<CString>> {
     let mut names = every_name(place)?;
-    names.retain(|name| !OVERLAY_NOTES.iter().any(|note| name.to_bytes().starts_with(note)));
+    names.retain(|name| {
+        let is_note = OVERLAY_NOTES.iter().any(|note| name.to_bytes().starts_with(note));
+        !is_note && name.as_c_str() != c"security.selinux"
+    });
     Ok(names)
 }
 

@@ -128,6 +128,20 @@ fn records_of_the_overlay_driver_are_dropped() {
 }
 
 #[test]
+fn labels_of_the_machine_where_a_layer_was_made_are_dropped() {
+    let Some(target) = Target::new() else { return };
+    // Unknown to whichever policy there is: where SELinux is on, the kernel would refuse it.
+    let label = ("SCHILY.xattr.security.selinux", &b"nobody_u:object_r:nothing_t:s0\0"[..]);
+    let tar = Raw::new().pax(&[label]).directory("d").pax(&[label]).symlink("s", "d").end();
+
+    target.unpack(&tar, Whiteouts::Overlay).unwrap();
+
+    for path in ["d", "s"] {
+        assert_ne!(target.xattr(path, "security.selinux").as_deref(), Some(label.1), "{path}");
+    }
+}
+
+#[test]
 fn a_sparse_file_keeps_its_holes() {
     for form in ["gnu", "posix"] {
         let Some(target) = Target::new() else { return };
