@@ -68,6 +68,8 @@ const NETWORK_MODULES: [&str; 27] = [
     "nft_socket",
     "nf_conntrack_netlink",
 ];
+/// File systems that bound directories, and a server of files with its client.
+const VOLUME_MODULES: [&str; 5] = ["loop", "xfs", "quota_v2", "nfsd", "nfsv4"];
 /// Programs of the host's that tests call, besides busybox's.
 const TOOLS: [&str; 7] = ["setpriv", "setsid", "newuidmap", "newgidmap", "ip", "nft", "tc"];
 /// What no test reads of Debian's root: it is read into the memory of each machine. Without the
@@ -94,7 +96,7 @@ const APPARMOR_FEATURES: &str = "/usr/share/apparmor-features/features";
 /// Arguments of `cargo xtask lab`
 #[derive(clap::Args, Debug)]
 pub(crate) struct LabArgs {
-    /// Boot only these: v2, networks, systemd, apparmor, selinux
+    /// Boot only these: v2, networks, volumes, systemd, apparmor, selinux
     boots: Vec<String>,
 
     /// Print everything that the machine prints
@@ -152,7 +154,7 @@ enum Policy {
     SeLinux,
 }
 
-const BOOTS: [Boot; 5] = [
+const BOOTS: [Boot; 6] = [
     Boot {
         name: "v2",
         first: First::Script,
@@ -177,6 +179,16 @@ const BOOTS: [Boot; 5] = [
         tools: &[],
         threads: 1,
         tests: &[("dhow-network", &[])],
+    },
+    Boot {
+        name: "volumes",
+        first: First::Script,
+        words: "cgroup_no_v1=all",
+        modules: &VOLUME_MODULES,
+        policy: None,
+        tools: &["mkfs.ext4", "mkfs.xfs"],
+        threads: 1,
+        tests: &[("dhow-cli", &["volumes::a_size", "volumes::a_volume_may_lie_on_a_server"])],
     },
     Boot {
         name: "systemd",
@@ -206,7 +218,7 @@ const BOOTS: [Boot; 5] = [
         policy: Some(Policy::SeLinux),
         tools: &[],
         threads: 2,
-        tests: &[("dhow-runtime", &["labels::"])],
+        tests: &[("dhow-runtime", &["labels::"]), ("dhow-cli", &["selinux::"])],
     },
 ];
 
@@ -298,6 +310,9 @@ impl Boot {
         tree.add(&format!("{top}lab/tests.sh"), include_bytes!("lab/guest/tests.sh").to_vec());
         put_modules(&mut tree, kernel, self.modules)?;
         let mut script = self.put_policy(&mut tree, root)?;
+        if self.name == "volumes" {
+            script.push_str(include_str!("lab/guest/volumes.sh"));
+        }
         for (package, filters) in self.tests {
             for program in programs.of(package).filter(|one| one.path != programs.product) {
                 tree.copy(&format!("{top}{}", program.place()), &program.path)?;
@@ -331,18 +346,28 @@ impl Boot {
                 Ok(include_str!("lab/guest/apparmor.sh").to_owned())
             }
             Some(Policy::SeLinux) => {
+                let more = own.path().join("categories.cil");
+                file::write_new(&more, categories().as_bytes(), 0o600, Durability::Cached)?;
                 said(
                     Command::new("secilc")
                         .arg("--output")
                         .arg(&out)
                         .args(["--filecontext", "/dev/null"])
-                        .arg(guest.join("policy.cil")),
+                        .arg(guest.join("policy.cil"))
+                        .arg(&more),
                 )?;
                 tree.copy("lab/policy", &out)?;
                 Ok(include_str!("lab/guest/selinux.sh").to_owned())
             }
         }
     }
+}
+
+/// As many categories as the policies of distributions have, which is no text to be read.
+fn categories() -> String {
+    let names: Vec<String> = (0..1024).map(|number| format!("c{number}")).collect();
+    let all: String = names.iter().map(|name| format!("(category {name})\n")).collect();
+    format!("{all}(categoryorder ({}))\n", names.join(" "))
 }
 
 /// What runs first, and the programs that it and the tests call.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink},
+    path::Path,
     process::Command,
 };
 
@@ -386,22 +387,19 @@ fn a_volume_cannot_be_made_of_the_hosts_files_by_an_image() {
     assert_eq!(names(&dhow).len(), 0);
 }
 
-#[test]
-fn a_size_is_kept_where_the_file_system_can() {
-    needs_root!();
-    needs_tool!("mkfs.ext4");
+/// Keeps a volume to its size on a disk that was made by this command.
+fn keep_a_size_on(make: &[&str]) {
     let home = tempfile::Builder::new().prefix("q").tempdir().unwrap();
     let (image, disk) = (home.path().join("disk.img"), home.path().join("disk"));
     let mut new = fs::OpenOptions::new();
-    new.write(true).create_new(true).open(&image).unwrap().set_len(96 << 20).unwrap();
+    new.write(true).create_new(true).open(&image).unwrap().set_len(512 << 20).unwrap();
     fs::create_dir(&disk).unwrap();
-    let mut make = Command::new("mkfs.ext4");
-    make.args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota"]).arg(&image);
-    drop(outcome::run(&mut make, b"", outcome::LIMIT).unwrap().ok());
+    let mut command = Command::new(make[0]);
+    drop(outcome::run(command.args(&make[1..]).arg(&image), b"", outcome::LIMIT).unwrap().ok());
     let mut mount = Command::new("mount");
     mount.args(["-o", "loop,prjquota"]).args([&image, &disk]);
     if outcome::run(&mut mount, b"", outcome::LIMIT).unwrap().code != 0 {
-        need::skip("a kernel with project quotas on ext4");
+        need::skip(&format!("a kernel with project quotas for {}", make[0]));
         return;
     }
     {
@@ -409,20 +407,97 @@ fn a_size_is_kept_where_the_file_system_can() {
         let layout = layout_of(&dhow, "box", |image| image);
         drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
         drop(dhow.run(&["volume", "create", "-o", "o=size=2m", "small"]).ok());
-        let write = |megabytes: &str| {
-            let count = format!("count={megabytes}");
-            let words = ["dd", "if=/dev/zero", "of=/s/f", "bs=1M", &count];
-            dhow.run(&[&["run", "--rm", "-q", "-v", "small:/s", "box"], &words[..]].concat())
+        drop(dhow.run(&["volume", "create", "-o", "size=64m", "large"]).ok());
+        drop(dhow.run(&["volume", "create", "-o", "o=inodes=10", "few"]).ok());
+        let inside = |script: &str| {
+            let mounts = ["-v", "small:/s", "-v", "large:/l", "-v", "few:/f"];
+            let words = [&["run", "--rm", "-q"], &mounts[..], &["box", "sh", "-c", script]];
+            dhow.run(&words.concat())
+        };
+        let write = |place: &str, megabytes: u32| {
+            inside(&format!("dd if=/dev/zero of={place}/f bs=1M count={megabytes} && sync"))
         };
 
-        drop(write("1").ok());
-        drop(write("4").exits(1));
+        drop(write("/l", 8).ok());
+        drop(write("/s", 1).ok());
+        let full = write("/s", 4).exits(1);
+        let crowded =
+            inside("for n in 1 2 3 4 5 6 7 8 9 10 11 12; do >/f/$n || exit 9; done").exits(9);
 
-        drop(dhow.run(&["volume", "rm", "small"]).ok());
+        // ext4 has another word for it than xfs.
+        let says_full =
+            |text: &str| text.contains("No space left") || text.contains("uota exceeded");
+        assert!(says_full(&full.stderr) && says_full(&crowded.stderr), "{full}\n{crowded}");
+        drop(write("/l", 16).ok());
+        let sizes = inside("stat -c %s /l/f; stat -c %s /s/f").ok().stdout;
+        let sizes: Vec<u64> = sizes.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(sizes[0], 16 << 20);
+        assert!(sizes[1] <= 2 << 20, "{sizes:?}");
+        for volume in ["small", "large", "few"] {
+            drop(dhow.run(&["volume", "rm", volume]).ok());
+        }
         assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
     }
     let mut unmount = Command::new("umount");
     drop(outcome::run(unmount.arg(&disk), b"", outcome::LIMIT).unwrap().ok());
+}
+
+#[test]
+fn a_size_is_kept_where_the_file_system_can() {
+    needs_root!();
+    needs_tool!("mkfs.ext4");
+    keep_a_size_on(&["mkfs.ext4", "-q", "-O", "quota,project", "-E", "quotatype=prjquota"]);
+}
+
+#[test]
+fn a_size_is_kept_by_xfs() {
+    needs_root!();
+    needs_tool!("mkfs.xfs");
+    keep_a_size_on(&["mkfs.xfs", "-q"]);
+}
+
+/// What the lab's machine exports to itself.
+const EXPORT: &str = "/srv/export";
+
+#[test]
+fn a_volume_may_lie_on_a_server() {
+    needs_root!();
+    let serves =
+        || fs::read_to_string("/proc/fs/nfsd/threads").is_ok_and(|count| count.trim() != "0");
+    dhow_testkit::needs!(Path::new(EXPORT).is_dir() && serves(), "the lab's server of files (NFS)");
+    let dhow = Dhow::new();
+    let layout = layout_of(&dhow, "box", |image| image);
+    drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
+    let create = ["volume", "create", "-o", "type=nfs", "-o", "device=127.0.0.1:/"];
+    let options = ["-o", "o=addr=127.0.0.1,vers=4.2,clientaddr=127.0.0.1", "far"];
+    drop(dhow.run(&[&create[..], &options].concat()).ok());
+    let inside = |script: &str| {
+        dhow.run(&["run", "--rm", "-q", "-v", "far:/far", "box", "sh", "-c", script])
+    };
+    let is_mounted = || fs::read_to_string("/proc/mounts").unwrap().contains("127.0.0.1:/");
+
+    let shown = inside("echo kept >/far/file && grep ' /far ' /proc/mounts").ok();
+
+    assert!(shown.stdout.contains("nfs4"), "{shown}");
+    assert_eq!(fs::read_to_string(Path::new(EXPORT).join("file")).unwrap(), "kept\n");
+    assert!(!is_mounted(), "nobody uses it any more");
+    assert_eq!(inside("cat /far/file").ok().line(), "kept");
+    drop(dhow.run(&["volume", "rm", "far"]).ok());
+    assert!(Path::new(EXPORT).join("file").exists(), "a volume's removal is not its server's");
+    let wrong = dhow.run(&[
+        "volume",
+        "create",
+        "-o",
+        "type=nfs",
+        "-o",
+        "device=127.0.0.1:/nowhere",
+        options[0],
+        options[1],
+        "lost",
+    ]);
+    drop(wrong.ok());
+    let refused = dhow.run(&["run", "--rm", "-q", "-v", "lost:/far", "box", "true"]).exits(125);
+    assert!(refused.stderr.contains("volume lost"), "{refused}");
 }
 
 #[test]
