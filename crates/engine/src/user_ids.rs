@@ -63,10 +63,13 @@ fn choose_of_user(options: &CreateOptions, record: &mut Record) -> Result<()> {
         | UserNamespace::Path(_)
         | UserNamespace::Pod(_)
         | UserNamespace::Auto { .. } => return Ok(()),
-        UserNamespace::Ranges { .. } => {
-            let text = "use --subuidname as a user who is not root";
-            return Err(Error::new(Kind::Unsupported, text)
-                .hint("--userns nomap gives the container all ids that the user has been given"));
+        UserNamespace::Ranges { user, group } => {
+            let doing = || "choose the ids of the container";
+            let inside = |held: Held, file: &str, owner: &str| {
+                subordinate(file, owner).and_then(|ranges| held.within(&ranges)).doing(doing)
+            };
+            let uids = inside(Held::users()?, "/etc/subuid", user)?;
+            (in_a_row(&uids), in_a_row(&inside(Held::groups()?, "/etc/subgid", group)?))
         }
         UserNamespace::KeepId { uid, gid } => {
             let (users, groups) = (Held::users()?, Held::groups()?);
@@ -94,13 +97,15 @@ pub(crate) fn caller() -> Result<u32> {
 }
 
 /// The ids of the user namespace that we are in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     kind: &'static str,
     /// What our root is outside.
     own: u32,
     /// How many there are, from 0 on.
     count: u32,
+    /// The first id inside, the first outside, how many.
+    ranges: Vec<[u32; 3]>,
 }
 
 impl Held {
@@ -125,11 +130,36 @@ impl Held {
         let ranges = || numbers.chunks_exact(3);
         let own = ranges().find(|range| range[0] == 0)?[1];
         let count = ranges().fold(0_u32, |sum, range| sum.saturating_add(range[2]));
-        Some(Self { kind, own, count })
+        let ranges = ranges().map(|range| [range[0], range[1], range[2]]).collect();
+        Some(Self { kind, own, count, ranges })
+    }
+
+    /// Ranges of the host's as we see them; those that we do not have are an error.
+    fn within(&self, outside: &[Range]) -> Result<Vec<Range>> {
+        let mut inside = Vec::new();
+        for range in outside {
+            let mut next = u64::from(range.first);
+            while next < range.end() {
+                let held = self.ranges.iter().map(|one| one.map(u64::from));
+                let at = |&[_, first, size]: &[u64; 3]| (first..first + size).contains(&next);
+                let Some([ours, first, size]) = held.clone().find(at) else {
+                    let text =
+                        format!("use {} id {next}: the user has not been given it", self.kind);
+                    return Err(Error::new(Kind::Denied, text)
+                        .hint("name the user who calls: their ranges are theirs to give"));
+                };
+                let end = range.end().min(first + size);
+                let number = |id: u64| u32::try_from(id).unwrap_or(u32::MAX);
+                let begin = number(ours + (next - first));
+                inside.push(Range { first: begin, size: number(end - next) });
+                next = end;
+            }
+        }
+        Ok(inside)
     }
 
     /// The user is `inside`, and the others are around them.
-    fn keeping(self, inside: u32) -> Result<Vec<IdMapping>> {
+    fn keeping(&self, inside: u32) -> Result<Vec<IdMapping>> {
         let others = self.others()?;
         let below = inside.min(others);
         let range = |container_id, host_id, size| IdMapping { container_id, host_id, size };
@@ -143,11 +173,11 @@ impl Held {
         Ok(ids)
     }
 
-    fn all_but_own(self) -> Result<Vec<IdMapping>> {
+    fn all_but_own(&self) -> Result<Vec<IdMapping>> {
         Ok(vec![IdMapping { container_id: 0, host_id: 1, size: self.others()? }])
     }
 
-    fn others(self) -> Result<u32> {
+    fn others(&self) -> Result<u32> {
         match self.count - 1 {
             0 => {
                 let text = format!("the user has no {} ids besides their own", self.kind);
@@ -159,7 +189,7 @@ impl Held {
     }
 
     /// Only what we have can be given.
-    fn check(self, ids: &[IdMapping]) -> Result<()> {
+    fn check(&self, ids: &[IdMapping]) -> Result<()> {
         let end = |range: &IdMapping| u64::from(range.host_id) + u64::from(range.size);
         match ids.iter().find(|range| end(range) > u64::from(self.count)) {
             None => Ok(()),
@@ -269,6 +299,21 @@ mod tests {
         assert_eq!(alone.keeping(1000).unwrap_err().kind(), Kind::NotFound);
         assert!(Held::parse("user", "1 1000 1\n").is_none());
         assert!(Held::parse("user", "0 x 1\n").is_none());
+    }
+
+    #[test]
+    fn ranges_of_the_hosts_are_seen_as_they_are_inside() {
+        let held = Held::parse("user", "0 1000 1\n1 100000 10\n11 200000 5\n").unwrap();
+        let inside = |first, size| {
+            let seen = held.within(&[Range { first, size }]).ok()?;
+            Some(seen.iter().map(|range| (range.first, range.size)).collect::<Vec<_>>())
+        };
+
+        assert_eq!(inside(100_000, 10), Some(vec![(1, 10)]));
+        assert_eq!(inside(100_005, 2), Some(vec![(6, 2)]));
+        assert_eq!(inside(1000, 1), Some(vec![(0, 1)]));
+        assert_eq!(inside(100_005, 6), None);
+        assert_eq!(inside(300_000, 1), None);
     }
 
     #[test]

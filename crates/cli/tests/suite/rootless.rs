@@ -279,6 +279,26 @@ fn another_user_reaches_nothing_and_the_container_has_no_right_outside() {
 }
 
 #[test]
+fn a_user_gives_a_container_the_ids_of_their_own_name() {
+    if !OrdinaryUser::is_possible() {
+        return;
+    }
+    let user = with_box(Ids::Ranges);
+
+    let maps = inside(
+        &user,
+        &["--subuidname", "tester"],
+        "cat /proc/self/uid_map; id -u; touch /f; stat -c %u /f",
+    );
+
+    let mut lines = maps.lines();
+    let map: Vec<&str> = lines.next().unwrap().split_ascii_whitespace().collect();
+    // The first of the ids that the user has besides their own.
+    assert_eq!(map[..2], ["0", "1"], "{maps}");
+    assert_eq!(lines.collect::<Vec<_>>(), ["0", "0"]);
+}
+
+#[test]
 fn what_takes_rights_that_a_user_has_not_is_refused_by_name() {
     if !OrdinaryUser::is_possible() {
         return;
@@ -287,7 +307,7 @@ fn what_takes_rights_that_a_user_has_not_is_refused_by_name() {
     let run = |flag: &str| user.run(&["run", "--rm", flag, "box", "true"]).exits(125).stderr;
 
     for (flag, says) in [
-        ("--subuidname=nobody", "--subuidname"),
+        ("--subuidname=nobody", "no range for nobody in /etc/subuid"),
         ("--network=slirp4netns", "there is no slirp4netns here"),
     ] {
         let said = run(flag);

@@ -34,7 +34,7 @@ const LEAST_SIZE: u32 = 1024;
 const NOBODY: u32 = 65_534;
 
 fn doing() -> &'static str {
-    "find free ids for the container"
+    "find free ids"
 }
 
 /// Notes ids that an ordinary user's container could have, where it asks for a free range; as many as its
