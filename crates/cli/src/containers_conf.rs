@@ -109,7 +109,9 @@ table! {
         base_hosts_file: String,
         cgroupns: String,
         cgroups: String,
+        container_name_as_hostname: bool,
         env_host: bool,
+        host_containers_internal_ip: String,
         http_proxy: bool,
         init: bool,
         init_path: String,
@@ -135,6 +137,7 @@ table! {
         utsns: String,
     } lists {
         annotations,
+        cgroup_conf,
         default_capabilities,
         default_sysctls,
         default_ulimits,

@@ -11,14 +11,15 @@ use crate::{
     merge::{self, Facts},
     names, networks,
     options::{
-        CreateOptions, HostsBase, MountWhat, NetworkMode, PodChoice, PullPolicy, UserNamespace,
+        CreateOptions, HostsBase, MountWhat, NetworkMode, PodChoice, PullPolicy, Relabel,
+        UserNamespace,
     },
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
     readiness,
     record::Record,
     secrets::Given,
-    user_ids,
+    selinux, user_ids,
     volumes::{self, Volumes},
 };
 use dhow_base::{
@@ -334,6 +335,7 @@ impl Engine {
                 if !user_ids::free::take(write, options, &mut record.namespaces)? {
                     return Ok(None);
                 }
+                selinux::take(write, options, record)?;
                 row.settings = record.to_text()?;
                 containers::insert(write, row)?;
                 networks::connect_all(write, id, options.network.connections())?;
@@ -390,14 +392,16 @@ impl Engine {
         let root = look_into(&draft.image.view()?)?;
         let identity = draft.identity(root.as_fd())?;
         give_away(draft, &identity)?;
+        label(draft, &rootfs)?;
         let mut files = files::list(&layout.run(id), network.as_deref(), &draft.options.names);
         for own in own_files(&layout.container(id), root.as_fd(), &identity, draft)? {
             file::write_new(&own.path, &own.bytes, 0o644, Durability::Cached)?;
             files::belong_to_root(&own.path, &draft.record)?;
+            selinux::mark(&own.path, &draft.record.selinux.files)?;
             files.extend(own.target.map(|target| (own.path, target)));
         }
         let mut spec = draft.spec(&identity, &files)?;
-        draft.secrets.write(layout, id, &mut spec.mounts)?;
+        draft.secrets.write(layout, id, &draft.record.selinux.files, &mut spec.mounts)?;
         if draft.record.life.says_ready {
             readiness::offer(&mut spec, &layout.run(id));
         }
@@ -518,6 +522,23 @@ fn give_away(draft: &Draft<'_>, identity: &Identity) -> Result<()> {
             Shown::Path(path) => volumes::give(path, uid, gid)?,
             Shown::Union { upper: Some((upper, _)), .. } => volumes::give(upper, uid, gid)?,
             Shown::Union { .. } | Shown::Kernel => {}
+        }
+    }
+    Ok(())
+}
+
+/// Labels the sources that are to be labelled, and a root that is no mount which could be given a label.
+fn label(draft: &Draft<'_>, rootfs: &Mount) -> Result<()> {
+    let label = draft.record.selinux.files.as_str();
+    if label.is_empty() {
+        return Ok(());
+    }
+    if let Mount::Bind { source, read_only: false } = rootfs {
+        selinux::relabel(source, label, Relabel::Private)?;
+    }
+    for planned in &draft.plan {
+        if let (Some(how), Shown::Path(path)) = (planned.option.details.relabel, &planned.shown) {
+            selinux::relabel(path, label, how)?;
         }
     }
     Ok(())

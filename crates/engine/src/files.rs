@@ -7,7 +7,7 @@
 use crate::{
     options::{HostsBase, NameOptions},
     record::Record,
-    resolv_conf,
+    resolv_conf, selinux,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -34,6 +34,9 @@ const LOCALHOST: &str = "127.0.0.1\tlocalhost\n\
 
 /// The names of the host, by podman's word and by docker's.
 const HOST: [&str; 2] = ["host.containers.internal", "host.docker.internal"];
+
+/// Those that go with a network.
+pub(crate) const OF_NETWORK: [&str; 2] = ["hosts", "resolv.conf"];
 
 /// Where each file lies and where it is bound. `network` is the run directory of whoever has the
 /// network, whose names are also those of the hosts.
@@ -68,6 +71,7 @@ pub(crate) fn write(run: &Path, record: &Record, plan: Option<&Plan>) -> Result<
         file::remove_if_there(&path)?;
         file::write_new(&path, &bytes, 0o644, Durability::Cached)?;
         belong_to_root(&path, record)?;
+        selinux::mark(&path, &record.selinux.files)?;
     }
     Ok(())
 }
@@ -147,7 +151,7 @@ fn hosts(record: &Record, plan: Option<&Plan>) -> Result<Vec<u8>> {
     for (name, address) in &names.hosts {
         text.extend(format!("{address}\t{name}\n").into_bytes());
     }
-    let gateway = gateway(plan);
+    let gateway = names.host_address.or_else(|| gateway(plan));
     if !names.host_gateway.is_empty() {
         let host = is_host.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let address = gateway.or(host).ok_or_else(no_gateway)?;

@@ -69,6 +69,7 @@ mod resolv_conf;
 mod restart;
 mod rooted;
 mod secrets;
+mod selinux;
 mod standstill;
 mod start;
 mod update;

@@ -23,7 +23,10 @@ use crate::{
     capabilities, cdi,
     identity::Identity,
     life,
-    options::{CgroupMaking, CreateOptions, Exposed, NetworkMode, PASTA, PortOptions, Publication},
+    options::{
+        CgroupMaking, CreateOptions, Exposed, LabelOption, NetworkMode, PASTA, PortOptions,
+        Publication,
+    },
     plan::Planned,
     record::{Asked, NamespaceRecord, Record},
 };
@@ -203,12 +206,16 @@ pub(crate) fn spec(
     resources::set_resources(&mut linux, options, facts)?;
     surroundings::set(&mut linux, options);
     rights::set_rights(&mut linux, &mut spec.mounts, options, &capabilities, facts)?;
+    linux.mount_label = said(&record.selinux.files);
     spec.linux = Some(linux);
     if !facts.has_groups {
         // Terminals are of the group 5, as far as there is one.
         for mount in spec.mounts.iter_mut().filter(|one| one.kind.as_deref() == Some("devpts")) {
             mount.options.retain(|option| !option.starts_with("gid="));
         }
+    }
+    if rights.labels.contains(&LabelOption::Nested) && !record.selinux.process.is_empty() {
+        spec.mounts.push(mounts::labels_of_host());
     }
     spec.mounts = mounts::mounts(std::mem::take(&mut spec.mounts), options, record, facts)?;
     let mut user = facts.identity.user.clone();
@@ -224,7 +231,7 @@ pub(crate) fn spec(
         no_new_privileges: rights.no_new_privileges,
         apparmor_profile: rights.apparmor.clone().filter(|profile| profile != "unconfined"),
         oom_score_adj: options.limits.oom_score_adj,
-        selinux_label: rights::selinux_label(&rights.labels)?,
+        selinux_label: said(&record.selinux.process),
         ..Process::default()
     });
     if !rights.cdi.is_empty() {
@@ -233,6 +240,11 @@ pub(crate) fn spec(
         cdi::give(&mut spec, &rights.cdi, if said.is_empty() { &usual } else { said })?;
     }
     Ok(spec)
+}
+
+/// A label of SELinux, where there is one.
+fn said(label: &str) -> Option<String> {
+    (!label.is_empty()).then(|| label.to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod block_io;
 mod cdi;
 mod cgroup;
 mod environment;
+mod labels;
 mod mount;
 mod names;
 mod namespaces;
@@ -17,6 +18,7 @@ pub use cdi::CdiName;
 pub use cgroup::{CgroupMaking, CgroupOptions};
 pub use dhow_network::{Mac, Protocol, Publication};
 pub use environment::EnvironmentOptions;
+pub use labels::{LabelField, LabelOption};
 pub use names::{HostsBase, NameOptions};
 pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
 pub use network::{ConnectionOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PASTA, PortOptions};
@@ -34,7 +36,7 @@ pub use dhow_image::Policy as PullPolicy;
 use dhow_spec::image::Platform;
 pub use mount::{
     IdMap, ImageVolumes, MountDetails, MountOption, MountWhat, ObjectOptions, OverlayOption,
-    PodChoice, SecretOption, SecretWay, VolumeMaking, VolumesFrom,
+    PodChoice, Relabel, SecretOption, SecretWay, VolumeMaking, VolumesFrom,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -215,8 +217,8 @@ pub struct Rights {
     pub seccomp: SeccompChoice,
     /// `--security-opt apparmor=…`.
     pub apparmor: Option<String>,
-    /// `--security-opt label=…`, as written.
-    pub labels: Vec<String>,
+    /// `--security-opt label=…`; of two that contradict each other the later one counts.
+    pub labels: Vec<LabelOption>,
     /// `--security-opt mask=…`: paths that are masked besides the default ones.
     pub mask: Vec<String>,
     /// `--security-opt unmask=…`: paths that are not masked; `ALL`.
@@ -268,7 +270,7 @@ pub struct SecurityOptions {
     pub no_new_privileges: bool,
     pub seccomp: SeccompChoice,
     pub apparmor: Option<String>,
-    pub labels: Vec<String>,
+    pub labels: Vec<LabelOption>,
     pub mask: Vec<String>,
     pub unmask: Vec<String>,
     pub proc_options: Vec<String>,

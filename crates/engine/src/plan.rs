@@ -221,7 +221,11 @@ impl Planner<'_> {
                 target: mount.target.into(),
                 read_only: from.read_only.unwrap_or(mount.read_only),
                 options: mount.options,
-                details: MountDetails { subpath: mount.subpath, ..MountDetails::default() },
+                details: MountDetails {
+                    subpath: mount.subpath,
+                    relabel: from.relabel,
+                    ..MountDetails::default()
+                },
             });
         }
         Ok(options)

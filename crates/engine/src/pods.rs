@@ -32,9 +32,10 @@ use crate::{
     layout::Layout,
     merge,
     options::{
-        BlockIoOptions, CreateOptions, Limits, NetworkMode, PortOptions, Publication, Sharing,
-        UserNamespace,
+        BlockIoOptions, CreateOptions, LabelField, LabelOption, Limits, NetworkMode, PortOptions,
+        Publication, Sharing, UserNamespace,
     },
+    selinux,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -45,7 +46,7 @@ use dhow_base::{
 };
 use dhow_spec::runtime::{MountPoint, Namespace, NamespaceKind, Spec};
 use dhow_state::{
-    State, Write,
+    Read, State, Write,
     containers::{self, Phase},
     events,
     pods::{self, Pod as Row},
@@ -150,6 +151,9 @@ pub(crate) struct Settings {
     ids: Option<Ids>,
     /// What was asked for of them, to make another pod like it.
     asked_ids: UserNamespace,
+    /// The level of SELinux's labels that its containers have, since they share memory or processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<String>,
 }
 
 impl Settings {
@@ -197,6 +201,15 @@ impl Settings {
         let user = self.ids.is_some().then_some(NamespaceKind::User);
         user.into_iter().chain(shared.map(|what| what.kind())).collect()
     }
+}
+
+/// The levels that pods have.
+pub(crate) fn levels(read: &Read) -> Result<Vec<String>> {
+    let mut levels = Vec::new();
+    for row in pods::list(read)? {
+        levels.extend(Settings::of(&row)?.level);
+    }
+    Ok(levels)
 }
 
 /// Where the containers of a pod are in the tree of cgroups.
@@ -290,6 +303,11 @@ impl Home {
             options.namespaces.pid = Sharing::Container(infra.to_string());
         }
         self.settings.members.give(&mut options);
+        if let Some(level) = &self.settings.level {
+            // Before what the container's user says.
+            let level = LabelOption::Field(LabelField::Level, level.clone());
+            options.rights.labels.insert(0, level);
+        }
         Ok(options)
     }
 
@@ -418,7 +436,9 @@ impl Pods<'_> {
     fn rise(&self, id: &ContainerId, settings: &Settings) -> Result<()> {
         if settings.shares(Shared::Ipc) {
             let owner = settings.ids.as_ref().and_then(Ids::of_root).unwrap_or((0, 0));
-            namespaces::make_shm(&self.layout.pod(id).join(SHM), settings.shm_bytes, owner)?;
+            let label = selinux::files_of_level(settings.level.as_deref())?;
+            let bytes = settings.shm_bytes;
+            namespaces::make_shm(&self.layout.pod(id).join(SHM), bytes, owner, label.as_deref())?;
         }
         if settings.cgroup {
             change::make_cgroup(&settings.cgroup_of(id), &settings.limits())?;

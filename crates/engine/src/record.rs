@@ -12,6 +12,7 @@ pub(crate) use namespaces::{Joined, NamespaceRecord};
 use crate::{
     life::LifeRecord,
     options::{NameOptions, PASTA, PortOptions},
+    selinux::Labels,
 };
 use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_monitor::Driver;
@@ -95,6 +96,9 @@ pub(crate) struct Record {
     /// The names of its secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) secrets: Vec<String>,
+    /// Labels of SELinux.
+    #[serde(skip_serializing_if = "is_unsaid")]
+    pub(crate) selinux: Labels,
     /// Options as they were written.
     #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) asked: Asked,

@@ -8,7 +8,7 @@ use crate::{
     options::{CreateOptions, MountWhat, PodChoice},
     plan::{Planned, Shown},
     pods::Home,
-    user_ids,
+    selinux, user_ids,
 };
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_image::{Image, Silent};
@@ -80,6 +80,7 @@ impl Engine {
         let read = self.state.read();
         // What is proposed to an ordinary user's is as good as taken: nothing is made.
         let _taken = user_ids::free::take(read, options, &mut draft.record.namespaces)?;
+        selinux::take(read, options, &mut draft.record)?;
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let directory = self.layout.container(&draft.id);
         let root = create::look_into(&image.view()?)?;

@@ -17,6 +17,7 @@ use crate::{
     doctor::entries,
     layout::Layout,
     options::{SecretOption, SecretWay},
+    selinux,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -306,6 +307,7 @@ impl Given {
         &self,
         layout: &Layout,
         id: &ContainerId,
+        label: &str,
         mounts: &mut Vec<MountPoint>,
     ) -> Result<()> {
         if self.is_empty() {
@@ -322,6 +324,7 @@ impl Given {
         for (number, given) in self.files.iter().enumerate() {
             let path = directory.join(number.to_string());
             given.write(&path)?;
+            selinux::mark(&path, label)?;
             mounts.push(MountPoint {
                 destination: given.target.clone(),
                 kind: Some("bind".to_owned()),

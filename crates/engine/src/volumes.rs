@@ -47,7 +47,7 @@ use dhow_state::{
     volumes::{self, Filling, Phase, User, Volume as Row},
 };
 use local::Plan;
-pub(crate) use owners::give;
+pub(crate) use owners::{give, label};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},

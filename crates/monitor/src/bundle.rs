@@ -9,7 +9,7 @@ use dhow_base::{
 };
 use dhow_spec::{
     Mount,
-    runtime::{Root, Spec},
+    runtime::{Linux, Root, Spec},
 };
 use rustix::{fs::CWD, mount::MoveMountFlags};
 use std::{
@@ -28,8 +28,10 @@ pub(crate) fn make(
     let place = bundle.join("rootfs");
     file::make_directories(&place, 0o700)?;
     if let Some(mount) = rootfs {
-        let root =
-            dhow_sys::union::open(mount).map_err(io::Error::from).doing(|| "make the root")?;
+        let label = spec.linux.as_ref().and_then(Linux::label);
+        let root = dhow_sys::union::open_labelled(mount, label)
+            .map_err(io::Error::from)
+            .doing(|| "make the root")?;
         let whole = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         rustix::mount::move_mount(&root, "", CWD, &place, whole)
             .doing(|| format!("mount the root on {}", place.display()))?;

@@ -67,7 +67,7 @@ impl Filesystem {
                 Some(linux) if !linux.uid_mappings.is_empty() && !is_ordinary_user() => {
                     rootfs::mapped(mount, linux, namespaces.joined(NamespaceKind::User))?
                 }
-                _ => rootfs::detached(mount)?,
+                linux => rootfs::detached(mount, linux.and_then(Linux::label))?,
             },
             (None, Some(root)) => {
                 let propagation = rootfs::Propagates::of(spec)?;
@@ -141,10 +141,13 @@ fn prepare(
     if birth.namespaces.is_new(NamespaceKind::Network) {
         dhow_sys::loopback::bring_up().doing(|| "bring up the loopback interface")?;
     }
+    let procfs = birth.task.procfs_for_labels()?;
     if birth.request.keyring == Keyring::New {
+        if let Some(procfs) = &procfs {
+            birth.task.label_keys(procfs);
+        }
         join_keyring(birth.request.id);
     }
-    let procfs = birth.task.procfs_for_labels()?;
     if birth.parameters.are_of_devices() {
         wait_for_network(birth, line)?;
     }

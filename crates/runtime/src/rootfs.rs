@@ -62,12 +62,12 @@ impl Propagates {
     }
 }
 
-/// Mounts `mount`, attached to nothing.
-pub(crate) fn detached(mount: &Mount) -> Result<OwnedFd> {
+/// Mounts `mount`, attached to nothing, with the configuration's label where it can have one.
+pub(crate) fn detached(mount: &Mount, label: Option<&str>) -> Result<OwnedFd> {
     if matches!(mount, Mount::Overlay { lower, .. } if lower.is_empty()) {
         return Err(Error::new(Kind::Invalid, "mount an overlay without a lower layer"));
     }
-    union::open(mount).map_err(explain)
+    union::open_labelled(mount, label).map_err(explain)
 }
 
 /// As [`detached`], with the ids of the container's user namespace: who hands us a mount hands us the
@@ -86,7 +86,7 @@ pub(crate) fn mapped(mount: &Mount, linux: &Linux, joined: Option<&OwnedFd>) -> 
         namespace: namespace.as_fd(),
         root: (Uid::from_raw(outside(uids)), Gid::from_raw(outside(gids))),
     };
-    union::open_mapped(mount, owners).map_err(explain)
+    union::open_mapped(mount, owners, linux.label()).map_err(explain)
 }
 
 /// What the namespace's root is outside; where it has none, the first id that there is.

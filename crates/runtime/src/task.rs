@@ -147,6 +147,15 @@ impl<'a> Task<'a> {
         Procfs::private().map(Some).doing(|| "mount a procfs to set the security label")
     }
 
+    /// Has new keys get the process's SELinux label, without which it could not use them. What the
+    /// program makes gets what its policy says: an exec takes this back.
+    pub(crate) fn label_keys(&self, procfs: &Procfs) {
+        if let Some(label) = filled(self.process.selinux_label.as_deref()) {
+            // A policy that refuses has the keyring labelled otherwise, and is obeyed.
+            let _refused = procfs.write(Path::new("self/attr/keycreate"), label.as_bytes());
+        }
+    }
+
     /// Keeps the file mode mask that the caller has, for a process that names none.
     pub(crate) fn keep_mask(&mut self, mask: Mode) {
         self.inherited_mask = Some(mask);

@@ -64,9 +64,15 @@ fn failed<E: Into<io::Error>>(step: impl FnOnce() -> String) -> impl FnOnce(E) -
 
 /// Mounts without attaching.
 pub fn open(mount: &Mount) -> Result<OwnedFd, Failure> {
+    open_labelled(mount, None)
+}
+
+/// As [`open`]; the files of a union have this label of SELinux. A directory's have those that they
+/// have on disk.
+pub fn open_labelled(mount: &Mount, label: Option<&str>) -> Result<OwnedFd, Failure> {
     match mount {
         Mount::Overlay { lower, upper, userxattr } => {
-            overlay(&Layers { lower, upper: upper.as_ref(), userxattr: *userxattr })
+            overlay(&Layers { lower, upper: upper.as_ref(), userxattr: *userxattr, label })
         }
         Mount::Bind { source, read_only: false } => bind(source, Propagation::Private),
         Mount::Bind { source, read_only: true } => bind_read_only(source),
@@ -123,6 +129,8 @@ struct Layers<'l> {
     lower: &'l [PathBuf],
     upper: Option<&'l OverlayUpper>,
     userxattr: bool,
+    /// The SELinux label of all files.
+    label: Option<&'l str>,
 }
 
 fn overlay(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
@@ -233,6 +241,10 @@ fn open_context(layers: &Layers<'_>) -> Result<OwnedFd, Failure> {
     if layers.userxattr {
         fsconfig_set_flag(context.as_fd(), "userxattr")
             .map_err(failed(|| "keep the overlay's notes in user attributes".to_owned()))?;
+    }
+    if let Some(label) = layers.label {
+        fsconfig_set_string(context.as_fd(), "context", label)
+            .map_err(failed(|| format!("give the overlay the label {label}")))?;
     }
     Ok(context)
 }

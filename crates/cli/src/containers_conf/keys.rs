@@ -5,19 +5,14 @@ use super::{Containers, Engine, Network};
 use std::path::Path;
 
 /// Keys of podman's (5.8) `[containers]` that are not obeyed; docs/configuration.md says why.
-const PASSED_OVER_CONTAINERS: &[&str] = &[
-    "cgroup_conf",
-    "host_containers_internal_ip",
-    "interface_name",
-    "keyring",
-    "log_path",
-    "prepare_volume_on_create",
-];
+const PASSED_OVER_CONTAINERS: &[&str] =
+    &["interface_name", "keyring", "label_users", "log_path", "prepare_volume_on_create"];
 
 const PASSED_OVER_ENGINE: &[&str] = &[
     "active_service",
     "add_compression",
     "cgroup_manager",
+    "chown_copied_files",
     "compat_api_enforce_docker_hub",
     "compose_providers",
     "compose_warning_logs",

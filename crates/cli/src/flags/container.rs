@@ -239,7 +239,7 @@ pub(crate) struct RightsFlags {
     #[arg(long, value_name = "CAPABILITY")]
     pub(super) cap_drop: Vec<String>,
 
-    /// Set an option such as no-new-privileges or seccomp=FILE
+    /// Set an option such as no-new-privileges, seccomp=FILE, apparmor=PROFILE or label=type:TYPE
     #[arg(long, value_name = "OPTION")]
     pub(super) security_opt: Vec<String>,
 

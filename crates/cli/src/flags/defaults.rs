@@ -55,6 +55,7 @@ impl ContainerFlags {
         self.fill_limits(said);
         self.fill_namespaces(said);
         self.fill_names(said);
+        self.fill_hostname(said);
         self.fill_surroundings(said);
         self.fill_rights(said);
         let items = |list: &Option<List>| list.clone().unwrap_or_default().items;
@@ -109,10 +110,12 @@ impl ContainerFlags {
             }
         }
         put(&mut self.cgroup.cgroups, said.cgroups.as_ref());
+        prepend(&mut self.cgroup.cgroup_conf, said.cgroup_conf.as_ref());
     }
 
     fn fill_names(&mut self, said: &Containers) {
         let flags = &mut self.names;
+        put(&mut flags.host_address, said.host_containers_internal_ip.as_ref());
         let asks = !flags.add_host.is_empty() || flags.hosts_file.is_some();
         flags.no_hosts |= said.no_hosts == Some(true) && !asks;
         flags.no_hostname |= said.no_hostname == Some(true);
@@ -130,6 +133,20 @@ impl ContainerFlags {
             if list.is_empty() {
                 prepend(list, said.as_ref());
             }
+        }
+    }
+
+    /// The name as the host name, where the container has a host name of its own and can have that one.
+    fn fill_hostname(&mut self, said: &Containers) {
+        const LONGEST: usize = 64;
+        let shares = |text: &str| text == "host" || text.contains(':');
+        let is_own = !self.network.connection.network.iter().any(|text| shares(text))
+            && !self.namespaces.uts.as_deref().is_some_and(shares)
+            && self.objects.pod.is_none()
+            && self.objects.pod_id_file.is_none();
+        if said.container_name_as_hostname == Some(true) && is_own && self.place.hostname.is_none()
+        {
+            self.place.hostname = self.name.clone().filter(|name| name.len() <= LONGEST);
         }
     }
 
@@ -185,7 +202,7 @@ fn prepend(flag: &mut Vec<String>, said: Option<&List>) {
 mod tests {
     use super::*;
     use crate::flags::tests::world;
-    use dhow_engine::options::{CreateOptions, NetworkMode, PullPolicy, Sharing};
+    use dhow_engine::options::{CreateOptions, LabelOption, NetworkMode, PullPolicy, Sharing};
     use std::path::Path;
 
     fn options(conf: &str, change: impl FnOnce(&mut ContainerFlags)) -> Result<CreateOptions> {
@@ -226,10 +243,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_the_host_name_of_who_has_one_of_their_own() {
+        let conf = "[containers]\ncontainer_name_as_hostname = true\n";
+        let hostname = |change: fn(&mut ContainerFlags)| {
+            let named = |flags: &mut ContainerFlags| {
+                flags.name = Some("web".to_owned());
+                change(flags);
+            };
+            options(conf, named).unwrap().hostname
+        };
+
+        assert_eq!(hostname(|_| {}).as_deref(), Some("web"));
+        assert_eq!(hostname(|flags| flags.place.hostname = Some("h".into())).as_deref(), Some("h"));
+        assert_eq!(hostname(|flags| flags.name = None), None);
+        assert_eq!(hostname(|flags| flags.namespaces.uts = Some("host".into())), None);
+        let on_host = |flags: &mut ContainerFlags| {
+            flags.network.connection.network = vec!["host".to_owned()];
+        };
+        assert_eq!(hostname(on_host), None);
+    }
+
+    #[test]
     fn each_key_is_obeyed() {
         use dhow_engine::options::{ImageVolumes, LogDriver};
         type Holds = fn(&CreateOptions) -> bool;
-        let cases: [(&str, Holds); 18] = [
+        let cases: [(&str, Holds); 20] = [
             ("containers.init = true", |o| o.life.init),
             ("containers.init_path = \"/bin/init\"", |o| {
                 !o.life.init && o.life.init_path.is_none()
@@ -246,7 +284,13 @@ mod tests {
             ("containers.volumes = [\"/a:/b\"]", |o| o.mounts.len() == 1),
             ("containers.cgroupns = \"host\"", |o| o.namespaces.cgroup == Sharing::Host),
             ("containers.utsns = \"host\"", |o| o.namespaces.uts == Sharing::Host),
-            ("containers.label = false", |o| o.rights.labels == ["disable"]),
+            ("containers.host_containers_internal_ip = \"10.9.9.9\"", |o| {
+                o.names.host_address == Some("10.9.9.9".parse().unwrap())
+            }),
+            ("containers.cgroup_conf = [\"memory.high=1000000\"]", |o| {
+                o.cgroup.files == [("memory.high".to_owned(), "1000000".to_owned())]
+            }),
+            ("containers.label = false", |o| o.rights.labels == [LabelOption::Disable]),
             ("containers.dns_servers = [\"10.0.0.1\"]", |o| {
                 o.names != CreateOptions::of("x").names
             }),

@@ -14,7 +14,9 @@ pub(crate) use fields::mount;
 use super::{Surroundings, refuse};
 use crate::manners::Manners;
 use dhow_base::{Result, size};
-use dhow_engine::options::{MountDetails, MountOption, MountWhat, OverlayOption, VolumesFrom};
+use dhow_engine::options::{
+    MountDetails, MountOption, MountWhat, OverlayOption, Relabel, VolumesFrom,
+};
 use std::path::PathBuf;
 
 /// Options of a bind mount that go on as they are.
@@ -23,9 +25,8 @@ const PASSED: [&str; 14] = [
     "noexec", "suid", "nosuid", "dev", "nodev",
 ];
 
-/// Options that mean nothing here: they tune the file sharing of other systems, or label for
-/// SELinux, which a kernel without it takes as said and done.
-const IGNORED: [&str; 7] = ["z", "Z", "copy", "cached", "delegated", "consistent", "default"];
+/// Options that mean nothing here: they tune the file sharing of other systems.
+const IGNORED: [&str; 5] = ["copy", "cached", "delegated", "consistent", "default"];
 
 /// One `-v`.
 pub(crate) fn volume(text: &str, around: Surroundings<'_>) -> Result<MountOption> {
@@ -99,6 +100,8 @@ fn volume_option(option: &str, mount: &mut MountOption) -> Result<bool, String> 
         "ro" => mount.read_only = true,
         "rw" => mount.read_only = false,
         "nocopy" => mount.details.no_copy = true,
+        "z" => mount.details.relabel = Some(Relabel::Shared),
+        "Z" => mount.details.relabel = Some(Relabel::Private),
         "U" => mount.details.chown = true,
         "idmap" => mount.details.idmap = Some(dhow_engine::options::IdMap::Container),
         option if option.starts_with("idmap=") => {
@@ -161,16 +164,17 @@ pub(crate) fn volumes_from(text: &str) -> Result<VolumesFrom> {
     if container.is_empty() {
         return Err(refused("the container is missing"));
     }
-    let mut read_only = None;
+    let (mut read_only, mut relabel) = (None, None);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => read_only = Some(true),
             "rw" => read_only = Some(false),
-            "z" | "Z" => {}
+            "z" => relabel = Some(Relabel::Shared),
+            "Z" => relabel = Some(Relabel::Private),
             option => return Err(refused(&format!("no such option: {option}"))),
         }
     }
-    Ok(VolumesFrom { container: container.to_owned(), read_only })
+    Ok(VolumesFrom { container: container.to_owned(), read_only, relabel })
 }
 
 /// One `--tmpfs`.
@@ -258,7 +262,7 @@ mod tests {
         let cases = [
             ("/a:/b", Some(option(bind("/a", true), "/b", false, &[]))),
             ("/a:/b:ro", Some(option(bind("/a", true), "/b", true, &[]))),
-            ("/a:/b:ro,z,rshared", Some(option(bind("/a", true), "/b", true, &["rshared"]))),
+            ("/a:/b:ro,cached,rshared", Some(option(bind("/a", true), "/b", true, &["rshared"]))),
             ("./a:/b", Some(option(bind("/here/a", true), "/b", false, &[]))),
             (".:/b", Some(option(bind("/here", true), "/b", false, &[]))),
             ("../a:/b", Some(option(bind("/here/../a", true), "/b", false, &[]))),
@@ -288,6 +292,8 @@ mod tests {
         let details = |text| volume(text, world()).map(|mount| mount.details);
 
         assert!(details("d:/b:nocopy").unwrap().no_copy);
+        assert_eq!(details("/a:/b:z").unwrap().relabel, Some(Relabel::Shared));
+        assert_eq!(details("/a:/b:ro,Z").unwrap().relabel, Some(Relabel::Private));
         assert!(details("d:/b:U").unwrap().chown);
         assert_eq!(details("/a:/b:O").unwrap().overlay, Some(OverlayOption { kept_in: None }));
         assert_eq!(

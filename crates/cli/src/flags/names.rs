@@ -1,7 +1,7 @@
 //! Flags about names of hosts: `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`.
 
 use super::{Surroundings, refuse};
-use dhow_base::{Result, file};
+use dhow_base::{Error, Kind, Result, file};
 use dhow_engine::options::{HostsBase, NameOptions};
 use std::net::IpAddr;
 
@@ -43,6 +43,10 @@ pub(crate) struct NameFlags {
     /// Set an option of resolving, such as ndots:2
     #[arg(long, visible_alias = "dns-opt", value_name = "OPTION")]
     pub(super) dns_option: Vec<String>,
+
+    /// Where the host is, by containers.conf alone.
+    #[arg(skip)]
+    pub(super) host_address: Option<String>,
 }
 
 impl NameFlags {
@@ -70,9 +74,18 @@ impl NameFlags {
         if no_resolv_conf && says_more {
             return Err(refuse("--dns", "none", "it does not go with others of its kind"));
         }
+        let host_address = self.host_address.as_deref().map(|text| {
+            text.parse().map_err(|_| {
+                Error::new(
+                    Kind::Invalid,
+                    format!("host_containers_internal_ip: {text} is no address"),
+                )
+            })
+        });
         Ok(NameOptions {
             hosts,
             host_gateway,
+            host_address: host_address.transpose()?,
             hosts_base: self.hosts_base(around)?,
             no_hosts: self.no_hosts,
             no_hostname: self.no_hostname,

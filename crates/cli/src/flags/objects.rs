@@ -27,7 +27,7 @@ pub(crate) struct ObjectFlags {
 
     /// Put the container into a pod, or into a new one (new:NAME)
     #[arg(long, value_name = "POD")]
-    pod: Option<String>,
+    pub(crate) pod: Option<String>,
 
     /// Put the container into the pod whose id is in this file
     #[arg(long, value_name = "FILE", conflicts_with = "pod")]

@@ -2,7 +2,7 @@
 
 use super::{Surroundings, refuse};
 use dhow_base::{Doing, Result, file};
-use dhow_engine::options::{Rights, SeccompChoice};
+use dhow_engine::options::{LabelOption, Rights, SeccompChoice};
 
 /// The largest seccomp profile that is read; docker's default has 13 KiB.
 const PROFILE_LIMIT_BYTES: u64 = 4 << 20;
@@ -20,7 +20,10 @@ pub(crate) fn apply(text: &str, rights: &mut Rights, around: Surroundings<'_>) -
         }
         ("seccomp", Some(value)) => rights.seccomp = seccomp(value, around)?,
         ("apparmor", Some(value)) => rights.apparmor = Some(value.to_owned()),
-        ("label", Some(value)) => rights.labels.push(value.to_owned()),
+        ("label", Some(value)) => {
+            let label: Result<LabelOption> = value.parse();
+            rights.labels.push(label.doing(|| format!("{FLAG} {text}"))?);
+        }
         ("mask", Some(value)) => rights.mask.extend(paths(text, value)?),
         ("proc-opts", Some(value)) => rights.proc_options.extend(process_options(text, value)?),
         ("unmask", Some("ALL" | "all")) | ("systempaths", Some("unconfined")) => {
@@ -114,7 +117,8 @@ mod tests {
         assert!(all.no_new_privileges);
         assert_eq!(all.seccomp, SeccompChoice::Unconfined);
         assert_eq!(all.apparmor.as_deref(), Some("unconfined"));
-        assert_eq!(all.labels, ["type:spc_t", "disable"]);
+        let labels: Vec<String> = all.labels.iter().map(ToString::to_string).collect();
+        assert_eq!(labels, ["type:spc_t", "disable"]);
         assert_eq!(all.mask, ["/proc/a", "/proc/b"]);
         assert_eq!(all.unmask, ["/proc/kcore", "ALL"]);
         assert_eq!(all.proc_options, ["hidepid=2", "subset=pid"]);
@@ -151,9 +155,18 @@ mod tests {
 
     #[test]
     fn unknown_options_and_relative_paths_are_refused() {
-        for bad in
-            ["", "bogus", "bogus=1", "seccomp", "apparmor", "mask=a", "unmask=", "proc-opts=ro"]
-        {
+        for bad in [
+            "",
+            "bogus",
+            "bogus=1",
+            "seccomp",
+            "apparmor",
+            "mask=a",
+            "unmask=",
+            "proc-opts=ro",
+            "label=",
+            "label=colour:red",
+        ] {
             assert_eq!(rights(&[bad]).unwrap_err().kind(), Kind::Invalid, "{bad:?}");
         }
     }

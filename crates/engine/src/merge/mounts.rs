@@ -50,6 +50,12 @@ pub(super) fn mounts(
     Ok(all)
 }
 
+/// What a container that may change labels itself speaks to the kernel's policy by.
+pub(super) fn labels_of_host() -> MountPoint {
+    let path = Path::new("/sys/fs/selinux");
+    bind(path, path, &["bind", "rprivate", "nosuid", "noexec"])
+}
+
 fn asked_mount(planned: &Planned) -> Result<MountPoint> {
     let option = &planned.option;
     let mut mount = match &planned.shown {

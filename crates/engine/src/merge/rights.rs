@@ -5,7 +5,7 @@ use crate::{
     devices,
     options::{CreateOptions, SeccompChoice},
 };
-use dhow_base::{Doing, Error, Kind, Result, pattern::matches};
+use dhow_base::{Doing, Result, pattern::matches};
 use dhow_seccomp::{Arch, default_profile, profile};
 use dhow_spec::runtime::{Capabilities, Linux, MountPoint, Resources};
 use std::path::Path;
@@ -64,15 +64,4 @@ pub(super) fn set_rights(
 /// The sets of a process, which root and others get differently.
 pub(crate) fn capability_sets(names: &[String], uid: u32) -> Capabilities {
     if uid == 0 { Capabilities::of_root(names) } else { Capabilities::of_user(names) }
-}
-
-/// `label=disable` is the only word that has a meaning without SELinux.
-pub(super) fn selinux_label(labels: &[String]) -> Result<Option<String>> {
-    match labels.iter().find(|label| *label != "disable") {
-        None => Ok(None),
-        Some(label) => {
-            Err(Error::new(Kind::Unsupported, format!("use --security-opt label={label}"))
-                .hint("labels of SELinux are not supported yet; label=disable is"))
-        }
-    }
 }

@@ -28,6 +28,8 @@ pub struct MountDetails {
     pub subpath: Option<PathBuf>,
     /// `U`: all files are given to the container's user.
     pub chown: bool,
+    /// `z` and `Z`: whom labels of SELinux let at the files.
+    pub relabel: Option<Relabel>,
     /// Ids of the source are shown as others.
     pub idmap: Option<IdMap>,
     /// Mounts below a read-only source stay as they are.
@@ -36,6 +38,15 @@ pub struct MountDetails {
     pub overlay: Option<OverlayOption>,
     /// How a volume that is missing is made.
     pub making: VolumeMaking,
+}
+
+/// Whom labels of SELinux let at the files of a mount.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Relabel {
+    /// `z`: all containers.
+    Shared,
+    /// `Z`: this one.
+    Private,
 }
 
 /// How ids are mapped.
@@ -103,6 +114,9 @@ pub struct VolumesFrom {
     pub container: String,
     /// Whether writes are refused; as there unless said.
     pub read_only: Option<bool>,
+    /// `z` and `Z`.
+    #[serde(default)]
+    pub relabel: Option<Relabel>,
 }
 
 /// What becomes of the volumes that an image declares.

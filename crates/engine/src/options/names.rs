@@ -11,6 +11,9 @@ pub struct NameOptions {
     pub hosts: Vec<(String, IpAddr)>,
     /// `--add-host NAME:host-gateway`: names of the host, where its network has it.
     pub host_gateway: Vec<String>,
+    /// Where the host is for the container, where that is not the gateway of its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_address: Option<IpAddr>,
     /// `--hosts-file`: what `/etc/hosts` begins with.
     pub hosts_base: HostsBase,
     /// `--no-hosts`: `/etc/hosts` is the image's.

@@ -8,6 +8,7 @@ use crate::{
         CreateOptions, DeviceOption, Limits, MountOption, NameOptions, NetworkMode, Publication,
         SecurityOptions, Sharing, UserNamespace, VolumesFrom,
     },
+    selinux,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -356,12 +357,15 @@ impl Engine {
             members: options.members.clone(),
             ids: None,
             asked_ids: options.user.clone(),
+            level: None,
         };
         let mut ids = Choice::of(self.state.read(), &options.user, self.is_of_root)?;
         let id = ContainerId::random()?;
         let mut row = Row { id, name, created: Moment::now(), settings: String::new() };
+        let shares = options.shared.contains(&Shared::Ipc) || options.shared.contains(&Shared::Pid);
         self.state.write(|write| {
-            row.settings = Settings { ids: ids.take(write)?, ..settings }.to_text()?;
+            let level = if shares { selinux::level_for_pod(write)? } else { None };
+            row.settings = Settings { ids: ids.take(write)?, level, ..settings }.to_text()?;
             if let Some(container) = containers::find_by_name(write, row.name.as_str())? {
                 let id = container.id.short();
                 let text = format!("the name {} is in use by container {id}", row.name);

@@ -97,15 +97,21 @@ fn flag(kind: NamespaceKind) -> ThreadNameSpaceType {
 }
 
 /// Mounts the shared memory of this user and group, where it is not there yet.
-pub(super) fn make_shm(path: &Path, bytes: Option<u64>, owner: (u32, u32)) -> Result<()> {
+pub(super) fn make_shm(
+    path: &Path,
+    bytes: Option<u64>,
+    owner: (u32, u32),
+    label: Option<&str>,
+) -> Result<()> {
     let doing = || format!("mount shared memory at {}", path.display());
     if dhow_sys::mount::is_root_at(path).doing(doing)? {
         return Ok(());
     }
     file::make_directories(path, 0o700)?;
     let (bytes, (uid, gid)) = (bytes.unwrap_or(SHM_BYTES), owner);
-    let data = CString::new(format!("mode=1777,size={bytes},uid={uid},gid={gid}"))
-        .expect("numbers have no zero byte");
+    let label = label.map(|label| format!(",context=\"{label}\"")).unwrap_or_default();
+    let data = CString::new(format!("mode=1777,size={bytes},uid={uid},gid={gid}{label}"))
+        .map_err(|_| Error::new(Kind::Invalid, "use a label with a zero byte"))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("shm", path, "tmpfs", flags, data.as_c_str()).doing(doing)
 }

@@ -119,12 +119,9 @@ fn security(rights: &Rights) -> Vec<String> {
         SeccompChoice::Profile(_) => all.push("seccomp=profile".to_owned()),
     }
     all.extend(rights.apparmor.iter().map(|name| format!("apparmor={name}")));
-    let listed = [
-        ("label", &rights.labels),
-        ("mask", &rights.mask),
-        ("unmask", &rights.unmask),
-        ("proc-opts", &rights.proc_options),
-    ];
+    all.extend(rights.labels.iter().map(|label| format!("label={label}")));
+    let listed =
+        [("mask", &rights.mask), ("unmask", &rights.unmask), ("proc-opts", &rights.proc_options)];
     for (name, values) in listed {
         all.extend(values.iter().map(|value| format!("{name}={value}")));
     }

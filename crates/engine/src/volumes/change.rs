@@ -10,6 +10,7 @@ use crate::{
     Engine, RemoveOptions,
     options::{MountOption, VolumeMaking},
     plan::{self, Planned},
+    selinux,
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -181,6 +182,7 @@ impl Volumes<'_> {
             quota::bound(&volume, project, plan)?;
         }
         file::make_directories(&data, 0o755)?;
+        selinux::mark_for_all(&data)?;
         let directory = open(&data)?;
         own(directory.as_fd(), settings.uid.or(plan.uid), settings.gid.or(plan.gid))
     }

@@ -9,7 +9,7 @@ use crate::{
     options::{self, Options},
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_spec::runtime::{MountPoint, NamespaceKind, Spec};
+use dhow_spec::runtime::{Linux, MountPoint, NamespaceKind, Spec};
 use dhow_sys::{
     mount::{Attributes, Propagation, Reach},
     procfs::Procfs,
@@ -45,8 +45,7 @@ pub(crate) fn prepare(
 /// Without SELinux a label is no option that a filesystem understands, and whoever asks for one
 /// relies on it.
 fn refuse_label_without_selinux(spec: &Spec) -> Result<()> {
-    let label = spec.linux.as_ref().and_then(|linux| linux.mount_label.as_deref());
-    let Some(label) = label.filter(|label| !label.is_empty()) else { return Ok(()) };
+    let Some(label) = spec.linux.as_ref().and_then(Linux::label) else { return Ok(()) };
     let doing = || format!("use linux.mountLabel {label:?}");
     let host = Procfs::of_host().doing(doing)?;
     if host.read("filesystems").doing(doing)?.contains("selinuxfs") {
@@ -84,7 +83,8 @@ impl Preparation<'_> {
         } else if let Some(layers) = union::asked_for(kind, &options.data)? {
             let subpath = options.take_subpath();
             options.data.clear();
-            union::open(&layers, subpath.as_deref(), &options)?
+            let label = self.spec.linux.as_ref().and_then(Linux::label);
+            union::open(&layers, subpath.as_deref(), &options, label)?
         } else if kind == "cgroup" || kind == "cgroup2" {
             What::Cgroup
         } else {
@@ -130,9 +130,9 @@ impl Preparation<'_> {
     }
 
     fn filesystem(self, mount: &MountPoint, kind: &str) -> Result<Filesystem> {
-        let label = self.spec.linux.as_ref().and_then(|linux| linux.mount_label.clone());
+        let label = self.spec.linux.as_ref().and_then(Linux::label);
         // The kernel labels the files of the others itself.
-        let label = label.filter(|label| !label.is_empty() && !matches!(kind, "proc" | "sysfs"));
+        let label = label.filter(|_| !matches!(kind, "proc" | "sysfs")).map(str::to_owned);
         Ok(Filesystem {
             kind: kind.to_owned(),
             source: mount.source.clone().unwrap_or_else(|| PathBuf::from(kind)),

@@ -59,9 +59,15 @@ fn layers(text: &str) -> Vec<PathBuf> {
 }
 
 /// Makes it, attached to nothing.
-pub(super) fn open(mount: &Mount, subpath: Option<&Path>, options: &Options) -> Result<What> {
-    let union =
-        dhow_sys::union::open(mount).map_err(io::Error::from).doing(|| "unite the layers")?;
+pub(super) fn open(
+    mount: &Mount,
+    subpath: Option<&Path>,
+    options: &Options,
+    label: Option<&str>,
+) -> Result<What> {
+    let union = dhow_sys::union::open_labelled(mount, label)
+        .map_err(io::Error::from)
+        .doing(|| "unite the layers")?;
     let tree = match subpath {
         None => union,
         Some(subpath) => part(&union, subpath)?,

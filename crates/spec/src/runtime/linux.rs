@@ -62,6 +62,11 @@ pub struct Linux {
 }
 
 impl Linux {
+    /// The SELinux context of the mounts, where there is one.
+    pub fn label(&self) -> Option<&str> {
+        self.mount_label.as_deref().filter(|label| !label.is_empty())
+    }
+
     /// The entry for one kind of namespace, where there is one.
     pub fn namespace(&self, kind: NamespaceKind) -> Option<&Namespace> {
         self.namespaces.iter().find(|namespace| namespace.kind == kind)

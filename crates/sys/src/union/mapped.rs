@@ -29,11 +29,15 @@ pub struct Owners<'a> {
     pub root: (Uid, Gid),
 }
 
-/// As [`open`](super::open), with files that belong to the ids of a user namespace.
-pub fn open_mapped(mount: &Mount, owners: Owners<'_>) -> Result<OwnedFd, Failure> {
+/// As [`open_labelled`](super::open_labelled), with files that belong to the ids of a user namespace.
+pub fn open_mapped(
+    mount: &Mount,
+    owners: Owners<'_>,
+    label: Option<&str>,
+) -> Result<OwnedFd, Failure> {
     match mount {
         Mount::Overlay { lower, upper, userxattr } => {
-            let layers = Layers { lower, upper: upper.as_ref(), userxattr: *userxattr };
+            let layers = Layers { lower, upper: upper.as_ref(), userxattr: *userxattr, label };
             unite(&layers, owners)
         }
         Mount::Bind { source, read_only } => {

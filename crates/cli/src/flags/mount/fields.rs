@@ -6,7 +6,7 @@ use crate::{
     manners::Manners,
 };
 use dhow_base::Result;
-use dhow_engine::options::{IdMap, MountDetails, MountOption, MountWhat};
+use dhow_engine::options::{IdMap, MountDetails, MountOption, MountWhat, Relabel};
 
 /// One `--mount`.
 pub(crate) fn mount(text: &str, around: Surroundings<'_>) -> Result<MountOption> {
@@ -65,8 +65,12 @@ impl Fields {
         let (name, value) =
             field.split_once('=').map_or((field, None), |(name, value)| (name, Some(value)));
         let lower = name.to_ascii_lowercase();
-        // `U` is not `u`.
-        let name = if name == "U" { "chown" } else { lower.as_str() };
+        // `U` is not `u`, and `Z` is not `z`.
+        let name = match name {
+            "U" => "chown",
+            "Z" => name,
+            _ => lower.as_str(),
+        };
         if self.take_common(name, field, value)?
             || self.take_bind(name, field, value)?
             || self.take_volume(name, field, value)?
@@ -89,9 +93,14 @@ impl Fields {
             ("target" | "dst" | "destination", Some(value)) => self.target = Some(value.to_owned()),
             ("readonly" | "ro", value) => self.read_only = Some(switch(field, value)?),
             ("rw" | "readwrite", value) => self.read_only = Some(!switch(field, value)?),
-            // Tuning of other systems' file sharing, and labels of SELinux: said and done.
-            ("consistency", _) | ("z", None) => {}
-            ("relabel", Some("shared" | "private")) => {}
+            // Tuning of other systems' file sharing: said and done.
+            ("consistency", _) => {}
+            ("z", None) | ("relabel", Some("shared")) => {
+                self.details.relabel = Some(Relabel::Shared);
+            }
+            ("Z", None) | ("relabel", Some("private")) => {
+                self.details.relabel = Some(Relabel::Private)
+            }
             (flag, None) if PASSED.contains(&flag) && !flag.ends_with("bind") => {
                 self.options.push(flag.to_owned());
             }
