@@ -29,6 +29,22 @@ const ADOPTION_PAUSE: Duration = Duration::from_millis(10);
 /// How many rows one command looks at.
 const ROWS_A_COMMAND: usize = 8;
 
+/// How long a start whose starter has died may go on before it is taken back. Hooks and servers of
+/// addresses take their time.
+const START_PATIENCE: Duration = Duration::from_secs(10);
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What has become of a start whose starter has died.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Adoption {
+    /// The container runs.
+    Runs,
+    /// Nobody is at it any more.
+    Gone,
+    /// The kernel does not let go of who is at it.
+    Hangs,
+}
+
 impl Engine {
     /// Mends what dead owners left. Returns how many containers were mended.
     pub fn mend(&mut self) -> Result<usize> {
@@ -56,8 +72,12 @@ impl Engine {
         let row = &Container { owner: Some(own), ..row.clone() };
         // Its monitor may live on: then the container is running and only nobody wrote it down. It
         // may also be about to begin, since it was told all when its starter was killed.
-        if matches!(row.phase, Phase::Creating | Phase::Starting) && self.adopt_soon(row)? {
-            return Ok(true);
+        if matches!(row.phase, Phase::Creating | Phase::Starting) {
+            match self.adopt_soon(row)? {
+                Adoption::Runs => return Ok(true),
+                Adoption::Hangs => return Ok(false),
+                Adoption::Gone => {}
+            }
         }
         match row.phase {
             Phase::Creating => {
@@ -76,31 +96,42 @@ impl Engine {
         Ok(true)
     }
 
-    fn adopt_soon(&mut self, row: &Container) -> Result<bool> {
+    fn adopt_soon(&mut self, row: &Container) -> Result<Adoption> {
         // Without a run directory no monitor was told anything.
         if !self.layout.run(&row.id).exists() {
-            return Ok(false);
+            return Ok(Adoption::Gone);
         }
         for _ in 0..ADOPTION_TRIES {
-            if self.adopt(row)? {
-                return Ok(true);
+            match self.adopt(row)? {
+                Adoption::Gone => thread::sleep(ADOPTION_PAUSE),
+                other => return Ok(other),
             }
-            thread::sleep(ADOPTION_PAUSE);
         }
-        Ok(false)
+        Ok(Adoption::Gone)
     }
 
-    /// Writes down that a container runs whose starter died; `false` says that it does not run.
-    fn adopt(&mut self, row: &Container) -> Result<bool> {
+    /// Writes down that a container runs whose starter died.
+    fn adopt(&mut self, row: &Container) -> Result<Adoption> {
         let run = self.layout.run(&row.id);
         let started = loop {
             if !dhow_monitor::is_alive(&run)? {
-                return Ok(false);
+                return Ok(Adoption::Gone);
             }
-            match MonitorStarted::read(&run)? {
-                Some(started) => break started,
-                // It is on the way, to its start or to its end.
-                None => thread::sleep(ADOPTION_PAUSE),
+            if let Some(started) = MonitorStarted::read(&run)? {
+                break started;
+            }
+            // It is on the way, to its start or to its end, or hangs there: nobody waits for it any more.
+            match dhow_monitor::keeper(&run)? {
+                Some((monitor, since)) if since >= START_PATIENCE => {
+                    if !dhow_monitor::cancel_start(monitor, CANCEL_PATIENCE)? {
+                        (self.warn)(&format!(
+                            "container {} hangs in the kernel while it starts; its starter is dead",
+                            row.name
+                        ));
+                        return Ok(Adoption::Hangs);
+                    }
+                }
+                _ => thread::sleep(ADOPTION_PAUSE),
             }
         };
         let boot = crate::start::boot_id()?;
@@ -119,7 +150,7 @@ impl Engine {
                 },
             )
         })?;
-        Ok(true)
+        Ok(Adoption::Runs)
     }
 
     /// Ends what is left of a container whose monitor is gone, and writes down that it ended.

@@ -20,7 +20,7 @@ use crate::{
     options::{CreateOptions, LogDriver, RemoveOptions},
     readiness::{self, Listener},
     record::Record,
-    secrets,
+    secrets, selinux,
 };
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
@@ -35,7 +35,8 @@ use dhow_state::{
     containers::{self, Container, Ended, Phase, Started},
 };
 use dhow_sys::mask::Blocked;
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+use rustix::process::Pid;
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 /// How often a start begins anew, because others have started and ended the container meanwhile.
 const START_TRIES: usize = 16;
@@ -253,15 +254,18 @@ impl Engine {
         };
         // The monitor holds them from now on.
         drop(held);
-        let mut client = self.waiting_monitor(job.handed)?.take_job(&job)?;
+        let monitor = self.waiting_monitor(job.handed)?;
+        let held_signals = dhow_monitor::hold_signals()?;
+        let pid = monitor.pid();
+        let mut client = monitor.take_job(&job)?;
         self.state.tidy_while_waiting();
-        let started = match (client.started(), &network) {
+        let started = match (client.started_unless_told_to_end(), &network) {
             (Err(error), Some(task)) => return Err(self.with_holder(error, &task.plan)),
             (started, _) => started?,
         };
-        let held_signals = match watch {
-            Watch::Attached => Some(dhow_monitor::hold_signals()?),
-            Watch::Detached => None,
+        let started = match started {
+            Some(started) => started,
+            None => return Err(taken_back(pid)?),
         };
         let (boot, me) = (boot_id()?, rustix::process::getpid());
         self.state.write(|write| {
@@ -303,6 +307,8 @@ impl Engine {
             Some(socket) => crate::end::open(process)?.map(|process| Listener { socket, process }),
             None => None,
         };
+        // Who goes is told to end after all that is written, who stays by the session.
+        let held_signals = (watch == Watch::Attached).then_some(held_signals);
         Ok(Launched { client, monitor: started.monitor_pid, listener, held_signals })
     }
 
@@ -315,8 +321,23 @@ impl Engine {
         let run = self.layout.run(&row.id);
         create::make_directory(&self.layout.runs(), &run)?;
         files::write(&run, record, network)?;
+        self.label_files_of_network(record)?;
         dhow_base::file::remove_if_there(&self.layout.exit_record(&row.id))?;
         make_empty(&self.layout)
+    }
+
+    /// Who shares another's network is shown that one's files, which are then for both.
+    fn label_files_of_network(&self, record: &Record) -> Result<()> {
+        let label = record.selinux.files.as_str();
+        let owner = match label {
+            "" => None,
+            _ => self.network_directory(&record.namespaces.joined)?,
+        };
+        let Some(owner) = owner else { return Ok(()) };
+        for name in files::OF_NETWORK {
+            selinux::mark_shared(&owner.join(name), label)?;
+        }
+        Ok(())
     }
 
     fn job(&self, row: &Container, record: &Record, watch: Watch, rootfs: Mount) -> Result<Job> {
@@ -569,6 +590,20 @@ impl Engine {
         let row = self.look_up(container)?;
         Ok(self.layout.run(&row.id))
     }
+}
+
+/// How long a monitor that is killed may take to be gone.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes a start back that the command was told to give up; the error that says so.
+fn taken_back(monitor: Pid) -> Result<Error> {
+    let text = "wait for it: a signal has told this command to end";
+    if dhow_monitor::cancel_start(monitor, CANCEL_PATIENCE)? {
+        return Ok(Error::new(Kind::Unavailable, text).hint("what had been started was taken back"));
+    }
+    Ok(Error::new(Kind::Unavailable, text).hint(
+        "it hangs in the kernel, in a mount perhaps; `dhow doctor` mends it when that lets it",
+    ))
 }
 
 /// What a container gets whose end nobody saw: as if it had been killed.

@@ -15,9 +15,13 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 use dhow_network::Plan;
+use dhow_sys::signal;
 use rustix::{
+    event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags},
+    io::Errno,
     net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType},
+    process::Signal,
 };
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -33,6 +37,9 @@ pub(crate) const LOCK: &str = "lock";
 
 /// The name of the file that says what was started.
 pub(crate) const STARTED: &str = "started.json";
+
+/// What tells a command to end.
+const END: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
 
 /// How much is read at once: a whole frame of the largest kind, and more.
 const READ_BYTES: usize = 128 << 10;
@@ -99,6 +106,28 @@ impl Client {
                 Kind::Internal,
                 format!("wait for the monitor's start: it said {event:?} first"),
             )),
+        }
+    }
+
+    /// As [`Client::started`], for a command that is told to end meanwhile: nothing then. The signals
+    /// must be [held](crate::hold_signals).
+    pub fn started_unless_told_to_end(&mut self) -> Result<Option<Started>> {
+        let doing = || "wait for the monitor's start";
+        let signals = signal::Reader::new(&END.map(Signal::as_raw)).doing(doing)?;
+        let mut polled =
+            [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(signals.fd(), PollFlags::IN)];
+        loop {
+            match poll(&mut polled, None) {
+                // It is taken, so that the command lives to clean up.
+                Ok(_) if polled[0].revents().is_empty() => {
+                    signals.next_signal().doing(doing)?;
+                    return Ok(None);
+                }
+                // Who has started has started: the signal is for what comes then.
+                Ok(_) => return self.started().map(Some),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).doing(doing),
+            }
         }
     }
 

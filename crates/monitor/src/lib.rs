@@ -20,6 +20,7 @@
 mod anchor;
 mod bundle;
 mod bury;
+mod cancel;
 mod client;
 mod connection;
 mod detach;
@@ -49,6 +50,7 @@ mod watch;
 
 pub use anchor::{ANCHOR_ROLE, anchor_main};
 pub use bury::{bury, bury_unless_kept, freeze, thaw};
+pub use cancel::{cancel_start, keeper};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
 pub use dhow_runtime::{Driver, namespaces_with_ids};

@@ -18,7 +18,10 @@
 use crate::{Client, Handed, Job, frame::Frame};
 use dhow_base::{Doing, Result};
 use dhow_sys::seal;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::{
+    net::{AddressFamily, SocketFlags, SocketType},
+    process::Pid,
+};
 use std::{
     os::{
         fd::{AsRawFd, OwnedFd},
@@ -44,6 +47,7 @@ pub(crate) fn as_usual(command: &mut Command) -> &mut Command {
 #[derive(Debug)]
 pub struct WaitingMonitor {
     client: Client,
+    monitor: Pid,
     /// What keeps the sealed binary alive.
     sealed: Option<OwnedFd>,
 }
@@ -70,7 +74,7 @@ impl WaitingMonitor {
         dhow_sys::fds::keep_at_exec(3, handed.fds).doing(|| "hand files to the monitor")?;
         let output = || if handed.output { Stdio::inherit() } else { Stdio::null() };
         let (program, sealed) = own_program()?;
-        let _reaped_by_init = Command::new(program)
+        let reaped_by_init = Command::new(program)
             .arg0(ROLE)
             .env(TUNABLES.0, TUNABLES.1)
             .stdin(theirs)
@@ -78,12 +82,18 @@ impl WaitingMonitor {
             .stderr(output())
             .spawn()
             .doing(|| "start the monitor")?;
-        Ok(Self { client: Client::on(ours), sealed })
+        let monitor = Pid::from_child(&reaped_by_init);
+        Ok(Self { client: Client::on(ours), monitor, sealed })
+    }
+
+    /// Its number, which is nobody else's as long as the command lives.
+    pub fn pid(&self) -> Pid {
+        self.monitor
     }
 
     /// Hands it the job. The client is its first: ask it whether the process [`Client::started`].
     pub fn take_job(self, job: &Job) -> Result<Client> {
-        let Self { mut client, sealed } = self;
+        let Self { mut client, sealed, .. } = self;
         client.send(&Frame::Job(job.to_bytes()?))?;
         // The kernel takes up to a millisecond to let go of a mount: not before the monitor has work.
         drop(sealed);

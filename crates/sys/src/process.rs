@@ -42,6 +42,8 @@ pub fn all() -> io::Result<impl Iterator<Item = Pid>> {
 pub struct Status {
     /// `R`, `S`, `D`, `T`, or `Z` for one that has ended and waits for its parent.
     pub state: u8,
+    /// The number of its parent.
+    pub parent: i32,
     /// When it started, in clock ticks after boot. A number and a start time together name a
     /// process for ever; a number alone is used again.
     pub started: u64,
@@ -135,9 +137,10 @@ fn parse(stat: &[u8]) -> Option<Status> {
     let rest = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
     let state = *rest.as_bytes().first()?;
     let mut fields = rest.split(' ');
-    let flags: u64 = fields.nth(6)?.parse().ok()?;
+    let parent = fields.nth(1)?.parse().ok()?;
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
     let started = fields.nth(12)?.trim_end().parse().ok()?;
-    Some(Status { state, started, is_copy: flags & NO_EXEC_SINCE_FORK != 0 })
+    Some(Status { state, parent, started, is_copy: flags & NO_EXEC_SINCE_FORK != 0 })
 }
 
 /// Does something as another user to the file system, with all rights that we have. Rights go with
@@ -166,7 +169,8 @@ mod tests {
     fn a_name_with_parentheses_and_spaces_does_not_move_the_fields() {
         let stat = b"7 (a) b) S 1 7 7 0 -1 4194624 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
 
-        assert_eq!(parse(stat), Some(Status { state: b'S', started: 4711, is_copy: true }));
+        let expected = Status { state: b'S', parent: 1, started: 4711, is_copy: true };
+        assert_eq!(parse(stat), Some(expected));
         assert_eq!(parse(b"7 (a"), None);
     }
 

@@ -67,6 +67,8 @@ mod guide;
 #[cfg(test)]
 mod handed;
 #[cfg(test)]
+mod hanging;
+#[cfg(test)]
 mod health;
 mod hello;
 mod help;
@@ -172,6 +174,8 @@ mod runtime_terminal;
 mod save_load;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod selinux;
 #[cfg(test)]
 mod services;
 mod stop;
