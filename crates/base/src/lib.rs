@@ -12,6 +12,7 @@ pub mod id;
 pub mod lock;
 pub mod pattern;
 pub mod size;
+pub mod tree;
 mod undo;
 
 pub use digest::Digest;

@@ -9,9 +9,8 @@ use crate::{
     changes::{self, Change, Untouched},
     open_directory,
     plain::only,
-    remove,
 };
-use dhow_base::{Doing, Error, Kind, Result, file, id::random_hex};
+use dhow_base::{Doing, Error, Kind, Result, file, id::random_hex, tree};
 use dhow_spec::Mount;
 use dhow_sys::subvolume;
 use rustix::fs::Mode;
@@ -141,6 +140,6 @@ impl Snapshots for Btrfs {
             Err(error) if error.kind() == Kind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         }
-        remove::remove(&directory).doing(|| format!("remove snapshot {number}"))
+        tree::remove(&directory).doing(|| format!("remove snapshot {number}"))
     }
 }

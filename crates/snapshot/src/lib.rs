@@ -33,7 +33,6 @@ mod overlay;
 mod plain;
 mod probe;
 mod relocate;
-mod remove;
 mod spread;
 mod view;
 
@@ -44,6 +43,7 @@ pub use changes::{Change, ChangeKind};
 use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
+    tree,
 };
 use dhow_spec::Mount;
 pub use overlay::Overlay;
@@ -52,7 +52,7 @@ pub use probe::overlay_works;
 use rustix::fs::{Mode, OFlags};
 use std::{
     fmt, fs, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 use view::View;
@@ -194,7 +194,7 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
 
     /// Makes a directory to unpack into: empty, or a copy of `base` with everything kept.
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
-        let files = self.make(number)?;
+        let files = self.make_apart(number)?;
         if let Some(base) = base {
             copy::copy(open_directory(&self.files(base))?, &files, Owners::Kept)
                 .doing(|| format!("copy snapshot {base} to {number}"))?;
@@ -223,7 +223,9 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
 
     /// Removes a snapshot with all its files; one that is not there is fine.
     fn remove(&self, number: Number) -> Result<()> {
-        remove::remove(&self.directory(number)).doing(|| format!("remove snapshot {number}"))
+        // Where it was when whoever made it was killed.
+        spread::forget(self.root(), number)?;
+        tree::remove(&self.directory(number)).doing(|| format!("remove snapshot {number}"))
     }
 
     /// Gives the directories at `paths` in `number`, which its layer did not list, the attributes
@@ -240,6 +242,13 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     /// The directory of a snapshot.
     fn directory(&self, number: Number) -> PathBuf {
         self.root().join(number.to_string())
+    }
+
+    /// As [`Snapshots::make`], of one that is to be filled while others are.
+    fn make_apart(&self, number: Number) -> Result<PathBuf> {
+        file::make_directories(self.root(), 0o700)?;
+        spread::make(self.root(), number)?;
+        Ok(self.files(number))
     }
 
     /// Makes the directories of a new snapshot.
@@ -293,7 +302,6 @@ pub fn with_driver(driver: Driver, root: &Path) -> Box<dyn Snapshots> {
 
 fn choose(root: &Path, path: &Path, wanted: Option<Driver>) -> Result<Driver> {
     file::make_directories(root, 0o700)?;
-    spread::spread(open_directory(root)?.as_fd());
     let driver = match wanted {
         None => match union_of_this_user(root)? {
             Some(driver) => driver,
@@ -351,7 +359,7 @@ pub fn list(root: &Path) -> Result<Vec<Found>> {
     for entry in entries {
         let entry = entry.doing(|| format!("list {}", root.display()))?;
         let name = entry.file_name();
-        if name == "driver" {
+        if name == "driver" || name == spread::APART {
             continue;
         }
         let number = name.to_str().and_then(|name| name.parse().ok());
@@ -373,12 +381,6 @@ fn open_directory(path: &Path) -> Result<OwnedFd> {
 /// comes along.
 pub fn copy_tree(from: OwnedFd, to: &Path) -> Result<()> {
     copy::copy(from, to, Owners::Kept)
-}
-
-/// Removes a tree that a stranger may have built; one that is not there is fine. No link is
-/// followed, no mount entered.
-pub fn remove_tree(path: &Path) -> Result<()> {
-    remove::remove(path)
 }
 
 /// Gives the directory behind `to` owner, mode, extended attributes and times of the one behind

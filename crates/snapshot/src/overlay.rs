@@ -15,9 +15,8 @@ use crate::{
     layer::{hides_below, within},
     open_directory,
     relocate::relocate,
-    remove,
 };
-use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_base::{Doing, Error, Kind, Result, file, tree};
 use dhow_spec::mount::{Mount, OverlayUpper};
 use dhow_sys::union;
 use rustix::{fs::Mode, io::Errno};
@@ -107,7 +106,7 @@ impl Overlay {
         erofs_image::write(&open_directory(&self.files(number))?, &image)?;
         rustix::fs::rename(&unfinished, &whole)
             .doing(|| format!("rename {} to {IMAGE}", unfinished.display()))?;
-        remove::remove(&self.files(number))
+        tree::remove(&self.files(number))
     }
 }
 
@@ -130,7 +129,7 @@ impl Snapshots for Overlay {
     }
 
     fn prepare(&self, number: Number, base: Option<Number>) -> Result<PathBuf> {
-        let files = self.make(number)?;
+        let files = self.make_apart(number)?;
         if let Some(base) = base {
             copy::copy(self.open(base)?, &files, Owners::Kept)
                 .doing(|| format!("copy snapshot {base} to {number}"))?;

@@ -4,8 +4,8 @@
 //! file above, mounted detached, so that no other process ever sees it and nothing is left to
 //! unmount.
 
-use crate::{Driver, Number, Snapshots, remove, with_driver};
-use dhow_base::{Doing, Result, file, id::random_hex};
+use crate::{Driver, Number, Snapshots, with_driver};
+use dhow_base::{Doing, Result, file, id::random_hex, tree};
 use dhow_spec::Mount;
 use dhow_sys::union;
 use rustix::fs::{FileType, Mode, OFlags, XattrFlags};
@@ -24,7 +24,7 @@ pub(crate) fn works(root: &Path, driver: Driver) -> Result<bool> {
     let directory = root.join(format!(".probe-{}", random_hex(6)?));
     file::make_directories(&directory, 0o700)?;
     let answer = attempt(with_driver(driver, &directory).as_ref()).is_ok_and(|works| works);
-    remove::remove(&directory).doing(|| format!("remove {}", directory.display()))?;
+    tree::remove(&directory).doing(|| format!("remove {}", directory.display()))?;
     Ok(answer)
 }
 

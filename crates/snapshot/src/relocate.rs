@@ -10,9 +10,8 @@
 use crate::{
     attributes::{self, Place},
     layer::{hides_below, names, within},
-    remove,
 };
-use dhow_base::{Doing, Error, Kind, Result};
+use dhow_base::{Doing, Error, Kind, Result, tree};
 use rustix::{
     fs::{AtFlags, FileType, Mode, RenameFlags, Timestamps, XattrFlags, statat},
     io::Errno,
@@ -176,7 +175,7 @@ fn merge(own: &OwnedFd, from: &Path, to: &Path) -> Result<()> {
                     match both {
                         (Ok(_), Ok(_)) => pending.push((from.join(shown), to.join(shown))),
                         (Ok(_), Err(_)) => {
-                            remove::remove_in(&source, &name)?;
+                            tree::remove_in(&source, &name)?;
                         }
                         (Err(_), _) => {
                             rustix::fs::unlinkat(&source, &name, AtFlags::empty())

@@ -46,7 +46,7 @@ impl Volumes<'_> {
         let mended = self.attach(row).and_then(|()| match row.filling {
             Filling::No => Ok(()),
             Filling::Copying => {
-                dhow_snapshot::remove_tree(&staging)?;
+                dhow_base::tree::remove(&staging)?;
                 self.note(&row.name, Filling::No)
             }
             Filling::Moving => self.move_in(&row.name, &staging),
@@ -60,7 +60,7 @@ impl Volumes<'_> {
         let row = self.present(name)?;
         let staging = self.staging(&row)?;
         self.note(name, Filling::Copying)?;
-        let copied = dhow_snapshot::remove_tree(&staging)
+        let copied = dhow_base::tree::remove(&staging)
             .and_then(|()| file::make_directories(&staging, 0o700))
             .and_then(|()| dhow_snapshot::copy_tree(from, &staging))
             .and_then(|()| {
@@ -72,7 +72,7 @@ impl Volumes<'_> {
             });
         if let Err(error) = copied {
             let cleared =
-                dhow_snapshot::remove_tree(&staging).and_then(|()| self.note(name, Filling::No));
+                dhow_base::tree::remove(&staging).and_then(|()| self.note(name, Filling::No));
             // The failure of the copy is the one to tell; the row names what stayed.
             drop(cleared);
             return Err(error).doing(|| format!("copy into {}", data.display()));
@@ -95,7 +95,7 @@ impl Volumes<'_> {
                     settings.gid.or(plan.gid),
                 )?;
                 drop(from);
-                dhow_snapshot::remove_tree(staging)?;
+                dhow_base::tree::remove(staging)?;
             }
             Err(error) if error.kind() == dhow_base::Kind::NotFound => {}
             Err(error) => return Err(error),
@@ -118,7 +118,7 @@ impl Volumes<'_> {
     /// Takes away the mounts and files of a volume. For who holds the lock.
     pub(super) fn clear(&self, name: &Name) -> Result<()> {
         unmount_all(&self.layout.volume_data(name))?;
-        dhow_snapshot::remove_tree(&self.layout.volume(name))
+        dhow_base::tree::remove(&self.layout.volume(name))
     }
 }
 

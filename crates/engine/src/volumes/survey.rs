@@ -68,7 +68,7 @@ impl Engine {
             let _lock = lock(&self.layout, &row.name)?;
             let now = volumes::find(self.state.read(), &row.name)?;
             if now.is_some_and(|now| now.filling == Filling::No) && filling.exists() {
-                dhow_snapshot::remove_tree(&filling)?;
+                dhow_base::tree::remove(&filling)?;
                 done.push(finding(
                     format!("volume {}", row.name),
                     "removed: a copy that nobody made any more",
@@ -97,7 +97,7 @@ impl Volumes<'_> {
     fn adopt(&mut self, name: &Name, path: &Path) -> Result<()> {
         let data = self.layout.volume_data(name);
         if !data.is_dir() || fill::is_empty(&data)? {
-            return dhow_snapshot::remove_tree(path).doing(|| format!("remove {}", path.display()));
+            return dhow_base::tree::remove(path).doing(|| format!("remove {}", path.display()));
         }
         self.state.write(|write| {
             volumes::insert(

@@ -4,8 +4,7 @@
 //! was forgotten inside must stop the removal, not lose its source. Trees may be deeper than there
 //! are fds or stack; what lies too deep is first moved up to the top.
 
-use crate::open_directory;
-use dhow_base::{Doing, Error, Kind, Result};
+use crate::{Doing, Error, Kind, Result};
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags},
     io::Errno,
@@ -20,8 +19,8 @@ use std::{
 const DEPTH_LIMIT: u32 = 64;
 
 /// Removes the directory at `path` with all that is in it; one that is not there is fine.
-pub(crate) fn remove(path: &Path) -> Result<()> {
-    let top = match open_directory(path) {
+pub fn remove(path: &Path) -> Result<()> {
+    let top = match open(path) {
         Ok(top) => top,
         Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         Err(error) => return Err(error),
@@ -38,8 +37,13 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     }
 }
 
+fn open(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty()).doing(|| format!("open {}", path.display()))
+}
+
 /// Removes a directory in `parent` with all that is in it.
-pub(crate) fn remove_in(parent: &OwnedFd, name: &CStr) -> Result<()> {
+pub fn remove_in(parent: &OwnedFd, name: &CStr) -> Result<()> {
     let top = enter(parent, name)?;
     let mut moved = 0;
     loop {
