@@ -328,7 +328,7 @@ impl Engine {
             settings: String::new(),
             course: Course::default(),
         };
-        let images = &self.images;
+        let (images, gone) = (&self.images, std::mem::take(&mut self.gone));
         let Draft { id, options, image, record, home, .. } = draft;
         let mut insert = |row: &mut Container| {
             self.state.write(|write| {
@@ -336,6 +336,9 @@ impl Engine {
                     return Ok(None);
                 }
                 selinux::take(write, options, record)?;
+                for number in &gone {
+                    dhow_image::Images::forget_root(write, SnapshotNumber(*number))?;
+                }
                 row.settings = record.to_text()?;
                 containers::insert(write, row)?;
                 networks::connect_all(write, id, options.network.connections())?;
@@ -370,7 +373,7 @@ impl Engine {
         phase: Phase,
     ) -> Result<(Mount, OwnedFd)> {
         let network = self.network_directory(&draft.record.namespaces.joined)?;
-        let Self { state, images, layout, warn, .. } = self;
+        let Self { state, images, layout, warn, monitor, .. } = self;
         let state = RefCell::new(state);
         let report =
             |step: &str, error: &Error| warn(&format!("undo {step}: {}", error.one_line()));
@@ -386,6 +389,12 @@ impl Engine {
 
         let rootfs = images.make_root(root, draft.image)?;
         make_directory(&layout.containers(), &layout.container(id))?;
+        if phase == Phase::Creating
+            && let Some(monitor) = monitor
+        {
+            make_directory(&layout.runs(), &layout.run(id))?;
+            monitor.move_in(&layout.home(id))?;
+        }
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;
         }
@@ -641,7 +650,7 @@ pub(crate) fn remove_files(layout: &Layout, id: &ContainerId) -> Result<()> {
     // What a container has put over an image or a directory may be built to be hard to remove.
     let overlays = layout.overlays(id);
     if overlays.exists() {
-        dhow_snapshot::remove_tree(&overlays)?;
+        dhow_base::tree::remove(&overlays)?;
     }
     for path in [layout.run(id), layout.container(id)] {
         remove_directory(&path)?;

@@ -13,6 +13,7 @@ impl Engine {
     /// Puts right what can be, and says what was done.
     pub fn repair(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
+        self.clear_leavings()?;
         self.mend_volumes()?;
         let mut done = self.images.repair(&mut self.state, depth)?;
         self.repair_volumes(&mut done)?;
@@ -23,6 +24,7 @@ impl Engine {
     /// Compares rows with what is on disk, both ways, and lets SQLite prove its file.
     pub fn doctor(&mut self, depth: Depth) -> Result<Vec<Finding>> {
         while self.mend()? > 0 {}
+        self.clear_leavings()?;
         self.mend_volumes()?;
         self.mend_secrets()?;
         self.mend_pods()?;

@@ -22,6 +22,7 @@
 //! ```
 
 use dhow_base::id::{ContainerId, Name};
+use dhow_monitor::Home;
 use std::path::{Path, PathBuf};
 
 /// The two directories that hold everything.
@@ -108,6 +109,11 @@ impl Layout {
 
     pub(crate) fn volume_filling(&self, name: &Name) -> PathBuf {
         self.volume(name).join("filling")
+    }
+
+    /// Where a container's monitor is found.
+    pub(crate) fn home(&self, id: &ContainerId) -> Home {
+        Home { directory: self.run(id), exit_record: self.exit_record(id) }
     }
 
     pub(crate) fn overlays(&self, id: &ContainerId) -> PathBuf {

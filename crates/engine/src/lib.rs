@@ -46,6 +46,7 @@ mod init;
 mod inspect;
 mod joining;
 mod layout;
+mod leavings;
 mod life;
 mod list;
 mod logging;
@@ -148,6 +149,8 @@ pub enum Purpose {
     Any,
     /// To start a process in a container: its monitor comes up while the state is opened.
     Start,
+    /// The same of a container that is to have a network namespace of its own, which is made as well.
+    StartApart,
 }
 
 /// The engine, on one state.
@@ -160,6 +163,8 @@ pub struct Engine {
     warn: fn(&str),
     network_defaults: NetworkDefaults,
     is_of_root: bool,
+    // Snapshots whose files are gone, and whose rows go with what is written next.
+    gone: Vec<u64>,
 }
 
 impl Engine {
@@ -170,6 +175,7 @@ impl Engine {
         let is_of_root = settings.is_of_root;
         let monitor = match settings.purpose {
             Purpose::Start => Some(WaitingMonitor::start()?),
+            Purpose::StartApart => Some(WaitingMonitor::start_with_network()?),
             Purpose::Any => None,
         };
         let state = State::open(&root)?;
@@ -177,9 +183,9 @@ impl Engine {
         let images = images.stored_by(storage_driver).within(bounds).with_layer_blobs(layer_blobs);
         let layout = Layout::new(root, runroot);
         let network_defaults = NetworkDefaults::default();
-        let warn = settings.warn;
+        let (warn, gone) = (settings.warn, Vec::new());
         let mut engine =
-            Self { monitor, layout, state, images, warn, network_defaults, is_of_root };
+            Self { monitor, layout, state, images, warn, network_defaults, is_of_root, gone };
         engine.mend().doing(|| "mend what an earlier command has left")?;
         Ok(engine)
     }

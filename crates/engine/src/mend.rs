@@ -49,6 +49,7 @@ impl Engine {
     /// Mends what dead owners left. Returns how many containers were mended.
     pub fn mend(&mut self) -> Result<usize> {
         let mut mended = 0;
+        self.look_at_leavings()?;
         if !containers::has_unfinished(self.state.read())? {
             return Ok(mended);
         }

@@ -13,6 +13,7 @@ mod namespaces;
 mod network;
 mod process;
 
+use crate::Purpose;
 pub use block_io::BlockIoOptions;
 pub use cdi::CdiName;
 pub use cgroup::{CgroupMaking, CgroupOptions};
@@ -111,6 +112,23 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
+    /// For what an engine is opened that is to run this.
+    pub fn purpose(&self) -> Purpose {
+        let own_network = matches!(
+            self.network,
+            NetworkMode::Unsaid
+                | NetworkMode::None
+                | NetworkMode::Pasta(_)
+                | NetworkMode::Networks(_)
+        );
+        let shares_ids =
+            matches!(self.namespaces.user, UserNamespace::Unsaid | UserNamespace::Host);
+        match own_network && shares_ids && self.objects.pod.is_none() {
+            true => Purpose::StartApart,
+            false => Purpose::Start,
+        }
+    }
+
     /// Everything unsaid, for one image.
     pub fn of(image: impl Into<String>) -> Self {
         Self {

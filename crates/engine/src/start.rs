@@ -25,7 +25,7 @@ use crate::{
 use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_image::Progress;
 use dhow_monitor::{
-    Client, ExitRecord, Ground, Handed, Home, Job, NetworkTask, Revival, Run,
+    Client, Exit, ExitRecord, Ground, Handed, Job, NetworkTask, Revival, Run,
     Started as MonitorStarted, Stdin, Task,
 };
 use dhow_network::{Held, Plan};
@@ -86,6 +86,8 @@ pub struct Running {
     pub client: Client,
     /// The monitor, which stands for this life of the container and no other.
     pub monitor: i32,
+    /// Whether this life began here, so that its monitor hears from us what is to become of the rest.
+    pub begun_here: bool,
     /// What its program says of its readiness, where it is to say it.
     pub listener: Option<Listener>,
     /// Signals that wait for the session of who stays with it.
@@ -113,7 +115,7 @@ pub(crate) struct Launched {
 impl Launched {
     fn running(self, id: ContainerId, name: String) -> Running {
         let Self { client, monitor, listener, held_signals } = self;
-        Running { id, name, client, monitor, listener, held_signals }
+        Running { id, name, client, monitor, begun_here: true, listener, held_signals }
     }
 }
 
@@ -342,14 +344,16 @@ impl Engine {
 
     fn job(&self, row: &Container, record: &Record, watch: Watch, rootfs: Mount) -> Result<Job> {
         let attached = watch == Watch::Attached;
+        let removed_at_end = attached && row.auto_remove && record.ends_with_its_first();
         Ok(Job {
             task: Task::Run(Box::new(Run {
                 id: row.id.clone(),
-                home: Home {
-                    directory: self.layout.run(&row.id),
-                    exit_record: self.layout.exit_record(&row.id),
+                home: self.layout.home(&row.id),
+                removed_at_end,
+                leavings: match removed_at_end {
+                    true => self.leavings(&row.id, record)?,
+                    false => Vec::new(),
                 },
-                removed_at_end: attached && row.auto_remove && record.ends_with_its_first(),
                 config: self.layout.config(&row.id),
                 bundle: self.layout.container(&row.id),
                 rootfs: Some(rootfs),
@@ -451,13 +455,43 @@ impl Engine {
         let Some(client) = Client::connect(&self.layout.run(&row.id))? else { return Ok(None) };
         let monitor = row.monitor.map_or(0, |monitor| monitor.pid);
         let (id, name) = (row.id.clone(), row.name.clone());
-        Ok(Some(Running { id, name, client, monitor, listener: None, held_signals: None }))
+        Ok(Some(Running {
+            id,
+            name,
+            client,
+            monitor,
+            begun_here: false,
+            listener: None,
+            held_signals: None,
+        }))
     }
 
     /// Writes down how a container ended and, where `--rm` was given, removes it; for the command
     /// that watched to the end, and for the one that the monitor becomes. Done twice it does no harm,
     /// nor does it when the next life has begun meanwhile: `monitor` says which one is meant.
     pub fn finish(&mut self, id: &ContainerId, monitor: i32) -> Result<()> {
+        self.finish_seen(id, monitor, None)
+    }
+
+    /// As [`Engine::finish`], by the command that has watched to the end and still has its connection.
+    pub fn finish_watched(
+        &mut self,
+        id: &ContainerId,
+        monitor: i32,
+        exit: Exit,
+        mut client: Client,
+    ) -> Result<()> {
+        if let Some(row) = containers::find(self.state.read(), id)?
+            && self.leave(&row, monitor, exit.code, &mut client)?
+        {
+            return Ok(());
+        }
+        // It waits for what its client says.
+        drop(client);
+        self.finish_seen(id, monitor, Some(exit))
+    }
+
+    fn finish_seen(&mut self, id: &ContainerId, monitor: i32, seen: Option<Exit>) -> Result<()> {
         let Some(row) = containers::find(self.state.read(), id)? else { return Ok(()) };
         if !self.is_life_of(&row, monitor)? {
             return Ok(());
@@ -467,9 +501,14 @@ impl Engine {
             return Ok(());
         }
         if row.auto_remove {
-            let exit = ExitRecord::read(&self.layout.exit_record(&row.id))?;
+            let exit = match seen {
+                Some(exit) => Some(exit),
+                None => {
+                    ExitRecord::read(&self.layout.exit_record(&row.id))?.map(|record| record.exit)
+                }
+            };
             let died = match exit {
-                Some(exit) => Died { code: exit.exit.code.into(), is_seen: true },
+                Some(exit) => Died { code: exit.code.into(), is_seen: true },
                 None => Died { code: LOST_EXIT_CODE, is_seen: false },
             };
             // Who starts it has yet to write so, and what that life has got.

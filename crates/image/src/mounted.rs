@@ -157,11 +157,16 @@ impl Images {
     /// one look.
     pub fn forget_container_mount(&self, state: &mut State, id: &ContainerId) -> Result<()> {
         let object = Object::Container(id.clone());
-        if !self.mount_path(&object).exists() {
+        if !self.may_be_mounted(id) {
             return Ok(());
         }
         let _lock = self.lock_mounts()?;
         self.take_away(state, &object)
+    }
+
+    /// Whether the root of a container may be mounted on the host: it has, or had, a place for that.
+    pub fn may_be_mounted(&self, id: &ContainerId) -> bool {
+        self.mount_path(&Object::Container(id.clone())).exists()
     }
 
     /// Where the root of a container is mounted on the host, if it is.

@@ -5,13 +5,14 @@
 
 use crate::{Image, Images, image::missing};
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
-use dhow_snapshot::{Change, Number};
+use dhow_snapshot::{Change, Driver, Number};
 use dhow_spec::Mount;
 use dhow_state::{
     State, Write, containers,
     images::{self, Phase},
     snapshots,
 };
+use std::path::PathBuf;
 
 impl Images {
     /// Makes the container's writable snapshot and says how to mount it.
@@ -75,6 +76,24 @@ impl Images {
             }
             _ => Err(gone(id)),
         }
+    }
+
+    /// The directory of a container's snapshot, where to remove it takes nothing but removing that.
+    pub fn container_root_directory(
+        &self,
+        state: &State,
+        id: &ContainerId,
+    ) -> Result<Option<PathBuf>> {
+        let key = snapshots::container_key(id);
+        let Some(snapshot) = snapshots::find_by_key(state.read(), &key)? else { return Ok(None) };
+        let snapshots = self.snapshots()?;
+        let is_plain = snapshots.driver() != Driver::Btrfs;
+        Ok(is_plain.then(|| snapshots.directory(Number(snapshot.number))))
+    }
+
+    /// Removes the files of a snapshot; one without any is fine. Its row is the caller's.
+    pub fn remove_snapshot(&self, number: Number) -> Result<()> {
+        self.snapshots()?.remove(number)
     }
 
     /// Removes the container's snapshot with all its changes; one that is not there is fine.

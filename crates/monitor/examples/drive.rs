@@ -59,7 +59,7 @@ fn session(client: Client, terminal: bool, has_input: bool) -> ExitCode {
         signals: Signals::PassOn,
     };
     match session.run(client) {
-        Ok(Outcome::Exited(exit)) => ExitCode::from(exit.code),
+        Ok(Outcome::Exited(exit, _)) => ExitCode::from(exit.code),
         Ok(Outcome::OutputClosed(mut client)) => {
             client.signal(15).expect("a monitor that listens");
             drop(client.wait());

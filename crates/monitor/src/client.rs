@@ -195,6 +195,12 @@ impl Client {
         }
     }
 
+    /// Lets the monitor take away what goes with the container, after [`Event::Exited`]. Where the monitor
+    /// is gone, that is left to whoever finds it.
+    pub fn erase(&mut self) {
+        let _gone = self.send(&Frame::Erase);
+    }
+
     /// Waits for the exit and forgets all output until then.
     pub fn wait(mut self) -> Result<Exit> {
         loop {
@@ -285,11 +291,20 @@ pub fn is_alive(directory: &Path) -> Result<bool> {
 /// Waits until the process of a run directory has ended and says how, from the monitor's lips if
 /// it lives and from the record if it does not.
 pub fn wait_for_exit(directory: &Path, exit_record: &Path) -> Result<ExitRecord> {
-    if let Some(client) = Client::connect(directory)? {
-        // A monitor that dies leaves no record, which is found out below.
-        let _exit = client.wait();
+    // A monitor that dies leaves no record, which is found out below.
+    let seen = Client::connect(directory)?.and_then(|client| client.wait().ok());
+    match (ExitRecord::read(exit_record)?, seen) {
+        (Some(record), _) => Ok(record),
+        // It is removed already, by whoever was to remove it at its end.
+        (None, Some(exit)) => Ok(ExitRecord {
+            exit,
+            started_at: None,
+            finished_at: None,
+            log_lost_bytes: 0,
+            problem: None,
+        }),
+        (None, None) => Err(gone()),
     }
-    ExitRecord::read(exit_record)?.ok_or_else(gone)
 }
 
 /// The address of the socket in an open directory. The detour keeps it short: a socket's address

@@ -5,6 +5,7 @@
 //!  │ kind │ length, u32 LE  │ payload      │
 //!  └──────┴─────────────────┴──────────────┘
 //!    client                                monitor
+//!      │  Home ──────────────────────────────▶│  the first client only: where the monitor will live
 //!      │  Job ───────────────────────────────▶│  the first client only, first of all
 //!      │◀──────────────────── Started, Failed │
 //!      │  Attach ────────────────────────────▶│  every other client that wants output
@@ -18,6 +19,7 @@
 //!      │◀────────── NetworksChanged, Failed   │
 //!      │  Detach ────────────────────────────▶│  the client goes and the process stays
 //!      │◀──────────────────── Exited          │  last, after all output
+//!      │  Erase ─────────────────────────────▶│  what goes with the container may go
 //! ```
 //!
 //! Input has a window because all frames of a client share one stream: without it, a signal would
@@ -27,7 +29,7 @@
 //! outlive an upgrade: kinds and payloads are only ever added. The decoder trusts nothing; a bad
 //! frame costs the sender its connection and the container nothing.
 
-use crate::{exit::Exit, health::Checked};
+use crate::{Home, exit::Exit, health::Checked};
 use dhow_base::{Error, Kind, Result, clock::Moment};
 use dhow_network::{Leased, Plan, Publication};
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,10 @@ pub(crate) enum Frame {
     CheckHealth,
     /// The container's networks are to be these.
     Networks(Box<Plan>),
+    /// What goes with a container that is removed may go.
+    Erase,
+    /// Where a container is to be kept whose job follows.
+    Home(Box<Home>),
     /// The process runs.
     Started(Started),
     /// The process could not be started.
@@ -201,6 +207,8 @@ enum Tag {
     Detach = 7,
     CheckHealth = 8,
     Networks = 9,
+    Erase = 10,
+    Home = 11,
     Started = 64,
     Failed = 65,
     Stdout = 66,
@@ -213,7 +221,7 @@ enum Tag {
 
 impl Tag {
     fn parse(byte: u8) -> Option<Self> {
-        const ALL: [Tag; 17] = [
+        const ALL: [Tag; 19] = [
             Tag::Job,
             Tag::Attach,
             Tag::Stdin,
@@ -223,6 +231,8 @@ impl Tag {
             Tag::Detach,
             Tag::CheckHealth,
             Tag::Networks,
+            Tag::Erase,
+            Tag::Home,
             Tag::Started,
             Tag::Failed,
             Tag::Stdout,
@@ -253,6 +263,8 @@ impl Frame {
             Self::Detach => append(bytes, Tag::Detach, b""),
             Self::CheckHealth => append(bytes, Tag::CheckHealth, b""),
             Self::Networks(plan) => append(bytes, Tag::Networks, &json(plan)),
+            Self::Erase => append(bytes, Tag::Erase, b""),
+            Self::Home(home) => append(bytes, Tag::Home, &json(home)),
             Self::Started(started) => append(bytes, Tag::Started, &json(started)),
             Self::Failed(failure) => append(bytes, Tag::Failed, &json(failure)),
             Self::Stdout(data) => append_data(bytes, Channel::Stdout, data),
@@ -309,6 +321,8 @@ impl Frame {
             Tag::Detach => Self::Detach,
             Tag::CheckHealth => Self::CheckHealth,
             Tag::Networks => Self::Networks(Box::new(from_json(tag, payload)?)),
+            Tag::Erase => Self::Erase,
+            Tag::Home => Self::Home(Box::new(from_json(tag, payload)?)),
             Tag::Started => Self::Started(from_json(tag, payload)?),
             Tag::Failed => Self::Failed(from_json(tag, payload)?),
             Tag::Stdout => Self::Stdout(payload.to_vec()),

@@ -367,6 +367,7 @@ mod tests {
                     directory: directory.to_owned(),
                 },
                 removed_at_end: false,
+                leavings: Vec::new(),
                 config: PathBuf::new(),
                 bundle: PathBuf::new(),
                 rootfs: None,

@@ -82,6 +82,10 @@ pub struct Run {
     /// ended with the first: it hears of the end early, and does its part while the monitor does its own.
     #[serde(default)]
     pub removed_at_end: bool,
+    /// The directories that go with it then, in this order, where that client leaves them to the monitor;
+    /// the last one is the run directory, in which the monitor's lock is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leavings: Vec<PathBuf>,
     /// Its `config.json`.
     pub config: PathBuf,
     /// The directory that relative paths of the configuration start from.
@@ -272,6 +276,7 @@ mod tests {
                 id: ContainerId::random().unwrap(),
                 home: Home { directory: "/run/c".into(), exit_record: "/c/exit.json".into() },
                 removed_at_end: true,
+                leavings: Vec::new(),
                 config: "/c/config.json".into(),
                 bundle: "/c".into(),
                 rootfs: Some(Mount::Bind { source: "/r".into(), read_only: true }),

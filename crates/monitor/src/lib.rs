@@ -44,6 +44,7 @@ mod revival;
 mod serve;
 mod session;
 mod sink;
+mod spare;
 mod spawn;
 mod user_namespace;
 mod watch;

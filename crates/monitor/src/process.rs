@@ -7,6 +7,7 @@ use crate::{
     log::Stream,
     network::Kept,
     revival,
+    spare::SpareNetwork,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{
@@ -64,14 +65,14 @@ struct Container {
 }
 
 /// Starts what the job asks for.
-pub(crate) fn start(job: &Job) -> Result<Process> {
+pub(crate) fn start(job: &Job, spare: Option<&SpareNetwork>) -> Result<Process> {
     match &job.task {
-        Task::Run(run) => start_container(job, run),
+        Task::Run(run) => start_container(job, run, spare),
         Task::Exec(exec) => start_exec(job, exec),
     }
 }
 
-fn start_container(job: &Job, run: &Run) -> Result<Process> {
+fn start_container(job: &Job, run: &Run, spare: Option<&SpareNetwork>) -> Result<Process> {
     let mut spec = read_config(&run.config)?;
     if let Some(process) = &mut spec.process {
         process.env.extend(run.variables.iter().cloned());
@@ -95,6 +96,7 @@ fn start_container(job: &Job, run: &Run) -> Result<Process> {
         hold: Hold::Not,
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
+        spare_network: spare.map(AsFd::as_fd),
         network: furnisher.as_ref().and_then(Furnisher::for_newborn),
     })?;
     let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();
@@ -187,7 +189,7 @@ pub(crate) fn start_check(job: &Job, init: (i32, u64), words: Vec<String>) -> Re
         handed: Handed::default(),
         ..job.clone()
     };
-    start(&quiet)
+    start(&quiet, None)
 }
 
 pub(crate) fn read_config(path: &Path) -> Result<Spec> {

@@ -22,6 +22,7 @@ use crate::{
     frame::{Failure, Frame},
     log::Writer,
     process::{self, Process},
+    spare::{self, SpareNetwork},
     spawn::as_usual,
     watch::{Place, Watch},
 };
@@ -78,8 +79,15 @@ const OOM_SCORE_ADJUSTMENT: &[u8] = b"-900";
 /// socket that the job comes from.
 pub fn main() -> ExitCode {
     step_into_background()
-        .and_then(|socket| receive_job(&socket).and_then(|job| serve(job, socket)))
+        .and_then(wait_and_serve)
         .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+fn wait_and_serve(socket: OwnedFd) -> Result<()> {
+    let is_expected = std::env::args_os().nth(1).is_some_and(|word| word == spare::EXPECTED);
+    let spare = if is_expected { SpareNetwork::make()? } else { None };
+    let (job, door) = receive_job(&socket)?;
+    serve(job, Prepared { spare, door }, socket)
 }
 
 /// Leaves the command's session, directory and streams behind, and keeps the socket. It is the first
@@ -101,15 +109,30 @@ fn step_into_background() -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Reads the first frame.
+/// What was made before the job was known.
+#[derive(Debug)]
+struct Prepared {
+    spare: Option<SpareNetwork>,
+    door: Option<(Home, Door)>,
+}
+
+/// Reads the first frames: where the container will be kept, if that is said, and the job.
 #[inline(never)]
-fn receive_job(socket: &OwnedFd) -> Result<Job> {
-    let mut bytes = Vec::new();
+fn receive_job(socket: &OwnedFd) -> Result<(Job, Option<(Home, Door)>)> {
+    let (mut bytes, mut door) = (Vec::new(), None);
     // On the heap: what a stack has once reached it keeps.
     let mut piece = vec![0_u8; 16 << 10];
     loop {
         match Frame::parse_job(&bytes)? {
-            Some((Frame::Job(job), used)) if used == bytes.len() => return Job::parse(&job),
+            Some((Frame::Job(job), used)) if used == bytes.len() => {
+                return Job::parse(&job).map(|job| (job, door));
+            }
+            Some((Frame::Home(home), used)) => {
+                bytes.drain(..used);
+                // What fails here fails again when the job has come, and then there is somebody to tell.
+                door = Door::open(&home).ok().map(|door| (*home, door));
+                continue;
+            }
             Some(_) => return Err(Error::new(Kind::Invalid, "expect a job and nothing else")),
             None => {}
         }
@@ -123,10 +146,10 @@ fn receive_job(socket: &OwnedFd) -> Result<Job> {
 }
 
 /// Does the job. What fails is told to the starter and written down; nobody else would hear.
-fn serve(job: Job, socket: OwnedFd) -> Result<()> {
+fn serve(job: Job, prepared: Prepared, socket: OwnedFd) -> Result<()> {
     let mut starter = Connection::new(socket, 0, Role::Starter);
     starter.attached = job.attached;
-    let has_heard = match start(&job) {
+    let has_heard = match start(&job, prepared) {
         Ok((process, started, place)) => Watch::new(&job, process, started, place, starter).run(),
         Err(error) => has_heard_of_failure(&job, starter, &error),
     };
@@ -140,13 +163,20 @@ fn serve(job: Job, socket: OwnedFd) -> Result<()> {
 /// Prepares everything, then starts the process: what can fail, fails before. Its frame is gone
 /// when the monitor sleeps.
 #[inline(never)]
-fn start(job: &Job) -> Result<(Process, Started, Place)> {
+fn start(job: &Job, prepared: Prepared) -> Result<(Process, Started, Place)> {
+    let Prepared { spare, door } = prepared;
+    let door = door.filter(|(home, _)| job.home() == Some(home)).map(|(_, door)| door);
     let place = Place {
-        door: job.home().map(Door::open).transpose()?,
+        door: match door {
+            Some(door) => Some(door),
+            None => job.home().map(Door::open).transpose()?,
+        },
         signals: signal::Reader::new(&[Signal::TERM.as_raw()]).doing(|| "read signals")?,
         log: job.log.clone().map(Writer::open).transpose()?,
     };
-    let process = process::start(job)?;
+    let process = process::start(job, spare.as_ref())?;
+    // From here on it lives as long as somebody is in it.
+    drop(spare);
     part_with_handed(job)?;
     let started = Started {
         pid: process.pid,

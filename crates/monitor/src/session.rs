@@ -79,8 +79,8 @@ pub enum Signals {
 /// How a session ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The process ended.
-    Exited(Exit),
+    /// The process ended; the monitor may wait for what its client says of the rest.
+    Exited(Exit, Client),
     /// The user left with the detach keys.
     Detached,
     /// A signal ended the session: [`Signals::Leave`].
@@ -316,7 +316,7 @@ impl Pump<'_> {
 
     fn finish(self, end: End) -> Outcome {
         match end {
-            End::Exited(exit) => Outcome::Exited(exit),
+            End::Exited(exit) => Outcome::Exited(exit, self.client),
             End::OutputClosed => Outcome::OutputClosed(self.client),
             End::Detached | End::Interrupted(_) => {
                 // If the monitor is gone, so is what we wanted to leave.
@@ -454,7 +454,7 @@ mod tests {
             monitor.say(&exited(130));
 
             let outcome = session.join().unwrap().unwrap();
-            assert!(matches!(outcome, Outcome::Exited(Exit { code: 130, .. })), "{outcome:?}");
+            assert!(matches!(outcome, Outcome::Exited(Exit { code: 130, .. }, _)), "{outcome:?}");
         });
         assert!(!is_raw(&program));
     }
@@ -534,7 +534,7 @@ mod tests {
             monitor.say(&exited(0));
 
             assert_eq!(sent_bytes, 200_000);
-            assert!(matches!(session.join().unwrap().unwrap(), Outcome::Exited(_)));
+            assert!(matches!(session.join().unwrap().unwrap(), Outcome::Exited(..)));
         });
     }
 

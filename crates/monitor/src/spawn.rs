@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   command ── fork, exec ──▶ monitor                    (setsid first: nobody's terminal)
-//!      └── job, over the socket ──▶ reads it, creates the container
+//!      ├── home, over the socket ─▶ opens its door there
+//!      └── job ──────────────────▶ reads it, creates the container
 //!      ◀── Started or Failed ─────
 //!    exits: init adopts it
 //! ```
@@ -15,7 +16,7 @@
 //! ended. A second fork would make it init's at once, and took a tenth of the time of an `exec`. What
 //! is run is the command's own binary, sealed against the containers that the monitor will touch.
 
-use crate::{Client, Handed, Job, frame::Frame};
+use crate::{Client, Handed, Home, Job, frame::Frame, spare};
 use dhow_base::{Doing, Result};
 use dhow_sys::seal;
 use rustix::{
@@ -61,6 +62,16 @@ impl WaitingMonitor {
 
     /// As [`WaitingMonitor::start`], with files of the command's that its process is to have.
     pub fn start_with(handed: Handed) -> Result<Self> {
+        Self::start_told(&[], handed)
+    }
+
+    /// As [`WaitingMonitor::start`], and tells it that a container with a network namespace of its own is to
+    /// be expected: it makes that meanwhile.
+    pub fn start_with_network() -> Result<Self> {
+        Self::start_told(&[spare::EXPECTED], Handed::default())
+    }
+
+    fn start_told(words: &[&str], handed: Handed) -> Result<Self> {
         let (ours, theirs) = rustix::net::socketpair(
             AddressFamily::UNIX,
             SocketType::STREAM,
@@ -76,6 +87,7 @@ impl WaitingMonitor {
         let (program, sealed) = own_program()?;
         let reaped_by_init = Command::new(program)
             .arg0(ROLE)
+            .args(words)
             .env(TUNABLES.0, TUNABLES.1)
             .stdin(theirs)
             .stdout(output())
@@ -89,6 +101,12 @@ impl WaitingMonitor {
     /// Its number, which is nobody else's as long as the command lives.
     pub fn pid(&self) -> Pid {
         self.monitor
+    }
+
+    /// Tells it where its container is to be kept, as soon as that is known: it opens its door there while
+    /// the command makes the rest. A job for another place closes it again.
+    pub fn move_in(&mut self, home: &Home) -> Result<()> {
+        self.client.send(&Frame::Home(Box::new(home.clone())))
     }
 
     /// Hands it the job. The client is its first: ask it whether the process [`Client::started`].

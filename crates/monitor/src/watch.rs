@@ -83,6 +83,9 @@ pub(crate) struct Watch<'a> {
     health: Option<Health<'a>>,
     helpers: Vec<Helper>,
     network: Kept,
+    // The container's mount namespace, where somebody waits for the end and for nothing else: the kernel
+    // takes it down after we have told them, and not before it tells us.
+    mounts: Option<OwnedFd>,
 }
 
 /// A command of ours that does something for the monitor, which has no state database.
@@ -166,6 +169,7 @@ impl<'a> Watch<'a> {
             outputs,
             buffer: Vec::new(),
             rested: false,
+            mounts: None,
         }
     }
 
@@ -174,6 +178,9 @@ impl<'a> Watch<'a> {
     pub(crate) fn run(mut self) -> bool {
         for connection in &mut self.connections {
             connection.say_started(&self.started);
+        }
+        if self.leaves_something() {
+            self.mounts = self.mount_namespace();
         }
         loop {
             let mut ended = false;

@@ -63,6 +63,7 @@ impl Lab {
                 id: self.id.clone(),
                 home: Home { directory, exit_record: self.path("exit.json") },
                 removed_at_end: false,
+                leavings: Vec::new(),
                 config: self.path("config.json"),
                 bundle: self.directory.path().to_owned(),
                 rootfs: Some(Mount::Bind { source: self.root.path().to_owned(), read_only: false }),

@@ -123,6 +123,7 @@ impl Bundle {
             hold,
             preserve_fds: 0,
             keyring: Keyring::New,
+            spare_network: None,
             network: None,
         }
     }

@@ -186,7 +186,7 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     }
     request.spec.hooks.as_ref().map_or(Ok(()), hook::check)?;
     let process = request.spec.process.as_ref().ok_or_else(|| invalid("there is no process"))?;
-    let namespaces = Namespaces::prepare(linux)?;
+    let namespaces = Namespaces::prepare(linux, request.spare_network)?;
     if !namespaces.is_own(NamespaceKind::Mount) {
         let text = "run a container in the caller's mount namespace";
         return Err(Error::new(Kind::Unsupported, text));

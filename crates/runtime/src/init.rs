@@ -43,7 +43,7 @@ use std::{
 pub(crate) struct Birth<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) linux: &'a Linux,
-    pub(crate) namespaces: Namespaces,
+    pub(crate) namespaces: Namespaces<'a>,
     pub(crate) parameters: Parameters<'a>,
     pub(crate) task: Task<'a>,
     /// Root filesystem and mounts; absent where the parent may not mount, and where the container
@@ -138,7 +138,7 @@ fn prepare(
         line.ask(Ask::MoveDevices)?;
     }
     name_host(birth.request.spec)?;
-    if birth.namespaces.is_new(NamespaceKind::Network) {
+    if birth.namespaces.is_new(NamespaceKind::Network) && !birth.namespaces.has_spare_network() {
         dhow_sys::loopback::bring_up().doing(|| "bring up the loopback interface")?;
     }
     let procfs = birth.task.procfs_for_labels()?;

@@ -103,6 +103,11 @@ fn of_procfs(path: &str) -> Option<(&'static CStr, Form)> {
     OF_PROCFS.into_iter().find(|(known, _)| known.to_bytes() == name.as_bytes())
 }
 
+/// Whether a kernel may lack what is covered at this path without being looked for.
+fn is_doubtful(path: &str) -> bool {
+    of_procfs(path).is_some_and(|(name, _)| !matches!(name.to_bytes(), b"kcore" | b"timer_list"))
+}
+
 /// What the container has at `/proc`, where that is a procfs and no link leads there.
 fn procfs(root: Root<'_>) -> Option<Procfs> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
@@ -161,7 +166,10 @@ const COVER_ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY
 /// Covers the paths; one that does not exist needs no cover.
 pub(crate) fn mask(places: &Places<'_>, paths: &[String]) -> Result<()> {
     let mut covers = Covers::default();
-    for path in paths {
+    // What may be missing comes first, so that the cover which was meant for it still finds a place: to
+    // close one that was never attached waits for the whole machine (a grace period of RCU).
+    let (doubtful, certain): (Vec<_>, Vec<_>) = paths.iter().partition(|path| is_doubtful(path));
+    for path in doubtful.into_iter().chain(certain) {
         let Some(found) = places.find(path).doing(|| format!("open {path}"))? else { continue };
         covers.cover(places.root, &found).doing(|| format!("mask {path}"))?;
         found.leave();

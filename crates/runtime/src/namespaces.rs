@@ -33,15 +33,18 @@ use std::{
 
 /// What happens to each kind of namespace.
 #[derive(Debug)]
-pub(crate) struct Namespaces {
+pub(crate) struct Namespaces<'a> {
     new: ThreadNameSpaceType,
     joined: Vec<(NamespaceKind, OwnedFd)>,
+    /// The new network namespace, where it was made ahead.
+    spare_network: Option<BorrowedFd<'a>>,
 }
 
-impl Namespaces {
+impl<'a> Namespaces<'a> {
     /// Reads the list and opens what is to be joined.
-    pub(crate) fn prepare(linux: &Linux) -> Result<Self> {
-        let mut namespaces = Self { new: ThreadNameSpaceType::empty(), joined: Vec::new() };
+    pub(crate) fn prepare(linux: &Linux, spare_network: Option<BorrowedFd<'a>>) -> Result<Self> {
+        let new = ThreadNameSpaceType::empty();
+        let mut namespaces = Self { new, joined: Vec::new(), spare_network: None };
         // In joining order, whatever order the document has.
         for kind in NamespaceKind::ALL {
             let mut entries = linux.namespaces.iter().filter(|entry| entry.kind == kind);
@@ -56,6 +59,10 @@ impl Namespaces {
             }
         }
         check_offsets(&linux.time_offsets, namespaces.is_new(NamespaceKind::Time))?;
+        // With a user namespace of the container's, that one is to own it.
+        if namespaces.is_new(NamespaceKind::Network) && !namespaces.is_own(NamespaceKind::User) {
+            namespaces.spare_network = spare_network;
+        }
         Ok(namespaces)
     }
 
@@ -69,6 +76,11 @@ impl Namespaces {
         self.joined.iter().find(|joined| joined.0 == kind).map(|joined| &joined.1)
     }
 
+    /// Whether the network namespace was made ahead.
+    pub(crate) fn has_spare_network(&self) -> bool {
+        self.spare_network.is_some()
+    }
+
     /// Whether the container does not share this kind with the caller.
     pub(crate) fn is_own(&self, kind: NamespaceKind) -> bool {
         self.is_new(kind) || self.joined(kind).is_some()
@@ -77,7 +89,11 @@ impl Namespaces {
     /// What the child is born into. A cgroup namespace begins at the cgroup that a process is in,
     /// and a time namespace has no offsets once a process is in it, so these two come later.
     pub(crate) fn at_birth(&self) -> ThreadNameSpaceType {
-        let at_birth = self.new - ThreadNameSpaceType::CONTROL_GROUP - ThreadNameSpaceType::TIME;
+        let mut at_birth =
+            self.new - ThreadNameSpaceType::CONTROL_GROUP - ThreadNameSpaceType::TIME;
+        if self.has_spare_network() {
+            at_birth -= flag(NamespaceKind::Network);
+        }
         if self.makes_ipc_late() { at_birth - flag(NamespaceKind::Ipc) } else { at_birth }
     }
 
@@ -110,6 +126,7 @@ impl Namespaces {
             .iter()
             .filter(|joined| self.is_joined_before_birth(joined.0))
             .map(|(kind, fd)| (*kind, fd.as_fd()))
+            .chain(self.spare_network.map(|spare| (NamespaceKind::Network, spare)))
             .collect();
         born_in(&targets, || {
             clone3(self.at_birth(), cgroup).doing(|| "start the container's process")

@@ -30,6 +30,9 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// Whether the process gets a session keyring of its own.
     pub keyring: Keyring,
+    /// A new network namespace that was made ahead, with its loopback interface up and nobody in it: the
+    /// container's, where it gets one that the caller's user namespace owns.
+    pub spare_network: Option<BorrowedFd<'a>>,
     /// Who sets up the new network namespace, while the container's mounts are made.
     pub network: Option<&'a dyn Furnish>,
 }

@@ -30,7 +30,7 @@ impl<'a> Parameters<'a> {
     /// (`kernel.core_pattern` runs a program as the host's root).
     pub(crate) fn prepare(
         parameters: &'a BTreeMap<String, String>,
-        namespaces: &Namespaces,
+        namespaces: &Namespaces<'_>,
     ) -> Result<Self> {
         parameters
             .iter()
@@ -64,7 +64,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn checked(name: &str, namespaces: &Namespaces) -> Result<String> {
+fn checked(name: &str, namespaces: &Namespaces<'_>) -> Result<String> {
     let refused = |why: &str| {
         Error::new(Kind::Invalid, format!("set kernel parameter {name}: {why}"))
             .hint("only parameters of the container's own namespaces can be set")
@@ -91,7 +91,7 @@ fn checked(name: &str, namespaces: &Namespaces) -> Result<String> {
 }
 
 /// Whether the namespace of this kind that the container joins is the one that we are in.
-fn is_callers(namespaces: &Namespaces, kind: NamespaceKind) -> Result<bool> {
+fn is_callers(namespaces: &Namespaces<'_>, kind: NamespaceKind) -> Result<bool> {
     let Some(joined) = namespaces.joined(kind) else { return Ok(false) };
     let doing = || format!("compare the {} namespace with our own", kind.proc_name());
     let host = Procfs::of_host().doing(doing)?;
@@ -110,7 +110,7 @@ mod tests {
     fn only_parameters_of_own_namespaces_pass() {
         let own = |kinds: &[NamespaceKind]| {
             let namespaces = kinds.iter().map(|&kind| Namespace { kind, path: None }).collect();
-            Namespaces::prepare(&Linux { namespaces, ..Linux::default() }).unwrap()
+            Namespaces::prepare(&Linux { namespaces, ..Linux::default() }, None).unwrap()
         };
         let all = own(&[NamespaceKind::Network, NamespaceKind::Ipc, NamespaceKind::Uts]);
         let cases = [
@@ -136,7 +136,7 @@ mod tests {
         assert!(checked("net.ipv4.ip_forward", &own(&[NamespaceKind::Ipc])).is_err());
         let path = Some("/proc/self/ns/net".into());
         let namespaces = vec![Namespace { kind: NamespaceKind::Network, path }];
-        let ours = Namespaces::prepare(&Linux { namespaces, ..Linux::default() }).unwrap();
+        let ours = Namespaces::prepare(&Linux { namespaces, ..Linux::default() }, None).unwrap();
         let error = checked("net.ipv4.ip_forward", &ours).unwrap_err().one_line();
         assert!(error.contains("shares the net namespace"), "{error}");
     }

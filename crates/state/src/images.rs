@@ -340,7 +340,8 @@ pub fn unfinished(read: &Read) -> Result<Vec<Image>> {
 pub fn anything_unfinished(read: &Read) -> Result<bool> {
     read.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM images WHERE state = 'pulling') \
-         OR EXISTS (SELECT 1 FROM snapshots WHERE state IN ('preparing', 'removing')) \
+         OR EXISTS (SELECT 1 FROM snapshots WHERE state IN ('preparing', 'removing') \
+             AND substr(key, 1, 19) <> 'removing:container:') \
          OR EXISTS (SELECT 1 FROM blobs WHERE state = 'removing')",
     )
     .and_then(|mut statement| statement.query_row([], |row| row.get(0)))

@@ -140,6 +140,10 @@ impl State {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .sql(|| "keep the log at close")?;
+        // A statement is taken apart once, and not again for the value of a limit that it is given.
+        connection
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+            .sql(|| "keep plans whatever the values")?;
         // The log is kept short by `shorten_log`.
         connection
             .execute_batch(

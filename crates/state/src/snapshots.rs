@@ -6,7 +6,12 @@
 //!               │                        ├─ condemn ─▶ removing ─ delete ─▶ gone
 //!  activate     │                        │
 //! ────────▶ active ──────────────────────┘
+//!               │ leave
+//!               └──────▶ left: its container is gone, its files are going ─ delete ─▶ gone
 //! ```
+//!
+//! What a removed container has left is a `removing` row whose key still has the container's id: who
+//! comes by knows from it which directories there may still be, of the snapshot and of the container.
 //!
 //! A number is used once. A key is unique among what exists: condemning a row frees its key, so the
 //! same layer can be prepared again while the old directory is still being removed.
@@ -63,6 +68,9 @@ pub struct Snapshot {
 pub fn container_key(id: &ContainerId) -> String {
     format!("container:{id}")
 }
+
+/// What the key of a snapshot begins with whose container is gone.
+const LEFT: &str = "removing:container:";
 
 /// Writes the row of a snapshot that `owner` is about to fill, and gives its number.
 pub fn prepare(write: &Write<'_>, key: &str, driver: &str, owner: Owner) -> Result<u64> {
@@ -146,6 +154,39 @@ pub fn condemn_orphan(write: &Write<'_>, number: u64, owner: Owner) -> Result<()
     if used { Ok(()) } else { condemn(write, number, owner) }
 }
 
+/// Says that the container of a snapshot is gone, and that somebody removes its files and the snapshot's
+/// who has no database: as long as the row is there, they may be.
+pub fn leave(write: &Write<'_>, container: &ContainerId) -> Result<()> {
+    write
+        .prepare_cached(
+            "UPDATE snapshots SET state = 'removing', key = 'removing:' || key, parent = NULL \
+             WHERE key = ?1 AND state = 'active'",
+        )
+        .and_then(|mut statement| statement.execute([container_key(container)]))
+        .sql(|| format!("leave the root filesystem of container {}", container.short()))?;
+    Ok(())
+}
+
+/// Of what containers have left, so many: the containers and their snapshots.
+pub fn left(read: &Read, limit: usize) -> Result<Vec<(ContainerId, u64)>> {
+    let what = || "list what containers have left";
+    let mut statement = read
+        .prepare_cached(
+            "SELECT substr(key, 20), number FROM snapshots \
+             WHERE state IN ('preparing', 'removing') AND substr(key, 1, 19) = ?1 LIMIT ?2",
+        )
+        .sql(what)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement
+        .query_map(params![LEFT, limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
+        .sql(what)?;
+    rows.map(|row| {
+        let (id, number): (String, i64) = row.sql(what)?;
+        Ok((id.parse()?, number.cast_unsigned()))
+    })
+    .collect()
+}
+
 /// Forgets a condemned or a container's snapshot whose directory is gone.
 pub fn delete(write: &Write<'_>, number: u64) -> Result<()> {
     write
@@ -175,9 +216,11 @@ pub fn find(read: &Read, number: u64) -> Result<Option<Snapshot>> {
         .transpose()
 }
 
-/// The snapshots that are being prepared or removed, by whomever.
+/// The snapshots that are being prepared or removed, by whomever; without those of [`left`].
 pub fn unfinished(read: &Read) -> Result<Vec<Snapshot>> {
-    many(read, "WHERE state IN ('preparing', 'removing')")
+    let mut rows = many(read, "WHERE state IN ('preparing', 'removing')")?;
+    rows.retain(|row| !row.key.starts_with(LEFT));
+    Ok(rows)
 }
 
 /// Committed snapshots that no image refers to, and active ones without a container; neither
@@ -260,6 +303,27 @@ mod tests {
         assert_ne!(first, second);
         assert_eq!(unfinished(state.read()).unwrap().len(), 2);
         assert_eq!(find_by_key(state.read(), "diff:a").unwrap().unwrap().number, second);
+    }
+
+    #[test]
+    fn what_a_container_has_left_is_known_by_its_id_and_is_nobody_elses_to_sweep() {
+        let (_directory, mut state) = state();
+        let container = ContainerId::random().unwrap();
+        let number = state
+            .write(|write| {
+                let number = activate(write, &container, None, "overlay")?;
+                leave(write, &container)?;
+                Ok(number)
+            })
+            .unwrap();
+
+        assert_eq!(left(state.read(), 8).unwrap(), [(container.clone(), number)]);
+        assert!(unfinished(state.read()).unwrap().is_empty());
+        assert!(orphans(state.read()).unwrap().is_empty());
+        assert_eq!(find_by_key(state.read(), &container_key(&container)).unwrap(), None);
+
+        state.write(|write| delete(write, number)).unwrap();
+        assert!(left(state.read(), 8).unwrap().is_empty());
     }
 
     #[test]

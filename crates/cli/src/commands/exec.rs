@@ -95,7 +95,8 @@ impl Act for Exec {
         }
         link.check(invocation.console);
         match link.run(client)? {
-            End::Exited(code) | End::Left(code) => Ok(code),
+            End::Exited(exit, _) => Ok(exit.code),
+            End::Left(code) => Ok(code),
             End::OutputClosed(mut client) => {
                 client.signal(SIGPIPE)?;
                 Ok(PIPE_CODE)

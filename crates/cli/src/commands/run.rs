@@ -12,7 +12,7 @@ use crate::{
     tree::Act,
 };
 use dhow_base::Result;
-use dhow_engine::{Engine, Purpose, Running, StopOptions, Watch};
+use dhow_engine::{Engine, Running, StopOptions, Watch};
 
 /// A program whose output nobody reads gets so long to end before it is killed.
 const UNREAD_GRACE_SECONDS: i64 = 1;
@@ -71,7 +71,7 @@ impl Act for Run {
         .attached(&self.attach)?;
         let cid_file = CidFile::check(flags.cidfile.as_deref(), invocation)?;
         let mut engine =
-            invocation.last_engine(flags.pulling.registries(invocation)?, Purpose::Start)?;
+            invocation.last_engine(flags.pulling.registries(invocation)?, options.purpose())?;
         network_defaults::apply(&conf, &mut engine)?;
         let choice = create::choose_image(&engine, &mut options)?;
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
@@ -92,13 +92,16 @@ impl Act for Run {
 
 /// Stays with a container until it ends or the user leaves, and writes down how it ended.
 pub(super) fn stay(engine: &mut Engine, running: Running, link: Link) -> Result<u8> {
-    let Running { id, client, monitor, held_signals, .. } = running;
+    let Running { id, client, monitor, begun_here, held_signals, .. } = running;
     let end = link.run(client)?;
     drop(held_signals);
     match end {
-        End::Exited(code) => {
-            engine.finish(&id, monitor)?;
-            Ok(code)
+        End::Exited(exit, client) => {
+            match begun_here {
+                true => engine.finish_watched(&id, monitor, exit, client)?,
+                false => engine.finish(&id, monitor)?,
+            }
+            Ok(exit.code)
         }
         End::Left(code) => Ok(code),
         End::OutputClosed(client) => {

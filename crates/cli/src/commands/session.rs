@@ -2,7 +2,7 @@
 
 use crate::{console::Console, exit::SUCCESS, flags::refuse, invocation::Invocation};
 use dhow_base::{Doing, Result};
-use dhow_monitor::{Client, DetachKeys, Outcome, Session, Signals};
+use dhow_monitor::{Client, DetachKeys, Exit, Outcome, Session, Signals};
 use std::{
     fs::{File, OpenOptions},
     io::{self, IsTerminal},
@@ -35,8 +35,8 @@ enum Streams {
 /// How a session ended, for the one who began it.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The process ended, with this exit code.
-    Exited(u8),
+    /// The process ended; its monitor may wait for what this end of the connection says of the rest.
+    Exited(Exit, Client),
     /// The user left; the process goes on. With this we end.
     Left(u8),
     /// Nobody reads the output.
@@ -132,7 +132,7 @@ impl Link {
             signals: self.signals,
         };
         Ok(match session.run(client)? {
-            Outcome::Exited(exit) => End::Exited(exit.code),
+            Outcome::Exited(exit, client) => End::Exited(exit, client),
             Outcome::Detached => End::Left(SUCCESS),
             Outcome::Interrupted(signal) => {
                 End::Left(u8::try_from(signal).unwrap_or(0).saturating_add(128))

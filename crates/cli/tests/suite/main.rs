@@ -90,6 +90,7 @@ mod journey;
 mod keep_id;
 #[cfg(test)]
 mod layers;
+mod leavings;
 mod libraries;
 mod lists;
 #[cfg(test)]

@@ -1,19 +1,24 @@
 //! The end of a monitor's life: the process has ended.
 //!
 //! ```text
-//!   reap ─▶ drain output ─▶ exit record ─▶ delete ─▶ tell clients
-//!                                      └─ tell who removes the container
+//!   reap ─▶ drain output ─▶ exit record ─▶ delete ─▶ tell clients ─▶ erase what is left
+//!                       └─ tell who removes the container ──────────── who lets us
 //! ```
 
 use super::{HUNG_UP_PAUSE, ReadOutcome, Watch};
 use crate::{
     Exit, ExitRecord, Task,
     connection::{Connection, Role},
+    frame::Frame,
     log::Writer,
 };
-use dhow_base::{Error, clock::Moment};
+use dhow_base::{Error, clock::Moment, tree};
+use dhow_sys::procfs::Procfs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{os::fd::AsFd, time::Instant};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
 
 /// Output that is taken after the exit, at most: somebody else may hold the stream and go on.
 const DRAIN_LIMIT_BYTES: usize = 16 << 20;
@@ -29,8 +34,9 @@ impl Watch<'_> {
         }
         self.drain();
         let mut record = self.record(reaped, finished_at);
-        self.keep(&record);
         self.tell_who_removes(record.exit);
+        drop(self.mounts.take());
+        self.keep(&record);
         if let Err(error) = self.process.delete() {
             add_problem(&mut record, &error);
         }
@@ -44,6 +50,16 @@ impl Watch<'_> {
             self.keep(&record);
         }
         self.say_goodbye(record.exit)
+    }
+
+    /// Whether the client that has started the container may leave its files to us.
+    pub(super) fn leaves_something(&self) -> bool {
+        matches!(&self.job.task, Task::Run(run) if !run.leavings.is_empty())
+    }
+
+    /// The container's mount namespace; nothing where the container has ended already.
+    pub(super) fn mount_namespace(&self) -> Option<OwnedFd> {
+        Procfs::of_host().ok()?.namespace(&self.process.pid.to_string(), "mnt").ok()
     }
 
     /// A record that cannot be written is missed by those who come later. Who is here hears.
@@ -121,10 +137,38 @@ impl Watch<'_> {
             }
             send_to_all(&mut waiting, now);
         }
-        self.job.attached
+        let has_heard = self.job.attached
             && self.connections.iter().any(|connection| {
                 connection.role == Role::Starter && !connection.gone && !connection.detached
-            })
+            });
+        self.erase_leavings();
+        has_heard
+    }
+
+    /// Takes away what goes with the container, when the client that has started it says that the rows are
+    /// gone. One that goes without a word has its reasons, or was killed: then it is for others.
+    fn erase_leavings(&mut self) {
+        let Task::Run(run) = &self.job.task else { return };
+        let starter = |connection: &&mut Connection| {
+            connection.role == Role::Starter && !connection.gone && !connection.detached
+        };
+        let Some(starter) = self.connections.iter_mut().find(starter) else { return };
+        if run.leavings.is_empty() {
+            return;
+        }
+        while !starter.gone {
+            let mut fds = [PollFd::from_borrowed_fd(starter.as_fd(), PollFlags::IN)];
+            if poll(&mut fds, None).is_err_and(|errno| errno != rustix::io::Errno::INTR) {
+                return;
+            }
+            if starter.receive().contains(&Frame::Erase) {
+                for directory in &run.leavings {
+                    // What stays is found by the next command, which can tell of it.
+                    let _removed = tree::remove(directory);
+                }
+                return;
+            }
+        }
     }
 }
 

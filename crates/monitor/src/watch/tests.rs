@@ -22,7 +22,7 @@ impl Kept {
         Self::start_as(script, stdin, attached, |_| {})
     }
 
-    fn start_as(script: &str, stdin: Stdin, attached: bool, change: fn(&mut Run)) -> Self {
+    fn start_as(script: &str, stdin: Stdin, attached: bool, change: impl FnOnce(&mut Run)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut job = job_in(directory.path().into(), stdin, attached);
         if let Task::Run(run) = &mut job.task {
@@ -83,6 +83,7 @@ fn job_in(directory: PathBuf, stdin: Stdin, attached: bool) -> Job {
             id: ContainerId::random().unwrap(),
             home: Home { exit_record: directory.join("exit.json"), directory },
             removed_at_end: false,
+            leavings: Vec::new(),
             config: PathBuf::new(),
             bundle: PathBuf::new(),
             rootfs: None,
@@ -145,8 +146,8 @@ fn who_removes_the_container_hears_of_its_end_once_and_after_all_else() {
 
         let (stdout, _, exit) = listen_to_the_end(&mut kept.client);
 
-        assert_eq!(kept.record().exit, exit, "the record is there before the exit is heard");
         assert_eq!(kept.client.next().unwrap_err().kind(), Kind::Unavailable, "heard twice");
+        assert_eq!(kept.record().exit, exit, "the record is there when the monitor is gone");
         assert_eq!(listen_to_the_end(&mut visitor).2, exit);
         // Another process that holds the output is not waited for.
         assert!(work.starts_with('(') || stdout == b"out\n", "{stdout:?}");
@@ -308,4 +309,46 @@ fn whoever_waits_hears_and_whoever_comes_later_reads() {
     let read = crate::wait_for_exit(&directory, &record).unwrap();
 
     assert_eq!((heard.exit.code, &heard), (9, &read));
+}
+
+/// A container that leaves two directories, besides that in which its monitor lives.
+fn kept_with_leavings(script: &str, leavings: &[PathBuf]) -> Kept {
+    for directory in leavings {
+        std::fs::create_dir_all(directory.join("below")).unwrap();
+    }
+    Kept::start_as(script, Stdin::Once, true, |run| {
+        run.removed_at_end = true;
+        run.leavings = leavings.to_vec();
+        run.leavings.push(run.home.directory.clone());
+    })
+}
+
+#[test]
+fn what_a_container_leaves_goes_when_the_client_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    let leavings = [place.path().join("snapshot"), place.path().join("container")];
+    let mut kept = kept_with_leavings("exit 3", &leavings);
+    let (_, _, exit) = listen_to_the_end(&mut kept.client);
+    assert_eq!(exit.code, 3);
+    assert!(leavings.iter().all(|directory| directory.exists()), "the rows are still there");
+
+    kept.client.erase();
+
+    assert!(kept.monitor.join().unwrap());
+    assert!(!leavings.iter().any(|directory| directory.exists()));
+    assert!(!kept.directory.path().exists());
+}
+
+#[test]
+fn what_a_container_leaves_stays_when_the_client_goes_without_a_word() {
+    let place = tempfile::tempdir().unwrap();
+    let leavings = [place.path().join("snapshot")];
+    let mut kept = kept_with_leavings("exit 3", &leavings);
+    listen_to_the_end(&mut kept.client);
+
+    drop(kept.client);
+
+    assert!(kept.monitor.join().unwrap());
+    assert!(leavings[0].join("below").exists());
+    assert!(kept.directory.path().exists());
 }

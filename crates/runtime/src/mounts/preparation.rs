@@ -59,7 +59,7 @@ fn refuse_label_without_selinux(spec: &Spec) -> Result<()> {
 struct Preparation<'a> {
     spec: &'a Spec,
     bundle: &'a Path,
-    namespaces: &'a Namespaces,
+    namespaces: &'a Namespaces<'a>,
 }
 
 impl Preparation<'_> {
