@@ -8,6 +8,7 @@
 use crate::render::text::escaped;
 use anstyle::{AnsiColor, Style};
 use dhow_base::{Doing, Error, Result};
+use rustix::io::Errno;
 use serde_json::{Value, json};
 use std::{
     error::Error as _,
@@ -110,7 +111,7 @@ impl Console {
             return;
         }
         self.say("error", AnsiColor::Red, &error.one_line());
-        if let Some(hint) = error.innermost_hint() {
+        if let Some(hint) = hint(error) {
             self.say("hint", AnsiColor::Cyan, hint);
         }
     }
@@ -151,6 +152,21 @@ fn say_line(line: &Value) {
     let _written = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
+/// What can be done: as the error says it, or as its cause does that everybody knows and that may come from
+/// anywhere.
+fn hint(error: &Error) -> Option<&str> {
+    let of_cause = || match Errno::from_raw_os_error(error.errno()?) {
+        Errno::NOSPC | Errno::DQUOT => Some(
+            "where a disk is full, `dhow system df` shows what is kept and `dhow system prune` makes room",
+        ),
+        Errno::ROFS => {
+            Some("it is mounted for reading only; --root names another place for what is kept")
+        }
+        _ => None,
+    };
+    error.innermost_hint().or_else(of_cause)
+}
+
 /// An error for programs: its code, what was being done and to what, why it failed, link by link, and
 /// what to try next.
 fn described(error: &Error) -> Value {
@@ -166,7 +182,7 @@ fn described(error: &Error) -> Value {
         "message": error.one_line(),
         "doing": error.to_string(),
         "because": causes,
-        "hint": error.innermost_hint(),
+        "hint": hint(error),
     })
 }
 

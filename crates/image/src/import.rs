@@ -42,6 +42,13 @@ impl Images {
             let mut plain = Decoder::detect(stream, self.bounds.decoding.clone())?;
             pour(&mut plain, sink).map(drop)
         })
+        .map_err(|error| match error.kind() {
+            Kind::Corrupt => error.hint(
+                "a tar file of a file system is wanted, compressed or not; `dhow load` takes what \
+                 `dhow save` and `docker save` write",
+            ),
+            _ => error,
+        })
         .doing(|| format!("import {}", options.source))
     }
 }

@@ -99,14 +99,14 @@ impl Images {
                 in_directory(&path)
             }
             LoadFrom::Path(path) => {
-                let files = Tarfile::open(&path, spool)?;
+                let files = Tarfile::open(&path, spool).map_err(hint_at_saving)?;
                 self.permit_files(archive_transport(&files), Some(&path))?;
                 in_archive(files, &path, spool)
             }
             LoadFrom::Stream(stream) => {
                 let path = Path::new("standard input");
                 let file = spool.take(stream).doing(|| "read standard input")?;
-                let files = Tarfile::of(file, path, spool)?;
+                let files = Tarfile::of(file, path, spool).map_err(hint_at_saving)?;
                 self.permit_files(archive_transport(&files), None)?;
                 in_archive(files, path, spool)
             }
@@ -137,6 +137,17 @@ fn in_directory(path: &Path) -> Result<Everything> {
     }
     let opened = directory::open(path)?.named(layout::file_name(path));
     Ok(Box::new(iter::once(Ok(opened))))
+}
+
+/// What may have been meant where a file is no archive at all.
+fn hint_at_saving(error: Error) -> Error {
+    match error.kind() {
+        Kind::Corrupt => error.hint(
+            "what `dhow save`, `docker save` or `podman save` wrote can be loaded; `dhow import` takes \
+             the tar file of a file system",
+        ),
+        _ => error,
+    }
 }
 
 /// How policies call an archive.

@@ -309,7 +309,14 @@ impl<T> Sql<T> for rusqlite::Result<T> {
                 Some(ErrorCode::ConstraintViolation) => Kind::AlreadyExists,
                 _ => Kind::Internal,
             };
-            Error::new(kind, what()).because(error)
+            let is_full = kind == Kind::Exhausted;
+            let error = Error::new(kind, what()).because(error);
+            match is_full {
+                true => {
+                    error.hint("there is no room for the database; something else has to go first")
+                }
+                false => error,
+            }
         })
     }
 }

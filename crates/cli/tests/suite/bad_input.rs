@@ -151,7 +151,47 @@ fn a_full_disk_is_named_and_nothing_of_the_pull_stays() {
 
     let outcome = dhow.finish(&mut command, b"").exits(1);
 
-    drop(outcome.says("No space left on device"));
+    drop(outcome.says("No space left on device").says("dhow system prune"));
+}
+
+#[test]
+fn a_store_that_may_only_be_read_is_read_and_is_named_by_what_would_write() {
+    needs_root!();
+    let dhow = with_box();
+    let run = |words: &str| {
+        let script = format!(
+            "mount --bind {root} {root} && mount -o remount,bind,ro {root} && \
+             exec {program} --root {root} --runroot {runroot} {words}",
+            root = dhow.root().display(),
+            runroot = dhow.runroot().display(),
+            program = dhow.program().display(),
+        );
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]);
+        dhow.finish(&mut command, b"")
+    };
+
+    assert_eq!(run("images -q").ok().stdout.lines().count(), 1);
+    assert!(!run("save --format oci-archive box").ok().bytes.is_empty());
+    for words in ["tag box other", "rmi box"] {
+        drop(run(words).exits(1).says("Read-only file system").says("--root"));
+    }
+    assert_eq!(run("doctor").ok().stdout, "all is well\n");
+}
+
+#[test]
+fn what_is_no_archive_is_told_what_would_be() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let file = dhow.directory().join("text");
+    fs::write(&file, "no archive, ".repeat(100)).unwrap();
+    let file = file.to_str().unwrap();
+
+    drop(dhow.run(&["load", "-i", file]).exits(1).says("`dhow save`"));
+    drop(dhow.run(&["import", file]).exits(1).says("tar file of a file system"));
+    let daemon = ["image", "copy", "docker-daemon:box:1", "dir:/nowhere"];
+    drop(dhow.run(&daemon).exits(1).says("docker save"));
+    assert_nothing_left(&dhow);
 }
 
 #[test]

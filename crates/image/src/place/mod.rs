@@ -67,7 +67,13 @@ impl Place {
             "dhow" | "containers-storage" if !rest.is_empty() => Ok(Self::Local(rest.to_owned())),
             _ => Self::in_files(text)?.ok_or_else(|| {
                 let why = format!("Invalid image name {text:?}, unknown transport {transport:?}");
-                invalid(why).hint(format!("transports are {TRANSPORTS}"))
+                match transport {
+                    "docker-daemon" => invalid(why).hint(
+                        "`docker save IMAGE | dhow load` brings an image here, \
+                         `dhow save IMAGE | docker load` there",
+                    ),
+                    _ => invalid(why).hint(format!("transports are {TRANSPORTS}")),
+                }
             }),
         }
     }
