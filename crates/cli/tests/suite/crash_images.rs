@@ -1,13 +1,20 @@
 //! `kill -9` at random points of everything that is done to images: the doctor finds nothing, the
 //! retry succeeds, and in the end no byte is left over.
 
-use crate::torment::{Dice, Operation, torment, words};
+use crate::{
+    fixture::snapshots,
+    torment::{Dice, Operation, torment, words},
+};
 use dhow_testkit::{
     Access, Dhow, Registry, Transport,
     image::{Compression, Image, Layout},
     needs_root, needs_tool, outcome,
 };
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// An image whose layers take a moment: files that hardly compress, and many small ones.
 fn image(directory: &Path) -> Layout {
@@ -262,7 +269,5 @@ fn kill_mounters(driver: &str) {
     is_unmounted();
     drop(dhow.run(&["system", "prune", "-af"]).ok());
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n", "{driver}");
-    let left = fs::read_dir(dhow.root().join("snapshots")).unwrap();
-    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["driver"], "{driver}");
+    assert_eq!(snapshots(&dhow), Vec::<PathBuf>::new(), "{driver}");
 }

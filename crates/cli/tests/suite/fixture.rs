@@ -12,6 +12,7 @@ use rustix::{
 };
 use std::{
     fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -47,6 +48,18 @@ fn having_box(dhow: Dhow) -> Dhow {
     let layout = rootfs::busybox_image().unwrap();
     drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
     dhow
+}
+
+/// The snapshots that are kept, and what lies where they are made and taken away.
+pub(crate) fn snapshots(dhow: &Dhow) -> Vec<PathBuf> {
+    let root = dhow.root().join("snapshots");
+    let entries = |directory: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(directory).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let apart = root.join("apart");
+    let own = entries(&root).into_iter().filter(|path| path.is_dir() && *path != apart);
+    own.chain(entries(&apart)).collect()
 }
 
 /// Runs a command and returns its exit code and the most memory that it had, in MiB. That is at least

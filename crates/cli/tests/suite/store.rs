@@ -1,6 +1,6 @@
 //! What is stored: `system df`, `system check`, `doctor --repair`, `image prune`, `image tree`.
 
-use crate::fixture::{layout, layout_of, with_box};
+use crate::fixture::{layout, layout_of, snapshots, with_box};
 use dhow_testkit::{
     Dhow,
     disk::{Disk, Format},
@@ -175,9 +175,7 @@ fn an_image_that_lost_something_is_repaired_and_whole_after_the_next_pull() {
             fs::remove_file(blobs(dhow).join(hex)).unwrap();
         }),
         ("a snapshot is gone", |dhow| {
-            let snapshots = fs::read_dir(dhow.root().join("snapshots")).unwrap();
-            let mut paths = snapshots.map(|entry| entry.unwrap().path());
-            fs::remove_dir_all(paths.find(|path| path.is_dir()).unwrap()).unwrap();
+            fs::remove_dir_all(&snapshots(dhow)[0]).unwrap();
         }),
     ];
     for (name, damage) in damages {
