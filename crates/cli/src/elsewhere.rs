@@ -5,6 +5,7 @@
 //! are looked up here when clap has found a flag that it does not know.
 
 mod images;
+mod objects;
 
 /// A flag of another program's.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +179,12 @@ pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'
             OF_RUN
         }
         "create" if words == "network create" => OF_NETWORK,
+        "create" | "clone" if words.starts_with("pod ") => objects::OF_POD,
+        "commit" => objects::OF_COMMIT,
+        "wait" => objects::OF_WAIT,
+        "runlabel" => objects::OF_RUNLABEL,
+        "auto-update" => objects::OF_AUTO_UPDATE,
+        "restore" => objects::OF_RESTORE,
         "exec" => OF_EXEC,
         "update" => OF_UPDATE,
         "pull" if words == "pull" || words == "image pull" => images::OF_PULL,
@@ -312,6 +319,36 @@ mod tests {
         ("artifact pull", "authfile cert-dir creds decryption-key quiet retry retry-delay tls-verify"),
     ];
 
+    /// Those of podman 5.8 for containers, pods and secrets that docker has not, or has fewer of.
+    const OBJECTS: [(&str, &str); 10] = [
+        ("commit", "author change config format include-volumes iidfile message pause quiet squash"),
+        ("wait", "condition exit-first-match ignore interval latest"),
+        ("container runlabel", "authfile cert-dir creds display name quiet replace tls-verify"),
+        ("auto-update", "authfile dry-run format rollback tls-verify"),
+        ("secret create", "driver driver-opts env ignore label replace"),
+        (
+            "pod create",
+            "add-host blkio-weight blkio-weight-device cgroup-parent cpu-shares cpus cpuset-cpus cpuset-mems
+             device device-read-bps device-write-bps dns dns-option dns-search exit-policy gidmap gpus
+             hostname hosts-file infra infra-command infra-conmon-pidfile infra-image infra-name ip ip6 label
+             label-file mac-address memory memory-swap name network network-alias no-hostname no-hosts pid
+             pod-id-file publish replace restart security-opt share share-parent shm-size shm-size-systemd
+             subgidname subuidname sysctl uidmap userns uts volume volumes-from",
+        ),
+        ("pod ps", "ctr-ids ctr-names ctr-status filter format latest namespace no-trunc noheading quiet sort"),
+        ("pod clone", "destroy gpus name restart shm-size-systemd start"),
+        (
+            "container checkpoint",
+            "all compress create-image export file-locks ignore-rootfs ignore-volumes keep latest leave-running
+             pre-checkpoint print-stats tcp-established with-previous",
+        ),
+        (
+            "container restore",
+            "all file-locks ignore-rootfs ignore-static-ip ignore-static-mac ignore-volumes import
+             import-previous keep latest name pod print-stats publish tcp-close tcp-established",
+        ),
+    ];
+
     fn declared(name: &str) -> BTreeSet<String> {
         let mut all = command(Switches::Plain);
         all.build();
@@ -344,7 +381,7 @@ mod tests {
         assert_all_known("exec", EXEC, &[]);
         assert_all_known("update", UPDATE, &[]);
         assert_all_known("network create", NETWORK, &[]);
-        for (command, flags) in IMAGES {
+        for (command, flags) in IMAGES.into_iter().chain(OBJECTS) {
             assert_all_known(command, flags, &[]);
         }
     }
@@ -364,6 +401,13 @@ mod tests {
             ("load", images::OF_LOAD),
             ("history", images::OF_HISTORY),
             ("login", images::OF_LOGIN),
+            ("commit", objects::OF_COMMIT),
+            ("wait", objects::OF_WAIT),
+            ("container runlabel", objects::OF_RUNLABEL),
+            ("auto-update", objects::OF_AUTO_UPDATE),
+            ("pod create", objects::OF_POD),
+            ("pod clone", objects::OF_POD),
+            ("container restore", objects::OF_RESTORE),
             ("image prune", images::OF_PRUNE),
             ("system prune", images::OF_PRUNE),
             ("image inspect", images::OF_INSPECT),

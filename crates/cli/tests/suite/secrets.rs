@@ -48,6 +48,9 @@ fn a_secret_is_made_listed_and_removed() {
     let asked = dhow.run(&["secret", "inspect", "--showsecret", "key"]).ok().stdout;
     assert!(asked.contains(CONTENT), "{asked}");
     drop(dhow.run_with_input(&["secret", "create", "key", "-"], b"x").exits(1).says("--replace"));
+    let kept = dhow.run_with_input(&["secret", "create", "--ignore", "key", "-"], b"x").ok();
+    let there = dhow.run(&["secret", "inspect", "--format", "{{.ID}}", "key"]).ok();
+    assert_eq!(kept.line(), there.line());
     drop(dhow.run_with_input(&["secret", "create", "--replace", "key", "-"], b"new").ok());
     assert_eq!(dhow.run(&["secret", "ls", "-q"]).ok().line(), id, "it is the same secret");
     drop(dhow.run_with_input(&["secret", "create", "empty", "-"], b"").exits(1).says("0 bytes"));

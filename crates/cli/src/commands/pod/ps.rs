@@ -62,7 +62,7 @@ pub(crate) struct Ps {
     ctr_status: bool,
 
     /// Add a column with what is shared
-    #[arg(long)]
+    #[arg(long, alias = "namespace")]
     ns: bool,
 
     /// Sort by this: created, id, name, status or number

@@ -46,6 +46,10 @@ pub(crate) struct Create {
     /// Take the place of a secret of this name
     #[arg(long)]
     replace: bool,
+
+    /// Leave a secret of this name as it is, and print its id
+    #[arg(long, conflicts_with = "replace")]
+    ignore: bool,
 }
 
 impl Act for Create {
@@ -65,7 +69,13 @@ impl Act for Create {
             self.label.iter().map(|text| pairs::parse("--label", text)).collect::<Result<_>>()?;
         let content = self.content(invocation)?;
         let options = SecretOptions { name, content, labels, replace: self.replace };
-        let id = invocation.engine()?.create_secret(&options)?;
+        let mut engine = invocation.engine()?;
+        let id = match engine.create_secret(&options) {
+            Err(error) if self.ignore && error.kind() == Kind::AlreadyExists => {
+                engine.secret(&self.name)?.id
+            }
+            created => created?,
+        };
         invocation.console.line(&id)?;
         Ok(SUCCESS)
     }
