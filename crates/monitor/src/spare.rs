@@ -29,15 +29,18 @@ impl SpareNetwork {
         let host = Procfs::of_host().doing(|| "check /proc")?;
         let here = || host.namespace("thread-self", "net").doing(|| "open the own net namespace");
         let own = here()?;
-        if dhow_sys::namespace::leave(ThreadNameSpaceType::NETWORK).is_err() {
+        let enter_own = || dhow_sys::namespace::join(own.as_fd(), ThreadNameSpaceType::NETWORK);
+        // The root of an ordinary user's namespace has no right to come back to the host's network, and so
+        // must not leave it.
+        let may_return = enter_own().is_ok();
+        if !may_return || dhow_sys::namespace::leave(ThreadNameSpaceType::NETWORK).is_err() {
             return Ok(None);
         }
         let made = here().and_then(|made| {
             dhow_sys::loopback::bring_up().doing(|| "bring up the loopback interface")?;
             Ok(Some(Self(made)))
         });
-        dhow_sys::namespace::join(own.as_fd(), ThreadNameSpaceType::NETWORK)
-            .doing(|| "come back to the own net namespace")?;
+        enter_own().doing(|| "come back to the own net namespace")?;
         made
     }
 }
