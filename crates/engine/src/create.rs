@@ -642,7 +642,8 @@ pub(crate) fn make_directory(parent: &Path, path: &Path) -> Result<()> {
 fn write_config(path: &Path, spec: &Spec) -> Result<()> {
     let bytes = serde_json::to_vec(spec)
         .map_err(|error| Error::new(Kind::Internal, "write config.json").because(error))?;
-    file::write_new(path, &bytes, 0o600, Durability::Cached)
+    // Whole or not at all: whoever mends after a kill reads it.
+    file::replace(path, &bytes, 0o600)
 }
 
 /// Removes the directories of a container.
