@@ -102,7 +102,9 @@ fn holders(text: &str) -> BTreeMap<File, Pid> {
         let mut parts = place.split(':');
         let mut device = || u32::from_str_radix(parts.next()?, 16).ok();
         let device = (device()?, device()?);
-        Some(((device, parts.next()?.parse().ok()?), Pid::from_raw(pid.parse().ok()?)?))
+        // Below one are holders that the kernel does not name to us.
+        let pid = pid.parse().ok().filter(|&pid: &i32| pid > 0).and_then(Pid::from_raw)?;
+        Some(((device, parts.next()?.parse().ok()?), pid))
     };
     text.lines().filter_map(holder).collect()
 }

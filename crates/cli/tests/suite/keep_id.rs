@@ -20,9 +20,15 @@ fn keep(user: &OrdinaryUser, flags: &[&str], script: &str) -> String {
 }
 
 /// How many snapshots there are: one for the layer of the image, and one for each copy.
+/// How many snapshots there are, without those of containers: these go after the command.
 fn snapshots(user: &OrdinaryUser) -> usize {
     let entries = fs::read_dir(user.root().join("snapshots")).expect("there are some");
-    entries.filter(|entry| entry.as_ref().is_ok_and(|one| one.file_name() != "driver")).count()
+    let is_number =
+        |name: &std::ffi::OsStr| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+    entries
+        .flatten()
+        .filter(|one| is_number(&one.file_name()) && !one.path().join("work").exists())
+        .count()
 }
 
 fn owner(path: &Path) -> (u32, u32) {
