@@ -168,11 +168,12 @@ pub(crate) fn mask(places: &Places<'_>, paths: &[String]) -> Result<()> {
     let mut covers = Covers::default();
     // What may be missing comes first, so that the cover which was meant for it still finds a place: to
     // close one that was never attached waits for the whole machine (a grace period of RCU).
-    let (doubtful, certain): (Vec<_>, Vec<_>) = paths.iter().partition(|path| is_doubtful(path));
-    for path in doubtful.into_iter().chain(certain) {
-        let Some(found) = places.find(path).doing(|| format!("open {path}"))? else { continue };
-        covers.cover(places.root, &found).doing(|| format!("mask {path}"))?;
-        found.leave();
+    for doubtful in [true, false] {
+        for path in paths.iter().filter(|path| is_doubtful(path) == doubtful) {
+            let Some(found) = places.find(path).doing(|| format!("open {path}"))? else { continue };
+            covers.cover(places.root, &found).doing(|| format!("mask {path}"))?;
+            found.leave();
+        }
     }
     covers.leave();
     Ok(())

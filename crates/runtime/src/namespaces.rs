@@ -121,13 +121,15 @@ impl<'a> Namespaces<'a> {
             let enter = || before().and_then(|()| self.enter_user());
             return born_beyond(enter, self.at_birth());
         }
-        let targets: Vec<_> = self
+        let mut targets: Vec<_> = self
             .joined
             .iter()
             .filter(|joined| self.is_joined_before_birth(joined.0))
             .map(|(kind, fd)| (*kind, fd.as_fd()))
-            .chain(self.spare_network.map(|spare| (NamespaceKind::Network, spare)))
             .collect();
+        if let Some(spare) = self.spare_network {
+            targets.push((NamespaceKind::Network, spare));
+        }
         born_in(&targets, || {
             clone3(self.at_birth(), cgroup).doing(|| "start the container's process")
         })
