@@ -90,6 +90,10 @@ impl Engine {
     /// and go with the next writes.
     pub(crate) fn look_at_leavings(&mut self) -> Result<()> {
         for (id, number) in snapshots::left(self.state.read(), ROWS_A_COMMAND)? {
+            // A command that waits comes by again and again.
+            if self.gone.contains(&number) {
+                continue;
+            }
             // One that was killed may have left the cgroup as well.
             let (run, config) = (self.layout.run(&id), self.layout.config(&id));
             if dhow_monitor::bury_unless_kept(&run, &config, &id)? {
