@@ -1,4 +1,4 @@
-//! The ground every other crate stands on: errors, names, digests, files, locks, undo, time.
+//! The ground every other crate stands on: errors, names, digests, files, trees, locks, undo, time.
 //!
 //! This crate knows nothing of containers. It has no policy and no state of its own; what is
 //! here is here because at least three crates need the same rule and must not each have a copy.

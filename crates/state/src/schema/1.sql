@@ -11,7 +11,8 @@ CREATE INDEX blobs_removing ON blobs (state) WHERE state = 'removing';
 
 -- Directories below snapshots/<number>. The key says what is in it: 'diff:<diff id>' a layer that
 -- fits into any chain, 'chain:<chain id>' one that does not, 'tree:<chain id>' a whole stack of
--- layers, 'container:<id>' a container's changes, 'removing:<number>' nothing any more.
+-- layers, 'container:<id>' a container's changes, 'removing:<number>' nothing any more,
+-- 'removing:container:<id>' what is left of a container whose monitor takes its files away.
 CREATE TABLE snapshots (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
     key         TEXT NOT NULL UNIQUE,
