@@ -8,9 +8,19 @@ use std::{fmt, str::FromStr};
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// A new random id.
+    /// A new random id. One in 281 would begin with twelve decimal digits, which programs take for
+    /// an IPv4 address where it is the host's name (inet_aton(3)): those are not given out.
     pub fn random() -> Result<Self> {
-        Ok(Self(random_hex(32)?))
+        loop {
+            let id = Self(random_hex(32)?);
+            if id.can_name_a_host() {
+                return Ok(id);
+            }
+        }
+    }
+
+    fn can_name_a_host(&self) -> bool {
+        !self.short().bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// All 64 digits.
@@ -144,6 +154,19 @@ mod tests {
 
         assert_ne!(a, b);
         assert_eq!(a.as_str().parse::<ContainerId>().unwrap(), a);
+    }
+
+    #[test]
+    fn a_host_is_not_named_by_a_number() {
+        for (head, can) in [("591216172714", false), ("59121617271a", true), ("e91216172714", true)]
+        {
+            let id: ContainerId = format!("{head}{}", "0".repeat(52)).parse().unwrap();
+
+            assert_eq!(id.can_name_a_host(), can, "{head}");
+        }
+        for _ in 0..5000 {
+            assert!(ContainerId::random().unwrap().can_name_a_host());
+        }
     }
 
     #[test]
