@@ -1,7 +1,7 @@
 //! One cgroup: a directory in each hierarchy.
 
 use crate::{
-    Hierarchies, Layout, Location, OomWatch, Stats, device_program,
+    Ahead, Hierarchies, Layout, Location, OomWatch, Stats, device_program,
     devices::Table,
     hierarchy::Version,
     legacy, oom,
@@ -74,10 +74,25 @@ impl Cgroup {
         location: &Location,
         resources: &Resources,
     ) -> Result<Self> {
+        Self::create_from(hierarchies, location, Vec::new(), resources)
+    }
+
+    /// As [`create`](Self::create), in directories that were made ahead.
+    pub fn create_ahead(ahead: &Ahead, resources: &Resources) -> Result<Self> {
+        Self::create_from(ahead.hierarchies(), ahead.location(), ahead.take(), resources)
+    }
+
+    /// `places` are those that were made, of the first hierarchies.
+    fn create_from(
+        hierarchies: &Hierarchies,
+        location: &Location,
+        places: Vec<Place>,
+        resources: &Resources,
+    ) -> Result<Self> {
         let mut cgroup = Self {
             location: location.clone(),
             layout: hierarchies.layout(),
-            places: Vec::new(),
+            places,
             placeholder: None,
             origin: Origin::Made,
         };
@@ -99,7 +114,7 @@ impl Cgroup {
         if let Some(unit) = self.location.unit() {
             self.placeholder = Some(unit.start(resources, self.layout)?);
         }
-        for hierarchy in &hierarchies.all {
+        for hierarchy in &hierarchies.all[self.places.len()..] {
             let place = Place::make(&hierarchies.base, hierarchy, &self.location)?;
             self.places.push(place);
         }

@@ -12,6 +12,7 @@
 //! Nothing here touches a cgroup other than the one that was asked for, its descendants, and those
 //! of its ancestors that had to be made on the way. It knows nothing of containers.
 
+mod ahead;
 mod cgroup;
 mod dbus;
 mod delegation;
@@ -34,6 +35,7 @@ mod systemd;
 mod unified;
 mod unit;
 
+pub use ahead::Ahead;
 pub use cgroup::Cgroup;
 pub use delegation::delegated;
 pub use driver::Driver;

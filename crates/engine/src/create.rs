@@ -29,6 +29,7 @@ use dhow_base::{
     id::ContainerId,
 };
 use dhow_image::{Image, Progress, PullOptions, Reference};
+use dhow_monitor::{Driver, Expected};
 use dhow_snapshot::Number as SnapshotNumber;
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_state::{
@@ -106,6 +107,14 @@ impl Draft<'_> {
         )?;
         let spec = hello::tell_of_host(spec, self.image, &self.options.image)?;
         init::put_first(spec, &self.options.life)
+    }
+
+    /// Its cgroup, where it is certain that our own runtime makes it there.
+    fn cgroup_of_ours(&self) -> Result<Option<String>> {
+        let is_certain = self.is_of_root
+            && self.record.life.runtime.is_none()
+            && self.record.driver() == Driver::Files;
+        is_certain.then(|| merge::cgroups_path(self.options, &self.id)).transpose()
     }
 
     /// Who the process runs as, by the accounts of the image.
@@ -393,7 +402,8 @@ impl Engine {
             && let Some(monitor) = monitor
         {
             make_directory(&layout.runs(), &layout.run(id))?;
-            monitor.move_in(&layout.home(id))?;
+            let cgroup = draft.cgroup_of_ours()?;
+            monitor.expect(Expected { home: layout.home(id), cgroup })?;
         }
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;

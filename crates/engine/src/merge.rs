@@ -166,7 +166,7 @@ fn network_word(network: &NetworkMode) -> String {
 }
 
 /// The control group, below the one that the user names or dhow's own.
-fn cgroups_path(options: &CreateOptions, id: &ContainerId) -> Result<String> {
+pub(crate) fn cgroups_path(options: &CreateOptions, id: &ContainerId) -> Result<String> {
     let parent = options.cgroup.parent.as_deref().unwrap_or("/dhow");
     if Path::new(parent).components().any(|part| part == Component::ParentDir) {
         return Err(Error::new(Kind::Invalid, format!("use {parent:?} as the cgroup's parent"))

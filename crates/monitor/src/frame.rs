@@ -5,7 +5,7 @@
 //!  │ kind │ length, u32 LE  │ payload      │
 //!  └──────┴─────────────────┴──────────────┘
 //!    client                                monitor
-//!      │  Home ──────────────────────────────▶│  the first client only: where the monitor will live
+//!      │  Expected ──────────────────────────▶│  the first client only: what can be made ahead
 //!      │  Job ───────────────────────────────▶│  the first client only, first of all
 //!      │◀──────────────────── Started, Failed │
 //!      │  Attach ────────────────────────────▶│  every other client that wants output
@@ -29,7 +29,7 @@
 //! outlive an upgrade: kinds and payloads are only ever added. The decoder trusts nothing; a bad
 //! frame costs the sender its connection and the container nothing.
 
-use crate::{Home, exit::Exit, health::Checked};
+use crate::{Expected, exit::Exit, health::Checked};
 use dhow_base::{Error, Kind, Result, clock::Moment};
 use dhow_network::{Leased, Plan, Publication};
 use serde::{Deserialize, Serialize};
@@ -72,8 +72,8 @@ pub(crate) enum Frame {
     Networks(Box<Plan>),
     /// What goes with a container that is removed may go.
     Erase,
-    /// Where a container is to be kept whose job follows.
-    Home(Box<Home>),
+    /// What is known of a container whose job follows.
+    Expected(Box<Expected>),
     /// The process runs.
     Started(Started),
     /// The process could not be started.
@@ -208,7 +208,7 @@ enum Tag {
     CheckHealth = 8,
     Networks = 9,
     Erase = 10,
-    Home = 11,
+    Expected = 11,
     Started = 64,
     Failed = 65,
     Stdout = 66,
@@ -232,7 +232,7 @@ impl Tag {
             Tag::CheckHealth,
             Tag::Networks,
             Tag::Erase,
-            Tag::Home,
+            Tag::Expected,
             Tag::Started,
             Tag::Failed,
             Tag::Stdout,
@@ -264,7 +264,7 @@ impl Frame {
             Self::CheckHealth => append(bytes, Tag::CheckHealth, b""),
             Self::Networks(plan) => append(bytes, Tag::Networks, &json(plan)),
             Self::Erase => append(bytes, Tag::Erase, b""),
-            Self::Home(home) => append(bytes, Tag::Home, &json(home)),
+            Self::Expected(expected) => append(bytes, Tag::Expected, &json(expected)),
             Self::Started(started) => append(bytes, Tag::Started, &json(started)),
             Self::Failed(failure) => append(bytes, Tag::Failed, &json(failure)),
             Self::Stdout(data) => append_data(bytes, Channel::Stdout, data),
@@ -322,7 +322,7 @@ impl Frame {
             Tag::CheckHealth => Self::CheckHealth,
             Tag::Networks => Self::Networks(Box::new(from_json(tag, payload)?)),
             Tag::Erase => Self::Erase,
-            Tag::Home => Self::Home(Box::new(from_json(tag, payload)?)),
+            Tag::Expected => Self::Expected(Box::new(from_json(tag, payload)?)),
             Tag::Started => Self::Started(from_json(tag, payload)?),
             Tag::Failed => Self::Failed(from_json(tag, payload)?),
             Tag::Stdout => Self::Stdout(payload.to_vec()),

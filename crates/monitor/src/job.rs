@@ -70,6 +70,15 @@ pub struct Home {
     pub exit_record: PathBuf,
 }
 
+/// What is known of a container before its job, which follows.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Expected {
+    /// Where its monitor will be found.
+    pub home: Home,
+    /// Its cgroup (`linux.cgroupsPath`), where our own files make one.
+    pub cgroup: Option<String>,
+}
+
 /// A container to create and start.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Run {

@@ -37,6 +37,7 @@ mod living;
 pub mod log;
 mod network;
 mod pause;
+mod prepared;
 mod process;
 mod raw;
 mod readiness;
@@ -62,7 +63,8 @@ pub use health::{
     Check, Checked, HealthPlan, HealthReport, HealthResult, StartupCheck, UnhealthyAction,
 };
 pub use job::{
-    Exec, Ground, Handed, Home, Job, LogFormat, LogSettings, NetworkTask, Revival, Run, Stdin, Task,
+    Exec, Expected, Ground, Handed, Home, Job, LogFormat, LogSettings, NetworkTask, Revival, Run,
+    Stdin, Task,
 };
 pub use living::Living;
 pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};

@@ -6,8 +6,8 @@ use crate::{
     furnish::Furnisher,
     log::Stream,
     network::Kept,
+    prepared::Prepared,
     revival,
-    spare::SpareNetwork,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_runtime::{
@@ -65,14 +65,14 @@ struct Container {
 }
 
 /// Starts what the job asks for.
-pub(crate) fn start(job: &Job, spare: Option<&SpareNetwork>) -> Result<Process> {
+pub(crate) fn start(job: &Job, prepared: &Prepared) -> Result<Process> {
     match &job.task {
-        Task::Run(run) => start_container(job, run, spare),
+        Task::Run(run) => start_container(job, run, prepared),
         Task::Exec(exec) => start_exec(job, exec),
     }
 }
 
-fn start_container(job: &Job, run: &Run, spare: Option<&SpareNetwork>) -> Result<Process> {
+fn start_container(job: &Job, run: &Run, prepared: &Prepared) -> Result<Process> {
     let mut spec = read_config(&run.config)?;
     if let Some(process) = &mut spec.process {
         process.env.extend(run.variables.iter().cloned());
@@ -96,7 +96,8 @@ fn start_container(job: &Job, run: &Run, spare: Option<&SpareNetwork>) -> Result
         hold: Hold::Not,
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
-        spare_network: spare.map(AsFd::as_fd),
+        spare_network: prepared.network.as_ref().map(AsFd::as_fd),
+        cgroup_ahead: prepared.cgroup.as_ref(),
         network: furnisher.as_ref().and_then(Furnisher::for_newborn),
     })?;
     let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();
@@ -189,7 +190,7 @@ pub(crate) fn start_check(job: &Job, init: (i32, u64), words: Vec<String>) -> Re
         handed: Handed::default(),
         ..job.clone()
     };
-    start(&quiet, None)
+    start(&quiet, &Prepared::default())
 }
 
 pub(crate) fn read_config(path: &Path) -> Result<Spec> {

@@ -21,6 +21,7 @@ use crate::{
     exit::Exit,
     frame::{Failure, Frame},
     log::Writer,
+    prepared::Prepared,
     process::{self, Process},
     spare::{self, SpareNetwork},
     spawn::as_usual,
@@ -85,9 +86,12 @@ pub fn main() -> ExitCode {
 
 fn wait_and_serve(socket: OwnedFd) -> Result<()> {
     let is_expected = std::env::args_os().nth(1).is_some_and(|word| word == spare::EXPECTED);
-    let spare = if is_expected { SpareNetwork::make()? } else { None };
-    let (job, door) = receive_job(&socket)?;
-    serve(job, Prepared { spare, door }, socket)
+    let mut prepared = Prepared::default();
+    if is_expected {
+        prepared.network = SpareNetwork::make()?;
+    }
+    let job = receive_job(&socket, &mut prepared)?;
+    serve(job, prepared, socket)
 }
 
 /// Leaves the command's session, directory and streams behind, and keeps the socket. It is the first
@@ -109,28 +113,20 @@ fn step_into_background() -> Result<OwnedFd> {
     Ok(socket)
 }
 
-/// What was made before the job was known.
-#[derive(Debug)]
-struct Prepared {
-    spare: Option<SpareNetwork>,
-    door: Option<(Home, Door)>,
-}
-
-/// Reads the first frames: where the container will be kept, if that is said, and the job.
+/// Reads the first frames: what is to be expected, if that is said, and the job.
 #[inline(never)]
-fn receive_job(socket: &OwnedFd) -> Result<(Job, Option<(Home, Door)>)> {
-    let (mut bytes, mut door) = (Vec::new(), None);
+fn receive_job(socket: &OwnedFd, prepared: &mut Prepared) -> Result<Job> {
+    let mut bytes = Vec::new();
     // On the heap: what a stack has once reached it keeps.
     let mut piece = vec![0_u8; 16 << 10];
     loop {
         match Frame::parse_job(&bytes)? {
             Some((Frame::Job(job), used)) if used == bytes.len() => {
-                return Job::parse(&job).map(|job| (job, door));
+                return Job::parse(&job);
             }
-            Some((Frame::Home(home), used)) => {
+            Some((Frame::Expected(expected), used)) => {
                 bytes.drain(..used);
-                // What fails here fails again when the job has come, and then there is somebody to tell.
-                door = Door::open(&home).ok().map(|door| (*home, door));
+                prepared.expect(*expected);
                 continue;
             }
             Some(_) => return Err(Error::new(Kind::Invalid, "expect a job and nothing else")),
@@ -163,20 +159,15 @@ fn serve(job: Job, prepared: Prepared, socket: OwnedFd) -> Result<()> {
 /// Prepares everything, then starts the process: what can fail, fails before. Its frame is gone
 /// when the monitor sleeps.
 #[inline(never)]
-fn start(job: &Job, prepared: Prepared) -> Result<(Process, Started, Place)> {
-    let Prepared { spare, door } = prepared;
-    let door = door.filter(|(home, _)| job.home() == Some(home)).map(|(_, door)| door);
+fn start(job: &Job, mut prepared: Prepared) -> Result<(Process, Started, Place)> {
     let place = Place {
-        door: match door {
-            Some(door) => Some(door),
-            None => job.home().map(Door::open).transpose()?,
-        },
+        door: job.home().map(|home| prepared.door_at(home)).transpose()?,
         signals: signal::Reader::new(&[Signal::TERM.as_raw()]).doing(|| "read signals")?,
         log: job.log.clone().map(Writer::open).transpose()?,
     };
-    let process = process::start(job, spare.as_ref())?;
-    // From here on it lives as long as somebody is in it.
-    drop(spare);
+    let process = process::start(job, &prepared)?;
+    // From here on the network namespace lives as long as somebody is in it.
+    drop(prepared);
     part_with_handed(job)?;
     let started = Started {
         pid: process.pid,

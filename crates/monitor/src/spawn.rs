@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   command ── fork, exec ──▶ monitor                    (setsid first: nobody's terminal)
-//!      ├── home, over the socket ─▶ opens its door there
+//!      ├── what is expected ─────▶ opens its door, makes a cgroup's directories
 //!      └── job ──────────────────▶ reads it, creates the container
 //!      ◀── Started or Failed ─────
 //!    exits: init adopts it
@@ -16,7 +16,7 @@
 //! ended. A second fork would make it init's at once, and took a tenth of the time of an `exec`. What
 //! is run is the command's own binary, sealed against the containers that the monitor will touch.
 
-use crate::{Client, Handed, Home, Job, frame::Frame, spare};
+use crate::{Client, Expected, Handed, Job, frame::Frame, spare};
 use dhow_base::{Doing, Result};
 use dhow_sys::seal;
 use rustix::{
@@ -103,10 +103,11 @@ impl WaitingMonitor {
         self.monitor
     }
 
-    /// Tells it where its container is to be kept, as soon as that is known: it opens its door there while
-    /// the command makes the rest. A job for another place closes it again.
-    pub fn move_in(&mut self, home: &Home) -> Result<()> {
-        self.client.send(&Frame::Home(Box::new(home.clone())))
+    /// Tells it what container is coming, as soon as that is known: it opens its door there, and makes
+    /// the cgroup's directories, while the command makes the rest. What the job does not want after all
+    /// goes again.
+    pub fn expect(&mut self, expected: Expected) -> Result<()> {
+        self.client.send(&Frame::Expected(Box::new(expected)))
     }
 
     /// Hands it the job. The client is its first: ask it whether the process [`Client::started`].

@@ -124,6 +124,7 @@ impl Bundle {
             preserve_fds: 0,
             keyring: Keyring::New,
             spare_network: None,
+            cgroup_ahead: None,
             network: None,
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     task::Task,
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_cgroup::{Cgroup, Driver, Hierarchies, Location};
+use dhow_cgroup::{Ahead, Cgroup, Driver, Hierarchies, Location};
 use dhow_spec::runtime::{Hook, Linux, NamespaceKind, Resources, Spec, Status};
 use dhow_sys::{clone::Side, procfs::Procfs};
 use rustix::{
@@ -86,7 +86,7 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
 /// The rest of the creation, in its share of the caches, where it has one.
 fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
     let request = birth.request;
-    let cgroup = make_cgroup(request.id, request.spec, request.driver)?;
+    let cgroup = make_cgroup(request.id, request.spec, request.driver, request.cgroup_ahead)?;
     let settled =
         cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup_owner::settle(cgroup, request.spec));
     match settled.and_then(|()| bear(birth, cgroup.as_ref(), group)) {
@@ -118,8 +118,14 @@ fn place_to_keep(request: &Request<'_>, found: &Location) -> Option<String> {
 }
 
 /// The container's cgroup. An ordinary user to whom none was delegated goes without, where the
-/// configuration does not ask for one.
-pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Option<Cgroup>> {
+/// configuration does not ask for one. Directories that were made ahead are used where they are the
+/// right ones.
+pub(crate) fn make_cgroup(
+    id: &str,
+    spec: &Spec,
+    driver: &Driver,
+    ahead: Option<&Ahead>,
+) -> Result<Option<Cgroup>> {
     let none = Linux::default();
     let linux = spec.linux.as_ref().unwrap_or(&none);
     let unlimited = Resources::default();
@@ -130,9 +136,16 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
         }
         return Err(Error::new(Kind::Invalid, "limit resources without a cgroup"));
     }
-    let hierarchies = Hierarchies::detect()?;
+    let detected;
+    let hierarchies = match ahead {
+        Some(ahead) => ahead.hierarchies(),
+        None => {
+            detected = Hierarchies::detect()?;
+            &detected
+        }
+    };
     let delegated = match is_delegated(driver, spec) {
-        true => dhow_cgroup::delegated(&hierarchies, dhow_cgroup::USUAL_PARENT, id)?,
+        true => dhow_cgroup::delegated(hierarchies, dhow_cgroup::USUAL_PARENT, id)?,
         false => None,
     };
     let location = match delegated {
@@ -141,7 +154,11 @@ pub(crate) fn make_cgroup(id: &str, spec: &Spec, driver: &Driver) -> Result<Opti
             Whereabouts::new(id, spec, driver).location()?.with_annotations(&spec.annotations)?
         }
     };
-    match Cgroup::create(&hierarchies, &location, resources) {
+    let created = match ahead.filter(|ahead| *ahead.location() == location) {
+        Some(ahead) => Cgroup::create_ahead(ahead, resources),
+        None => Cgroup::create(hierarchies, &location, resources),
+    };
+    match created {
         Ok(cgroup) => Ok(Some(cgroup)),
         Err(error)
             if error.kind() == Kind::Denied

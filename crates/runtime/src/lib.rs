@@ -54,7 +54,7 @@ mod task;
 
 pub use apart::namespaces_with_ids;
 pub use capabilities::{names as capability_names, ungrantable};
-pub use dhow_cgroup::{Bus, Cgroup, Driver};
+pub use dhow_cgroup::{Ahead as CgroupAhead, Bus, Cgroup, Driver};
 
 pub use container::{
     Container, Leftovers, Whereabouts, cgroup, create, delete, oom_kills, start_dialled,

@@ -1,7 +1,7 @@
 //! What a caller asks of the runtime, as plain data.
 
 use dhow_base::{Doing, Result};
-use dhow_cgroup::Driver;
+use dhow_cgroup::{Ahead, Driver};
 use dhow_spec::{Mount, runtime::Spec};
 use serde::{Deserialize, Serialize};
 use std::{os::fd::BorrowedFd, path::Path};
@@ -33,6 +33,8 @@ pub struct Request<'a> {
     /// A new network namespace that was made ahead, with its loopback interface up and nobody in it: the
     /// container's, where it gets one that the caller's user namespace owns.
     pub spare_network: Option<BorrowedFd<'a>>,
+    /// Directories that were made ahead for its cgroup: used where they turn out to be the right ones.
+    pub cgroup_ahead: Option<&'a Ahead>,
     /// Who sets up the new network namespace, while the container's mounts are made.
     pub network: Option<&'a dyn Furnish>,
 }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers panic as tests do")]
 
+mod ahead;
 mod devices;
 mod ground;
 mod layouts;

@@ -159,6 +159,7 @@ impl Shelf {
             preserve_fds: creation.preserve_fds,
             keyring: creation.keyring,
             spare_network: None,
+            cgroup_ahead: None,
             network: None,
         })?;
         record.init = Some(container.init);

@@ -93,7 +93,7 @@ impl Shelf {
         let work = revival.work.map(checkpoint::open_directory).transpose()?;
         let root = external::open_root(record)?;
         external::make_places(record, root.as_fd())?;
-        let cgroup = container::make_cgroup(&record.id, &record.spec, &record.driver)?
+        let cgroup = container::make_cgroup(&record.id, &record.spec, &record.driver, None)?
             .ok_or_else(|| Error::new(Kind::Unsupported, "make a cgroup: CRIU needs one"))?;
         cgroup_owner::settle(&cgroup, &record.spec)?;
         let mountpoint = place.join("criu-root");
