@@ -1,11 +1,14 @@
-//! Flags that docker, podman or nerdctl have and dhow has not: each is refused by its name with the
-//! reason, so that nobody takes a missing flag for a misspelt one.
+//! Flags and commands that docker, podman or nerdctl have and dhow has not: each is refused by its name with
+//! the reason, so that nobody takes a missing one for a misspelt one.
 //!
 //! They are not declared: what is declared is parsed at every run, and shows up in completions. They
 //! are looked up here when clap has found a flag that it does not know.
 
+mod commands;
 mod images;
 mod objects;
+
+pub(crate) use commands::reason_of_command;
 
 /// A flag of another program's.
 #[derive(Clone, Copy, Debug)]
@@ -101,17 +104,7 @@ const OF_RUN: &[Foreign] = &[
         "a container that is created has no streams yet",
         Some("leave it out; `dhow start --attach` gives them"),
     ),
-    foreign(
-        &["--rmi"],
-        "an image is not removed with its container",
-        Some("`dhow rmi` removes it, `dhow image prune` all that nobody needs"),
-    ),
     foreign(&["--conmon-pidfile"], "there is no conmon", None),
-    foreign(
-        &["--pidfile"],
-        "the process's number is not written to a file",
-        Some("`dhow inspect --format '{{.State.Pid}}'` shows it"),
-    ),
 ];
 
 /// Those of `exec`.
@@ -122,39 +115,11 @@ const OF_EXEC: &[Foreign] = &[foreign(
 )];
 
 /// Those of `update`.
-const OF_UPDATE: &[Foreign] = &[
-    foreign(
-        &["--kernel-memory"],
-        "the kernel counts its own memory as the container's and has no limit for it any more",
-        Some("--memory limits both"),
-    ),
-    foreign(
-        &[
-            "--health-cmd",
-            "--health-interval",
-            "--health-log-destination",
-            "--health-max-log-count",
-            "--health-max-log-size",
-            "--health-on-failure",
-            "--health-retries",
-            "--health-start-period",
-            "--health-startup-cmd",
-            "--health-startup-interval",
-            "--health-startup-retries",
-            "--health-startup-success",
-            "--health-startup-timeout",
-            "--health-timeout",
-            "--no-healthcheck",
-        ],
-        "the health check of a container is what it was created with",
-        Some("`dhow run --replace --name NAME` makes the container anew"),
-    ),
-    foreign(
-        &["--env", "-e", "--unsetenv"],
-        "the environment of a container is what it was created with",
-        Some("create another, or give variables to `dhow exec -e`"),
-    ),
-];
+const OF_UPDATE: &[Foreign] = &[foreign(
+    &["--kernel-memory"],
+    "the kernel counts its own memory as the container's and has no limit for it any more",
+    Some("--memory limits both"),
+)];
 
 /// Those of `network create`.
 const OF_NETWORK: &[Foreign] = &[

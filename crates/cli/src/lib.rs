@@ -44,7 +44,7 @@ mod tree;
 mod usage;
 mod user;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 pub use completion::completion;
 use console::{Colour, Console, ErrorFormat, Level};
 use dhow_base::{Error, Kind};
@@ -148,12 +148,25 @@ fn parse_by_all(arguments: &[OsString], manners: Manners) -> Result<clap::ArgMat
     let tree = |switches| manners.declare(tree::command(switches));
     let mut plain = ManuallyDrop::new(tree(Switches::Plain));
     plain.try_get_matches_from_mut(arguments).or_else(|error| {
-        if error.use_stderr() {
+        if let Some(asked) = as_flag(&error, arguments) {
+            plain.try_get_matches_from_mut(asked)
+        } else if error.use_stderr() {
             tree(Switches::WithValues).try_get_matches_from(arguments).map_err(|_| error)
         } else {
             Err(error)
         }
     })
+}
+
+/// `dhow help container ls` is `dhow container ls --help`; nothing where no help is asked for so.
+fn as_flag(error: &clap::Error, arguments: &[OsString]) -> Option<Vec<OsString>> {
+    let is_help =
+        |value: &ContextValue| matches!(value, ContextValue::String(name) if name == "help");
+    error.get(ContextKind::InvalidSubcommand).filter(|value| is_help(value))?;
+    let place = arguments.iter().position(|word| word == "help")?;
+    let (before, after) = arguments.split_at(place);
+    let rest = after.iter().skip(1).cloned();
+    Some(before.iter().cloned().chain(rest).chain([OsString::from("--help")]).collect())
 }
 
 /// How errors are to be said, where the command line as a whole makes no sense.

@@ -31,6 +31,15 @@ pub(crate) fn explain(error: &clap::Error, words: &str) -> Misuse {
         let error = instead.into_iter().fold(refused, Error::hint);
         return Misuse { error, code: OWN_FAILURE };
     }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let name = said.text(ContextKind::InvalidSubcommand);
+        if let Some((why, instead)) = elsewhere::reason_of_command(words, &name) {
+            let space = if words.is_empty() { "" } else { " " };
+            let text = format!("there is no command {words}{space}{name}: {why}");
+            let error = instead.into_iter().fold(Error::new(Kind::Unsupported, text), Error::hint);
+            return Misuse { error, code: FAILURE };
+        }
+    }
     let (what, code) = match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
             (format!("there is no flag {argument}"), OWN_FAILURE)
@@ -106,7 +115,13 @@ impl Said<'_> {
 
     fn way_out(&self, words: &str) -> String {
         let suggested = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand]
-            .map(|kind| self.text(kind).replace(", ", " or "))
+            .map(|kind| {
+                // What begins so is not for people.
+                let texts = self.text(kind);
+                let texts: Vec<_> =
+                    texts.split(", ").filter(|one| !one.starts_with("__")).collect();
+                texts.join(" or ")
+            })
             .into_iter()
             .find(|text| !text.is_empty());
         let space = if words.is_empty() { "" } else { " " };

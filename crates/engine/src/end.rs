@@ -173,7 +173,21 @@ impl Engine {
     /// Removes a container that was to be removed at its end, which has come.
     pub(crate) fn remove_ended(&mut self, row: &Container, died: Died) -> Result<()> {
         let options = RemoveOptions { force: true, volumes: true };
-        self.take_away(row, options, Some(died))
+        self.take_away(row, options, Some(died))?;
+        self.remove_image_of(row)
+    }
+
+    /// Removes the image of a container that has come to its end, where that was asked for. One that others
+    /// use stays, as does one that somebody has removed or named anew.
+    pub(crate) fn remove_image_of(&mut self, row: &Container) -> Result<()> {
+        if !Record::parse(&row.settings)?.life.remove_image {
+            return Ok(());
+        }
+        let image = [row.image_name.clone()];
+        match self.images.remove(&mut self.state, &image, false) {
+            Err(error) if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn take_away(

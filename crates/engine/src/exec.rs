@@ -1,4 +1,7 @@
 //! One more process in a running container.
+//!
+//! Its start and its end are events. Of the end the client tells that hears of it; where there is none any
+//! more, the process's monitor becomes a command that does.
 
 use crate::{
     Engine, capabilities,
@@ -9,27 +12,45 @@ use crate::{
     secrets,
     start::Watch,
 };
-use dhow_base::{Doing, Error, Kind, Result, file};
+use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId};
 use dhow_monitor::{Client, Exec, Handed, Job, Stdin, Task};
 use dhow_spec::runtime::{Process, Spec};
 use dhow_state::{
     Owner,
-    containers::{Container, Phase},
+    containers::{self, Container, Phase},
 };
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
 
+/// So much of a command line is told in an event.
+const TOLD_CHARS: usize = 1024;
+
 pub(crate) const CONFIG_LIMIT_BYTES: u64 = 16 << 20;
 
+/// A process that was started in a container.
+#[derive(Debug)]
+pub struct Session {
+    /// The connection to its monitor.
+    pub client: Client,
+    /// The container.
+    pub container: ContainerId,
+    /// What events call it.
+    pub id: String,
+}
+
 impl Engine {
-    /// Runs a process in a running container; returns the connection to its monitor when the program
-    /// has started.
-    pub fn exec(&mut self, container: &str, options: &ExecOptions, watch: Watch) -> Result<Client> {
+    /// Runs a process in a running container; returns when the program has started.
+    pub fn exec(
+        &mut self,
+        container: &str,
+        options: &ExecOptions,
+        watch: Watch,
+    ) -> Result<Session> {
         let row = self.look_up(container)?;
         self.exec_in(&row, options, watch).doing(|| format!("execute in container {}", row.name))
     }
 
-    fn exec_in(&mut self, row: &Container, options: &ExecOptions, watch: Watch) -> Result<Client> {
+    fn exec_in(&mut self, row: &Container, options: &ExecOptions, watch: Watch) -> Result<Session> {
         let init = row.process.filter(|_| row.phase == Phase::Running).ok_or_else(|| {
             Error::new(Kind::Conflict, format!("container {} is not running", row.name))
                 .hint("`dhow start` starts it")
@@ -55,13 +76,35 @@ impl Engine {
             process,
             driver: record.driver(),
         };
-        let client = self.spawn_exec(exec, options, watch)?;
-        self.state.write(|write| tell(write, &Subject::of(row, &record), "exec_start", &[]))?;
-        Ok(client)
+        let id = ContainerId::random()?.to_string();
+        let client = self.spawn_exec(exec, &id, options, watch)?;
+        let told: String = options.command.join(" ").chars().take(TOLD_CHARS).collect();
+        let action = format!("exec_start: {told}");
+        self.state
+            .write(|write| tell(write, &Subject::of(row, &record), &action, &[("execID", &id)]))?;
+        Ok(Session { client, container: row.id.clone(), id })
     }
 
-    fn spawn_exec(&mut self, exec: Exec, options: &ExecOptions, watch: Watch) -> Result<Client> {
+    /// Tells that a process in a container has ended. With the container, which has told so itself, nobody
+    /// asks for it any more.
+    pub fn tell_session_end(&mut self, container: &ContainerId, id: &str, code: u8) -> Result<()> {
+        let Some(row) = containers::find(self.state.read(), container)? else { return Ok(()) };
+        let record = Record::parse(&row.settings)?;
+        let code = code.to_string();
+        let more = [("execID", id), ("exitCode", code.as_str())];
+        self.state.write(|write| tell(write, &Subject::of(&row, &record), "exec_die", &more))
+    }
+
+    fn spawn_exec(
+        &mut self,
+        exec: Exec,
+        id: &str,
+        options: &ExecOptions,
+        watch: Watch,
+    ) -> Result<Client> {
         let attached = watch == Watch::Attached;
+        let mut cleanup = self.own_command();
+        cleanup.extend(["cleanup", exec.id.as_str(), "--session", id, "--code"].map(Into::into));
         let job = Job {
             task: Task::Exec(Box::new(exec)),
             terminal: options.tty,
@@ -71,7 +114,7 @@ impl Engine {
                 (true, false) => Stdin::Open,
             },
             log: None,
-            cleanup: None,
+            cleanup: Some(cleanup),
             attached,
             time_limit_ms: None,
             health: None,

@@ -1,7 +1,8 @@
 //! Health checks: what the image says, what the user says of it, and what is kept of both.
 //!
 //! The monitor does the checking; see its `health`. Here the words are put together: the user's
-//! flags change the image's check field by field, a test of the user's replaces it, as in docker.
+//! flags change the image's check field by field, a test of the user's replaces it, as in docker. In
+//! the same way `update` changes the check of a container that is there.
 
 use crate::{
     Engine,
@@ -47,14 +48,14 @@ pub struct HealthOptions {
     /// `--health-start-interval`, milliseconds.
     pub start_interval_ms: Option<u64>,
     /// `--health-on-failure`.
-    pub on_failure: HealthAction,
+    pub on_failure: Option<HealthAction>,
     /// `--health-startup-cmd` and its fellows.
     pub startup: Option<StartupOptions>,
     /// `--health-max-log-count`; 0 is without an end.
     pub log_count: Option<u32>,
     /// `--health-max-log-size`, letters of one output; 0 is without an end.
     pub log_bytes: Option<u32>,
-    /// `--health-log-destination`, a directory.
+    /// `--health-log-destination`, a directory; an empty one is the container's own.
     pub log_directory: Option<String>,
 }
 
@@ -64,7 +65,7 @@ pub const NEVER: u64 = u64::MAX;
 /// A check that must succeed before the usual one begins.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct StartupOptions {
-    /// `--health-startup-cmd`.
+    /// `--health-startup-cmd`; empty where an update leaves it as it is.
     pub test: Vec<String>,
     /// `--health-startup-interval`, milliseconds.
     pub interval_ms: Option<u64>,
@@ -134,9 +135,8 @@ pub(crate) fn record(
         Some(test) => Some(test),
         None => of_image.map(|check| &check.test),
     };
-    let startup = options.startup.as_ref();
-    let Some(test) = test.filter(|test| !test.is_empty() && test[0] != "NONE") else {
-        return match startup {
+    let Some(test) = test.filter(|test| test.first().is_some_and(|word| !is_none(word))) else {
+        return match &options.startup {
             Some(_) => {
                 Err(Error::new(Kind::Invalid, "a startup check needs a health check to go on with")
                     .hint("give one with --health-cmd"))
@@ -144,41 +144,114 @@ pub(crate) fn record(
             None => Ok(None),
         };
     };
-    let said = |user: Option<u64>, field: fn(&Healthcheck) -> Option<i64>, usual: u64| {
-        let of_image =
-            of_image.and_then(field).and_then(|nanos| u64::try_from(nanos / NANOS_A_MS).ok());
-        user.or(of_image).filter(|value| *value > 0).unwrap_or(usual)
+    let said = |field: fn(&Healthcheck) -> Option<i64>, usual: u64| {
+        let ms = of_image.and_then(field).and_then(|nanos| u64::try_from(nanos / NANOS_A_MS).ok());
+        ms.filter(|ms| *ms > 0).unwrap_or(usual)
     };
-    let retries = options.retries.or_else(|| {
-        of_image.and_then(|check| check.retries).and_then(|retries| u32::try_from(retries).ok())
-    });
-    Ok(Some(HealthRecord {
+    let retries = of_image.and_then(|check| check.retries);
+    let retries = retries.and_then(|retries| u32::try_from(retries).ok());
+    let mut health = HealthRecord {
         test: checked(test)?,
-        interval_ms: said(options.interval_ms, |check| check.interval, INTERVAL_MS),
-        timeout_ms: said(options.timeout_ms, |check| check.timeout, TIMEOUT_MS),
+        interval_ms: said(|check| check.interval, INTERVAL_MS),
+        timeout_ms: said(|check| check.timeout, TIMEOUT_MS),
         retries: retries.filter(|retries| *retries > 0).unwrap_or(RETRIES),
-        start_period_ms: said(options.start_period_ms, |check| check.start_period, 0),
-        start_interval_ms: said(
-            options.start_interval_ms,
-            |check| check.start_interval,
-            START_INTERVAL_MS,
-        ),
-        on_failure: options.on_failure,
-        startup: startup.map(startup_record).transpose()?,
-        log_count: options.log_count.unwrap_or(LOG_COUNT),
-        log_bytes: options.log_bytes.unwrap_or(LOG_BYTES),
-        log_directory: options.log_directory.clone(),
-    }))
+        start_period_ms: said(|check| check.start_period, 0),
+        start_interval_ms: said(|check| check.start_interval, START_INTERVAL_MS),
+        on_failure: HealthAction::None,
+        startup: None,
+        log_count: LOG_COUNT,
+        log_bytes: LOG_BYTES,
+        log_directory: None,
+    };
+    health.take(options)?;
+    Ok(Some(health))
 }
 
-fn startup_record(options: &StartupOptions) -> Result<StartupRecord> {
-    Ok(StartupRecord {
-        test: checked(&options.test)?,
-        interval_ms: options.interval_ms.filter(|ms| *ms > 0).unwrap_or(INTERVAL_MS),
-        timeout_ms: options.timeout_ms.filter(|ms| *ms > 0).unwrap_or(TIMEOUT_MS),
-        retries: options.retries.unwrap_or(0),
-        successes: options.successes.unwrap_or(0).max(1),
-    })
+/// The check of a container after an update; `None` where none is made any more.
+pub(crate) fn updated(
+    options: &HealthOptions,
+    before: Option<&HealthRecord>,
+) -> Result<Option<HealthRecord>> {
+    let is_none = options.test.as_ref().is_some_and(|test| test.first().is_some_and(is_none));
+    if options.none || is_none {
+        return Ok(None);
+    }
+    let Some(before) = before else {
+        return match record(options, &ExecutionConfig::default())? {
+            None => Err(Error::new(Kind::Conflict, "it has no health check to change")
+                .hint("give one with --health-cmd")),
+            some => Ok(some),
+        };
+    };
+    let mut after = before.clone();
+    after.take(options)?;
+    Ok(Some(after))
+}
+
+fn is_none(word: &String) -> bool {
+    word == "NONE"
+}
+
+impl HealthRecord {
+    /// What the user says goes before what is there; a time of nothing is docker's default.
+    fn take(&mut self, options: &HealthOptions) -> Result<()> {
+        if let Some(test) = &options.test {
+            self.test = checked(test)?;
+        }
+        take_ms(&mut self.interval_ms, options.interval_ms, INTERVAL_MS);
+        take_ms(&mut self.timeout_ms, options.timeout_ms, TIMEOUT_MS);
+        take_ms(&mut self.start_period_ms, options.start_period_ms, 0);
+        take_ms(&mut self.start_interval_ms, options.start_interval_ms, START_INTERVAL_MS);
+        if let Some(retries) = options.retries {
+            self.retries = if retries > 0 { retries } else { RETRIES };
+        }
+        self.on_failure = options.on_failure.unwrap_or(self.on_failure);
+        self.log_count = options.log_count.unwrap_or(self.log_count);
+        self.log_bytes = options.log_bytes.unwrap_or(self.log_bytes);
+        if let Some(directory) = &options.log_directory {
+            self.log_directory = Some(directory.clone()).filter(|place| !place.is_empty());
+        }
+        if let Some(startup) = &options.startup {
+            self.startup = startup_record(startup, self.startup.take())?;
+        }
+        Ok(())
+    }
+}
+
+fn take_ms(field: &mut u64, said: Option<u64>, usual: u64) {
+    if let Some(ms) = said {
+        *field = if ms > 0 { ms } else { usual };
+    }
+}
+
+/// The startup check after what the user says, where one is to be made.
+fn startup_record(
+    options: &StartupOptions,
+    before: Option<StartupRecord>,
+) -> Result<Option<StartupRecord>> {
+    if options.test.first().is_some_and(is_none) {
+        return Ok(None);
+    }
+    let mut startup = match (before, options.test.is_empty()) {
+        (None, true) => {
+            return Err(Error::new(Kind::Conflict, "it has no startup check to change")
+                .hint("give one with --health-startup-cmd"));
+        }
+        (Some(before), true) => before,
+        (Some(before), false) => StartupRecord { test: checked(&options.test)?, ..before },
+        (None, false) => StartupRecord {
+            test: checked(&options.test)?,
+            interval_ms: INTERVAL_MS,
+            timeout_ms: TIMEOUT_MS,
+            retries: 0,
+            successes: 1,
+        },
+    };
+    take_ms(&mut startup.interval_ms, options.interval_ms, INTERVAL_MS);
+    take_ms(&mut startup.timeout_ms, options.timeout_ms, TIMEOUT_MS);
+    startup.retries = options.retries.unwrap_or(startup.retries);
+    startup.successes = options.successes.unwrap_or(startup.successes).max(1);
+    Ok(Some(startup))
 }
 
 /// A test as images write it; bare words are taken for a program, as old images have it.
@@ -330,6 +403,40 @@ mod tests {
         assert_eq!(record(&none, &image(&["CMD", "/check"])).unwrap(), None);
         let named = with(Some(vec!["NONE".to_owned()]));
         assert_eq!(record(&named, &image(&["CMD", "/check"])).unwrap(), None);
+    }
+
+    #[test]
+    fn an_update_changes_what_it_names() {
+        let before = record(&HealthOptions::default(), &image(&["CMD", "/check"])).unwrap();
+        let change = |options: &HealthOptions| updated(options, before.as_ref()).unwrap();
+        let startup =
+            |options| HealthOptions { startup: Some(options), ..HealthOptions::default() };
+
+        let slower = HealthOptions {
+            interval_ms: Some(9_000),
+            on_failure: Some(HealthAction::Stop),
+            log_directory: Some("/logs".into()),
+            ..HealthOptions::default()
+        };
+        let after = change(&slower).unwrap();
+        assert_eq!((after.interval_ms, after.retries), (9_000, 7));
+        assert_eq!((after.on_failure, after.test.len()), (HealthAction::Stop, 2));
+        let own = HealthOptions { log_directory: Some(String::new()), ..HealthOptions::default() };
+        assert_eq!(updated(&own, Some(&after)).unwrap().unwrap().log_directory, None);
+        assert_eq!(change(&HealthOptions { none: true, ..HealthOptions::default() }), None);
+        let none = HealthOptions { test: Some(vec!["NONE".into()]), ..HealthOptions::default() };
+        assert_eq!(change(&none), None);
+
+        let first = StartupOptions { test: shell("true").unwrap(), ..StartupOptions::default() };
+        let with = change(&startup(first)).unwrap();
+        let often = StartupOptions { successes: Some(3), ..StartupOptions::default() };
+        assert!(updated(&startup(often.clone()), before.as_ref()).is_err(), "nothing to change");
+        let with = updated(&startup(often), Some(&with)).unwrap().unwrap().startup.unwrap();
+        assert_eq!((with.successes, with.test[1].as_str()), (3, "true"));
+
+        assert!(updated(&slower, None).is_err(), "there is no check");
+        let anew = HealthOptions { test: shell("true"), ..slower };
+        assert_eq!(updated(&anew, None).unwrap().unwrap().interval_ms, 9_000);
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Engine {
         let record = Record::parse(&row.settings)?;
         if !row.auto_remove
             || !is_this_life
+            || record.life.remove_image
             || self.leavings(&row.id, &record)?.is_empty()
             || self.images.may_be_mounted(&row.id)
         {

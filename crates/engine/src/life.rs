@@ -15,12 +15,16 @@ use std::{collections::BTreeMap, path::PathBuf};
 /// What the flags say of a container's life.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LifeOptions {
-    /// `--restart`.
-    pub restart: RestartPolicy,
+    /// `--restart`; the pod's where nothing is said, or none.
+    pub restart: Option<RestartPolicy>,
     /// `--init`.
     pub init: bool,
     /// `--init-path`, absolute; our own binary where missing.
     pub init_path: Option<PathBuf>,
+    /// `--rmi`: at its end its image goes too, unless others use it.
+    pub remove_image: bool,
+    /// `--pidfile`, absolute: where the number of its first process is written.
+    pub pid_file: Option<PathBuf>,
     /// `--timeout`: the program is killed after so many seconds.
     pub timeout_seconds: Option<u32>,
     /// `--health-…`.
@@ -59,6 +63,10 @@ pub(crate) struct LifeRecord {
     pub(crate) restart: RestartPolicy,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) init: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) remove_image: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pid_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_seconds: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,15 +93,18 @@ pub(crate) fn record(
     env: &[String],
     auto_remove: bool,
 ) -> Result<LifeRecord> {
-    if auto_remove && options.restart != RestartPolicy::No {
+    let restart = options.restart.unwrap_or_default();
+    if auto_remove && restart != RestartPolicy::No {
         return Err(Error::new(
             Kind::Invalid,
-            format!("--rm and --restart {}: one removes what the other keeps", options.restart),
+            format!("--rm and --restart {restart}: one removes what the other keeps"),
         )
         .hint("leave one of them out"));
     }
     Ok(LifeRecord {
-        restart: options.restart,
+        restart,
+        remove_image: options.remove_image,
+        pid_file: options.pid_file.clone(),
         init: options.init || options.init_path.is_some(),
         timeout_seconds: options.timeout_seconds.filter(|seconds| *seconds > 0),
         health: health::record(&options.health, image)?,

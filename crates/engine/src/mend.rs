@@ -151,6 +151,7 @@ impl Engine {
                 },
             )
         })?;
+        self.write_pid_file(&record, started.pid);
         Ok(Adoption::Runs)
     }
 
@@ -167,7 +168,8 @@ impl Engine {
             return Ok(());
         }
         if row.auto_remove {
-            self.remove_row(&row, RemoveOptions { force: true, volumes: true })
+            self.remove_row(&row, RemoveOptions { force: true, volumes: true })?;
+            self.remove_image_of(&row)
         } else {
             self.write_exit(&turn, &row)
         }

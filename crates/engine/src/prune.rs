@@ -42,7 +42,7 @@ pub struct Pruned {
 impl Engine {
     /// Removes what is not in use and is meant by `options`: of a container its age and its labels count.
     pub fn prune(&mut self, scope: Scope, options: &PruneOptions) -> Result<Pruned> {
-        let before = self.disk_usage()?.total();
+        let before = self.disk_usage()?.removable();
         let mut pruned = Pruned::default();
         if scope != Scope::Images {
             // First, since with them go the last reasons to keep their images and volumes.
@@ -69,7 +69,7 @@ impl Engine {
             pruned.images = self.images.prune(&mut self.state, options)?;
             self.images.forget_interrupted(&mut self.state)?;
         }
-        pruned.bytes = before.saturating_sub(self.disk_usage()?.total());
+        pruned.bytes = before.saturating_sub(self.disk_usage()?.removable());
         Ok(pruned)
     }
 

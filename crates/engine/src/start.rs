@@ -18,6 +18,7 @@ use crate::{
     layout::Layout,
     networks::has_plugins,
     options::{CreateOptions, LogDriver, RemoveOptions},
+    pid_file,
     readiness::{self, Listener},
     record::Record,
     secrets, selinux,
@@ -238,6 +239,10 @@ impl Engine {
             }
             (_, own) => own.map(|plan| NetworkTask { plan, ground: Ground::Newborn }),
         };
+        if let Some(path) = &record.life.pid_file {
+            // What cannot be written is found out before anything runs.
+            pid_file::write(path, None)?;
+        }
         self.prepare_run_directory(row, &record, network.as_ref().map(|task| &task.plan))?;
         if record.has_volumes() {
             self.volumes_mut().attach_for(&row.id)?;
@@ -296,6 +301,7 @@ impl Engine {
             }
             tell(write, &Subject::of(row, &record), "start", &[])
         })?;
+        self.write_pid_file(&record, started.pid);
         let written = self.write_leased(row, &record, &started.leases);
         if let Err(error) = written
             && dhow_monitor::is_alive(&self.layout.run(&row.id))?
@@ -312,6 +318,15 @@ impl Engine {
         // Who goes is told to end after all that is written, who stays by the session.
         let held_signals = (watch == Watch::Attached).then_some(held_signals);
         Ok(Launched { client, monitor: started.monitor_pid, listener, held_signals })
+    }
+
+    /// Writes the number of a container's first process where it was asked for.
+    pub(crate) fn write_pid_file(&self, record: &Record, pid: i32) {
+        let Some(path) = &record.life.pid_file else { return };
+        if let Err(error) = pid_file::write(path, Some(pid)) {
+            // It was written to a moment ago; the container runs, and `inspect` tells its number.
+            (self.warn)(&error.one_line());
+        }
     }
 
     fn prepare_run_directory(

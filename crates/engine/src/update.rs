@@ -1,20 +1,23 @@
-//! Changing the limits of a container that is there.
+//! Changing the limits, the health check and the environment of a container that is there.
 //!
 //! The configuration and the row come first, so that the next start has them whatever happens; then,
-//! where the container runs, its control group. Where that refuses, all is as it was before.
+//! where the container runs, its control group, and its monitor that makes the checks. Where one of them
+//! refuses, all is as it was before.
 
 use crate::{
-    Engine, exec, merge,
+    Engine,
+    events::{Subject, tell},
+    exec,
+    health::{self, HealthOptions},
+    merge,
     options::{Limits, RestartPolicy},
     record::Record,
 };
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_cgroup::{Cgroup, Hierarchies};
+use dhow_monitor::Client;
 use dhow_spec::runtime::{Resources, Spec};
-use dhow_state::{
-    containers::{self, Container, Phase},
-    events,
-};
+use dhow_state::containers::{self, Container, Phase};
 
 /// What changes of a container.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,24 @@ pub struct Update {
     pub limits: Limits,
     /// Whether it is started again by itself, from its next end on.
     pub restart: Option<RestartPolicy>,
+    /// Its health check.
+    pub health: HealthOptions,
+    /// Variables of its environment that are set, `NAME=value`: for its next start and for sessions.
+    pub env: Vec<String>,
+    /// Variables that are not set any more.
+    pub unset: Vec<String>,
+}
+
+impl Update {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        let Self { limits, restart, health, env, unset } = self;
+        *limits == Limits::default()
+            && restart.is_none()
+            && *health == HealthOptions::default()
+            && env.is_empty()
+            && unset.is_empty()
+    }
 }
 
 impl Engine {
@@ -41,6 +62,9 @@ impl Engine {
             }
             record.life.restart = policy;
         }
+        if update.health != HealthOptions::default() {
+            record.life.health = health::updated(&update.health, record.life.health.as_ref())?;
+        }
         let path = self.layout.config(&row.id);
         let before = file::read_limited(&path, exec::CONFIG_LIMIT_BYTES)?;
         let mut spec = Spec::parse(&before)?;
@@ -53,27 +77,82 @@ impl Engine {
         let after = resources.overlaid(&change);
         linux.resources = Some(after.clone());
         let cgroups_path = linux.cgroups_path.clone();
-        if let Some(process) = &mut spec.process {
-            for limit in merge::rlimits(limits) {
-                process.rlimits.retain(|other| other.kind != limit.kind);
-                process.rlimits.push(limit);
-            }
-        }
+        change_process(&mut spec, update);
         note(&mut record, limits);
         let bytes = serde_json::to_vec(&spec)
             .map_err(|error| Error::new(Kind::Internal, "write config.json").because(error))?;
         file::replace(&path, &bytes, 0o600)?;
         let is_running = row.phase == Phase::Running && change != Resources::default();
-        if is_running && let Err(error) = limit(row, cgroups_path.as_deref(), &change, &after) {
-            // The error to report is why the group refused.
+        let changed = match is_running {
+            true => limit(row, cgroups_path.as_deref(), &change, &after),
+            false => Ok(()),
+        };
+        if let Err(error) = changed.and_then(|()| self.write_update(row, &record)) {
+            // The error to report is why it was refused.
             let _restored = file::replace(&path, &before, 0o600);
             return Err(error);
         }
+        Ok(())
+    }
+
+    /// Writes the row, and tells the monitor where that makes other checks from now on.
+    fn write_update(&mut self, row: &Container, record: &Record) -> Result<()> {
+        let before = Record::parse(&row.settings)?;
+        let checks_otherwise = before.life.health != record.life.health;
         let settings = record.to_text()?;
+        let status = match &record.life.health {
+            Some(_) if row.phase == Phase::Running => {
+                row.course.health.as_deref().or(Some("starting"))
+            }
+            Some(_) => row.course.health.as_deref(),
+            None => None,
+        };
         self.state.write(|write| {
             containers::set_settings(write, &row.id, &settings)?;
-            events::record(write, "container", "update", row.id.as_str(), "{}")
+            if checks_otherwise {
+                containers::mark_health(write, &row.id, status)?;
+            }
+            tell(write, &Subject::of(row, record), "update", &[])
+        })?;
+        if !checks_otherwise || row.phase != Phase::Running {
+            return Ok(());
+        }
+        if let Err(error) = self.check_otherwise(row, record) {
+            self.state.write(|write| {
+                containers::set_settings(write, &row.id, &row.settings)?;
+                containers::mark_health(write, &row.id, row.course.health.as_deref())
+            })?;
+            return Err(error);
+        }
+        self.note_health(&row.id)
+    }
+
+    fn check_otherwise(&self, row: &Container, record: &Record) -> Result<()> {
+        // One that has just ended has the new checks in its next life.
+        let Some(client) = Client::connect(&self.layout.run(&row.id))? else { return Ok(()) };
+        client.change_health(self.health_plan(row, record)).map_err(|error| match error.kind() {
+            Kind::Unavailable => {
+                error.hint("an older dhow may have started it: stop it, then change its checks")
+            }
+            _ => error,
         })
+    }
+}
+
+/// What its next start has, and sessions.
+fn change_process(spec: &mut Spec, update: &Update) {
+    let Some(process) = &mut spec.process else { return };
+    for limit in merge::rlimits(&update.limits) {
+        process.rlimits.retain(|other| other.kind != limit.kind);
+        process.rlimits.push(limit);
+    }
+    let is_unset = |entry: &String| {
+        let name = entry.split_once('=').map_or(entry.as_str(), |(name, _)| name);
+        update.unset.iter().any(|unset| unset == name)
+    };
+    process.env.retain(|entry| !is_unset(entry));
+    for entry in &update.env {
+        merge::set_variable(&mut process.env, entry);
     }
 }
 

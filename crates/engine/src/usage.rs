@@ -118,6 +118,11 @@ impl DiskUsage {
         kinds
     }
 
+    /// The sum of what can be removed. The database grows and shrinks when it likes.
+    pub(crate) fn removable(&self) -> u64 {
+        self.total().saturating_sub(self.state)
+    }
+
     /// The sum, which `du` of the root gives as well while nothing changes.
     pub fn total(&self) -> u64 {
         self.kinds().iter().map(|kind| kind.size).sum()

@@ -8,7 +8,7 @@
 use crate::{
     exit::{Exit, ExitRecord},
     frame::{Channel, Frame, LIMIT_BYTES, Size, Started, append_data},
-    health::Checked,
+    health::{Checked, HealthPlan},
 };
 use dhow_base::{
     Doing, Error, Kind, Result,
@@ -61,6 +61,8 @@ pub enum Event {
     Checked(Checked),
     /// The container's networks are what they were to be.
     NetworksChanged,
+    /// The container is checked as it was to be.
+    HealthChanged,
 }
 
 /// A connection to a monitor.
@@ -161,6 +163,25 @@ impl Client {
         loop {
             match self.next()? {
                 Event::NetworksChanged => return Ok(()),
+                Event::Exited(_) => return Err(gone()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Has the container checked by a plan from now on, or by none. What was found by the same command
+    /// goes on to count.
+    pub fn change_health(mut self, plan: Option<Box<HealthPlan>>) -> Result<()> {
+        let mut wire = Vec::new();
+        Frame::Health(plan).append_to(&mut wire);
+        if wire.len() > LIMIT_BYTES {
+            return Err(Error::new(Kind::Invalid, "the command of the health check is too long")
+                .hint("put it into a script of the container's"));
+        }
+        self.send_all(&wire)?;
+        loop {
+            match self.next()? {
+                Event::HealthChanged => return Ok(()),
                 Event::Exited(_) => return Err(gone()),
                 _ => {}
             }
@@ -346,6 +367,7 @@ impl Inbox {
                 Frame::Exited(exit) => return Ok(Some(Event::Exited(exit))),
                 Frame::Checked(checked) => return Ok(Some(Event::Checked(checked))),
                 Frame::NetworksChanged => return Ok(Some(Event::NetworksChanged)),
+                Frame::HealthChanged => return Ok(Some(Event::HealthChanged)),
                 // A newer monitor may say what an older client need not know; our own kinds of
                 // frame, which a monitor never sends, are no worse.
                 _ => {}

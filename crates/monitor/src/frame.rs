@@ -17,6 +17,8 @@
 //!      │◀──────────────────── Checked, Failed │  when the check has ended
 //!      │  Networks ──────────────────────────▶│
 //!      │◀────────── NetworksChanged, Failed   │
+//!      │  Health ────────────────────────────▶│
+//!      │◀──────────── HealthChanged, Failed   │
 //!      │  Detach ────────────────────────────▶│  the client goes and the process stays
 //!      │◀──────────────────── Exited          │  last, after all output
 //!      │  Erase ─────────────────────────────▶│  what goes with the container may go
@@ -29,7 +31,11 @@
 //! outlive an upgrade: kinds and payloads are only ever added. The decoder trusts nothing; a bad
 //! frame costs the sender its connection and the container nothing.
 
-use crate::{Expected, exit::Exit, health::Checked};
+use crate::{
+    Expected,
+    exit::Exit,
+    health::{Checked, HealthPlan},
+};
 use dhow_base::{Error, Kind, Result, clock::Moment};
 use dhow_network::{Leased, Plan, Publication};
 use serde::{Deserialize, Serialize};
@@ -70,6 +76,8 @@ pub(crate) enum Frame {
     CheckHealth,
     /// The container's networks are to be these.
     Networks(Box<Plan>),
+    /// The container is to be checked so from now on, or not at all.
+    Health(Option<Box<HealthPlan>>),
     /// What goes with a container that is removed may go.
     Erase,
     /// What is known of a container whose job follows.
@@ -90,6 +98,8 @@ pub(crate) enum Frame {
     Checked(Checked),
     /// The container's networks are what they were to be.
     NetworksChanged,
+    /// The container is checked as it was to be.
+    HealthChanged,
 }
 
 /// A terminal's size in characters.
@@ -209,6 +219,7 @@ enum Tag {
     Networks = 9,
     Erase = 10,
     Expected = 11,
+    Health = 12,
     Started = 64,
     Failed = 65,
     Stdout = 66,
@@ -217,11 +228,12 @@ enum Tag {
     Exited = 69,
     Checked = 70,
     NetworksChanged = 71,
+    HealthChanged = 72,
 }
 
 impl Tag {
     fn parse(byte: u8) -> Option<Self> {
-        const ALL: [Tag; 19] = [
+        const ALL: [Tag; 21] = [
             Tag::Job,
             Tag::Attach,
             Tag::Stdin,
@@ -233,6 +245,7 @@ impl Tag {
             Tag::Networks,
             Tag::Erase,
             Tag::Expected,
+            Tag::Health,
             Tag::Started,
             Tag::Failed,
             Tag::Stdout,
@@ -241,6 +254,7 @@ impl Tag {
             Tag::Exited,
             Tag::Checked,
             Tag::NetworksChanged,
+            Tag::HealthChanged,
         ];
         ALL.into_iter().find(|tag| *tag as u8 == byte)
     }
@@ -263,6 +277,7 @@ impl Frame {
             Self::Detach => append(bytes, Tag::Detach, b""),
             Self::CheckHealth => append(bytes, Tag::CheckHealth, b""),
             Self::Networks(plan) => append(bytes, Tag::Networks, &json(plan)),
+            Self::Health(plan) => append(bytes, Tag::Health, &json(plan)),
             Self::Erase => append(bytes, Tag::Erase, b""),
             Self::Expected(expected) => append(bytes, Tag::Expected, &json(expected)),
             Self::Started(started) => append(bytes, Tag::Started, &json(started)),
@@ -273,6 +288,7 @@ impl Frame {
             Self::Exited(exit) => append(bytes, Tag::Exited, &json(exit)),
             Self::Checked(checked) => append(bytes, Tag::Checked, &json(checked)),
             Self::NetworksChanged => append(bytes, Tag::NetworksChanged, b""),
+            Self::HealthChanged => append(bytes, Tag::HealthChanged, b""),
         }
     }
 
@@ -321,6 +337,7 @@ impl Frame {
             Tag::Detach => Self::Detach,
             Tag::CheckHealth => Self::CheckHealth,
             Tag::Networks => Self::Networks(Box::new(from_json(tag, payload)?)),
+            Tag::Health => Self::Health(from_json(tag, payload)?),
             Tag::Erase => Self::Erase,
             Tag::Expected => Self::Expected(Box::new(from_json(tag, payload)?)),
             Tag::Started => Self::Started(from_json(tag, payload)?),
@@ -331,6 +348,7 @@ impl Frame {
             Tag::Exited => Self::Exited(from_json(tag, payload)?),
             Tag::Checked => Self::Checked(from_json(tag, payload)?),
             Tag::NetworksChanged => Self::NetworksChanged,
+            Tag::HealthChanged => Self::HealthChanged,
         })
     }
 }
@@ -416,6 +434,8 @@ mod tests {
             Frame::CheckHealth,
             Frame::Networks(Box::new(Plan { owner: "c1".into(), ..Plan::default() })),
             Frame::NetworksChanged,
+            Frame::Health(None),
+            Frame::HealthChanged,
             Frame::Checked(Checked { exit_code: -1, status: "unhealthy".into() }),
         ]
     }

@@ -11,6 +11,9 @@
 //! check is a process beside the container's own, started by the runtime as an exec session is, and
 //! the monitor's loop waits for it as for everything else: no thread and no timer of anybody's.
 //!
+//! The plan may become another one meanwhile: what the same command has found goes on to count, another
+//! command begins anew.
+//!
 //! What was found lies in one file ([`HealthReport`]). A change of the state is told to the engine, by a
 //! command of ours that writes the row.
 
@@ -25,12 +28,14 @@ use crate::{
     log::Stream,
     process::{self, Process},
 };
-use dhow_base::{Kind, clock::Moment};
+use dhow_base::{Kind, clock::Moment, file};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Cow,
     ffi::OsString,
     os::fd::{AsFd, BorrowedFd},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -64,13 +69,13 @@ pub struct Checked {
 #[derive(Debug)]
 pub(crate) struct Health<'a> {
     job: &'a Job,
-    plan: &'a HealthPlan,
+    plan: Cow<'a, HealthPlan>,
     init: (i32, u64),
     begun: Instant,
     next: Option<Instant>,
     status: Status,
     streak: u32,
-    startup: Option<Startup<'a>>,
+    startup: Option<Startup>,
     running: Option<Running>,
     askers: Vec<u64>,
 }
@@ -93,9 +98,8 @@ impl Status {
 }
 
 /// The checks before the usual ones.
-#[derive(Debug)]
-struct Startup<'a> {
-    plan: &'a StartupCheck,
+#[derive(Debug, Default)]
+struct Startup {
     successes: u32,
     failures: u32,
 }
@@ -111,24 +115,67 @@ struct Running {
 }
 
 impl<'a> Health<'a> {
-    pub(crate) fn new(job: &'a Job, plan: &'a HealthPlan, started: &Started) -> Self {
-        let report =
-            HealthReport { status: Status::Starting.word().into(), ..HealthReport::default() };
-        report.write(&plan.file);
+    pub(crate) fn new(job: &'a Job, plan: Cow<'a, HealthPlan>, started: &Started) -> Self {
         let mut health = Self {
             job,
+            startup: plan.startup.as_ref().map(|_| Startup::default()),
             plan,
             init: (started.pid, started.start_time),
             begun: Instant::now(),
             next: None,
             status: Status::Starting,
             streak: 0,
-            startup: plan.startup.as_ref().map(|plan| Startup { plan, successes: 0, failures: 0 }),
             running: None,
             askers: Vec::new(),
         };
-        health.next = health.due();
+        health.begin_anew();
         health
+    }
+
+    /// Nothing is known yet.
+    fn begin_anew(&mut self) {
+        (self.status, self.streak, self.begun) = (Status::Starting, 0, Instant::now());
+        self.startup = self.plan.startup.as_ref().map(|_| Startup::default());
+        let status = self.status.word().to_owned();
+        HealthReport { status, ..HealthReport::default() }.write(&self.plan.file);
+        self.next = self.due();
+    }
+
+    /// Checks by another plan from now on. What another command finds says nothing about what this one
+    /// would, so it begins anew then, and a check that runs is given up.
+    pub(crate) fn change(&mut self, plan: HealthPlan, now: Instant) -> Outcome {
+        let before = std::mem::replace(&mut self.plan, Cow::Owned(plan));
+        let words = |plan: &HealthPlan| {
+            let startup = plan.startup.as_ref().map(|startup| startup.check.words.clone());
+            (plan.check.words.clone(), startup)
+        };
+        if words(&before) != words(&self.plan) {
+            self.abandon();
+            self.begin_anew();
+            if before.file != self.plan.file {
+                remove_report(&before.file);
+            }
+            return if self.askers.is_empty() { Outcome::default() } else { self.begin(now) };
+        }
+        if before.file != self.plan.file {
+            HealthReport::read(&before.file)
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+                .write(&self.plan.file);
+            remove_report(&before.file);
+        }
+        self.next = self.due();
+        Outcome::default()
+    }
+
+    /// Makes no checks any more. Who has asked for one hears that none was made.
+    pub(crate) fn give_up(&mut self) -> Outcome {
+        self.abandon();
+        remove_report(&self.plan.file);
+        let answer = Checked { exit_code: TOO_SLOW, status: self.status.word().to_owned() };
+        let answers = self.askers.drain(..).map(|asker| (asker, answer.clone())).collect();
+        Outcome { answers, ..Outcome::default() }
     }
 
     /// When something is to be done.
@@ -233,8 +280,11 @@ impl<'a> Health<'a> {
         }
     }
 
-    fn check(&self) -> &'a Check {
-        self.startup.as_ref().map_or(&self.plan.check, |startup| &startup.plan.check)
+    fn check(&self) -> &Check {
+        match (&self.startup, &self.plan.startup) {
+            (Some(_), Some(startup)) => &startup.check,
+            _ => &self.plan.check,
+        }
     }
 
     fn is_in_start_period(&self) -> bool {
@@ -264,7 +314,7 @@ impl<'a> Health<'a> {
             exit_code,
             output: self.plan.shortened(output),
         };
-        HealthReport::add(self.plan, self.status.word(), self.streak, result);
+        HealthReport::add(&self.plan, self.status.word(), self.streak, result);
         if self.status != before {
             outcome.commands.insert(0, self.command(&["cleanup", "--health"]));
         }
@@ -276,17 +326,19 @@ impl<'a> Health<'a> {
     }
 
     fn count_startup(&mut self, exit_code: i32) -> Outcome {
-        let Some(startup) = &mut self.startup else { return Outcome::default() };
+        let (Some(startup), Some(plan)) = (&mut self.startup, &self.plan.startup) else {
+            return Outcome::default();
+        };
         if exit_code == 0 {
             startup.successes += 1;
-            if startup.successes >= startup.plan.successes {
+            if startup.successes >= plan.successes {
                 self.startup = None;
                 self.begun = Instant::now();
             }
             return Outcome::default();
         }
         startup.failures += 1;
-        let retries = startup.plan.check.retries;
+        let retries = plan.check.retries;
         if retries == 0 || startup.failures < retries {
             return Outcome::default();
         }
@@ -333,6 +385,11 @@ impl<'a> Health<'a> {
             .chain([id.into()])
             .collect()
     }
+}
+
+/// Results that nobody will look for there any more. What cannot be removed is found beside the new ones.
+fn remove_report(path: &Path) {
+    let _removed = file::remove_if_there(path);
 }
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -408,7 +465,7 @@ mod tests {
     fn failures_in_a_row_make_it_unhealthy_and_a_success_makes_it_healthy() {
         let directory = tempfile::tempdir().unwrap();
         let (job, plan) = (job(directory.path()), plan(directory.path(), 2, 0));
-        let mut health = Health::new(&job, &plan, &started());
+        let mut health = Health::new(&job, Cow::Borrowed(&plan), &started());
         let read = || HealthReport::read(&plan.file).unwrap().unwrap();
         assert_eq!(read().status, "starting");
 
@@ -430,7 +487,7 @@ mod tests {
     fn failures_in_the_start_period_do_not_count_until_a_success() {
         let directory = tempfile::tempdir().unwrap();
         let (job, plan) = (job(directory.path()), plan(directory.path(), 1, 3_600_000));
-        let mut health = Health::new(&job, &plan, &started());
+        let mut health = Health::new(&job, Cow::Borrowed(&plan), &started());
 
         conclude(&mut health, 1);
         assert_eq!((health.status, health.streak), (Status::Starting, 0));
@@ -446,7 +503,7 @@ mod tests {
         let check = Check { words: vec!["y".into()], interval_ms: 1, timeout_ms: 1, retries: 2 };
         plan.startup = Some(StartupCheck { check, successes: 2 });
         let job = job(directory.path());
-        let mut health = Health::new(&job, &plan, &started());
+        let mut health = Health::new(&job, Cow::Borrowed(&plan), &started());
 
         assert!(conclude(&mut health, 1).commands.is_empty());
         assert_eq!(conclude(&mut health, 1).commands[0][1], "restart");
@@ -459,10 +516,37 @@ mod tests {
     }
 
     #[test]
+    fn another_plan_keeps_what_its_command_has_found_and_another_command_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let (job, first) = (job(directory.path()), plan(directory.path(), 3, 0));
+        let mut health = Health::new(&job, Cow::Borrowed(&first), &started());
+        conclude(&mut health, 1);
+        conclude(&mut health, 1);
+
+        let elsewhere = directory.path().join("elsewhere.json");
+        let fewer = HealthPlan { file: elsewhere.clone(), ..plan(directory.path(), 4, 0) };
+        assert_eq!(health.change(fewer.clone(), Instant::now()), Outcome::default());
+        conclude(&mut health, 1);
+        assert_eq!((health.status, health.streak), (Status::Starting, 3), "four are too many now");
+        assert!(!first.file.exists());
+        assert_eq!(HealthReport::read(&elsewhere).unwrap().unwrap().log.len(), 2);
+
+        let mut other = fewer;
+        other.check.words = vec!["z".into()];
+        health.change(other, Instant::now());
+        assert_eq!((health.status, health.streak), (Status::Starting, 0));
+        assert!(HealthReport::read(&elsewhere).unwrap().unwrap().log.is_empty());
+        conclude(&mut health, 0);
+        assert_eq!(health.status, Status::Healthy);
+        health.give_up();
+        assert!(!elsewhere.exists());
+    }
+
+    #[test]
     fn who_asks_is_answered() {
         let directory = tempfile::tempdir().unwrap();
         let (job, plan) = (job(directory.path()), plan(directory.path(), 1, 0));
-        let mut health = Health::new(&job, &plan, &started());
+        let mut health = Health::new(&job, Cow::Borrowed(&plan), &started());
 
         // There is no configuration, so no check can be started.
         let outcome = health.ask(7, Instant::now());

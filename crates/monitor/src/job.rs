@@ -24,7 +24,8 @@ pub struct Job {
     pub log: Option<LogSettings>,
     /// A command that the monitor becomes after the exit. It is for those whom nobody waits for:
     /// where an attached client ([`Job::attached`]) hears of the exit, cleaning up is the client's
-    /// part. The first word is the program; `/proc/self/exe` is this binary.
+    /// part. The first word is the program; `/proc/self/exe` is this binary. A process of
+    /// [`Task::Exec`] keeps nothing on disk, so its exit code is the last word.
     pub cleanup: Option<Vec<OsString>>,
     /// Whether the client that sent the job stays: it gets the output from the first byte, holds
     /// the process back when it does not keep up, and cleans up afterwards.

@@ -15,7 +15,7 @@
 //! the runtime gives a container's process a clean mask.
 
 use crate::{
-    ExitRecord, Home, Job, ROLE, Started,
+    ExitRecord, Home, Job, ROLE, Started, Task,
     client::{LOCK, SOCKET, STARTED, address_in},
     connection::{Connection, Role},
     exit::Exit,
@@ -145,13 +145,23 @@ fn receive_job(socket: &OwnedFd, prepared: &mut Prepared) -> Result<Job> {
 fn serve(job: Job, prepared: Prepared, socket: OwnedFd) -> Result<()> {
     let mut starter = Connection::new(socket, 0, Role::Starter);
     starter.attached = job.attached;
-    let has_heard = match start(&job, prepared) {
-        Ok((process, started, place)) => Watch::new(&job, process, started, place, starter).run(),
-        Err(error) => has_heard_of_failure(&job, starter, &error),
+    let is_session = matches!(job.task, Task::Exec(_));
+    let (has_heard, code) = match start(&job, prepared) {
+        Ok((process, started, place)) => {
+            let ended = Watch::new(&job, process, started, place, starter).run();
+            (ended.has_heard, Some(ended.code))
+        }
+        Err(error) => (has_heard_of_failure(&job, starter, &error), None),
     };
     // The lock is free by now, as proof for the cleanup that nobody lives here any more.
-    match job.cleanup {
-        Some(command) if !has_heard => Err(become_command(&command)),
+    match (job.cleanup, code) {
+        (Some(mut command), Some(code)) if is_session && !has_heard => {
+            command.push(code.to_string().into());
+            Err(become_command(&command))
+        }
+        // What has not begun has no end to be told of.
+        (Some(_), None) if is_session => Ok(()),
+        (Some(command), _) if !has_heard => Err(become_command(&command)),
         _ => Ok(()),
     }
 }

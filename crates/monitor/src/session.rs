@@ -196,7 +196,12 @@ impl Pump<'_> {
                     continue;
                 }
                 Some(Event::Exited(exit)) => return Ok(Some(End::Exited(exit))),
-                Some(Event::Started(_) | Event::Checked(_) | Event::NetworksChanged) => continue,
+                Some(
+                    Event::Started(_)
+                    | Event::Checked(_)
+                    | Event::NetworksChanged
+                    | Event::HealthChanged,
+                ) => continue,
                 None => break,
             };
             self.pending = Some(Pending { stream, bytes, written_bytes: 0 });

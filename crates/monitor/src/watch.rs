@@ -18,11 +18,13 @@
 
 mod end;
 
+pub(crate) use end::AtEnd;
+
 use crate::{
     Job, Started, Stdin,
     connection::{Connection, Role},
     frame::{Failure, Frame},
-    health::{self, Health},
+    health::{self, Health, HealthPlan},
     input::{Input, Kind as InputKind, Taken},
     log::{Stream, Writer},
     network::Kept,
@@ -40,6 +42,7 @@ use rustix::{
     termios::Winsize,
 };
 use std::{
+    borrow::Cow,
     ffi::OsString,
     os::fd::{AsFd, OwnedFd},
     process::{Child, Command, Stdio},
@@ -151,7 +154,8 @@ impl<'a> Watch<'a> {
         let now = Instant::now();
         let time_limit =
             job.time_limit_ms.and_then(|limit| now.checked_add(Duration::from_millis(limit)));
-        let health = job.health.as_deref().map(|plan| Health::new(job, plan, &started));
+        let health =
+            job.health.as_deref().map(|plan| Health::new(job, Cow::Borrowed(plan), &started));
         Self {
             time_limit,
             health,
@@ -175,7 +179,7 @@ impl<'a> Watch<'a> {
 
     /// Keeps the process until it ends, and tells everybody. Returns whether the client that
     /// started it has heard of the end and is the one to clean up.
-    pub(crate) fn run(mut self) -> bool {
+    pub(crate) fn run(mut self) -> AtEnd {
         for connection in &mut self.connections {
             connection.say_started(&self.started);
         }
@@ -362,6 +366,7 @@ impl<'a> Watch<'a> {
                 Frame::Signal(number) => self.process.signal(number),
                 Frame::CheckHealth => self.check_now(index),
                 Frame::Networks(plan) => self.change_networks(index, *plan),
+                Frame::Health(plan) => self.change_health(index, plan),
                 Frame::Detach => {
                     self.connections[index].detached = true;
                     self.connections[index].gone = true;
@@ -396,6 +401,26 @@ impl<'a> Watch<'a> {
             Err(error) => Frame::Failed(Failure::from(&error)),
         };
         self.connections[index].say(&answer);
+    }
+
+    #[inline(never)]
+    fn change_health(&mut self, index: usize, plan: Option<Box<HealthPlan>>) {
+        match (plan, &mut self.health) {
+            (Some(plan), Some(health)) => {
+                let outcome = health.change(*plan, Instant::now());
+                self.follow(outcome);
+            }
+            (Some(plan), None) => {
+                self.health = Some(Health::new(self.job, Cow::Owned(*plan), &self.started));
+            }
+            (None, Some(health)) => {
+                let outcome = health.give_up();
+                self.health = None;
+                self.follow(outcome);
+            }
+            (None, None) => {}
+        }
+        self.connections[index].say(&Frame::HealthChanged);
     }
 
     fn end_check(&mut self) {

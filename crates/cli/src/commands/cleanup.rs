@@ -17,13 +17,23 @@ pub(crate) struct Cleanup {
     /// Write down what its last health check has found
     #[arg(long)]
     health: bool,
+
+    /// Tell of the end of this process of `exec`
+    #[arg(long, value_name = "ID", requires = "code")]
+    session: Option<String>,
+
+    /// The exit code of that process
+    #[arg(long)]
+    code: Option<u8>,
 }
 
 impl Act for Cleanup {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let id: ContainerId = self.id.parse()?;
         let mut engine = invocation.engine()?;
-        if self.again {
+        if let (Some(session), Some(code)) = (&self.session, self.code) {
+            engine.tell_session_end(&id, session, code)?;
+        } else if self.again {
             engine.start_after_pause(&id)?;
         } else if self.health {
             engine.note_health(&id)?;

@@ -64,13 +64,24 @@ impl Act for Events {
             let mut text = String::new();
             for event in &page {
                 let detail = detail(event);
-                if passes(event, &detail, &filters) {
-                    text.push_str(&shape.line(event, &detail)?);
+                let made = made_before(event, invocation.manners);
+                for event in made.iter().chain([event]) {
+                    if passes(event, &detail, &filters) {
+                        text.push_str(&shape.line(event, &detail)?);
+                    }
                 }
             }
             invocation.console.print(text)?;
         }
     }
+}
+
+/// Docker makes a process of `exec` and starts it then, and tells of both. Here that is one step, of which two
+/// are told.
+fn made_before(event: &Event, manners: Manners) -> Option<Event> {
+    let command = event.action.strip_prefix("exec_start: ")?;
+    let action = format!("exec_create: {command}");
+    (manners != Manners::Podman).then(|| Event { action, ..event.clone() })
 }
 
 fn detail(event: &Event) -> Map<String, Value> {
@@ -125,7 +136,7 @@ fn text(event: &Event, detail: &Map<String, Value>) -> String {
     let attributes = attributes.collect::<Vec<_>>().join(", ");
     let attributes = if attributes.is_empty() { attributes } else { format!(" ({attributes})") };
     let Event { at, kind, action, object, .. } = event;
-    format!("{} {kind} {action} {}{attributes}\n", at.rfc3339(), escaped(object))
+    format!("{} {kind} {} {}{attributes}\n", at.rfc3339(), escaped(action), escaped(object))
 }
 
 /// Docker's document.

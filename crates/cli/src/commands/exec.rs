@@ -11,7 +11,7 @@ use crate::{
     tree::Act,
 };
 use dhow_base::{Error, Kind, Result, file};
-use dhow_engine::{ExecOptions, Purpose, Watch};
+use dhow_engine::{ExecOptions, Purpose, Session, Watch};
 
 const SIGPIPE: i32 = 13;
 
@@ -88,14 +88,17 @@ impl Act for Exec {
         let containers = update::named_or_latest(&mut engine, named, latest)?;
         let container = containers.first().map(String::as_str).unwrap_or_default();
         let watch = if process.detach { Watch::Detached } else { Watch::Attached };
-        let client = engine.exec(container, &options, watch)?;
+        let Session { client, container, id } = engine.exec(container, &options, watch)?;
         if process.detach {
             client.detach()?;
             return Ok(SUCCESS);
         }
         link.check(invocation.console);
         match link.run(client)? {
-            End::Exited(exit, _) => Ok(exit.code),
+            End::Exited(exit, _) => {
+                engine.tell_session_end(&container, &id, exit.code)?;
+                Ok(exit.code)
+            }
             End::Left(code) => Ok(code),
             End::OutputClosed(mut client) => {
                 client.signal(SIGPIPE)?;

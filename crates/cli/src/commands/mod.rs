@@ -28,6 +28,7 @@ mod healthcheck;
 mod history;
 mod image_diff;
 mod image_discard;
+mod image_exists;
 mod image_export;
 mod image_mount;
 mod image_prune;
@@ -260,6 +261,10 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<manifest_digest::ManifestDigest>("manifest-digest", MANIFEST_DIGEST)
                 .apart(),
             Entry::new::<image_prune::Prune>("prune", "Remove images that nobody needs"),
+            Entry::new::<image_exists::Exists>(
+                "exists",
+                "Say by the exit code whether there is an image of this name",
+            ),
             Entry::new::<image_tree::Tree>("tree", "Show the layers of an image"),
             Entry::new::<image_referrers::Referrers>(
                 "referrers",
@@ -273,6 +278,11 @@ pub(crate) const GROUPS: &[Group] = &[
                 "unmount",
                 "Take the mounts of images away that `image mount` made",
             ),
+            Entry::new::<image_unmount::Unmount>(
+                "umount",
+                "Take the mounts of images away that `image mount` made",
+            )
+            .hidden(),
             Entry::new::<image_discard::Discard>(
                 "discard",
                 "Discard the compressed layers of images, which a registry has too",

@@ -40,6 +40,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FORMAT", requires = "dry_run")]
     format: Option<String>,
 
+    /// Remove the container and its image when the program ends; an image that others use stays
+    #[arg(long)]
+    rmi: bool,
+
     #[command(flatten)]
     descriptors: DescriptorFlags,
 
@@ -59,6 +63,8 @@ impl Act for Run {
         let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
         options.life.preserve_fds = preserve_fds;
+        options.life.remove_image = self.rmi;
+        options.auto_remove |= self.rmi;
         let process = &flags.process;
         let asked = options.life.readiness;
         readiness::check(asked, !process.detach)?;

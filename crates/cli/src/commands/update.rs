@@ -1,18 +1,20 @@
-//! `update`: change the limits of containers.
+//! `update`: change the limits, the health check and the environment of containers.
 
 use super::several;
 use crate::{
-    flags::{block_io::BlockIoFlags, container::LimitFlags, life, refuse},
+    flags::{
+        block_io::BlockIoFlags, container::LimitFlags, health::HealthFlags, life, refuse, variables,
+    },
     invocation::Invocation,
     tree::Act,
 };
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::{Engine, Which, options::Limits};
 
-/// Change the limits of containers
+/// Change the limits, the health check and the environment of containers
 ///
-/// What no flag names stays as it is. A container that runs has the new limits at once, but for
-/// those of --ulimit, which its next start has.
+/// What no flag names stays as it is. A container that runs has the new limits and checks at once, but for
+/// those of --ulimit, which its next start has. Variables are there for `exec` and from its next start on.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Update {
     #[command(flatten)]
@@ -20,6 +22,17 @@ pub(crate) struct Update {
 
     #[command(flatten)]
     block_io: BlockIoFlags,
+
+    #[command(flatten)]
+    health: HealthFlags,
+
+    /// Set an environment variable; a name alone takes its value from here
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+
+    /// Set this environment variable no longer
+    #[arg(long, value_name = "NAME")]
+    unsetenv: Vec<String>,
 
     /// Start it again when it ends: no, on-failure[:NUMBER], always or unless-stopped
     #[arg(long, value_name = "POLICY")]
@@ -36,14 +49,17 @@ pub(crate) struct Update {
 
 impl Act for Update {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let Self { limits, block_io, restart, latest, containers } = self;
+        let Self { limits, block_io, health, env, unsetenv, restart, latest, containers } = self;
         let update = dhow_engine::Update {
             limits: Limits { block_io: block_io.options()?, ..limits.limits()? },
             restart: restart.as_deref().map(life::restart).transpose()?,
+            health: health.changes()?,
+            env: variables::collect(&[], &env, invocation.surroundings())?,
+            unset: unsetenv,
         };
-        if update.limits == Limits::default() && update.restart.is_none() {
+        if update.is_empty() {
             return Err(Error::new(Kind::Invalid, "nothing is to be changed")
-                .hint("name a limit, such as --memory 512m"));
+                .hint("name a limit, such as --memory 512m, or another flag"));
         }
         let mut engine = invocation.engine()?;
         let containers = named_or_latest(&mut engine, containers, latest)?;

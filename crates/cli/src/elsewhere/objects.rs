@@ -27,11 +27,6 @@ pub(super) const OF_AUTO_UPDATE: &[Foreign] = &[foreign(
 )];
 
 pub(super) const OF_POD: &[Foreign] = &[
-    foreign(
-        &["--restart"],
-        "each container of a pod has a policy of its own",
-        Some("give --restart to the containers"),
-    ),
     foreign(&["--gpus"], "devices are of containers", Some("give --gpus to the containers")),
     foreign(&["--shm-size-systemd"], "nothing is prepared for a systemd in a container yet", None),
 ];

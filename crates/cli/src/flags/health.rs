@@ -74,8 +74,24 @@ pub(crate) struct HealthFlags {
 }
 
 impl HealthFlags {
-    /// What the flags ask for.
+    /// What the flags ask for of a new container.
     pub(crate) fn options(&self) -> Result<HealthOptions> {
+        let others = [
+            ("--health-startup-interval", self.health_startup_interval.is_some()),
+            ("--health-startup-retries", self.health_startup_retries.is_some()),
+            ("--health-startup-success", self.health_startup_success.is_some()),
+            ("--health-startup-timeout", self.health_startup_timeout.is_some()),
+        ];
+        match others.iter().find(|(_, is_said)| *is_said) {
+            Some((flag, _)) if self.health_startup_cmd.is_none() => {
+                Err(refuse(flag, "", "it needs --health-startup-cmd"))
+            }
+            _ => self.changes(),
+        }
+    }
+
+    /// What the flags change of a container that is there.
+    pub(crate) fn changes(&self) -> Result<HealthOptions> {
         if self.no_healthcheck && self.health_cmd.is_some() {
             return Err(refuse("--no-healthcheck", "true", "--health-cmd asks for a check")
                 .hint("leave one of them out"));
@@ -91,12 +107,7 @@ impl HealthFlags {
                 "--health-start-interval",
                 self.health_start_interval.as_deref(),
             )?,
-            on_failure: self
-                .health_on_failure
-                .as_deref()
-                .map(action)
-                .transpose()?
-                .unwrap_or_default(),
+            on_failure: self.health_on_failure.as_deref().map(action).transpose()?,
             startup: self.startup()?,
             log_count: self.health_max_log_count,
             log_bytes: self.health_max_log_size,
@@ -105,20 +116,12 @@ impl HealthFlags {
     }
 
     fn startup(&self) -> Result<Option<StartupOptions>> {
-        let Some(command) = &self.health_startup_cmd else {
-            let others = [
-                ("--health-startup-interval", self.health_startup_interval.is_some()),
-                ("--health-startup-retries", self.health_startup_retries.is_some()),
-                ("--health-startup-success", self.health_startup_success.is_some()),
-                ("--health-startup-timeout", self.health_startup_timeout.is_some()),
-            ];
-            return match others.iter().find(|(_, is_said)| *is_said) {
-                Some((flag, _)) => Err(refuse(flag, "", "it needs --health-startup-cmd")),
-                None => Ok(None),
-            };
-        };
-        Ok(Some(StartupOptions {
-            test: test("--health-startup-cmd", command)?,
+        let command = self.health_startup_cmd.as_deref();
+        let options = StartupOptions {
+            test: command
+                .map(|text| test("--health-startup-cmd", text))
+                .transpose()?
+                .unwrap_or_default(),
             interval_ms: time(
                 "--health-startup-interval",
                 self.health_startup_interval.as_deref(),
@@ -126,12 +129,14 @@ impl HealthFlags {
             timeout_ms: time("--health-startup-timeout", self.health_startup_timeout.as_deref())?,
             retries: self.health_startup_retries,
             successes: self.health_startup_success,
-        }))
+        };
+        Ok(Some(options).filter(|options| *options != StartupOptions::default()))
     }
 
     fn log_directory(&self) -> Result<Option<String>> {
         match self.health_log_destination.as_deref() {
-            None | Some("local" | "") => Ok(None),
+            None => Ok(None),
+            Some("local" | "") => Ok(Some(String::new())),
             Some("events_logger") => Err(refuse(
                 "--health-log-destination",
                 "events_logger",

@@ -28,6 +28,10 @@ pub(crate) struct LifeFlags {
     #[arg(long, value_name = "PATH")]
     init_path: Option<String>,
 
+    /// Write the number of the container's first process to a file, at each start
+    #[arg(long, value_name = "FILE")]
+    pidfile: Option<String>,
+
     /// Kill the program after so many seconds
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
@@ -61,7 +65,8 @@ impl LifeFlags {
     /// What the flags ask for.
     pub(crate) fn options(&self, around: Surroundings<'_>) -> Result<LifeOptions> {
         Ok(LifeOptions {
-            restart: self.restart.as_deref().map(restart).transpose()?.unwrap_or_default(),
+            restart: self.restart.as_deref().map(restart).transpose()?,
+            pid_file: self.pidfile.as_deref().map(|path| around.absolute(path)),
             init: self.init,
             init_path: self.init_path.as_deref().map(|path| around.absolute(path)),
             timeout_seconds: self.timeout,

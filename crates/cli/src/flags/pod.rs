@@ -1,7 +1,7 @@
 //! The flags of `pod create` and `pod clone`: what all containers of a pod have in common.
 
 use super::{
-    Surroundings, block_io::BlockIoFlags, device, foreign::refuse_any, limits, mount,
+    Surroundings, block_io::BlockIoFlags, device, foreign::refuse_any, life, limits, mount,
     names::NameFlags, namespaces, namespaces::IdFlags, network::ConnectionFlags, pairs, parse,
     parse_all, refuse, security, surroundings::sysctl,
 };
@@ -74,6 +74,10 @@ struct MemberFlags {
     /// Set an option such as no-new-privileges or seccomp=FILE
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
+
+    /// Start it again when it ends: no, on-failure[:NUMBER], always or unless-stopped
+    #[arg(long, value_name = "POLICY")]
+    restart: Option<String>,
 
     /// See the processes of the host (host), of a container (container:NAME) or of a namespace (ns:PATH)
     #[arg(long, value_name = "MODE")]
@@ -173,6 +177,9 @@ impl PodFlags {
         }
         if !self.members.security_opt.is_empty() {
             members.security = Some(rights.security());
+        }
+        if let Some(text) = &self.members.restart {
+            members.restart = Some(life::restart(text)?);
         }
         for (flag, text, mode) in [
             ("--pid", &self.members.pid, &mut members.pid),

@@ -130,3 +130,20 @@ fn containers_that_do_not_run_are_pruned_by_age_and_label() {
     assert_eq!(dhow.run(&["ps", "-a", "--format", "{{.Names}}"]).ok().stdout, "web\n");
     drop(dhow.run(&["container", "prune", "--filter", "name=x", "-f"]).exits(1).says("name=x"));
 }
+
+#[test]
+fn a_pruning_tells_what_came_back() {
+    needs_root!();
+    let dhow = with_box();
+    let fill = "dd if=/dev/zero of=/big bs=1M count=3 2>/dev/null";
+    drop(dhow.run(&["run", "-q", "--name", "a", "box", "sh", "-c", fill]).ok());
+
+    let said = dhow.run(&["container", "prune", "-f"]).ok().stdout;
+    let told = said.lines().last().unwrap().strip_prefix("Total reclaimed space: ").unwrap();
+    let megabytes: f64 =
+        told.strip_suffix("MB").unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+
+    assert!((3.0..3.5).contains(&megabytes), "{said}");
+    let again = dhow.run(&["container", "prune", "-f"]).ok().stdout;
+    assert_eq!(again, "Total reclaimed space: 0B\n");
+}

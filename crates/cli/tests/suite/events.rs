@@ -100,3 +100,36 @@ fn nonsense_is_refused() {
     drop(dhow.run(&["events", "--filter", "bogus=1"]).exits(1).says("no such filter"));
     drop(dhow.run(&["events", "--since", "whenever"]).exits(1).says("not a time"));
 }
+
+#[test]
+fn processes_of_exec_are_told_of_with_their_commands_and_ends() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "100"]);
+    drop(dhow.run(&["exec", "web", "sh", "-c", "exit 3"]).exits(3));
+    drop(dhow.run(&["exec", "web", "no-such-program"]).exits(127));
+    drop(dhow.run(&["exec", "-d", "web", "sh", "-c", "exit 4"]).ok());
+    let all = ["events", "--since", "1h", "--stream=false"];
+    let of = |more: &[&str]| dhow.run(&[&all[..], more].concat()).ok().stdout;
+    // Nobody is there to hear of the second one's end but its monitor.
+    let ends = need::eventually(SOON, || {
+        let ends = of(&["-f", "event=exec_die", "--format", "{{.Actor.Attributes.exitCode}}"]);
+        (ends.lines().count() == 2).then_some(ends)
+    });
+
+    assert_eq!(ends.as_deref(), Some("3\n4\n"));
+    let starts =
+        of(&["-f", "event=exec_start", "-f", "event=exec_create", "--format", "{{.Action}}"]);
+    let expected = [3, 4]
+        .map(|code| format!("exec_create: sh -c exit {code}\nexec_start: sh -c exit {code}\n"));
+    assert_eq!(starts, expected.concat());
+    let ids = of(&["-f", "container=web", "--format", "{{.Actor.Attributes.execID}}"]);
+    let ids: std::collections::BTreeSet<&str> = ids.lines().filter(|id| id.len() == 64).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    let podmans = dhow.run_as("podman", &[&all[..], &["--format", "{{.Status}}"]].concat()).ok();
+    let podmans: Vec<&str> = podmans.stdout.lines().filter(|word| word.contains("exec")).collect();
+    assert_eq!(podmans.iter().filter(|word| **word == "exec").count(), 2, "{podmans:?}");
+    assert_eq!(podmans.iter().filter(|word| **word == "exec_died").count(), 2, "{podmans:?}");
+    assert_eq!(podmans.len(), 4, "podman tells of nothing else");
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+}

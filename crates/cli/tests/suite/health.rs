@@ -140,3 +140,49 @@ fn flags_that_make_no_sense_are_refused() {
     drop(run(&["--health-startup-retries", "1"]).says("--health-startup-cmd"));
     drop(run(&["--no-healthcheck", "--health-cmd", "true"]).says("--no-healthcheck"));
 }
+
+#[test]
+fn an_update_changes_the_checks_of_a_container_that_runs() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "web", "box", "sleep", "1000"]);
+    let update = |flags: &[&str]| dhow.run(&[&["update"], flags, &["web"]].concat());
+    let health = || inspect(&dhow, "web")["State"]["Health"].clone();
+    let boot = inspect(&dhow, "web")["State"]["Pid"].clone();
+
+    drop(update(&["--health-interval", "1s"]).exits(1).says("no health check to change"));
+    // There was none: it is checked from now on, without a new life.
+    drop(update(&["--health-cmd", "test -e /ok", "--health-interval", "50ms"]).ok());
+    drop(update(&["--health-retries", "1"]).ok());
+    wait_for_health(&dhow, "web", "unhealthy");
+    drop(dhow.run(&["exec", "web", "touch", "/ok"]).ok());
+    wait_for_health(&dhow, "web", "healthy");
+    // What the same command has found stays known.
+    drop(update(&["--health-max-log-count", "2", "--health-timeout", "20s"]).ok());
+    assert_eq!(health()["Status"], "healthy");
+    let few = need::eventually(SOON, || {
+        (health()["Log"].as_array().map(Vec::len) == Some(2)).then_some(())
+    });
+    assert!(few.is_some(), "{}", health());
+    assert_eq!(inspect(&dhow, "web")["Config"]["Healthcheck"]["Timeout"], 20_000_000_000_u64);
+    // Another command knows nothing yet.
+    drop(update(&["--health-cmd", "false", "--health-interval", "disable"]).ok());
+    assert_eq!(health()["Status"], "starting");
+    drop(update(&["--health-startup-cmd", "true", "--health-startup-interval", "50ms"]).ok());
+    drop(update(&["--health-startup-success", "2", "--health-on-failure", "stop"]).ok());
+    assert_eq!(inspect(&dhow, "web")["State"]["Pid"], boot, "it is the same life");
+    drop(update(&["--no-healthcheck"]).ok());
+    assert!(health().is_null() && !dhow.run(&["ps"]).ok().stdout.contains("(starting)"));
+    drop(dhow.run(&["healthcheck", "run", "web"]).exits(1).says("no health check"));
+
+    // The next life is checked by what was said last, also where nobody was there to be told.
+    drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+    drop(update(&["--health-cmd", "true", "--health-interval", "50ms"]).ok());
+    drop(dhow.run(&["start", "web"]).ok());
+    wait_for_health(&dhow, "web", "healthy");
+    let long = "x".repeat(70_000);
+    drop(update(&["--health-cmd", &long]).exits(1).says("too long"));
+    wait_for_health(&dhow, "web", "healthy");
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+    dhow.assert_clean();
+}

@@ -54,3 +54,27 @@ fn shells_get_completions() {
         assert!(outcome.stdout.contains("__complete"), "{shell} does not ask the program");
     }
 }
+
+#[test]
+fn help_is_asked_for_by_a_word_as_well_as_by_a_flag() {
+    let dhow = Dhow::new();
+
+    for (words, flag) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "run"], &["run", "--help"]),
+        (&["help", "container", "ls"], &["container", "ls", "--help"]),
+        (&["--root", "x", "help", "ps"], &["ps", "--help"]),
+    ] {
+        assert_eq!(dhow.run(words).ok().stdout, dhow.run(flag).ok().stdout, "{words:?}");
+    }
+    drop(dhow.run(&["help", "bogus"]).exits(1).says("there is no command bogus"));
+}
+
+#[test]
+fn a_command_of_others_that_is_not_there_says_why() {
+    let dhow = Dhow::new();
+
+    drop(dhow.run(&["compose", "up"]).exits(1).says("compose files are not read yet"));
+    drop(dhow.run(&["image", "build", "."]).exits(1).says("dhow commit"));
+    drop(dhow.run(&["system", "reset"]).exits(1).says("volumes are never removed"));
+}

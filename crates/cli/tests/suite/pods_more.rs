@@ -227,3 +227,27 @@ fn a_pod_is_cloned_with_its_containers() {
     drop(dhow.run(&["pod", "rm", "-f", "third", "web"]).ok());
     assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
 }
+
+#[test]
+fn a_pods_restart_policy_is_that_of_its_containers_which_say_nothing_else() {
+    needs_root!();
+    let dhow = with_box();
+    drop(dhow.run(&["pod", "create", "--restart", "on-failure:2", "web"]).ok());
+    in_pod(&dhow, "web", "a", "sleep 100");
+    let others = ["--pod", "web", "--restart", "no", "--name", "b", "box", "sleep", "100"];
+    drop(start(&dhow, &others));
+    drop(dhow.run(&["run", "--rm", "--pod", "web", "box", "true"]).ok());
+    drop(dhow.run(&["pod", "clone", "web", "other"]).ok());
+    let policy = |name: &str| {
+        let format =
+            "{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}";
+        dhow.run(&["inspect", "--format", format, name]).ok().line().to_owned()
+    };
+
+    assert_eq!(policy("a"), "on-failure:2");
+    assert_eq!(policy("b"), "no:0");
+    drop(start(&dhow, &["--pod", "other", "--name", "c", "box", "sleep", "100"]));
+    assert_eq!(policy("c"), "on-failure:2");
+    drop(dhow.run(&["pod", "create", "--restart", "sometimes"]).exits(1).says("no such policy"));
+    drop(dhow.run(&["pod", "rm", "-f", "web", "other"]).ok());
+}

@@ -1,7 +1,7 @@
 //! `run`: what a program in a container gets and gives.
 
-use crate::fixture::{layout_of, start, wait_for_state, with_box};
-use dhow_testkit::{Dhow, needs_root};
+use crate::fixture::{SOON, layout_of, start, wait_for_state, with_box};
+use dhow_testkit::{Dhow, need, needs_root};
 use serde_json::json;
 use std::{fs, process::Stdio};
 
@@ -360,4 +360,59 @@ fn ten_at_once_all_run() {
     let expected: Vec<String> = (0..10).map(|number| format!("{number}\n")).collect();
     assert_eq!(outcomes, expected);
     dhow.assert_clean();
+}
+
+#[test]
+fn with_rmi_the_image_goes_with_the_container_unless_others_use_it() {
+    needs_root!();
+    let dhow = with_box();
+    drop(dhow.run(&["run", "-q", "--name", "made", "box", "touch", "/new"]).ok());
+    for name in ["mine", "used"] {
+        drop(dhow.run(&["commit", "-q", "made", name]).ok());
+    }
+    drop(dhow.run(&["tag", "box", "also"]).ok());
+    drop(dhow.run(&["create", "-q", "--name", "keeps", "used"]).ok());
+    let has = |image: &str| dhow.run(&["image", "exists", image]).code == 0;
+
+    drop(dhow.run(&["run", "--rmi", "also", "sh", "-c", "exit 3"]).exits(3));
+    assert!(!has("also") && has("box"), "one name of several went");
+    drop(dhow.run(&["run", "--rmi", "used", "test", "-e", "/new"]).ok());
+    assert!(has("used"), "another container stands on it");
+    start(&dhow, &["--rmi", "--name", "web", "mine", "sleep", "100"]);
+    drop(dhow.run(&["stop", "-t", "0", "web"]).ok());
+    let gone = need::eventually(SOON, || (!has("mine")).then_some(()));
+    assert!(gone.is_some());
+    assert_eq!(dhow.run(&["ps", "-a", "--format", "{{.Names}}"]).ok().stdout, "keeps\nmade\n");
+    drop(dhow.run(&["rm", "-f", "keeps", "made"]).ok());
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn the_number_of_the_process_is_written_to_a_file_at_each_start() {
+    needs_root!();
+    let dhow = with_box();
+    let place = dhow.directory().join("web.pid");
+    let run =
+        ["--pidfile", "web.pid", "--restart", "always", "--name", "web", "box", "sleep", "100"];
+    start(&dhow, &run);
+    let agree = || {
+        let pid = dhow.run(&["inspect", "--format", "{{.State.Pid}}", "web"]).ok();
+        (fs::read_to_string(&place).unwrap() == pid.line()).then(|| pid.line().to_owned())
+    };
+
+    let first = agree().unwrap();
+    // Its policy starts it again, and nobody is there who has asked for the file.
+    let process = rustix::process::Pid::from_raw(first.parse().unwrap()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    let next = need::eventually(SOON, || agree().filter(|pid| *pid != first && pid != "0"));
+    assert!(next.is_some());
+    drop(dhow.run(&["rm", "-f", "web"]).ok());
+
+    let nowhere = dhow.run(&["run", "-d", "--pidfile", "gone/x", "--name", "b", "box", "true"]);
+    drop(nowhere.exits(125).says("write the container's process to"));
+    assert_eq!(
+        dhow.run(&["ps", "-a", "--format", "{{.Names}} {{.State}}"]).ok().line(),
+        "b created"
+    );
+    drop(dhow.run(&["rm", "b"]).ok());
 }

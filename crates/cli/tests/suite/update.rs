@@ -1,6 +1,6 @@
 //! `update`: limits of containers that are there.
 
-use crate::fixture::{start, with_box};
+use crate::fixture::{start, wait_for_output, with_box};
 use dhow_testkit::needs_root;
 
 #[test]
@@ -51,4 +51,24 @@ fn one_missing_container_does_not_stop_the_others() {
     let nothing = dhow.run(&["update", &id]).exits(1);
     assert!(nothing.stderr.contains("nothing is to be changed"), "{}", nothing.stderr);
     drop(dhow.run(&["rm", &id]).ok());
+}
+
+#[test]
+fn variables_are_there_for_sessions_at_once_and_for_the_next_start() {
+    needs_root!();
+    let dhow = with_box();
+    let script = "echo [$A][$B][$C]; exec sleep 1000";
+    let id = start(&dhow, &["-e", "A=1", "-e", "B=2", "box", "sh", "-c", script]);
+    let seen = || dhow.run(&["exec", &id, "sh", "-c", "echo [$A][$B][$C]"]).ok().line().to_owned();
+
+    drop(dhow.run(&["update", "-e", "A=x y", "--env", "C=3", "--unsetenv", "B", &id]).ok());
+    assert_eq!(seen(), "[x y][][3]");
+    drop(dhow.run(&["restart", "-t", "0", &id]).ok());
+    wait_for_output(&dhow, &id, "[x y][][3]");
+    let shown = dhow.run(&["inspect", "--format", "{{json .Config.Env}}", &id]).ok().stdout;
+    assert!(shown.contains("A=x y") && !shown.contains("B=2"), "{shown}");
+    drop(dhow.run(&["update", "-e", "=1", &id]).exits(1).says("--env"));
+    let told = dhow.run(&["events", "--since", "1h", "--stream=false", "-f", "event=update"]);
+    assert!(told.ok().stdout.contains("image="), "the event tells which image");
+    drop(dhow.run(&["rm", "-f", &id]).ok());
 }

@@ -70,6 +70,7 @@ fn document(
         "Name": row.name,
         "EffectiveCaps": capabilities.effective,
         "BoundingCaps": capabilities.bounding,
+        "PidFile": record.life.pid_file.clone().unwrap_or_default(),
         "ExecIDs": [],
         "Mounts": mounts(docker, record),
         "Dependencies": [],

@@ -6,7 +6,7 @@ use crate::{
     networks::connect_all,
     options::{
         CreateOptions, DeviceOption, Limits, MountOption, NameOptions, NetworkMode, Publication,
-        SecurityOptions, Sharing, UserNamespace, VolumesFrom,
+        RestartPolicy, SecurityOptions, Sharing, UserNamespace, VolumesFrom,
     },
     selinux,
 };
@@ -143,6 +143,9 @@ pub struct MemberOptions {
     /// What they may do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security: Option<SecurityOptions>,
+    /// Whether they are started again by themselves, where they say nothing of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<RestartPolicy>,
     /// Whose processes they see, where they share none of the pod's own.
     #[serde(skip_serializing_if = "Sharing::is_unsaid")]
     pub pid: Sharing,
@@ -168,6 +171,9 @@ impl MemberOptions {
         }
         if let Some(security) = &self.security {
             options.rights.secure(security);
+        }
+        if options.life.restart.is_none() && !options.auto_remove {
+            options.life.restart = self.restart;
         }
         for (own, pods) in
             [(&mut options.namespaces.pid, &self.pid), (&mut options.namespaces.uts, &self.uts)]

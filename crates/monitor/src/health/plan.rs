@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{ffi::OsString, path::PathBuf};
 
 /// How a container is checked.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct HealthPlan {
     /// The usual check.
     pub check: Check,
@@ -27,7 +27,7 @@ pub struct HealthPlan {
 }
 
 /// One command and how it is taken.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Check {
     /// The program and its arguments.
     pub words: Vec<String>,
@@ -40,7 +40,7 @@ pub struct Check {
 }
 
 /// A check that must succeed first.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct StartupCheck {
     /// The check; after too many failures the container is started again.
     pub check: Check,

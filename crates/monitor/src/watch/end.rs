@@ -23,10 +23,19 @@ use std::{
 /// Output that is taken after the exit, at most: somebody else may hold the stream and go on.
 const DRAIN_LIMIT_BYTES: usize = 16 << 20;
 
+/// How the watch over a process came to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AtEnd {
+    /// Whether the client that started it has heard of the end and is the one to clean up.
+    pub(crate) has_heard: bool,
+    /// The exit code.
+    pub(crate) code: u8,
+}
+
 impl Watch<'_> {
     /// The process has ended. What is needed here only is no part of the frame that sleeps.
     #[inline(never)]
-    pub(super) fn end(mut self) -> bool {
+    pub(super) fn end(mut self) -> AtEnd {
         let reaped = self.process.reap();
         let finished_at = Moment::now();
         if let Some(health) = &mut self.health {
@@ -49,7 +58,8 @@ impl Watch<'_> {
         if record.problem.is_some() || record.log_lost_bytes > 0 {
             self.keep(&record);
         }
-        self.say_goodbye(record.exit)
+        let code = record.exit.code;
+        AtEnd { has_heard: self.say_goodbye(record.exit), code }
     }
 
     /// Whether the client that has started the container may leave its files to us.

@@ -52,7 +52,7 @@ impl Kept {
         let monitor = std::thread::spawn(move || {
             let mut starter = Connection::new(theirs, 0, Role::Starter);
             starter.attached = attached;
-            Watch::new(&job, process, started, place, starter).run()
+            Watch::new(&job, process, started, place, starter).run().has_heard
         });
         let mut client = Client::on(ours);
         client.started().unwrap();
@@ -116,7 +116,8 @@ fn listen_to_the_end(client: &mut Client) -> (Vec<u8>, Vec<u8>, Exit) {
             Event::Started(_)
             | Event::StdinTaken(_)
             | Event::Checked(_)
-            | Event::NetworksChanged => {}
+            | Event::NetworksChanged
+            | Event::HealthChanged => {}
         }
     }
 }

@@ -11,8 +11,8 @@ pub(super) fn status(event: &Event) -> &str {
     match event.action.as_str() {
         "die" => "died",
         "destroy" | "delete" => "remove",
-        "exec_start" => "exec",
         "exec_die" => "exec_died",
+        other if other.starts_with("exec_start:") => "exec",
         other if other.starts_with("health_status:") => "health_status",
         other => other,
     }
@@ -136,6 +136,12 @@ mod tests {
                 "health_status: healthy",
                 json!({"name": "w", "image": "i"}),
                 "container health_status abc (image=i, name=w)\n",
+            ),
+            (
+                "container",
+                "exec_start: sh -c ls",
+                json!({"name": "w", "image": "i"}),
+                "container exec abc (image=i, name=w)\n",
             ),
         ];
         for (kind, action, detail, expected) in cases {

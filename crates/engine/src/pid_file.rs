@@ -1,0 +1,21 @@
+//! The file that `--pidfile` names: the number of a container's first process, for those who look there
+//! and not into `inspect`.
+//!
+//! It is empty while the container starts, and has the number from then on, also of one that was started again
+//! by its policy. Who removes the container leaves it: the place is the user's.
+
+use dhow_base::{
+    Doing, Result,
+    file::{self, Durability},
+};
+use dhow_sys::host_path::{LastLink, Place};
+use std::path::Path;
+
+/// Writes the file anew, so that nobody reads a part of a number.
+pub(crate) fn write(path: &Path, pid: Option<i32>) -> Result<()> {
+    let text = pid.map(|pid| pid.to_string()).unwrap_or_default();
+    let doing = || format!("write the container's process to {}", path.display());
+    // A stranger's link on the way decides nothing.
+    let place = Place::find(path, LastLink::Kept).doing(doing)?;
+    file::write_atomically(&place.path(), text.as_bytes(), 0o644, Durability::Cached).doing(doing)
+}
