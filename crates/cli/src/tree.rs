@@ -28,6 +28,8 @@ pub(crate) struct Entry {
     /// The exit code of failures that are dhow's and not the program's.
     pub(crate) own_failure: u8,
     hidden: bool,
+    /// What others call it too.
+    also: &'static [&'static str],
     /// Whether it has nothing to do with what is kept here.
     is_apart: bool,
 }
@@ -51,6 +53,7 @@ impl Entry {
             act: act::<A>,
             own_failure: FAILURE,
             hidden: false,
+            also: &[],
             is_apart: false,
         }
     }
@@ -63,6 +66,11 @@ impl Entry {
     /// The command is not for people.
     pub(crate) const fn hidden(self) -> Self {
         Self { hidden: true, ..self }
+    }
+
+    /// The command has other names too, which nobody needs to be shown.
+    pub(crate) const fn also(self, names: &'static [&'static str]) -> Self {
+        Self { also: names, ..self }
     }
 
     /// The command has nothing to do with what is kept here: it needs no rights over it.
@@ -80,7 +88,7 @@ impl Entry {
             Switches::Plain => self.declare,
             Switches::WithValues => self.declare_leniently,
         };
-        Command::new(name).about(self.about).hide(self.hidden).defer(declare)
+        Command::new(name).about(self.about).hide(self.hidden).aliases(self.also).defer(declare)
     }
 
     pub(crate) fn act(&self, matches: &ArgMatches, invocation: &Invocation) -> Result<u8> {

@@ -122,7 +122,10 @@ pub(crate) const ALL: &[Entry] = &[
         "auto-update",
         "Replace containers whose image has a successor",
     ),
-    Entry::new::<update::Update>("update", "Change the limits of containers"),
+    Entry::new::<update::Update>(
+        "update",
+        "Change the limits, the health check and the environment of containers",
+    ),
     Entry::new::<inspect::Inspect>("inspect", "Show all that is known of containers and images"),
     Entry::new::<top::Top>("top", "Show the processes of a container"),
     Entry::new::<stats::Stats>("stats", "Show what containers use"),
@@ -182,6 +185,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ("logs", "logs"),
             ("stop", "stop"),
             ("rm", "rm"),
+            ("remove", "rm"),
             ("create", "create"),
             ("start", "start"),
             ("restart", "restart"),
@@ -245,6 +249,7 @@ pub(crate) const GROUPS: &[Group] = &[
             ("pull", "pull"),
             ("push", "push"),
             ("rm", "rmi"),
+            ("remove", "rmi"),
             ("tag", "tag"),
             ("untag", "untag"),
             ("history", "history"),
@@ -385,10 +390,10 @@ pub(crate) const GROUPS: &[Group] = &[
                 "inspect",
                 "Show all that is known of an artifact",
             ),
-            Entry::new::<artifact::ls::Ls>("ls", "List artifacts"),
+            Entry::new::<artifact::ls::Ls>("ls", "List artifacts").also(&["list"]),
             Entry::new::<artifact::pull::Pull>("pull", "Fetch an artifact from a registry"),
             Entry::new::<artifact::push::Push>("push", "Send an artifact to a registry"),
-            Entry::new::<artifact::rm::Rm>("rm", "Remove artifacts"),
+            Entry::new::<artifact::rm::Rm>("rm", "Remove artifacts").also(&["remove"]),
         ],
         [
             |command| GROUPS[4].members(command, Switches::Plain),
@@ -401,9 +406,10 @@ pub(crate) const GROUPS: &[Group] = &[
         &[],
         &[
             Entry::new::<volume::create::Create>("create", "Make a volume"),
-            Entry::new::<volume::ls::Ls>("ls", "List volumes"),
+            Entry::new::<volume::ls::Ls>("ls", "List volumes").also(&["list"]),
             Entry::new::<volume::inspect::Inspect>("inspect", "Show all that is known of volumes"),
-            Entry::new::<volume::rm::Rm>("rm", "Remove volumes, with all that is in them"),
+            Entry::new::<volume::rm::Rm>("rm", "Remove volumes, with all that is in them")
+                .also(&["remove"]),
             Entry::new::<volume::prune::Prune>(
                 "prune",
                 "Remove the volumes that no container uses and nobody has named",
@@ -444,7 +450,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "create",
                 "Make a secret of a file, of standard input or of a variable",
             ),
-            Entry::new::<secret::ls::Ls>("ls", "List secrets"),
+            Entry::new::<secret::ls::Ls>("ls", "List secrets").also(&["list"]),
             Entry::new::<secret::inspect::Inspect>(
                 "inspect",
                 "Show all that is known of secrets, but what is secret",
@@ -452,7 +458,8 @@ pub(crate) const GROUPS: &[Group] = &[
             Entry::new::<secret::rm::Rm>(
                 "rm",
                 "Remove secrets; containers keep what they were created with",
-            ),
+            )
+            .also(&["remove"]),
             Entry::new::<secret::exists::Exists>(
                 "exists",
                 "Say by the exit code whether there is a secret of this name",
@@ -476,7 +483,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "clone",
                 "Make another pod like one that is there, with its containers",
             ),
-            Entry::new::<pod::ps::Ps>("ps", "List pods"),
+            Entry::new::<pod::ps::Ps>("ps", "List pods").also(&["ls", "list"]),
             Entry::new::<pod::inspect::Inspect>("inspect", "Show all that is known of pods"),
             Entry::new::<pod::life::Start>("start", "Start all containers of pods"),
             Entry::new::<pod::life::Stop>("stop", "Stop all containers of pods"),
@@ -537,7 +544,7 @@ pub(crate) const GROUPS: &[Group] = &[
         &[],
         &[
             Entry::new::<network::create::Create>("create", "Make a network"),
-            Entry::new::<network::ls::Ls>("ls", "List networks"),
+            Entry::new::<network::ls::Ls>("ls", "List networks").also(&["list"]),
             Entry::new::<network::inspect::Inspect>(
                 "inspect",
                 "Show all that is known of networks",
@@ -547,7 +554,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 "disconnect",
                 "Disconnect a container from a network",
             ),
-            Entry::new::<network::rm::Rm>("rm", "Remove networks"),
+            Entry::new::<network::rm::Rm>("rm", "Remove networks").also(&["remove"]),
             Entry::new::<network::prune::Prune>(
                 "prune",
                 "Remove the networks that no container is connected to",

@@ -80,11 +80,6 @@ const ALL: &[Foreign] = &[
         instead: Some("`dhow system quadlet` makes services of them"),
     },
     Foreign { names: &["volume update"], why: "it is for volumes of a swarm", instead: None },
-    Foreign {
-        names: &["volume reload", "volume mount", "volume unmount"],
-        why: "volumes are mounted by the containers that use them, and known when they are there",
-        instead: Some("`dhow volume inspect` tells where one is"),
-    },
 ];
 
 /// Why there is no command of this name, and what can be done. `words` are the group's.
