@@ -48,9 +48,16 @@ use dhow_base::{
     lock::{Lock, Sharing},
 };
 pub use owner::Owner;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig};
+use rusqlite::{
+    Connection, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, hooks::Wal,
+    wal::CheckpointMode,
+};
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
     time::Duration,
 };
 
@@ -77,12 +84,15 @@ const MIGRATIONS: &[&str] = &[
 /// How long SQLite waits for what the lock does not keep others from: a recovery of the log.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// When a change empties the log behind itself: after some 64 pages.
-const LOG_LIMIT_BYTES: u64 = 64 * PAGE_BYTES;
+/// When a change begins the log anew behind itself.
+const LOG_LIMIT_PAGES: i32 = 64;
 /// When it is worth it for who has nothing better to do: after two lives of a container or so.
-const LOG_IDLE_LIMIT_BYTES: u64 = 32 * PAGE_BYTES;
+const LOG_IDLE_LIMIT_PAGES: i32 = 32;
+/// The file of a log that a reader has made grow goes back to so much; cut to what it usually is, it
+/// would lose and take a page again each time.
+const LOG_FILE_BYTES: i32 = 4 * LOG_LIMIT_PAGES * PAGE_BYTES;
 /// A page in the log, with its heading.
-const PAGE_BYTES: u64 = 4120;
+const PAGE_BYTES: i32 = 4120;
 
 /// An open state database. One connection a process.
 #[derive(Debug)]
@@ -90,6 +100,8 @@ pub struct State {
     connection: Connection,
     lock_path: PathBuf,
     path: PathBuf,
+    // How long the log was after the newest change of this connection's.
+    log_pages: Arc<AtomicI32>,
 }
 
 impl State {
@@ -112,8 +124,9 @@ impl State {
                 Connection::open_with_flags(path, flags).sql(|| "open the file")?
             }
         };
-        let mut state =
-            Self { connection, lock_path: directory.join("state.lock"), path: path.to_owned() };
+        let lock_path = directory.join("state.lock");
+        let log_pages = Arc::default();
+        let mut state = Self { connection, lock_path, path: path.to_owned(), log_pages };
         state.configure()?;
         state.migrate()?;
         Ok(state)
@@ -126,15 +139,15 @@ impl State {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).sql(doing)?;
         let lock_path = directory.join("state.lock");
-        let state = Self { connection, lock_path, path: path.clone() };
+        let state = Self { connection, lock_path, path: path.clone(), log_pages: Arc::default() };
         if state.version()? != MIGRATIONS.len() {
             return Err(Error::new(Kind::Unsupported, "it has another version")).doing(doing);
         }
         Ok(state)
     }
 
-    fn configure(&self) -> Result<()> {
-        let connection = &self.connection;
+    fn configure(&mut self) -> Result<()> {
+        let connection = &mut self.connection;
         connection.busy_timeout(PATIENCE).sql(|| "set the busy timeout")?;
         // Closing the last connection would otherwise copy the log back and sync, in every command.
         connection
@@ -144,12 +157,18 @@ impl State {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .sql(|| "keep plans whatever the values")?;
-        // The log is kept short by `shorten_log`.
         connection
-            .execute_batch(
-                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint=0;",
-            )
-            .sql(|| "configure the connection")
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)
+            .sql(|| "have references checked")?;
+        connection.execute_batch("PRAGMA synchronous=NORMAL").sql(|| "configure the connection")?;
+        // Instead of SQLite's own, which copies the log back: it is kept short by `begin_log_anew`.
+        let seen = Arc::clone(&self.log_pages);
+        connection
+            .wal_hook(Some(move |_: &mut Wal, pages| {
+                seen.store(pages, Ordering::Relaxed);
+                Ok(())
+            }))
+            .sql(|| "look at the length of the log")
     }
 
     fn version(&self) -> Result<usize> {
@@ -238,41 +257,47 @@ impl State {
             .sql(|| format!("begin a change of {}", self.path.display()))?;
         let value = change(&transaction)?;
         transaction.commit().sql(|| format!("commit a change of {}", self.path.display()))?;
-        if self.log_is_over(LOG_LIMIT_BYTES) {
-            self.empty_log();
+        if self.log_is_over(LOG_LIMIT_PAGES) {
+            self.begin_log_anew();
         }
         Ok(value)
     }
 
-    /// Empties a log that will soon have to be: for a command that waits for another process anyway. It
-    /// takes four syncs, a millisecond on a quick disk.
+    /// Begins a log anew that will soon have to be: for a command that waits for another process anyway,
+    /// and that has just changed something. It takes three syncs, a millisecond on a quick disk.
     pub fn tidy_while_waiting(&self) {
-        if !self.log_is_over(LOG_IDLE_LIMIT_BYTES) {
+        if !self.log_is_over(LOG_IDLE_LIMIT_PAGES) {
             return;
         }
-        // Who writes now empties it when it has to be: two at once would make one of them wait.
+        // Who writes now does so when it has to be: two at once would make one of them wait.
         if let Ok(Some(_lock)) = Lock::try_acquire(&self.lock_path, Sharing::Exclusive) {
-            self.empty_log();
+            self.begin_log_anew();
         }
     }
 
-    fn log_is_over(&self, limit_bytes: u64) -> bool {
-        let log = std::fs::metadata(self.path.with_extension("db-wal"));
-        log.is_ok_and(|log| log.len() > limit_bytes)
+    fn log_is_over(&self, limit_pages: i32) -> bool {
+        self.log_pages.load(Ordering::Relaxed) > limit_pages
     }
 
-    /// Copies a log that has grown back into the file, and empties it: the first reader after a quiet
-    /// time reads all of it. The caller has the lock.
+    /// Copies a log that has grown back into the file, and begins it anew at its beginning: the first
+    /// reader after a quiet time reads all of it. The caller has the lock.
     ///
     /// SQLite by itself copies, and leaves it to a later change of the same process to begin the log anew.
     /// A command that makes one change alone would never do that: the log would grow without an end, and
-    /// be copied by every command.
-    fn empty_log(&self) {
+    /// be copied by every command. So that change is made here. The file of the log stays as long as it
+    /// was, and is written over: to give its room back and to take it again costs as much as the syncs.
+    fn begin_log_anew(&self) {
         // What was changed is kept, whatever happens here; and no reader is waited for, since the next
         // change tries again.
-        let _tried = self.connection.busy_timeout(Duration::ZERO);
-        let _tried = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-        let _tried = self.connection.busy_timeout(PATIENCE);
+        let copied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE);
+        if !copied.is_ok_and(|(pages, copied)| pages == copied) {
+            return;
+        }
+        let change = format!(
+            "PRAGMA journal_size_limit={LOG_FILE_BYTES}; PRAGMA user_version={}",
+            MIGRATIONS.len()
+        );
+        let _tried = self.connection.execute_batch(&change);
     }
 
     /// SQLite's own proof that the file is sound, for `doctor`.
@@ -404,7 +429,7 @@ mod tests {
 
     #[test]
     fn the_log_stays_short_where_each_process_makes_one_change() {
-        const CHANGE_BYTES: u64 = 8 * PAGE_BYTES;
+        const LIMIT_BYTES: u64 = (LOG_LIMIT_PAGES * PAGE_BYTES).cast_unsigned() as u64;
         let directory = tempfile::tempdir().unwrap();
         let length = || std::fs::metadata(directory.path().join("state.db-wal")).unwrap().len();
         let mut longest = 0;
@@ -414,7 +439,8 @@ mod tests {
             longest = longest.max(length());
         }
 
-        assert!(longest <= LOG_LIMIT_BYTES + CHANGE_BYTES, "{longest} bytes");
+        // To make the tables was the longest change.
+        assert!(longest < 2 * LIMIT_BYTES, "{longest} bytes");
         let state = State::open(directory.path()).unwrap();
         let count = |state: &State| -> i64 {
             state.read().query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap()
@@ -423,12 +449,40 @@ mod tests {
         // Who reads all the while keeps what it reads, and nobody waits for it.
         state.read().execute_batch("BEGIN").unwrap();
         assert_eq!(count(&state), 300);
-        (300..500).for_each(|number| change_once(directory.path(), number));
-        assert!(length() > LOG_LIMIT_BYTES);
+        (300..800).for_each(|number| change_once(directory.path(), number));
+        assert!(length() > 5 * LIMIT_BYTES);
         assert_eq!(count(&state), 300);
         state.read().execute_batch("COMMIT").unwrap();
-        change_once(directory.path(), 500);
-        assert_eq!((length(), count(&state)), (0, 501));
+        change_once(directory.path(), 800);
+        assert!(length() <= 4 * LIMIT_BYTES, "{} bytes", length());
+        assert_eq!(count(&state), 801);
+        // The next reader finds next to nothing in it.
+        drop(state);
+        let state = State::open(directory.path()).unwrap();
+        let copy = |state: &State| {
+            state.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE).unwrap()
+        };
+        assert_eq!((copy(&state), count(&state)), ((1, 1), 801));
+        state.check().unwrap();
+    }
+
+    #[test]
+    fn a_log_that_was_copied_and_not_begun_anew_is_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        (0..5).for_each(|number| change_once(directory.path(), number));
+        // As a command that is killed between the two.
+        let state = State::open(directory.path()).unwrap();
+        let (pages, copied) =
+            state.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE).unwrap();
+        assert!(pages > 5 && copied == pages, "{copied} of {pages}");
+        drop(state);
+
+        (5..100).for_each(|number| change_once(directory.path(), number));
+
+        let state = State::open(directory.path()).unwrap();
+        let count: i64 =
+            state.read().query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 100);
         state.check().unwrap();
     }
 
