@@ -84,20 +84,27 @@ fn probe(arguments: &[OsString]) -> u8 {
     dhow_selftest::probe::main(&words.collect::<Vec<_>>())
 }
 
+/// What a command takes of heap and stack, about: all need a tree of flags and an open database.
+const HEAP_BYTES: usize = 384 << 10;
+const STACK_BYTES: usize = 64 << 10;
+
 // A frame of its own: those of the monitor lie below that of `main` as long as a container lives.
 #[inline(never)]
 fn run(arguments: &[OsString], manners: Manners) -> u8 {
+    dhow_sys::memory::take_at_once(HEAP_BYTES, STACK_BYTES);
     let environment = Environment::read();
     let plain = |colour| {
         Console::new(colour, Level::Info, environment.no_color, environment.term.as_deref())
     };
-    let matches = match parse(arguments, manners) {
+    let mut matches = match parse(arguments, manners) {
         Ok(matches) => matches,
         Err(error) => {
             let console = plain(Colour::Auto).saying_in(error_format(arguments));
             return report_usage(&error, arguments, console);
         }
     };
+    // Taken out, not copied with all that the command is given.
+    let chosen = tree::taken(&mut matches);
     let globals = Globals::of(&matches);
     let console = Console::new(
         globals.color,
@@ -110,14 +117,14 @@ fn run(arguments: &[OsString], manners: Manners) -> u8 {
         console.error(&error);
         return exit::OWN_FAILURE;
     }
-    let Some((entry, inner, _)) = tree::chosen(&matches) else {
+    let Some((entry, mut inner)) = chosen else {
         console.error(&Error::new(Kind::Invalid, "the command is missing"));
         return exit::FAILURE;
     };
     let mut invocation = Invocation::new(globals, environment, console);
     invocation.arguments = arguments.to_vec();
     invocation.manners = manners;
-    match entry.enter(&invocation).and_then(|()| entry.act(inner, &invocation)) {
+    match entry.enter(&invocation).and_then(|()| entry.act(&mut inner, &invocation)) {
         Ok(code) => code,
         // Who closed our standard output has read all that they wanted: `dhow ps | head`.
         Err(error) if error.errno() == Some(EPIPE) => exit::FAILURE,
@@ -130,11 +137,13 @@ fn run(arguments: &[OsString], manners: Manners) -> u8 {
 
 const EPIPE: i32 = rustix::io::Errno::PIPE.raw_os_error();
 
-/// First by a tree of nothing but the commands that are named, which grows in a fraction of the time;
-/// whatever that does not understand is for the whole one to judge, or to help with. No tree is taken
-/// down again, which would take a fifth of the time that it took to grow.
+/// First by a tree of nothing but the commands that are named, without and then with the flags that
+/// are seldom given, which grows in a fraction of the time; whatever that does not understand is for
+/// the whole one to judge, or to help with. No tree is taken down again, which would take a fifth of
+/// the time that it took to grow.
 fn parse(arguments: &[OsString], manners: Manners) -> Result<clap::ArgMatches, clap::Error> {
-    if let Some(named) = tree::command_named_in(arguments) {
+    for switches in [Switches::Brief, Switches::Plain] {
+        let Some(named) = tree::command_named_in(arguments, switches) else { break };
         let mut named = ManuallyDrop::new(manners.declare(named));
         if let Ok(matches) = named.try_get_matches_from_mut(arguments) {
             return Ok(matches);

@@ -5,6 +5,7 @@
 
 use crate::{
     exit::{FAILURE, OWN_FAILURE},
+    flags::seldom,
     invocation::{Globals, Invocation},
 };
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
@@ -23,8 +24,9 @@ pub(crate) struct Entry {
     pub(crate) name: &'static str,
     about: &'static str,
     declare: fn(Command) -> Command,
+    declare_briefly: fn(Command) -> Command,
     declare_leniently: fn(Command) -> Command,
-    act: fn(&ArgMatches, &Invocation) -> Result<u8>,
+    act: fn(&mut ArgMatches, &Invocation) -> Result<u8>,
     /// The exit code of failures that are dhow's and not the program's.
     pub(crate) own_failure: u8,
     hidden: bool,
@@ -37,6 +39,8 @@ pub(crate) struct Entry {
 /// How exact flags that are switches must be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Switches {
+    /// `--rm`, and none of those that are seldom given (`crate::flags::seldom`).
+    Brief,
     /// `--rm`.
     Plain,
     /// Also `--rm=true` and `--rm=false`, which docker takes and which clutter the help.
@@ -49,6 +53,7 @@ impl Entry {
             name,
             about,
             declare: declare::<A>,
+            declare_briefly: declare_briefly::<A>,
             declare_leniently: declare_leniently::<A>,
             act: act::<A>,
             own_failure: FAILURE,
@@ -85,13 +90,14 @@ impl Entry {
 
     pub(crate) fn command(&self, name: &'static str, switches: Switches) -> Command {
         let declare = match switches {
+            Switches::Brief => self.declare_briefly,
             Switches::Plain => self.declare,
             Switches::WithValues => self.declare_leniently,
         };
         Command::new(name).about(self.about).hide(self.hidden).aliases(self.also).defer(declare)
     }
 
-    pub(crate) fn act(&self, matches: &ArgMatches, invocation: &Invocation) -> Result<u8> {
+    pub(crate) fn act(&self, matches: &mut ArgMatches, invocation: &Invocation) -> Result<u8> {
         (self.act)(matches, invocation)
     }
 }
@@ -104,6 +110,10 @@ fn declare<A: Act>(command: Command) -> Command {
     with_remarks_last(command).arg(if taken { help } else { help.short('h') })
 }
 
+fn declare_briefly<A: Act>(command: Command) -> Command {
+    declare::<A>(seldom::briefly(command))
+}
+
 fn help() -> Arg {
     Arg::new("help").long("help").action(ArgAction::HelpShort).help("Print help")
 }
@@ -113,10 +123,15 @@ const TRUTH: &str = "BOOL";
 
 /// A flag with a truth value says yes where it stands alone, and no with `=false`.
 pub(crate) fn truths(command: Command) -> Command {
+    let is_truth = |argument: &Arg| {
+        argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == TRUTH))
+    };
+    // To change one takes all of them into another place.
+    if !command.get_arguments().any(is_truth) {
+        return command;
+    }
     command.mut_args(|argument| {
-        let is_truth =
-            argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == TRUTH));
-        if !is_truth {
+        if !is_truth(&argument) {
             return argument;
         }
         argument
@@ -167,8 +182,8 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-fn act<A: Act>(matches: &ArgMatches, invocation: &Invocation) -> Result<u8> {
-    let arguments = A::from_arg_matches(matches).map_err(|error| {
+fn act<A: Act>(matches: &mut ArgMatches, invocation: &Invocation) -> Result<u8> {
+    let arguments = A::from_arg_matches_mut(matches).map_err(|error| {
         Error::new(Kind::Internal, "read the parsed command line").because(error)
     })?;
     arguments.act(invocation)
@@ -179,11 +194,11 @@ pub(crate) fn command(switches: Switches) -> Command {
     command_of(switches, |_| true)
 }
 
-/// As [`command`] with plain switches, without the commands that no word of this command line names:
-/// what is understood by this is understood alike by the whole. Nothing where no word names one.
-pub(crate) fn command_named_in(arguments: &[OsString]) -> Option<Command> {
+/// As [`command`], without the commands that no word of this command line names: what is understood by
+/// this is understood alike by the whole. Nothing where no word names one.
+pub(crate) fn command_named_in(arguments: &[OsString], switches: Switches) -> Option<Command> {
     let is_named = |name: &str| arguments.iter().skip(1).any(|word| word == name);
-    let command = command_of(Switches::Plain, is_named);
+    let command = command_of(switches, is_named);
     command.has_subcommands().then_some(command)
 }
 
@@ -241,7 +256,7 @@ impl Group {
     fn command(&self, switches: Switches) -> Command {
         let [plain, with_values] = self.declare;
         let declare = match switches {
-            Switches::Plain => plain,
+            Switches::Brief | Switches::Plain => plain,
             Switches::WithValues => with_values,
         };
         Command::new(self.name)
@@ -276,6 +291,17 @@ impl Group {
 
 fn entry(name: &str) -> Option<&'static Entry> {
     crate::commands::ALL.iter().find(|entry| entry.name == name)
+}
+
+/// The command that was asked for, and its own matches, taken out of all.
+pub(crate) fn taken(matches: &mut ArgMatches) -> Option<(&'static Entry, ArgMatches)> {
+    let (name, mut inner) = matches.remove_subcommand()?;
+    if let Some(entry) = entry(&name) {
+        return Some((entry, inner));
+    }
+    let group = crate::commands::GROUPS.iter().find(|group| group.name == name)?;
+    let (member, innermost) = inner.remove_subcommand()?;
+    Some((group.member(&member)?, innermost))
 }
 
 /// The command that was asked for, its own matches, and its name as the user wrote it.
@@ -325,7 +351,7 @@ mod tests {
 
     #[test]
     fn the_tree_is_sound() {
-        for switches in [Switches::Plain, Switches::WithValues] {
+        for switches in [Switches::Brief, Switches::Plain, Switches::WithValues] {
             command(switches).debug_assert();
         }
     }
@@ -371,15 +397,22 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
 
             let whole = command(Switches::Plain).try_get_matches_from(&words).unwrap();
-            let named = command_named_in(&words).unwrap().try_get_matches_from(&words).unwrap();
+            let named = |switches| {
+                let command = command_named_in(&words, switches).unwrap();
+                command.try_get_matches_from(&words).unwrap()
+            };
+            let (named, mut brief) = (named(Switches::Plain), named(Switches::Brief));
 
             assert_eq!(named.subcommand(), whole.subcommand(), "{line}");
             let globals = |matches| format!("{:?}", Globals::of(matches));
             assert_eq!(globals(&named), globals(&whole), "{line}");
+            assert_eq!(globals(&brief), globals(&whole), "{line}");
+            let entry = chosen(&whole).unwrap().0;
+            assert_eq!(taken(&mut brief).unwrap().0.name, entry.name, "{line}");
         }
         for line in ["dhow", "dhow --version", "dhow bogus", "run box"] {
             let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            assert!(command_named_in(&words).is_none(), "{line}");
+            assert!(command_named_in(&words, Switches::Plain).is_none(), "{line}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The memory of a process that is about to sleep for a long time.
+//! The memory of a process that is about to sleep for a long time, and of one that is in a hurry.
 
 use rustix::{
     event::{PollFd, Timespec, poll},
@@ -44,8 +44,42 @@ pub fn give_back_and_poll(
 /// allocator no longer learns which sizes come back often, so it is for short commands without large
 /// buffers.
 pub fn grow_in_steps_of(bytes: i32) {
+    set_allocator(libc::M_TOP_PAD, bytes);
+}
+
+fn set_allocator(option: i32, bytes: i32) {
     // SAFETY: a number of the allocator's is set, under its own lock.
-    let _known_since_ever = unsafe { libc::mallopt(libc::M_TOP_PAD, bytes) };
+    let _known_since_ever = unsafe { libc::mallopt(option, bytes) };
+}
+
+/// The largest piece of memory that is part of the heap and no mapping of its own, which would have
+/// to be cleared by the kernel each time: what the allocator itself learns to do at most.
+const HEAP_PIECE_BYTES: i32 = 32 << 20;
+
+/// Takes so much memory for the heap and for the stack below the caller from the kernel at once, for a
+/// command that is over in a moment and will touch all of it: page by page, as each is touched, that is
+/// a fault each, of which a short command has hundreds. Memory that is freed stays with the process.
+pub fn take_at_once(heap_bytes: usize, stack_bytes: usize) {
+    set_allocator(libc::M_MMAP_THRESHOLD, HEAP_PIECE_BYTES);
+    set_allocator(libc::M_TRIM_THRESHOLD, 2 * HEAP_PIECE_BYTES);
+    // It lies at the heap's end, and is the beginning of what is given out next when it goes.
+    let mut heap: Vec<u8> = Vec::with_capacity(heap_bytes);
+    populate(heap.as_mut_ptr().addr(), heap_bytes);
+    drop(heap);
+    let here = 0_u8;
+    let top = black_box(&raw const here).addr();
+    populate(top.saturating_sub(stack_bytes), stack_bytes);
+}
+
+/// Has the kernel put memory behind all whole pages of a range. A kernel before 5.14 does not know how,
+/// and a part of the range that is not mapped ends it: then a page comes when it is touched, as usual.
+fn populate(start: usize, length_bytes: usize) {
+    let first = (start + PAGE_BYTES - 1) & !(PAGE_BYTES - 1);
+    let end = (start + length_bytes) & !(PAGE_BYTES - 1);
+    let length_bytes = end.saturating_sub(first);
+    let first = ptr::without_provenance_mut(first);
+    // SAFETY: the pages are as they would be after a write that changes nothing; what lies in them stays.
+    unsafe { libc::madvise(first, length_bytes, libc::MADV_POPULATE_WRITE) };
 }
 
 /// Gives to the kernel what the allocator keeps of freed memory, in all parts of the heap.
@@ -139,6 +173,18 @@ mod tests {
     fn dig(depth: u32) -> u64 {
         let frame = black_box([u64::from(depth); 512]);
         if depth == 0 { frame[0] } else { frame[511] + dig(depth - 1) }
+    }
+
+    #[test]
+    fn memory_that_was_taken_at_once_is_there_before_it_is_touched() {
+        const HEAP_KIB: u64 = 4 << 10;
+        let before = (dig(40), resident_kib("RssAnon:"));
+
+        take_at_once(usize::try_from(HEAP_KIB << 10).unwrap(), 64 << 10);
+
+        let taken = resident_kib("RssAnon:") - before.1;
+        assert!(taken > HEAP_KIB / 2, "{taken} KiB");
+        assert_eq!(dig(40), before.0);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     Surroundings, block_io::BlockIoFlags, cgroup::CgroupFlags, defaults::Unflagged, device,
     life::LifeFlags, limits, mount, names::NameFlags, namespaces::NamespaceFlags,
     network::NetworkFlags, objects::ObjectFlags, pairs, parse, parse_all, policy,
-    process::ProcessFlags, pulling::PullingFlags, refuse, security, signal,
+    process::ProcessFlags, pulling::PullingFlags, refuse, security, seldom::Seldom, signal,
     surroundings::SurroundingFlags,
 };
 use dhow_base::{Error, Kind, Result};
@@ -63,7 +63,7 @@ pub(crate) struct ContainerFlags {
     pub(crate) stop_timeout: Option<u32>,
 
     #[command(flatten)]
-    pub(crate) pulling: PullingFlags,
+    pub(crate) pulling: Seldom<PullingFlags>,
 
     #[command(flatten)]
     pub(crate) process: ProcessFlags,
@@ -80,41 +80,41 @@ pub(crate) struct ContainerFlags {
     pub(crate) place: PlaceFlags,
 
     #[command(flatten)]
-    pub(crate) objects: ObjectFlags,
+    pub(crate) objects: Seldom<ObjectFlags>,
 
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
 
     #[command(flatten)]
-    pub(super) out_of_memory: OutOfMemoryFlags,
+    pub(super) out_of_memory: Seldom<OutOfMemoryFlags>,
 
     #[command(flatten)]
-    pub(super) block_io: BlockIoFlags,
+    pub(super) block_io: Seldom<BlockIoFlags>,
 
     #[command(flatten)]
-    pub(super) cgroup: CgroupFlags,
+    pub(super) cgroup: Seldom<CgroupFlags>,
 
     #[command(flatten)]
     pub(crate) rights: RightsFlags,
 
     #[command(flatten)]
-    pub(super) namespaces: NamespaceFlags,
+    pub(super) namespaces: Seldom<NamespaceFlags>,
 
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
 
     #[command(flatten)]
-    pub(super) names: NameFlags,
+    pub(super) names: Seldom<NameFlags>,
 
     #[command(flatten)]
-    pub(super) surroundings: SurroundingFlags,
+    pub(super) surroundings: Seldom<SurroundingFlags>,
 
     /// What `containers.conf` says and no flag can.
     #[arg(skip)]
     pub(super) unflagged: Unflagged,
 
     #[command(flatten)]
-    pub(crate) life: LifeFlags,
+    pub(crate) life: Seldom<LifeFlags>,
 
     /// The image, and what to run in it; all that follows the image belongs to the program
     #[arg(required = true, num_args = 1.., trailing_var_arg = true, value_name = "IMAGE")]
@@ -458,7 +458,7 @@ pub(crate) fn platform(text: &str) -> Result<Platform> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flags::tests::world;
+    use crate::flags::{seldom, tests::world};
     use clap::{Args, FromArgMatches};
     use dhow_engine::options::NetworkMode;
 
@@ -487,6 +487,46 @@ mod tests {
                 "{line:?}"
             );
         }
+    }
+
+    /// What a line says to a tree without the flags that are seldom given, and to one with all.
+    fn briefly_and_wholly(line: &[&str]) -> [Option<String>; 2] {
+        let bare = || clap::Command::new("run").disable_help_flag(true).no_binary_name(true);
+        [seldom::briefly(bare()), bare()].map(|command| {
+            let matches = ContainerFlags::augment_args(command).try_get_matches_from(line);
+            matches.ok().map(|matches| {
+                format!("{:?}", ContainerFlags::from_arg_matches(&matches).expect("they are known"))
+            })
+        })
+    }
+
+    #[test]
+    fn what_is_understood_without_seldom_flags_is_what_all_understand() {
+        let often: [&[&str]; 5] = [
+            &["box"],
+            &["-it", "--rm", "--network=none", "-v", "/a:/b", "-eA=b", "box", "--init", "--dns=x"],
+            &["-d", "--name", "web", "-p", "80:80", "-m64m", "--cpus", "1", "--", "box"],
+            &["--entrypoint", "sh", "-lx=y", "-u1", "-w/", "--read-only", "box", "-c", "true"],
+            &["--privileged", "--cap-add=ALL", "--security-opt", "x", "--device", "/dev/x", "box"],
+        ];
+        for line in often {
+            let [brief, whole] = briefly_and_wholly(line);
+            assert!(brief.is_some(), "{line:?}");
+            assert_eq!(brief, whole, "{line:?}");
+        }
+
+        let mut seldom = 0;
+        let all = ContainerFlags::augment_args(clap::Command::new("run"));
+        for long in all.get_arguments().filter_map(clap::Arg::get_long) {
+            for word in [format!("--{long}"), format!("--{long}=1"), format!("-e--{long}")] {
+                let [brief, whole] = briefly_and_wholly(&[&word, "box", "x"]);
+                match brief {
+                    Some(brief) => assert_eq!(Some(brief), whole, "{word}"),
+                    None => seldom += usize::from(whole.is_some()),
+                }
+            }
+        }
+        assert!(seldom > 50, "{seldom}");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl ContainerFlags {
     }
 
     fn fill_names(&mut self, said: &Containers) {
-        let flags = &mut self.names;
+        let flags = &mut *self.names;
         put(&mut flags.host_address, said.host_containers_internal_ip.as_ref());
         let asks = !flags.add_host.is_empty() || flags.hosts_file.is_some();
         flags.no_hosts |= said.no_hosts == Some(true) && !asks;

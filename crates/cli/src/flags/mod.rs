@@ -30,6 +30,7 @@ pub(crate) mod process;
 pub(crate) mod pulling;
 pub(crate) mod registry;
 pub(crate) mod security;
+pub(crate) mod seldom;
 pub(crate) mod signal;
 pub(crate) mod surroundings;
 pub(crate) mod variables;

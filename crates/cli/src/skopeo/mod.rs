@@ -167,7 +167,7 @@ fn run(matches: &ArgMatches, environment: Environment) -> Result<u8> {
         .iter()
         .find(|entry| entry.name == name)
         .ok_or_else(|| Error::new(Kind::Internal, format!("find the command {name}")))?;
-    entry.act(inner, &invocation)
+    entry.act(&mut inner.clone(), &invocation)
 }
 
 impl Before {
