@@ -2,7 +2,8 @@
 //!
 //! Everything goes by directory fd, no link is followed and no mount is entered: a bind mount that
 //! was forgotten inside must stop the removal, not lose its source. Trees may be deeper than there
-//! are fds or stack; what lies too deep is first moved up to the top.
+//! are fds or stack; what lies too deep is first moved up to the top. Others may put something into it
+//! meanwhile, such as a session that comes to its end: then it is looked at again, though not for ever.
 
 use crate::{Doing, Error, Kind, Result};
 use rustix::{
@@ -15,6 +16,9 @@ use std::{
     path::Path,
 };
 
+/// How often a tree is looked at into which others put something meanwhile.
+const MOST_PASSES: u32 = 100;
+
 /// Open directories at a time.
 const DEPTH_LIMIT: u32 = 64;
 
@@ -25,14 +29,22 @@ pub fn remove(path: &Path) -> Result<()> {
         Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut moved = 0;
+    remove_by_passes(&top, || rustix::fs::rmdir(path))
+        .doing(|| format!("remove {}", path.display()))
+}
+
+/// Empties a directory and takes it away, until it is empty when it is taken away.
+fn remove_by_passes(top: &OwnedFd, take_away: impl Fn() -> rustix::io::Result<()>) -> Result<()> {
+    let (mut moved, mut passes) = (0, 0);
     loop {
-        empty(&top, &top, DEPTH_LIMIT, &mut moved)?;
-        match rustix::fs::rmdir(path) {
+        let before = moved;
+        empty(top, top, DEPTH_LIMIT, &mut moved)?;
+        match take_away() {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            // What was moved up from below is now here.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-            Err(errno) => return Err(errno).doing(|| format!("remove {}", path.display())),
+            // What was moved up from below is now here: a tree has an end.
+            Err(Errno::NOTEMPTY | Errno::EXIST) if moved > before => {}
+            Err(Errno::NOTEMPTY | Errno::EXIST) if passes < MOST_PASSES => passes += 1,
+            Err(errno) => return Err(errno).doing(|| "take the directory away"),
         }
     }
 }
@@ -45,16 +57,8 @@ fn open(path: &Path) -> Result<OwnedFd> {
 /// Removes a directory in `parent` with all that is in it.
 pub fn remove_in(parent: &OwnedFd, name: &CStr) -> Result<()> {
     let top = enter(parent, name)?;
-    let mut moved = 0;
-    loop {
-        empty(&top, &top, DEPTH_LIMIT, &mut moved)?;
-        match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => return Ok(()),
-            // What was moved up from below is now here.
-            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
-            Err(errno) => return Err(errno).doing(|| format!("remove directory {name:?}")),
-        }
-    }
+    remove_by_passes(&top, || rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR))
+        .doing(|| format!("remove directory {name:?}"))
 }
 
 /// Empties `directory`; what lies more than `depth` below it moves to `top`.
@@ -76,6 +80,8 @@ fn empty(directory: &OwnedFd, top: &OwnedFd, depth: u32, moved: &mut u64) -> Res
         drop(below);
         match rustix::fs::unlinkat(directory, &name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => {}
+            // Somebody has just put something into it; the next pass finds it.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {}
             Err(errno) => return Err(errno).doing(|| format!("remove directory {name:?}")),
         }
     }
@@ -149,4 +155,71 @@ fn move_up(directory: &OwnedFd, name: &CStr, top: &OwnedFd, moved: &mut u64) -> 
 
 fn open_up(directory: impl AsFd) -> rustix::io::Result<()> {
     rustix::fs::fchmod(directory, Mode::RWXU)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        fs,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    #[test]
+    fn no_link_is_followed_and_what_is_not_there_is_fine() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tree, other) = (directory.path().join("tree"), directory.path().join("other"));
+        fs::create_dir_all(tree.join("a/b")).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("kept"), "x").unwrap();
+        std::os::unix::fs::symlink(&other, tree.join("a/link")).unwrap();
+
+        remove(&tree).unwrap();
+        remove(&tree).unwrap();
+
+        assert!(!tree.exists() && other.join("kept").exists());
+    }
+
+    #[test]
+    fn a_tree_deeper_than_there_are_fds_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = directory.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let mut fd = open(&tree).unwrap();
+        for _ in 0..3_000 {
+            rustix::fs::mkdirat(&fd, c"d", Mode::RWXU).unwrap();
+            fd = enter(&fd, c"d").unwrap();
+        }
+
+        remove(&tree).unwrap();
+
+        assert!(!tree.exists());
+    }
+
+    #[test]
+    fn what_others_put_into_it_meanwhile_goes_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = directory.path().join("tree");
+        for round in 0..50 {
+            fs::create_dir_all(tree.join("sessions")).unwrap();
+            let has_begun = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for number in 0..200 {
+                        // Once it is gone, nobody can.
+                        let _written = fs::write(tree.join(format!("sessions/{number}")), "x");
+                        has_begun.store(true, Ordering::Release);
+                    }
+                });
+                while !has_begun.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
+                // Whoever never stops is told of; this one does.
+                while let Err(error) = remove(&tree) {
+                    assert!(error.errno() == Some(Errno::NOTEMPTY.raw_os_error()), "{error:?}");
+                }
+            });
+            assert!(!tree.exists(), "round {round}");
+        }
+    }
 }

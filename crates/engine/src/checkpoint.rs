@@ -18,7 +18,7 @@ use crate::{
     record::Record,
     start::Extras,
 };
-use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
+use dhow_base::{Doing, Error, Kind, Result, id::ContainerId, tree};
 use dhow_monitor::{Dump, Revival};
 use dhow_state::{
     Owner,
@@ -61,7 +61,7 @@ impl Engine {
         let record = Record::parse(&row.settings)?;
         let process = check_dumpable(&row, &record, afterwards).doing(doing)?;
         let fresh = self.layout.checkpoint_being_made(&row.id);
-        remove_tree(&fresh).doing(doing)?;
+        tree::remove(&fresh).doing(doing)?;
         let dump = Dump {
             id: row.id.clone(),
             config: self.layout.config(&row.id),
@@ -83,7 +83,7 @@ impl Engine {
             return Err(error).doing(doing);
         }
         let place = self.layout.checkpoint(&row.id);
-        remove_tree(&place).doing(doing)?;
+        tree::remove(&place).doing(doing)?;
         std::fs::rename(&fresh, &place).doing(doing)?;
         if options.keep {
             keep_logs(&dump.revival.work, &place).doing(doing)?;
@@ -127,7 +127,7 @@ impl Engine {
             }
         }
         if !options.keep {
-            remove_tree(&images).doing(doing)?;
+            tree::remove(&images).doing(doing)?;
         }
         let record = Record::parse(&row.settings)?;
         self.state.write(|write| tell(write, &Subject::of(&row, &record), "restore", &[]))?;
@@ -190,13 +190,4 @@ fn keep_logs(work: &Path, place: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn remove_tree(path: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).doing(|| format!("remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

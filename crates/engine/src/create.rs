@@ -27,6 +27,7 @@ use dhow_base::{
     clock::Moment,
     file::{self, Durability},
     id::ContainerId,
+    tree,
 };
 use dhow_image::{Image, Progress, PullOptions, Reference};
 use dhow_monitor::{Driver, Expected};
@@ -659,30 +660,10 @@ fn write_config(path: &Path, spec: &Spec) -> Result<()> {
 /// Removes the directories of a container.
 pub(crate) fn remove_files(layout: &Layout, id: &ContainerId) -> Result<()> {
     // What a container has put over an image or a directory may be built to be hard to remove.
-    let overlays = layout.overlays(id);
-    if overlays.exists() {
-        dhow_base::tree::remove(&overlays)?;
-    }
     for path in [layout.run(id), layout.container(id)] {
-        remove_directory(&path)?;
+        tree::remove(&path)?;
     }
     Ok(())
-}
-
-/// How often a directory is removed into which somebody puts something meanwhile.
-const REMOVAL_TRIES: u32 = 100;
-
-/// Removes a directory of a container's, with what others put into it in that moment, such as a session in
-/// it that comes to its end as well. One that is not there is fine.
-pub(crate) fn remove_directory(path: &Path) -> Result<()> {
-    for _ in 1..REMOVAL_TRIES {
-        match std::fs::remove_dir_all(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            removed => return removed.doing(|| format!("remove {}", path.display())),
-        }
-    }
-    std::fs::remove_dir_all(path).doing(|| format!("remove {}", path.display()))
 }
 
 /// The container that a word of the user's means.

@@ -23,7 +23,7 @@ use crate::{
     record::Record,
     secrets, selinux,
 };
-use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId};
+use dhow_base::{Doing, Error, Kind, Result, clock::Moment, id::ContainerId, tree};
 use dhow_image::Progress;
 use dhow_monitor::{
     Client, Exit, ExitRecord, Ground, Handed, Job, NetworkTask, Revival, Run,
@@ -575,7 +575,7 @@ impl Engine {
             // A monitor that could not write has not cleaned up; what tells of its cgroup goes next.
             self.bury_unless_kept(now)?;
         }
-        create::remove_directory(&self.layout.run(&now.id))?;
+        tree::remove(&self.layout.run(&now.id))?;
         if has_lived && self.restarts_by_policy(now, &record, &ended)? {
             return Ok(());
         }

@@ -223,7 +223,7 @@ impl Engine {
     /// Removes the checkpoint of a container.
     pub fn forget_checkpoint(&mut self, container: &str) -> Result<()> {
         let row = self.look_up(container)?;
-        super::remove_tree(&self.layout.checkpoint(&row.id))
+        dhow_base::tree::remove(&self.layout.checkpoint(&row.id))
     }
 }
 

@@ -298,12 +298,7 @@ impl Engine {
             Firewall::open()?.drop_network(made).doing(doing)?;
             dhow_network::remove_device(made).doing(doing)
         })?;
-        let directory = self.layout.networks().join(&made.id);
-        match std::fs::remove_dir_all(&directory) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).doing(|| format!("remove {}", directory.display())),
-        }
+        dhow_base::tree::remove(&self.layout.networks().join(&made.id))
     }
 
     /// Puts the firewall's rules of a container that runs back, and asks plugins whether theirs are there.
