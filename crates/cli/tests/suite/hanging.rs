@@ -1,7 +1,8 @@
-//! Starts that hang in what others have made: a hook of a device's that does not end.
+//! Starts that hang in what others have made: a hook of a device's that does not end, a mount whose server is
+//! dead.
 
 use crate::fixture::{SOON, with_box};
-use dhow_testkit::{Dhow, need, needs_root};
+use dhow_testkit::{Dhow, DyingFiles, need, needs, needs_root};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -114,4 +115,40 @@ fn a_start_that_hangs_after_its_command_was_killed_is_taken_back_by_the_next_one
     assert!(!all.contains("starting"), "{all}");
     assert!(need::eventually(SOON, || is_gone(&hook).then_some(())).is_some(), "the hook goes on");
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
+}
+
+#[test]
+fn a_signal_takes_a_start_back_that_hangs_in_a_mount_whose_server_is_dead() {
+    needs_root!();
+    needs!(DyingFiles::is_possible(), "/dev/fuse");
+    let dhow = with_box();
+    for (number, signal) in [Signal::TERM, Signal::INT, Signal::HUP].into_iter().enumerate() {
+        let mut files = DyingFiles::serve().unwrap();
+        let volume = format!("{}:/data", files.inner().display());
+        let made = ["--name", "made", "--restart", "always", "-v", &volume, "box", "sleep", "100"];
+        drop(dhow.run(&[&["create", "-q"][..], &made].concat()).ok());
+        drop(dhow.run(&["start", "made"]).ok());
+        assert_eq!(dhow.run(&["exec", "made", "ls", "/data"]).ok().stdout, "", "it is served");
+        drop(dhow.run(&["stop", "-t", "0", "made"]).ok());
+        files.die();
+        let mut command = dhow.command(&["start", "made"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let hangs = need::eventually(SOON, || files.is_waited_for().then_some(()));
+        assert!(hangs.is_some(), "nobody asks the server");
+
+        // Whoever looks meanwhile is not held up.
+        let listed = dhow.run(&["ps", "-a", "--format", "{{.Names}}"]).ok().stdout;
+        assert_eq!(listed, "made\n", "{number}");
+        kill_process(Pid::from_child(&child), signal).unwrap();
+
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("a signal has told this command to end"), "{signal:?}: {errors}");
+        let state = ["inspect", "--format", "{{.State.Status}}", "made"];
+        assert_ne!(dhow.run(&state).ok().line(), "running", "{signal:?}");
+        assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n", "{signal:?}: {errors}");
+        drop(dhow.run(&["rm", "-f", "made"]).ok());
+        dhow.assert_clean();
+    }
 }

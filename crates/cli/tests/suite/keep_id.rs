@@ -1,7 +1,11 @@
 //! Containers of an ordinary user in which ids are mapped otherwise: `--userns keep-id`, `nomap`, `auto`
 //! and `--uidmap`, each on a copy of the image with the owners that it takes.
 
-use crate::{fixture::SOON, rootless::having_box};
+use crate::{
+    fixture::SOON,
+    rootless::having_box,
+    torment::{Operation, torment, words},
+};
 use dhow_testkit::{Ids, OrdinaryUser, need, outcome::Outcome};
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -237,5 +241,40 @@ fn nobody_inside_is_the_user_and_mappings_are_of_what_the_user_has() {
     assert_eq!(own.stdout, " 0 1 1000\n0\n");
     assert!(beyond.stderr.contains("1 to 65536 are what /etc/subuid gives"), "{beyond}");
     assert!(small.stderr.contains("there is no user 0 in the user namespace"), "{small}");
+    is_well(&user);
+}
+
+#[test]
+fn a_copy_that_is_killed_anywhere_is_made_again_and_leaves_nothing() {
+    let Some(user) = user() else { return };
+    let fill = "mkdir -p /srv; for n in $(seq 400); do echo $n >/srv/$n; done; chown 7:8 /srv/400";
+    drop(run(&user, &["--name", "many"], fill).ok());
+    drop(user.run(&["commit", "-q", "many", "many"]).ok());
+    let archive = user.home().join("many.tar").display().to_string();
+    drop(user.run(&["save", "-q", "-o", &archive, "many"]).ok());
+    let none = || {
+        drop(user.run(&["rm", "-fa"]).ok());
+        drop(user.run(&["rmi", "-f", "many"]));
+    };
+    let here = || {
+        none();
+        drop(user.run(&["load", "-q", "-i", &archive]).ok());
+    };
+    let is_made = || {
+        let whole = "ls /srv | wc -l; stat -c %u:%g /srv/400";
+        let seen =
+            ["run", "--rm", "--network", "none", "--userns", "keep-id", "many", "sh", "-c", whole];
+        assert_eq!(user.run(&seen).ok().stdout, "400\n7:8\n");
+    };
+    let create = ["create", "-q", "--network", "none", "--userns", "keep-id", "many", "true"];
+    let operation =
+        Operation { name: "copy", before: &here, arguments: words(&create), after: &is_made };
+
+    torment(&user, &none, &[operation]);
+
+    none();
+    drop(user.run(&["rmi", "-af"]).ok());
+    let gone = need::eventually(SOON, || (snapshots(&user) == 0).then_some(()));
+    assert!(gone.is_some(), "{} snapshots are left", snapshots(&user));
     is_well(&user);
 }
