@@ -7,11 +7,7 @@ use crate::{Image, Images, image::missing};
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_snapshot::{Change, Driver, Number};
 use dhow_spec::Mount;
-use dhow_state::{
-    State, Write, containers,
-    images::{self, Phase},
-    snapshots,
-};
+use dhow_state::{State, Write, containers, images, snapshots};
 use std::path::PathBuf;
 
 impl Images {
@@ -28,9 +24,7 @@ impl Images {
 
     /// The first half of [`Images::container_root`], for a caller that has more to write at once.
     pub fn note_root(&self, write: &Write<'_>, id: &ContainerId, image: &Image) -> Result<Number> {
-        let present =
-            images::find(write, &image.manifest)?.is_some_and(|row| row.phase == Phase::Present);
-        if !present {
+        if !images::is_present(write, &image.manifest)? {
             // Another process removed it since it was found.
             return Err(missing(image.id.as_str()));
         }

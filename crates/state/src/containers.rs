@@ -252,6 +252,9 @@ pub fn list(read: &Read) -> Result<Vec<Container>> {
     many(read, &format!("SELECT {COLUMNS} FROM containers"), []).map(newest_first)
 }
 
+/// All that a state may be, by which the index of states and images has those of an image as well.
+const ALL_STATES: &str = "('creating', 'created', 'starting', 'running', 'exited', 'removing')";
+
 const IS_ALIVE: &str = "(state = 'running' OR (state = 'starting' AND waiting))";
 
 /// SQLite would sort whole rows, and in a file once they are many.
@@ -288,13 +291,13 @@ pub fn list_unfinished(read: &Read, limit: usize) -> Result<Vec<Container>> {
 
 /// The containers that stand on this image, and those that show it below their roots.
 pub fn list_of_image(read: &Read, manifest: &Digest) -> Result<Vec<Container>> {
-    many(
-        read,
-        &format!(
-            "SELECT {COLUMNS} FROM containers WHERE image = ?1 \
-             OR id IN (SELECT container FROM container_images WHERE manifest = ?1)"
-        ),
-        [manifest.as_str()],
+    many(read, &of_image(), [manifest.as_str()])
+}
+
+fn of_image() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM containers WHERE (state IN {ALL_STATES} AND image = ?1) \
+         OR id IN (SELECT container FROM container_images WHERE manifest = ?1)"
     )
 }
 
@@ -425,6 +428,44 @@ mod tests {
         state.write(|write| insert(write, &written)).unwrap();
 
         assert_eq!(find(state.read(), &written.id).unwrap(), Some(written));
+    }
+
+    #[test]
+    fn an_image_s_containers_are_found_in_every_phase_by_the_index() {
+        let (_directory, mut state) = state();
+        let image = Digest::of(b"image");
+        let phases = [
+            Phase::Creating,
+            Phase::Created,
+            Phase::Starting,
+            Phase::Running,
+            Phase::Exited,
+            Phase::Removing,
+        ];
+        for phase in phases {
+            let row = Container { phase, ..container(phase.word(), None) };
+            let other = Container { image: None, ..container(&format!("o{}", phase.word()), None) };
+            state
+                .write(|write| {
+                    insert(write, &row)?;
+                    insert(write, &other)
+                })
+                .unwrap();
+        }
+
+        let mut found = list_of_image(state.read(), &image).unwrap();
+        let query = format!("EXPLAIN QUERY PLAN {}", of_image());
+        let mut statement = state.read().prepare(&query).unwrap();
+        let plan = statement
+            .query_map([image.as_str()], |row| row.get::<_, String>(3))
+            .unwrap()
+            .collect::<rusqlite::Result<Vec<_>>>()
+            .unwrap();
+
+        found.dedup_by_key(|row| row.phase);
+        assert_eq!(found.len(), phases.len());
+        assert!(plan.iter().any(|step| step.contains("containers_by_place")), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("SCAN containers")), "{plan:?}");
     }
 
     #[test]

@@ -137,6 +137,15 @@ pub fn disconnect(write: &Write<'_>, owner: &ContainerId, network: &ContainerId)
         .sql(|| format!("disconnect container {} from network {}", owner.short(), network.short()))
 }
 
+/// Takes all connections of one away that goes.
+pub fn disconnect_all(write: &Write<'_>, owner: &ContainerId) -> Result<()> {
+    write
+        .prepare_cached("DELETE FROM endpoints WHERE owner = ?1")
+        .and_then(|mut statement| statement.execute([owner.as_str()]))
+        .sql(|| format!("disconnect container {}", owner.short()))?;
+    Ok(())
+}
+
 /// Gives the addresses that `from` has asked for to `to`, on the networks that both are connected to and
 /// where that one has asked for none.
 pub fn hand_over(write: &Write<'_>, from: &ContainerId, to: &ContainerId) -> Result<()> {

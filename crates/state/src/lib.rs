@@ -79,6 +79,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/8.sql"),
     include_str!("schema/9.sql"),
     include_str!("schema/10.sql"),
+    include_str!("schema/11.sql"),
 ];
 
 /// How long SQLite waits for what the lock does not keep others from: a recovery of the log.
@@ -408,6 +409,36 @@ mod tests {
         assert_eq!(created, [None, Some("2026-01-02T03:04:05Z".to_owned())]);
         let log = std::fs::metadata(directory.path().join("state.db-wal")).unwrap();
         assert_eq!(log.len(), 0);
+    }
+
+    #[test]
+    fn an_older_file_becomes_what_a_new_one_is() {
+        let schema = |state: &State| -> Vec<(String, String)> {
+            let query = "SELECT name, ifnull(sql, '') FROM sqlite_schema ORDER BY name";
+            let mut statement = state.read().prepare(query).unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            rows.collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let (new, old) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = Connection::open(old.path().join("state.db")).unwrap();
+        file.execute_batch("PRAGMA journal_mode=WAL").unwrap();
+        file.execute_batch(&MIGRATIONS[..10].concat()).unwrap();
+        let id = dhow_base::id::ContainerId::random().unwrap();
+        let insert = "INSERT INTO containers (id, name, state, image_name, created, settings) \
+             VALUES (?1, 'web', 'exited', 'i', 1, '{}')";
+        file.execute(insert, [id.as_str()]).unwrap();
+        let publish = "INSERT INTO ports VALUES (?1, 'tcp', '', 80, 80)";
+        file.execute(publish, [id.as_str()]).unwrap();
+        file.pragma_update(None, "user_version", 10).unwrap();
+        drop(file);
+
+        let mut state = State::open(old.path()).unwrap();
+
+        assert_eq!(schema(&state), schema(&State::open(new.path()).unwrap()));
+        assert_eq!(containers::list(state.read()).unwrap()[0].id, id);
+        state.write(|write| containers::delete(write, &id)).unwrap();
+        assert_eq!(ports::list(state.read()).unwrap(), []);
+        state.check().unwrap();
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A pod is nothing but its row while none of its containers runs. Its namespaces are files in the
 //! run directory, made when the first container starts.
 
-use crate::{Read, Sql, Write};
+use crate::{Read, Sql, Write, endpoints, ports};
 use dhow_base::{
     Error, Kind, Result,
     clock::Moment,
@@ -57,8 +57,10 @@ pub fn find(read: &Read, id: &ContainerId) -> Result<Option<Pod>> {
     Ok(many(read, &query, [id.as_str()])?.pop())
 }
 
-/// Forgets a pod, in which there is no container.
+/// Forgets a pod, in which there is no container, with its connections.
 pub fn delete(write: &Write<'_>, id: &ContainerId) -> Result<()> {
+    endpoints::disconnect_all(write, id)?;
+    ports::withdraw(write, id)?;
     write
         .execute("DELETE FROM pods WHERE id = ?1", [id.as_str()])
         .sql(|| format!("forget pod {}", id.short()))?;

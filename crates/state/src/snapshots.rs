@@ -167,22 +167,22 @@ pub fn leave(write: &Write<'_>, container: &ContainerId) -> Result<()> {
     Ok(())
 }
 
-/// Of what containers have left, so many: the containers and their snapshots.
+/// Of what containers have left, so many: the containers and their snapshots. One look into the index
+/// of keys, for each command asks.
 pub fn left(read: &Read, limit: usize) -> Result<Vec<(ContainerId, u64)>> {
     let what = || "list what containers have left";
     let mut statement = read
-        .prepare_cached(
-            "SELECT substr(key, 20), number FROM snapshots \
-             WHERE state IN ('preparing', 'removing') AND substr(key, 1, 19) = ?1 LIMIT ?2",
-        )
+        .prepare_cached("SELECT key, number FROM snapshots WHERE key > ?1 AND key < ?2 LIMIT ?3")
         .sql(what)?;
+    // 'g' follows 'f', so the range holds exactly the keys that go on with an id.
+    let end = format!("{LEFT}g");
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement
-        .query_map(params![LEFT, limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
+        .query_map(params![LEFT, end, limit], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))
         .sql(what)?;
     rows.map(|row| {
-        let (id, number): (String, i64) = row.sql(what)?;
-        Ok((id.parse()?, number.cast_unsigned()))
+        let (key, number): (String, i64) = row.sql(what)?;
+        Ok((key[LEFT.len()..].parse()?, number.cast_unsigned()))
     })
     .collect()
 }

@@ -1,7 +1,7 @@
 //! How the row of a container goes on: each change names the places from which it is one.
 
 use super::{Container, OwnerColumns, Phase, find};
-use crate::{Owner, Sql, Write};
+use crate::{Owner, Sql, Write, endpoints, ports};
 use dhow_base::{Result, clock::Moment, id::ContainerId};
 use rusqlite::params;
 
@@ -215,8 +215,10 @@ pub fn remove_with_volumes(write: &Write<'_>, id: &ContainerId) -> Result<()> {
     set(write, query, id, [id.as_str()])
 }
 
-/// Forgets a container whose files are gone.
+/// Forgets a container whose files are gone, with its connections.
 pub fn delete(write: &Write<'_>, id: &ContainerId) -> Result<()> {
+    endpoints::disconnect_all(write, id)?;
+    ports::withdraw(write, id)?;
     write
         .prepare_cached("DELETE FROM containers WHERE id = ?1")
         .and_then(|mut statement| statement.execute([id.as_str()]))
