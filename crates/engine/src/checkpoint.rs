@@ -18,13 +18,19 @@ use crate::{
     record::Record,
     start::Extras,
 };
-use dhow_base::{Doing, Error, Kind, Result, id::ContainerId, tree};
-use dhow_monitor::{Dump, Revival};
+use dhow_base::{Doing, Error, Kind, Result, file, id::ContainerId, tree};
+use dhow_monitor::{Dump, Revival, Statistic, statistics};
 use dhow_state::{
     Owner,
     containers::{self, Container, Phase},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// CRIU's numbers are some dozens of bytes.
+const STATISTICS_LIMIT_BYTES: u64 = 64 << 10;
 
 /// What checkpoint and restore are told.
 #[derive(Clone, Debug)]
@@ -33,10 +39,23 @@ pub struct RevivalOptions {
     pub criu: PathBuf,
     /// Open connections come along.
     pub tcp_established: bool,
+    /// Open connections are closed when it is restored.
+    pub tcp_close: bool,
     /// Locks of files come along.
     pub file_locks: bool,
     /// The logs of a checkpoint that went well, and the files of one that was restored, stay.
     pub keep: bool,
+}
+
+/// A container that was written down or made again.
+#[derive(Clone, Debug)]
+pub struct Revived {
+    /// Its id.
+    pub id: ContainerId,
+    /// How long CRIU and what is around it have taken.
+    pub took: Duration,
+    /// What CRIU has counted; nothing where it says nothing.
+    pub statistics: Vec<Statistic>,
 }
 
 /// What becomes of the processes of which there is a checkpoint.
@@ -55,7 +74,7 @@ impl Engine {
         container: &str,
         options: &RevivalOptions,
         afterwards: Afterwards,
-    ) -> Result<ContainerId> {
+    ) -> Result<Revived> {
         let row = self.steady(container)?;
         let doing = || format!("checkpoint container {}", row.name);
         let record = Record::parse(&row.settings)?;
@@ -76,12 +95,15 @@ impl Engine {
             // First: that it ends is the user's will, and its restart policy does not answer it.
             self.state.write(|write| containers::mark_stopped(write, &row.id))?;
         }
+        let begun = Instant::now();
         if let Err(error) = dhow_monitor::checkpoint(&dump) {
             if afterwards == Afterwards::End {
                 self.state.write(|write| containers::unmark_stopped(write, &row.id))?;
             }
             return Err(error).doing(doing);
         }
+        let took = begun.elapsed();
+        let statistics = counted(&dump.revival.work.join("stats-dump"));
         let place = self.layout.checkpoint(&row.id);
         tree::remove(&place).doing(doing)?;
         std::fs::rename(&fresh, &place).doing(doing)?;
@@ -92,11 +114,11 @@ impl Engine {
             self.settle(&row)?;
         }
         self.state.write(|write| tell(write, &Subject::of(&row, &record), "checkpoint", &[]))?;
-        Ok(row.id)
+        Ok(Revived { id: row.id, took, statistics })
     }
 
     /// Lets a container run on from its checkpoint.
-    pub fn restore(&mut self, container: &str, options: &RevivalOptions) -> Result<ContainerId> {
+    pub fn restore(&mut self, container: &str, options: &RevivalOptions) -> Result<Revived> {
         let row = self.steady(container)?;
         let doing = || format!("restore container {}", row.name);
         let images = self.layout.checkpoint(&row.id);
@@ -118,6 +140,7 @@ impl Engine {
         }
         let revival = Some(self.revival(&row.id, images.clone(), options));
         let extras = Extras { revival, ..Extras::default() };
+        let begun = Instant::now();
         let settled = self.settle_connections(&turn, &row);
         match settled.and_then(|()| self.launch_with(&row, Watch::Detached, extras)) {
             Ok(launched) => launched.client.detach()?,
@@ -126,12 +149,14 @@ impl Engine {
                 return Err(error).doing(doing);
             }
         }
+        let took = begun.elapsed();
+        let statistics = counted(&self.layout.run(&row.id).join("criu/stats-restore"));
         if !options.keep {
             tree::remove(&images).doing(doing)?;
         }
         let record = Record::parse(&row.settings)?;
         self.state.write(|write| tell(write, &Subject::of(&row, &record), "restore", &[]))?;
-        Ok(row.id)
+        Ok(Revived { id: row.id, took, statistics })
     }
 
     /// The containers of which there is a checkpoint.
@@ -149,6 +174,7 @@ impl Engine {
             // It is asked to explain itself when it fails, so it must not go with the files.
             work: self.layout.run(id).join("criu"),
             tcp_established: options.tcp_established,
+            tcp_close: options.tcp_close,
             file_locks: options.file_locks,
         }
     }
@@ -177,6 +203,12 @@ fn check_dumpable(row: &Container, record: &Record, afterwards: Afterwards) -> R
         return Err(Error::new(Kind::Unsupported, text));
     }
     row.process.ok_or_else(|| refused("it has just ended"))
+}
+
+/// What CRIU has left in a file of its own about its work. That it may not be there costs what it would tell.
+fn counted(path: &Path) -> Vec<Statistic> {
+    let bytes = file::read_limited(path, STATISTICS_LIMIT_BYTES).unwrap_or_default();
+    statistics(&bytes).unwrap_or_default()
 }
 
 /// Puts CRIU's log beside the files.

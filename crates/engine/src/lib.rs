@@ -83,7 +83,7 @@ mod wait;
 pub use boot::Booted;
 pub use bundle::unpack_bundle;
 pub use changes::{CommitOptions, Places};
-pub use checkpoint::{Afterwards, Changes, Passage, RevivalOptions};
+pub use checkpoint::{Afterwards, Changes, Passage, RevivalOptions, Revived};
 pub use cp::{CpEnd, CpOptions, Owners};
 pub use create::Created;
 pub use dhow_archive::Encoding;

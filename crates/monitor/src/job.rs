@@ -182,6 +182,9 @@ pub struct Revival {
     pub work: PathBuf,
     /// Open connections come along.
     pub tcp_established: bool,
+    /// Connections that were open come back closed.
+    #[serde(default)]
+    pub tcp_close: bool,
     /// Locks of files come along.
     pub file_locks: bool,
 }

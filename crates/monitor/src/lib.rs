@@ -55,7 +55,7 @@ pub use bury::{bury, bury_unless_kept, freeze, thaw};
 pub use cancel::{cancel_start, keeper};
 pub use client::{Client, Event, is_alive, wait_for_exit};
 pub use detach::DetachKeys;
-pub use dhow_runtime::{Driver, namespaces_with_ids};
+pub use dhow_runtime::{Driver, Statistic, namespaces_with_ids, statistics};
 pub use exit::{Exit, ExitRecord};
 pub use frame::{STDIN_WINDOW, Size, Started};
 pub use group::cgroup;

@@ -101,6 +101,7 @@ impl job::Revival {
             auto_dedup: false,
             lazy_pages: false,
             link_remap: true,
+            tcp_close: self.tcp_close,
             empty_network: false,
         }
     }

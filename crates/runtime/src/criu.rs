@@ -11,6 +11,9 @@
 //! and this knows nothing of records; `checkpoint` and `restore` join the two.
 
 pub(crate) mod message;
+mod statistics;
+
+pub use statistics::{Statistic, statistics};
 
 use dhow_base::{Doing, Error, Kind, Result};
 use message::{Matter, Notify, Request, Response};

@@ -59,6 +59,7 @@ pub use dhow_cgroup::{Ahead as CgroupAhead, Bus, Cgroup, Driver};
 pub use container::{
     Container, Leftovers, Whereabouts, cgroup, create, delete, oom_kills, start_dialled,
 };
+pub use criu::{Statistic, statistics};
 pub use dhow_cgroup::Subgroup;
 pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::{GID_HELPER, UID_HELPER, is_ordinary_user, map_ids};

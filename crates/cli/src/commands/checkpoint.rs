@@ -2,15 +2,18 @@
 
 use super::{init::Named, several::each};
 use crate::{
+    console::Console,
     flags::{foreign::refuse_any, refuse},
     invocation::Invocation,
     tree::Act,
 };
 use dhow_base::{Doing, Result, file};
-use dhow_engine::{Afterwards, Changes, Encoding, Engine, RevivalOptions, Which};
+use dhow_engine::{Afterwards, Changes, Encoding, Engine, RevivalOptions, Revived, Which};
+use serde_json::{Map, Value, json};
 use std::{
     io::{BufWriter, Write},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 /// Write the processes of running containers down, by criu
@@ -49,6 +52,10 @@ pub(crate) struct Checkpoint {
     #[arg(long, requires = "export")]
     ignore_volumes: bool,
 
+    /// Print how long it took and what criu has counted, as JSON, instead of the ids
+    #[arg(long)]
+    print_stats: bool,
+
     /// Refused: --export writes a file
     #[arg(long, value_name = "IMAGE", hide = true)]
     create_image: Option<String>,
@@ -60,10 +67,63 @@ pub(crate) struct Checkpoint {
     /// Refused with --pre-checkpoint
     #[arg(long, hide = true)]
     with_previous: bool,
+}
 
-    /// Refused: --keep keeps what criu has counted
-    #[arg(long, hide = true)]
-    print_stats: bool,
+/// What was done, of which times are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    Checkpoint,
+    Restore,
+}
+
+/// What `--print-stats` prints, in podman's form.
+#[derive(Debug)]
+pub(super) struct Statistics {
+    work: Work,
+    begun: Instant,
+    containers: Vec<Value>,
+}
+
+impl Statistics {
+    pub(super) fn new(work: Work) -> Self {
+        Self { work, begun: Instant::now(), containers: Vec::new() }
+    }
+
+    /// Keeps what is to be printed of a container; otherwise its id is the line to print.
+    pub(super) fn take(&mut self, revived: &Revived, is_printed: bool) -> Option<String> {
+        if !is_printed {
+            return Some(revived.id.to_string());
+        }
+        let runtime = match self.work {
+            Work::Checkpoint => "runtime_checkpoint_duration",
+            Work::Restore => "runtime_restore_duration",
+        };
+        let counted: Map<String, Value> =
+            revived.statistics.iter().map(|(name, value)| ((*name).into(), json!(value))).collect();
+        self.containers.push(json!({
+            "Id": revived.id.as_str(),
+            runtime: micros(revived.took),
+            "criu_statistics": counted,
+        }));
+        None
+    }
+
+    pub(super) fn print(&self, is_printed: bool, console: Console) -> Result<()> {
+        if !is_printed {
+            return Ok(());
+        }
+        let whole = match self.work {
+            Work::Checkpoint => "podman_checkpoint_duration",
+            Work::Restore => "podman_restore_duration",
+        };
+        let document =
+            json!({ whole: micros(self.begun.elapsed()), "container_statistics": self.containers });
+        console.print(format!("{document:#}\n"))
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How criu works, both times.
@@ -87,6 +147,7 @@ impl Way {
         RevivalOptions {
             criu: self.criu.clone(),
             tcp_established: self.tcp_established,
+            tcp_close: false,
             file_locks: self.file_locks,
             keep,
         }
@@ -110,19 +171,22 @@ impl Act for Checkpoint {
             return Err(refuse("--export", &passage.shown(), "it takes one container")
                 .hint(format!("export {second} with a command of its own")));
         }
-        each(invocation.console, &names, |container| {
+        let mut told = Statistics::new(Work::Checkpoint);
+        let code = each(invocation.console, &names, |container| {
             if let Some(passage) = &passage {
                 passage.check(&mut engine, container)?;
             }
-            let id = engine.checkpoint(container, &options, afterwards)?;
+            let written = engine.checkpoint(container, &options, afterwards)?;
             if let Some(passage) = &passage {
-                passage.write(&mut engine, id.as_str())?;
+                passage.write(&mut engine, written.id.as_str())?;
                 if !self.keep {
-                    engine.forget_checkpoint(id.as_str())?;
+                    engine.forget_checkpoint(written.id.as_str())?;
                 }
             }
-            Ok(Some(id.to_string()))
-        })
+            Ok(told.take(&written, self.print_stats))
+        })?;
+        told.print(self.print_stats, invocation.console)?;
+        Ok(code)
     }
 }
 
@@ -187,10 +251,13 @@ impl Checkpoint {
     }
 
     fn check(&self) -> Result<()> {
-        refuse_any([("--create-image", self.create_image.is_some())], "--export writes a file")?;
+        let image = [("--create-image", self.create_image.is_some())];
+        refuse_any(image, "a checkpoint becomes a file by --export, and no image yet")?;
         let before =
             [("--pre-checkpoint", self.pre_checkpoint), ("--with-previous", self.with_previous)];
-        refuse_any(before, "the memory is written with the rest")?;
-        refuse_any([("--print-stats", self.print_stats)], "--keep keeps what criu has counted")
+        refuse_any(
+            before,
+            "the memory is written with the rest; ahead of it, yet by no test of ours",
+        )
     }
 }

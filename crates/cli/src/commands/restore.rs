@@ -1,9 +1,14 @@
 //! `container restore`: containers run on from their checkpoints.
 
-use super::{checkpoint::Way, container_clone::Asked, picked::Picked, several::each};
+use super::{
+    checkpoint::{Statistics, Way, Work},
+    container_clone::Asked,
+    picked::Picked,
+    several::each,
+};
 use crate::{exit::SUCCESS, flags::foreign::refuse_any, invocation::Invocation, tree::Act};
 use dhow_base::{Doing, Result};
-use dhow_engine::{Changes, Engine, Passage, RemoveOptions, RevivalOptions, Which};
+use dhow_engine::{Changes, Engine, Passage, RemoveOptions, RevivalOptions, Revived, Which};
 use std::fs::File;
 
 /// Let containers run on from their checkpoints, by criu
@@ -54,31 +59,39 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "FILE", hide = true)]
     import_previous: Option<String>,
 
-    /// Refused: addresses come with bridges
+    /// Refused: it has the addresses that it had
     #[arg(long, hide = true)]
     ignore_static_ip: bool,
 
-    /// Refused: addresses come with bridges
+    /// Refused: it has the addresses that it had
     #[arg(long, hide = true)]
     ignore_static_mac: bool,
 
-    /// Refused: ports come with bridges
+    /// Refused: it has the ports that it had
     #[arg(short, long, value_name = "PORT", hide = true)]
     publish: Vec<String>,
 
-    /// Refused: criu's log tells
-    #[arg(long, hide = true)]
+    /// Close the connections that were open, instead of going on with them
+    #[arg(long, conflicts_with = "tcp_established")]
+    tcp_close: bool,
+
+    /// Print how long it took and what criu has counted, as JSON, instead of the ids
+    #[arg(long)]
     print_stats: bool,
 }
 
 impl Act for Restore {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         self.check()?;
-        let options = self.way.options(self.keep);
+        let options = RevivalOptions { tcp_close: self.tcp_close, ..self.way.options(self.keep) };
+        let mut told = Statistics::new(Work::Restore);
         let mut engine = invocation.engine()?;
         if let Some(path) = &self.import {
-            let id = self.import(&mut engine, path, &options, invocation)?;
-            invocation.console.line(&id)?;
+            let restored = self.import(&mut engine, path, &options, invocation)?;
+            if let Some(id) = told.take(&restored, self.print_stats) {
+                invocation.console.line(&id)?;
+            }
+            told.print(self.print_stats, invocation.console)?;
             return Ok(SUCCESS);
         }
         let names =
@@ -87,9 +100,12 @@ impl Act for Restore {
                 false => Picked::of(self.containers.clone(), false, Vec::new(), self.latest)
                     .names(&mut engine, Which::All, invocation)?,
             };
-        each(invocation.console, &names, |container| {
-            engine.restore(container, &options).map(|id| Some(id.to_string()))
-        })
+        let code = each(invocation.console, &names, |container| {
+            let restored = engine.restore(container, &options)?;
+            Ok(told.take(&restored, self.print_stats))
+        })?;
+        told.print(self.print_stats, invocation.console)?;
+        Ok(code)
     }
 }
 
@@ -101,7 +117,7 @@ impl Restore {
         path: &str,
         options: &RevivalOptions,
         invocation: &Invocation,
-    ) -> Result<String> {
+    ) -> Result<Revived> {
         let place = invocation.surroundings().absolute(path);
         let file = File::open(&place).doing(|| format!("open {}", place.display()))?;
         let passage = Passage::open(file).doing(|| format!("import {}", place.display()))?;
@@ -115,11 +131,10 @@ impl Restore {
         let restored = engine
             .import_checkpoint(&id, passage, changes)
             .and_then(|()| engine.restore(&id, options));
-        if let Err(error) = restored {
+        if restored.is_err() {
             engine.remove(&id, RemoveOptions { force: true, volumes: true })?;
-            return Err(error);
         }
-        Ok(id)
+        restored
     }
 
     fn check(&self) -> Result<()> {
@@ -130,7 +145,6 @@ impl Restore {
             ("--ignore-static-mac", self.ignore_static_mac),
             ("--publish", !self.publish.is_empty()),
         ];
-        refuse_any(bridged, "it comes with bridges")?;
-        refuse_any([("--print-stats", self.print_stats)], "criu's log tells what it has done")
+        refuse_any(bridged, "a restored container has the addresses and ports that it had")
     }
 }

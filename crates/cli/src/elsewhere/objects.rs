@@ -30,9 +30,3 @@ pub(super) const OF_POD: &[Foreign] = &[
     foreign(&["--gpus"], "devices are of containers", Some("give --gpus to the containers")),
     foreign(&["--shm-size-systemd"], "nothing is prepared for a systemd in a container yet", None),
 ];
-
-pub(super) const OF_RESTORE: &[Foreign] = &[foreign(
-    &["--tcp-close"],
-    "open connections are taken along, or refused",
-    Some("--tcp-established takes them along"),
-)];

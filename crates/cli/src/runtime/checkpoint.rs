@@ -110,6 +110,7 @@ impl Places {
             auto_dedup: call.words.is_on("auto-dedup"),
             lazy_pages: call.words.is_on("lazy-pages"),
             link_remap: call.words.is_on("link-remap"),
+            tcp_close: false,
             empty_network: call.words.texts("empty-ns").next().is_some(),
         })
     }

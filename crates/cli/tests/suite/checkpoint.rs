@@ -159,3 +159,57 @@ fn where_criu_fails_the_container_goes_on_and_the_reason_is_told() {
     drop(dhow.run(&["rm", "-f", "a", "b"]).ok());
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
+
+#[test]
+fn what_criu_has_counted_is_printed() {
+    let criu = criu!();
+    let dhow = with_box();
+    let id = start(&dhow, &["--name", "a", "box", "sh", "-c", COUNTER]);
+    wait_beyond(&dhow, "a", 1);
+    let of = |command: &str, whole: &str, runtime: &str| {
+        let said = dhow.run(&["container", command, &criu, "--print-stats", "a"]).ok().stdout;
+        let document: serde_json::Value = serde_json::from_str(&said).unwrap();
+        let container = document["container_statistics"][0].clone();
+        assert_eq!(container["Id"], id, "{said}");
+        let (all, one) = (document[whole].as_u64().unwrap(), container[runtime].as_u64().unwrap());
+        assert!(all >= one && one > 0, "{said}");
+        container["criu_statistics"].clone()
+    };
+
+    let dumped = of("checkpoint", "podman_checkpoint_duration", "runtime_checkpoint_duration");
+    assert!(dumped["frozen_time"].as_u64() > Some(0), "{dumped}");
+    assert!(dumped["pages_written"].as_u64() > Some(0), "{dumped}");
+    let restored = of("restore", "podman_restore_duration", "runtime_restore_duration");
+    assert!(restored["restore_time"].as_u64() > Some(0), "{restored}");
+    assert!(restored["pages_restored"].as_u64() > Some(0), "{restored}");
+    drop(dhow.run(&["rm", "-f", "a"]).ok());
+}
+
+#[test]
+fn open_connections_are_taken_along_or_closed() {
+    let criu = criu!();
+    let dhow = with_box();
+    let script = "nc -l -p 99 -e sleep 1000 & while ! grep -q ':0063 .* 0A ' /proc/net/tcp*; do sleep 0.05; done; \
+                  echo up; nc 127.0.0.1 99; echo closed; exec sleep 1000";
+    drop(start(&dhow, &["-i", "--network", "none", "--name", "a", "box", "sh", "-c", script]));
+    crate::fixture::wait_for_output(&dhow, "a", "up");
+    let connected = need::eventually(SOON, || {
+        let seen = dhow.run(&["exec", "a", "sh", "-c", "grep -c ':0063 01 ' /proc/net/tcp"]);
+        (seen.stdout.trim() == "1").then_some(())
+    });
+    assert!(connected.is_some());
+
+    let refused = dhow.run(&["container", "checkpoint", &criu, "a"]).exits(1);
+    assert!(refused.stderr.contains("tcp"), "{}", refused.stderr);
+    drop(dhow.run(&["container", "checkpoint", &criu, "--tcp-established", "a"]).ok());
+    drop(dhow.run(&["container", "restore", &criu, "--keep", "--tcp-established", "a"]).ok());
+    let seen = dhow.run(&["exec", "a", "sh", "-c", "grep -c ':0063 01 ' /proc/net/tcp"]).ok();
+    assert_eq!(seen.line(), "1", "the connection goes on");
+    drop(dhow.run(&["kill", "a"]).ok());
+    wait_for_state(&dhow, "a", "exited");
+    drop(dhow.run(&["container", "restore", &criu, "--tcp-close", "a"]).ok());
+    crate::fixture::wait_for_output(&dhow, "a", "closed");
+    let both = ["container", "restore", "--tcp-close", "--tcp-established", "a"];
+    drop(dhow.run(&both).exits(125).says("does not go with"));
+    drop(dhow.run(&["rm", "-f", "a"]).ok());
+}

@@ -52,6 +52,8 @@ pub struct Revival<'a> {
     pub lazy_pages: bool,
     /// Files that are unlinked and open are linked again.
     pub link_remap: bool,
+    /// Connections that were open come back closed.
+    pub tcp_close: bool,
     /// The network namespace comes back empty.
     pub empty_network: bool,
 }
@@ -221,6 +223,7 @@ impl Revival<'_> {
             auto_dedup: Some(self.auto_dedup),
             lazy_pages: Some(self.lazy_pages),
             link_remap: Some(self.link_remap),
+            tcp_close: Some(self.tcp_close),
             empty_ns: Some(if self.empty_network { NEW_NETWORK } else { 0 }),
             orphan_pts_master: Some(true),
             config_file: configuration,
