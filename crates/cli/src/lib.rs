@@ -85,7 +85,7 @@ fn probe(arguments: &[OsString]) -> u8 {
 }
 
 /// What a command takes of heap and stack, about: all need a tree of flags and an open database.
-const HEAP_BYTES: usize = 384 << 10;
+const HEAP_BYTES: usize = 512 << 10;
 const STACK_BYTES: usize = 64 << 10;
 
 // A frame of its own: those of the monitor lie below that of `main` as long as a container lives.

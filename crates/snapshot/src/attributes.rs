@@ -24,8 +24,16 @@ pub(crate) fn copy_directory(from: impl AsFd, to: impl AsFd) -> Result<()> {
 pub(crate) fn copy_directory_as(from: impl AsFd, to: impl AsFd, owners: &Owners<'_>) -> Result<()> {
     let stat = rustix::fs::fstat(&from).doing(|| "look at the directory")?;
     let (uid, gid) = owners.of(&stat)?;
-    rustix::fs::fchown(&to, Some(uid), Some(gid)).doing(|| "set the owner")?;
-    rustix::fs::fchmod(&to, mode(&stat)).doing(|| "set the mode")?;
+    // What a new directory has anyway is not written again.
+    let own = rustix::fs::fstat(&to).doing(|| "look at the copy")?;
+    let is_owner_s = (own.st_uid, own.st_gid) == (uid.as_raw(), gid.as_raw());
+    if !is_owner_s {
+        rustix::fs::fchown(&to, Some(uid), Some(gid)).doing(|| "set the owner")?;
+    }
+    // A change of owner clears set-user-id bits.
+    if !is_owner_s || mode(&own) != mode(&stat) {
+        rustix::fs::fchmod(&to, mode(&stat)).doing(|| "set the mode")?;
+    }
     copy_xattrs(&Place::of(&from), &Place::of(&to), owners)?;
     rustix::fs::futimens(&to, &times(&stat)).doing(|| "set the times")
 }

@@ -83,7 +83,7 @@ pub(crate) struct ContainerFlags {
     pub(crate) objects: Seldom<ObjectFlags>,
 
     #[command(flatten)]
-    pub(crate) limits: LimitFlags,
+    pub(crate) limits: Seldom<LimitFlags>,
 
     #[command(flatten)]
     pub(super) out_of_memory: Seldom<OutOfMemoryFlags>,
@@ -505,7 +505,7 @@ mod tests {
         let often: [&[&str]; 5] = [
             &["box"],
             &["-it", "--rm", "--network=none", "-v", "/a:/b", "-eA=b", "box", "--init", "--dns=x"],
-            &["-d", "--name", "web", "-p", "80:80", "-m64m", "--cpus", "1", "--", "box"],
+            &["-d", "--name", "web", "-p", "80:80", "--pull=never", "--", "box", "-m64m"],
             &["--entrypoint", "sh", "-lx=y", "-u1", "-w/", "--read-only", "box", "-c", "true"],
             &["--privileged", "--cap-add=ALL", "--security-opt", "x", "--device", "/dev/x", "box"],
         ];
