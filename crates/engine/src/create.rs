@@ -11,8 +11,8 @@ use crate::{
     merge::{self, Facts},
     names, networks,
     options::{
-        CreateOptions, HostsBase, MountWhat, NetworkMode, PodChoice, PullPolicy, Relabel,
-        UserNamespace,
+        CreateOptions, HostsBase, LogDriver, MountWhat, NetworkMode, PodChoice, PullPolicy,
+        Relabel, UserNamespace,
     },
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
@@ -30,7 +30,7 @@ use dhow_base::{
     tree,
 };
 use dhow_image::{Image, Progress, PullOptions, Reference};
-use dhow_monitor::{Driver, Expected};
+use dhow_monitor::{Driver, Expected, WaitingMonitor};
 use dhow_snapshot::Number as SnapshotNumber;
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_state::{
@@ -110,12 +110,29 @@ impl Draft<'_> {
         init::put_first(spec, &self.options.life)
     }
 
-    /// Its cgroup, where it is certain that our own runtime makes it there.
+    /// Whether the monitor that has come up will start it: one that has to bring something along is
+    /// another one.
+    fn is_started_by_waiting(&self) -> bool {
+        let passes_output_on = self.record.life.log.driver == LogDriver::Passthrough;
+        self.options.life.preserve_fds == 0 && !passes_output_on
+    }
+
+    /// Whether our own runtime starts it, with root's rights.
+    fn is_started_by_us(&self) -> bool {
+        self.is_of_root && self.record.life.runtime.is_none()
+    }
+
+    /// Its cgroup, where it is certain that our own files make one. A pod's is made with its limits first.
     fn cgroup_of_ours(&self) -> Result<Option<String>> {
-        let is_certain = self.is_of_root
-            && self.record.life.runtime.is_none()
-            && self.record.driver() == Driver::Files;
+        let is_certain =
+            self.is_started_by_us() && self.home.is_none() && self.record.driver() == Driver::Files;
         is_certain.then(|| merge::cgroups_path(self.options, &self.id)).transpose()
+    }
+
+    /// Whether its root is mounted as it is: with the ids that its files have, and without a label.
+    fn has_plain_root(&self) -> bool {
+        let Record { namespaces, selinux, .. } = &self.record;
+        self.is_started_by_us() && !namespaces.has_ids() && selinux.files.is_empty()
     }
 
     /// Who the process runs as, by the accounts of the image.
@@ -384,7 +401,7 @@ impl Engine {
     ) -> Result<(Mount, OwnedFd)> {
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let Self { state, images, layout, warn, monitor, .. } = self;
-        let state = RefCell::new(state);
+        let (state, monitor) = (RefCell::new(state), RefCell::new(monitor));
         let report =
             |step: &str, error: &Error| warn(&format!("undo {step}: {}", error.one_line()));
         let mut undo = Undo::new(&report);
@@ -396,15 +413,27 @@ impl Engine {
         undo.push("the container's snapshot", || {
             images.remove_container_root(&mut state.borrow_mut(), id)
         });
+        undo.push("what the monitor has made ahead", || {
+            monitor.borrow_mut().take().map_or(Ok(()), WaitingMonitor::dismiss)
+        });
 
-        let rootfs = images.make_root(root, draft.image)?;
         make_directory(&layout.containers(), &layout.container(id))?;
-        if phase == Phase::Creating
-            && let Some(monitor) = monitor
-        {
+        let is_started = phase == Phase::Creating && draft.is_started_by_waiting();
+        if is_started && let Some(monitor) = &mut *monitor.borrow_mut() {
             make_directory(&layout.runs(), &layout.run(id))?;
-            let cgroup = draft.cgroup_of_ours()?;
-            monitor.expect(Expected { home: layout.home(id), cgroup })?;
+            let (home, cgroup) = (Some(layout.home(id)), draft.cgroup_of_ours()?);
+            monitor.expect(Expected { home, cgroup, rootfs: None })?;
+        }
+        let mut rootfs = images.make_root(root, draft.image)?;
+        if row.auto_remove {
+            throw_away(&mut rootfs);
+        }
+        if is_started
+            && draft.has_plain_root()
+            && let Some(monitor) = &mut *monitor.borrow_mut()
+        {
+            let rootfs = Some(rootfs.clone());
+            monitor.expect(Expected { rootfs, ..Expected::default() })?;
         }
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;
@@ -438,6 +467,14 @@ impl Engine {
         }
         undo.keep();
         Ok((rootfs, root))
+    }
+}
+
+/// Unmounting a union syncs the whole file system below it, which takes seconds on a busy disk. What is
+/// thrown away at the end need not reach the disk at all.
+pub(crate) fn throw_away(root: &mut Mount) {
+    if let Mount::Overlay { upper: Some(upper), .. } = root {
+        upper.volatile = true;
     }
 }
 

@@ -201,6 +201,14 @@ impl Engine {
         }
     }
 
+    /// Sends a monitor home that was not given its job, with what it has made ahead.
+    fn dismiss_monitor(&mut self) {
+        let dismissed = self.monitor.take().map_or(Ok(()), WaitingMonitor::dismiss);
+        if let Err(error) = dismissed {
+            (self.warn)(&error.one_line());
+        }
+    }
+
     /// For commands that work on images alone.
     pub fn images(&mut self) -> (&Images, &mut State) {
         (&self.images, &mut self.state)

@@ -138,6 +138,7 @@ impl Engine {
         match launched {
             Ok(launched) => Ok(launched.running(row.id, row.name)),
             Err(error) => {
+                self.dismiss_monitor();
                 self.settle_failed_start(&turn, &row);
                 Err(error).doing(|| format!("start container {}", row.name))
             }
@@ -218,12 +219,8 @@ impl Engine {
             return Err(Error::new(Kind::Conflict, text)
                 .hint("`dhow unmount` takes the mount away; mount it again when it runs"));
         }
-        // Unmounting a union syncs the whole file system below it, which takes seconds on a busy
-        // disk. What is thrown away at the end need not reach the disk at all.
-        if row.auto_remove
-            && let Mount::Overlay { upper: Some(upper), .. } = &mut rootfs
-        {
-            upper.volatile = true;
+        if row.auto_remove {
+            create::throw_away(&mut rootfs);
         }
         let network = self.enter_networks(row, &record)?;
         let mut held = Held::default();

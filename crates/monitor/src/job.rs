@@ -71,13 +71,18 @@ pub struct Home {
     pub exit_record: PathBuf,
 }
 
-/// What is known of a container before its job, which follows.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// What is known of a container before its job, which follows; it may come piece by piece.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Expected {
     /// Where its monitor will be found.
-    pub home: Home,
-    /// Its cgroup (`linux.cgroupsPath`), where our own files make one.
+    #[serde(default)]
+    pub home: Option<Home>,
+    /// Its cgroup (`linux.cgroupsPath`), where it is certain that our own files make one.
+    #[serde(default)]
     pub cgroup: Option<String>,
+    /// Its root filesystem, where that is mounted without a label and with the ids that its files have.
+    #[serde(default)]
+    pub rootfs: Option<Mount>,
 }
 
 /// A container to create and start.

@@ -96,8 +96,7 @@ fn start_container(job: &Job, run: &Run, prepared: &Prepared) -> Result<Process>
         hold: Hold::Not,
         preserve_fds: job.handed.fds,
         keyring: Keyring::New,
-        spare_network: prepared.network.as_ref().map(AsFd::as_fd),
-        cgroup_ahead: prepared.cgroup.as_ref(),
+        made_ahead: prepared.made_ahead(),
         network: furnisher.as_ref().and_then(Furnisher::for_newborn),
     })?;
     let network = furnisher.map(Furnisher::into_kept).unwrap_or_default();

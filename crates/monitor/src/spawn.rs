@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   command ── fork, exec ──▶ monitor                    (setsid first: nobody's terminal)
-//!      ├── what is expected ─────▶ opens its door, makes a cgroup's directories
+//!      ├── what is expected ─────▶ opens its door, makes a cgroup, mounts the root
 //!      └── job ──────────────────▶ reads it, creates the container
 //!      ◀── Started or Failed ─────
 //!    exits: init adopts it
@@ -20,8 +20,9 @@ use crate::{Client, Expected, Handed, Job, frame::Frame, spare};
 use dhow_base::{Doing, Result};
 use dhow_sys::seal;
 use rustix::{
+    io::Errno,
     net::{AddressFamily, SocketFlags, SocketType},
-    process::Pid,
+    process::{Pid, WaitOptions},
 };
 use std::{
     os::{
@@ -103,11 +104,24 @@ impl WaitingMonitor {
         self.monitor
     }
 
-    /// Tells it what container is coming, as soon as that is known: it opens its door there, and makes
-    /// the cgroup's directories, while the command makes the rest. What the job does not want after all
+    /// Tells it what container is coming, as soon as that is known: it opens its door there, makes the
+    /// cgroup's directories, and mounts the root, while the command makes the rest. What the job does not want after all
     /// goes again.
     pub fn expect(&mut self, expected: Expected) -> Result<()> {
         self.client.send(&Frame::Expected(Box::new(expected)))
+    }
+
+    /// Sends it home, and waits until all that it has made ahead is gone.
+    pub fn dismiss(self) -> Result<()> {
+        let Self { client, monitor, sealed } = self;
+        drop((client, sealed));
+        loop {
+            match rustix::process::waitpid(Some(monitor), WaitOptions::empty()) {
+                Err(Errno::INTR) => {}
+                Ok(_) | Err(Errno::CHILD) => return Ok(()),
+                Err(errno) => return Err(errno).doing(|| "wait for a monitor that is not needed"),
+            }
+        }
     }
 
     /// Hands it the job. The client is its first: ask it whether the process [`Client::started`].

@@ -123,8 +123,7 @@ impl Bundle {
             hold,
             preserve_fds: 0,
             keyring: Keyring::New,
-            spare_network: None,
-            cgroup_ahead: None,
+            made_ahead: MadeAhead::default(),
             network: None,
         }
     }

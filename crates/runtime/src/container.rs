@@ -86,7 +86,7 @@ pub fn create(request: &Request<'_>) -> Result<Container> {
 /// The rest of the creation, in its share of the caches, where it has one.
 fn create_in(birth: &mut Birth<'_>, group: Option<&Group>) -> Result<Container> {
     let request = birth.request;
-    let cgroup = make_cgroup(request.id, request.spec, request.driver, request.cgroup_ahead)?;
+    let cgroup = make_cgroup(request.id, request.spec, request.driver, request.made_ahead.cgroup)?;
     let settled =
         cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup_owner::settle(cgroup, request.spec));
     match settled.and_then(|()| bear(birth, cgroup.as_ref(), group)) {
@@ -203,7 +203,7 @@ fn prepare<'a>(request: &'a Request<'a>, linux: &'a Linux) -> Result<Birth<'a>> 
     }
     request.spec.hooks.as_ref().map_or(Ok(()), hook::check)?;
     let process = request.spec.process.as_ref().ok_or_else(|| invalid("there is no process"))?;
-    let namespaces = Namespaces::prepare(linux, request.spare_network)?;
+    let namespaces = Namespaces::prepare(linux, request.made_ahead.network)?;
     if !namespaces.is_own(NamespaceKind::Mount) {
         let text = "run a container in the caller's mount namespace";
         return Err(Error::new(Kind::Unsupported, text));

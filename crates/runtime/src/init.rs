@@ -67,7 +67,10 @@ impl Filesystem {
                 Some(linux) if !linux.uid_mappings.is_empty() && !is_ordinary_user() => {
                     rootfs::mapped(mount, linux, namespaces.joined(NamespaceKind::User))?
                 }
-                linux => rootfs::detached(mount, linux.and_then(Linux::label))?,
+                linux => match (linux.and_then(Linux::label), request.made_ahead.root) {
+                    (None, Some(ahead)) if let Some(root) = ahead.take(mount) => root,
+                    (label, _) => rootfs::detached(mount, label)?,
+                },
             },
             (None, Some(root)) => {
                 let propagation = rootfs::Propagates::of(spec)?;

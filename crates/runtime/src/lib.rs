@@ -65,4 +65,5 @@ pub use exec::{ExecRequest, Executed, exec};
 pub use mappings::{GID_HELPER, UID_HELPER, is_ordinary_user, map_ids};
 pub use memory_policy::names as memory_policy_names;
 pub use options::mount_options;
-pub use request::{Furnish, Hold, Init, Keyring, Paused, Request, Stdio};
+pub use request::{Furnish, Hold, Init, Keyring, MadeAhead, Paused, Request, Stdio};
+pub use rootfs::RootAhead;

@@ -1,7 +1,8 @@
 //! What a caller asks of the runtime, as plain data.
 
+use crate::RootAhead;
 use dhow_base::{Doing, Result};
-use dhow_cgroup::{Ahead, Driver};
+use dhow_cgroup::{Ahead as CgroupAhead, Driver};
 use dhow_spec::{Mount, runtime::Spec};
 use serde::{Deserialize, Serialize};
 use std::{os::fd::BorrowedFd, path::Path};
@@ -30,13 +31,23 @@ pub struct Request<'a> {
     pub preserve_fds: u32,
     /// Whether the process gets a session keyring of its own.
     pub keyring: Keyring,
-    /// A new network namespace that was made ahead, with its loopback interface up and nobody in it: the
-    /// container's, where it gets one that the caller's user namespace owns.
-    pub spare_network: Option<BorrowedFd<'a>>,
-    /// Directories that were made ahead for its cgroup: used where they turn out to be the right ones.
-    pub cgroup_ahead: Option<&'a Ahead>,
+    /// What was made before all of this was known.
+    pub made_ahead: MadeAhead<'a>,
     /// Who sets up the new network namespace, while the container's mounts are made.
     pub network: Option<&'a dyn Furnish>,
+}
+
+/// What a caller has made before it knew the rest of its request. Each is used where it turns out to be
+/// the right one, and stays the caller's otherwise.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MadeAhead<'a> {
+    /// A new network namespace with its loopback interface up and nobody in it: the container's, where
+    /// it gets one that the caller's user namespace owns.
+    pub network: Option<BorrowedFd<'a>>,
+    /// The directories of its cgroup.
+    pub cgroup: Option<&'a CgroupAhead>,
+    /// Its root filesystem.
+    pub root: Option<&'a RootAhead>,
 }
 
 /// Who brings devices into a network namespace that has just been born.

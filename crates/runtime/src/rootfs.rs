@@ -17,6 +17,7 @@ use rustix::{
     mount::MoveMountFlags,
 };
 use std::{
+    cell::RefCell,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -68,6 +69,27 @@ pub(crate) fn detached(mount: &Mount, label: Option<&str>) -> Result<OwnedFd> {
         return Err(Error::new(Kind::Invalid, "mount an overlay without a lower layer"));
     }
     union::open_labelled(mount, label).map_err(explain)
+}
+
+/// A root that was mounted before anybody knew the configuration: without a label, and with the ids
+/// that its files have.
+#[derive(Debug)]
+pub struct RootAhead {
+    mount: Mount,
+    detached: RefCell<Option<OwnedFd>>,
+}
+
+impl RootAhead {
+    /// Mounts it, attached to nothing. It goes with this value, unless a container has it by then.
+    pub fn make(mount: Mount) -> Result<Self> {
+        let detached = RefCell::new(Some(self::detached(&mount, None)?));
+        Ok(Self { mount, detached })
+    }
+
+    /// The root, where it is of that mount. There is none for a second one.
+    pub(crate) fn take(&self, mount: &Mount) -> Option<OwnedFd> {
+        if self.mount == *mount { self.detached.take() } else { None }
+    }
 }
 
 /// As [`detached`], with the ids of the container's user namespace: who hands us a mount hands us the

@@ -158,8 +158,7 @@ impl Shelf {
             hold: Hold::UntilDialled(listener.as_fd()),
             preserve_fds: creation.preserve_fds,
             keyring: creation.keyring,
-            spare_network: None,
-            cgroup_ahead: None,
+            made_ahead: crate::MadeAhead::default(),
             network: None,
         })?;
         record.init = Some(container.init);
