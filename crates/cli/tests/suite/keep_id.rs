@@ -164,12 +164,14 @@ fn each_gets_a_free_range_of_the_user_s_ids() {
 fn a_copy_that_somebody_removed_is_made_again() {
     let Some(user) = user() else { return };
     drop(keep(&user, &[], "true"));
-    let mut numbers: Vec<u32> = fs::read_dir(user.root().join("snapshots"))
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    let copy = user.root().join(format!("snapshots/{}", numbers.last().unwrap()));
+    let numbers = || -> Vec<u32> {
+        let entries = fs::read_dir(user.root().join("snapshots")).unwrap();
+        entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok()).collect()
+    };
+    // The image's layer and the copy: the monitor takes the container's away when the command is over.
+    let rest = need::eventually(SOON, || Some(numbers()).filter(|n| n.len() == 2));
+    let last = rest.unwrap_or_else(|| panic!("{:?}", numbers())).into_iter().max().unwrap();
+    let copy = user.root().join(format!("snapshots/{last}"));
     drop(user.run(&["unshare", "rm", "-r", &copy.to_string_lossy()]).ok());
 
     let seen = keep(&user, &[], "stat -c %u /bin/sh");
