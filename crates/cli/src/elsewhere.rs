@@ -148,7 +148,10 @@ pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'
         "commit" => objects::OF_COMMIT,
         "wait" => objects::OF_WAIT,
         "runlabel" => objects::OF_RUNLABEL,
-        "auto-update" => objects::OF_AUTO_UPDATE,
+        "start" if matches!(words, "start" | "container start") => objects::OF_START,
+        "rm" if matches!(words, "rm" | "container rm") => objects::OF_REMOVE,
+        "create" if words == "secret create" => objects::OF_SECRET,
+        "create" | "ls" if words.starts_with("volume ") => objects::OF_VOLUME,
         "exec" => OF_EXEC,
         "update" => OF_UPDATE,
         "pull" if words == "pull" || words == "image pull" => images::OF_PULL,
@@ -284,12 +287,20 @@ mod tests {
     ];
 
     /// Those of podman 5.8 for containers, pods and secrets that docker has not, or has fewer of.
-    const OBJECTS: [(&str, &str); 10] = [
+    const OBJECTS: [(&str, &str); 14] = [
+        ("start", "all attach checkpoint checkpoint-dir detach-keys filter interactive latest sig-proxy"),
+        ("rm", "all cidfile depend filter force ignore latest link time volumes"),
+        (
+            "volume create",
+            "availability driver gid group ignore label limit-bytes opt required-bytes scope secret sharing
+             topology-preferred topology-required type uid",
+        ),
+        ("volume ls", "cluster filter format noheading quiet"),
         ("commit", "author change config format include-volumes iidfile message pause quiet squash"),
         ("wait", "condition exit-first-match ignore interval latest"),
         ("container runlabel", "authfile cert-dir creds display name quiet replace tls-verify"),
         ("auto-update", "authfile dry-run format rollback tls-verify"),
-        ("secret create", "driver driver-opts env ignore label replace"),
+        ("secret create", "driver driver-opts env ignore label replace template-driver"),
         (
             "pod create",
             "add-host blkio-weight blkio-weight-device cgroup-parent cpu-shares cpus cpuset-cpus cpuset-mems
@@ -368,7 +379,11 @@ mod tests {
             ("commit", objects::OF_COMMIT),
             ("wait", objects::OF_WAIT),
             ("container runlabel", objects::OF_RUNLABEL),
-            ("auto-update", objects::OF_AUTO_UPDATE),
+            ("start", objects::OF_START),
+            ("rm", objects::OF_REMOVE),
+            ("secret create", objects::OF_SECRET),
+            ("volume create", objects::OF_VOLUME),
+            ("volume ls", objects::OF_VOLUME),
             ("pod create", objects::OF_POD),
             ("pod clone", objects::OF_POD),
             ("image prune", images::OF_PRUNE),

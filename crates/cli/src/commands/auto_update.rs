@@ -4,7 +4,7 @@
 use super::recipe::Recipe;
 use crate::{
     exit::{FAILURE, SUCCESS},
-    flags::moment,
+    flags::{moment, registry::TrustFlags},
     invocation::Invocation,
     render::list::{Column, Row, Shape},
     tree::Act,
@@ -38,6 +38,9 @@ pub(crate) struct AutoUpdate {
     /// Print as table, as json (one object a line) or by a template
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+
+    #[command(flatten)]
+    trust: TrustFlags,
 }
 
 impl Act for AutoUpdate {
@@ -45,7 +48,7 @@ impl Act for AutoUpdate {
         let shape = Shape::of(false, self.format.as_deref(), "Container")?;
         let patience = Duration::from_millis(moment::milliseconds("--patience", &self.patience)?);
         let how = ReplaceOptions { patience, rollback: self.rollback };
-        let mut engine = invocation.engine()?;
+        let mut engine = invocation.engine_with(self.trust.registries(invocation))?;
         let mut rows = Vec::new();
         let mut code = SUCCESS;
         for container in engine.updatable()? {

@@ -20,13 +20,42 @@ pub(super) const OF_RUNLABEL: &[Foreign] = &[foreign(
     Some("`dhow pull` takes these flags"),
 )];
 
-pub(super) const OF_AUTO_UPDATE: &[Foreign] = &[foreign(
-    &["--authfile", "--tls-verify"],
-    "registries are spoken to as by any command",
-    Some("`dhow login` and registries.conf say how"),
+pub(super) const OF_START: &[Foreign] = &[foreign(
+    &["--checkpoint", "--checkpoint-dir"],
+    "they are docker's experiment",
+    Some("`dhow container restore` lets a container run on from its checkpoint"),
 )];
 
-pub(super) const OF_POD: &[Foreign] = &[
-    foreign(&["--gpus"], "devices are of containers", Some("give --gpus to the containers")),
-    foreign(&["--shm-size-systemd"], "nothing is prepared for a systemd in a container yet", None),
-];
+pub(super) const OF_REMOVE: &[Foreign] = &[foreign(
+    &["--link"],
+    "links are docker's old way to find a neighbour, and there are none",
+    None,
+)];
+
+const OF_SWARM: &str = "it is for volumes and secrets of a swarm, and there is no swarm";
+
+pub(super) const OF_VOLUME: &[Foreign] = &[foreign(
+    &[
+        "--availability",
+        "--cluster",
+        "--group",
+        "--limit-bytes",
+        "--required-bytes",
+        "--scope",
+        "--secret",
+        "--sharing",
+        "--topology-preferred",
+        "--topology-required",
+        "--type",
+    ],
+    OF_SWARM,
+    Some("`dhow volume create -o size=1g` limits a volume where the file system can"),
+)];
+
+pub(super) const OF_SECRET: &[Foreign] = &[foreign(&["--template-driver"], OF_SWARM, None)];
+
+pub(super) const OF_POD: &[Foreign] = &[foreign(
+    &["--shm-size-systemd"],
+    "nothing is prepared for a systemd in a container yet",
+    None,
+)];

@@ -67,6 +67,10 @@ struct MemberFlags {
     #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
     device: Vec<String>,
 
+    /// Let it use GPUs: all, a number of them, or device=NAME[,NAME...]
+    #[arg(long, value_name = "GPUS")]
+    gpus: Option<String>,
+
     /// Set a parameter of the kernel, in the namespaces
     #[arg(long, value_name = "NAME=VALUE")]
     sysctl: Vec<String>,
@@ -170,6 +174,9 @@ impl PodFlags {
         members.mounts.extend(parse_all(&self.members.volume, |text| mount::volume(text, around))?);
         members.volumes_from.extend(parse_all(&self.members.volumes_from, mount::volumes_from)?);
         members.devices.extend(parse_all(&self.members.device, device::parse)?);
+        if let Some(text) = &self.members.gpus {
+            members.cdi.extend(device::gpus(text)?);
+        }
         members.sysctls.extend(parse_all(&self.members.sysctl, sysctl)?);
         let mut rights = Rights::default();
         for text in &self.members.security_opt {

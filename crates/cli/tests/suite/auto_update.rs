@@ -155,3 +155,24 @@ fn an_update_that_is_killed_anywhere_is_ended_by_the_next_one() {
     drop(dhow.run(&["rm", "-fa"]).ok());
     dhow.assert_clean();
 }
+
+#[test]
+fn the_credentials_of_an_update_are_those_that_are_named() {
+    needs_root!();
+    needs_tool!("docker-registry", "setpriv");
+    let dhow = Dhow::new();
+    let registry = Registry::start(Access::Basic, Transport::Plain).unwrap();
+    let name = registry.reference("app:stable");
+    let file = dhow.directory().join("auth.json");
+    std::fs::write(&file, registry.credentials()).unwrap();
+    let authfile = format!("--authfile={}", file.display());
+    let from = layout_of(&dhow, "app-one", |image| image.command(&["sleep", "1000"]));
+    let from = from.reference("app-one");
+    drop(dhow.run(&["image", "copy", "-q", &authfile, &from, &format!("docker://{name}")]).ok());
+    let label = ["--name", "web", "--label", "io.containers.autoupdate=registry", &authfile, &name];
+    start(&dhow, &label);
+
+    drop(dhow.run(&["auto-update"]).exits(1).says("it wants a login"));
+    assert_eq!(update(&dhow, &[&authfile]), "web false\n");
+    drop(dhow.run(&["rm", "-fa"]).ok());
+}

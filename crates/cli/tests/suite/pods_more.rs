@@ -251,3 +251,23 @@ fn a_pods_restart_policy_is_that_of_its_containers_which_say_nothing_else() {
     drop(dhow.run(&["pod", "create", "--restart", "sometimes"]).exits(1).says("no such policy"));
     drop(dhow.run(&["pod", "rm", "-f", "web", "other"]).ok());
 }
+
+#[test]
+fn containers_of_a_pod_have_the_gpus_that_the_pod_asks_for() {
+    needs_root!();
+    let dhow = with_box();
+    let library = dhow.directory().join("cdi");
+    std::fs::create_dir(&library).unwrap();
+    let document = "cdiVersion: \"0.6.0\"\nkind: nvidia.com/gpu\ndevices:\n- name: all\n  containerEdits:\n    \
+                    env: [GPU=all-of-them]\n";
+    std::fs::write(library.join("gpu.yaml"), document).unwrap();
+    let text = format!("[engine]\ncdi_spec_dirs = [{:?}]\n", library.display().to_string());
+    dhow.configure(&text);
+    drop(dhow.run(&["pod", "create", "--gpus", "all", "web"]).ok());
+
+    let seen = dhow.run(&["run", "--rm", "--pod", "web", "box", "sh", "-c", "echo $GPU"]).ok();
+
+    assert_eq!(seen.stdout, "all-of-them\n");
+    drop(dhow.run(&["pod", "create", "--gpus=-1"]).exits(1).says("--gpus"));
+    drop(dhow.run(&["pod", "rm", "-f", "web"]).ok());
+}

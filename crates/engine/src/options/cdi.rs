@@ -2,10 +2,11 @@
 
 use crate::cdi::{is_device, is_kind};
 use dhow_base::{Error, Kind};
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// A device by its full name.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CdiName {
     /// `vendor.com/class`.
     pub kind: String,

@@ -5,8 +5,8 @@ use crate::{
     Engine, devices, merge, names,
     networks::connect_all,
     options::{
-        CreateOptions, DeviceOption, Limits, MountOption, NameOptions, NetworkMode, Publication,
-        RestartPolicy, SecurityOptions, Sharing, UserNamespace, VolumesFrom,
+        CdiName, CreateOptions, DeviceOption, Limits, MountOption, NameOptions, NetworkMode,
+        Publication, RestartPolicy, SecurityOptions, Sharing, UserNamespace, VolumesFrom,
     },
     selinux,
 };
@@ -134,6 +134,9 @@ pub struct MemberOptions {
     /// Devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<DeviceOption>,
+    /// Devices by names that their makers have given them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cdi: Vec<CdiName>,
     /// Parameters of the kernel, in the namespaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<(String, String)>,
@@ -163,6 +166,7 @@ impl MemberOptions {
         options.mounts.splice(0..0, mounts);
         options.objects.volumes_from.splice(0..0, self.volumes_from.iter().cloned());
         options.rights.devices.splice(0..0, self.devices.iter().cloned());
+        options.rights.cdi.splice(0..0, self.cdi.iter().cloned());
         options.surroundings.sysctls.splice(0..0, self.sysctls.iter().cloned());
         if let Some(names) = &self.names
             && options.names == NameOptions::default()
