@@ -17,7 +17,9 @@
 
 use dhow_base::{Error, Kind, Result};
 use dhow_runtime::shelf::{Creation, Force, Message, Shelf};
-use dhow_runtime::{Driver, ExecRequest, Hold, Init, Keyring, Leftovers, Paused, Request, Stdio};
+use dhow_runtime::{
+    Driver, ExecRequest, Hold, Init, Keyring, Leftovers, MadeAhead, Paused, Request, Stdio,
+};
 use dhow_spec::{Mount, runtime::Spec};
 use dhow_sys::exec::Strings;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
