@@ -23,16 +23,15 @@ fn keep(user: &OrdinaryUser, flags: &[&str], script: &str) -> String {
     run(user, &[&["--rm", "--userns", "keep-id"], flags].concat(), script).ok().stdout
 }
 
-/// How many snapshots there are: one for the layer of the image, and one for each copy.
-/// How many snapshots there are, without those of containers: these go after the command.
-fn snapshots(user: &OrdinaryUser) -> usize {
+/// The numbers of the snapshots in order: one for the layer of the image, and one for each copy. Those of
+/// containers that were removed go after the command, and `doctor` waits for that.
+fn snapshots(user: &OrdinaryUser) -> Vec<u32> {
+    is_well(user);
     let entries = fs::read_dir(user.root().join("snapshots")).expect("there are some");
-    let is_number =
-        |name: &std::ffi::OsStr| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
-    entries
-        .flatten()
-        .filter(|one| is_number(&one.file_name()) && !one.path().join("work").exists())
-        .count()
+    let mut numbers: Vec<u32> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 fn owner(path: &Path) -> (u32, u32) {
@@ -91,14 +90,14 @@ fn another_id_inside_can_be_the_user_s() {
 #[test]
 fn one_copy_serves_all_containers_of_a_mapping_and_goes_with_its_image() {
     let Some(user) = user() else { return };
-    let before = snapshots(&user);
+    let before = snapshots(&user).len();
 
     drop(keep(&user, &[], "true"));
-    let once = snapshots(&user);
+    let once = snapshots(&user).len();
     drop(keep(&user, &[], "true"));
-    let twice = snapshots(&user);
+    let twice = snapshots(&user).len();
     drop(run(&user, &["--rm", "--userns", "nomap"], "true").ok());
-    let other = snapshots(&user);
+    let other = snapshots(&user).len();
     drop(run(&user, &["--name", "c", "--userns", "keep-id"], "true").ok());
     let refused = user.run(&["rmi", "box"]).exits(1);
     drop(user.run(&["rm", "c"]).ok());
@@ -107,7 +106,7 @@ fn one_copy_serves_all_containers_of_a_mapping_and_goes_with_its_image() {
 
     assert_eq!((once, twice, other), (before + 1, before + 1, before + 2));
     assert!(refused.stderr.contains("container c"), "{refused}");
-    assert_eq!(snapshots(&user), 0);
+    assert_eq!(snapshots(&user).len(), 0);
     is_well(&user);
 }
 
@@ -164,14 +163,8 @@ fn each_gets_a_free_range_of_the_user_s_ids() {
 fn a_copy_that_somebody_removed_is_made_again() {
     let Some(user) = user() else { return };
     drop(keep(&user, &[], "true"));
-    let numbers = || -> Vec<u32> {
-        let entries = fs::read_dir(user.root().join("snapshots")).unwrap();
-        entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok()).collect()
-    };
-    // The image's layer and the copy: the monitor takes the container's away when the command is over.
-    let rest = need::eventually(SOON, || Some(numbers()).filter(|n| n.len() == 2));
-    let last = rest.unwrap_or_else(|| panic!("{:?}", numbers())).into_iter().max().unwrap();
-    let copy = user.root().join(format!("snapshots/{last}"));
+    let numbers = snapshots(&user);
+    let copy = user.root().join(format!("snapshots/{}", numbers.last().unwrap()));
     drop(user.run(&["unshare", "rm", "-r", &copy.to_string_lossy()]).ok());
 
     let seen = keep(&user, &[], "stat -c %u /bin/sh");
@@ -276,7 +269,5 @@ fn a_copy_that_is_killed_anywhere_is_made_again_and_leaves_nothing() {
 
     none();
     drop(user.run(&["rmi", "-af"]).ok());
-    let gone = need::eventually(SOON, || (snapshots(&user) == 0).then_some(()));
-    assert!(gone.is_some(), "{} snapshots are left", snapshots(&user));
-    is_well(&user);
+    assert_eq!(snapshots(&user).len(), 0);
 }
