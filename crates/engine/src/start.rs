@@ -263,6 +263,7 @@ impl Engine {
         let pid = monitor.pid();
         let mut client = monitor.take_job(&job)?;
         self.state.tidy_while_waiting();
+        self.state.prepare_while_waiting();
         let started = match (client.started_unless_told_to_end(), &network) {
             (Err(error), Some(task)) => return Err(self.with_holder(error, &task.plan)),
             (started, _) => started?,

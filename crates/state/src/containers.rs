@@ -19,6 +19,7 @@
 mod changes;
 mod outline;
 
+pub(crate) use changes::{DELETE, MARK_STARTED};
 pub use changes::{
     Ended, Pause, Started, advance, begin_anew, delete, mark_exited, mark_health, mark_paused,
     mark_restarting, mark_started, mark_stopped, remove_with_volumes, set_settings, take_over,

@@ -137,10 +137,12 @@ pub fn disconnect(write: &Write<'_>, owner: &ContainerId, network: &ContainerId)
         .sql(|| format!("disconnect container {} from network {}", owner.short(), network.short()))
 }
 
+pub(crate) const DISCONNECT_ALL: &str = "DELETE FROM endpoints WHERE owner = ?1";
+
 /// Takes all connections of one away that goes.
 pub fn disconnect_all(write: &Write<'_>, owner: &ContainerId) -> Result<()> {
     write
-        .prepare_cached("DELETE FROM endpoints WHERE owner = ?1")
+        .prepare_cached(DISCONNECT_ALL)
         .and_then(|mut statement| statement.execute([owner.as_str()]))
         .sql(|| format!("disconnect container {}", owner.short()))?;
     Ok(())

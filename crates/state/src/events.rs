@@ -29,6 +29,9 @@ pub struct Event {
     pub detail: String,
 }
 
+pub(crate) const RECORD: &str =
+    "INSERT INTO events (at, type, action, object, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
+
 /// Writes an event beside the change that it tells of.
 pub fn record(
     write: &Write<'_>,
@@ -39,9 +42,7 @@ pub fn record(
 ) -> Result<()> {
     let doing = || format!("record {action} of {kind} {object}");
     write
-        .prepare_cached(
-            "INSERT INTO events (at, type, action, object, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
+        .prepare_cached(RECORD)
         .and_then(|mut statement| {
             statement.execute(params![
                 Moment::now().unix_nanoseconds(),

@@ -276,6 +276,23 @@ impl State {
         }
     }
 
+    /// Compiles the statements of a start, and of an end after which a container goes, for a command that
+    /// waits for its monitor: that takes longer than to execute them.
+    pub fn prepare_while_waiting(&self) {
+        let statements = [
+            containers::MARK_STARTED,
+            endpoints::DISCONNECT_ALL,
+            ports::WITHDRAW,
+            containers::DELETE,
+            snapshots::LEAVE,
+            events::RECORD,
+        ];
+        for statement in statements {
+            // One that is wrong is told of when it is needed.
+            let _compiled = self.connection.prepare_cached(statement);
+        }
+    }
+
     fn log_is_over(&self, limit_pages: i32) -> bool {
         self.log_pages.load(Ordering::Relaxed) > limit_pages
     }

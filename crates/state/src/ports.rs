@@ -44,10 +44,12 @@ pub fn publish(write: &Write<'_>, owner: &ContainerId, ports: &[Port]) -> Result
     Ok(())
 }
 
+pub(crate) const WITHDRAW: &str = "DELETE FROM ports WHERE owner = ?1";
+
 /// Forgets what was published.
 pub fn withdraw(write: &Write<'_>, owner: &ContainerId) -> Result<()> {
     write
-        .prepare_cached("DELETE FROM ports WHERE owner = ?1")
+        .prepare_cached(WITHDRAW)
         .and_then(|mut statement| statement.execute([owner.as_str()]))
         .sql(|| format!("forget the ports of container {}", owner.short()))?;
     Ok(())

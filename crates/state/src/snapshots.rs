@@ -154,14 +154,14 @@ pub fn condemn_orphan(write: &Write<'_>, number: u64, owner: Owner) -> Result<()
     if used { Ok(()) } else { condemn(write, number, owner) }
 }
 
+pub(crate) const LEAVE: &str = "UPDATE snapshots SET state = 'removing', key = 'removing:' || key, parent = NULL \
+     WHERE key = ?1 AND state = 'active'";
+
 /// Says that the container of a snapshot is gone, and that somebody removes its files and the snapshot's
 /// who has no database: as long as the row is there, they may be.
 pub fn leave(write: &Write<'_>, container: &ContainerId) -> Result<()> {
     write
-        .prepare_cached(
-            "UPDATE snapshots SET state = 'removing', key = 'removing:' || key, parent = NULL \
-             WHERE key = ?1 AND state = 'active'",
-        )
+        .prepare_cached(LEAVE)
         .and_then(|mut statement| statement.execute([container_key(container)]))
         .sql(|| format!("leave the root filesystem of container {}", container.short()))?;
     Ok(())

@@ -58,16 +58,16 @@ pub struct Started<'a> {
     pub starter: Option<i32>,
 }
 
+pub(crate) const MARK_STARTED: &str = "UPDATE containers SET state = 'running', owner_pid = NULL, owner_start = NULL, started = ?2, \
+     finished = NULL, exit_code = NULL, oom_killed = 0, paused = 0, pid = ?3, pid_start = ?4, monitor_pid = ?5, \
+     monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state IN ('creating', 'starting') \
+     AND NOT waiting AND owner_pid IS ?8";
+
 /// Writes that the program runs. A row that has meanwhile gone on to `exited`, or that somebody else
 /// is at work on, stays as it is.
 pub fn mark_started(write: &Write<'_>, id: &ContainerId, started: &Started<'_>) -> Result<()> {
     write
-        .prepare_cached(
-            "UPDATE containers SET state = 'running', owner_pid = NULL, owner_start = NULL, started = ?2, \
-             finished = NULL, exit_code = NULL, oom_killed = 0, paused = 0, pid = ?3, pid_start = ?4, monitor_pid = ?5, \
-             monitor_start = ?6, boot = ?7 WHERE id = ?1 AND state IN ('creating', 'starting') \
-             AND NOT waiting AND owner_pid IS ?8",
-        )
+        .prepare_cached(MARK_STARTED)
         .and_then(|mut statement| {
             statement.execute(params![
                 id.as_str(),
@@ -215,12 +215,14 @@ pub fn remove_with_volumes(write: &Write<'_>, id: &ContainerId) -> Result<()> {
     set(write, query, id, [id.as_str()])
 }
 
+pub(crate) const DELETE: &str = "DELETE FROM containers WHERE id = ?1";
+
 /// Forgets a container whose files are gone, with its connections.
 pub fn delete(write: &Write<'_>, id: &ContainerId) -> Result<()> {
     endpoints::disconnect_all(write, id)?;
     ports::withdraw(write, id)?;
     write
-        .prepare_cached("DELETE FROM containers WHERE id = ?1")
+        .prepare_cached(DELETE)
         .and_then(|mut statement| statement.execute([id.as_str()]))
         .sql(|| format!("delete container {}", id.short()))?;
     Ok(())
