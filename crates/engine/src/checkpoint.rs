@@ -150,7 +150,7 @@ impl Engine {
             }
         }
         let took = begun.elapsed();
-        let statistics = counted(&self.layout.run(&row.id).join("criu/stats-restore"));
+        let statistics = counted(&self.criu_notes(&row.id).join("stats-restore"));
         if !options.keep {
             tree::remove(&images).doing(doing)?;
         }
@@ -167,12 +167,17 @@ impl Engine {
         Ok(ids.filter(|id| self.layout.checkpoint(id).is_dir()).collect())
     }
 
+    /// Where CRIU writes down what it does. It is asked to explain itself when it fails, so that must not
+    /// go with the files; nor with the run directory, which whoever sees the processes end removes.
+    fn criu_notes(&self, id: &ContainerId) -> PathBuf {
+        self.layout.container(id).join("criu")
+    }
+
     fn revival(&self, id: &ContainerId, images: PathBuf, options: &RevivalOptions) -> Revival {
         Revival {
             criu: options.criu.clone(),
             images,
-            // It is asked to explain itself when it fails, so it must not go with the files.
-            work: self.layout.run(id).join("criu"),
+            work: self.criu_notes(id),
             tcp_established: options.tcp_established,
             tcp_close: options.tcp_close,
             file_locks: options.file_locks,
