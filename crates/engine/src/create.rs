@@ -110,11 +110,11 @@ impl Draft<'_> {
         init::put_first(spec, &self.options.life)
     }
 
-    /// Whether the monitor that has come up will start it: one that has to bring something along is
-    /// another one.
+    /// Whether it is certain that the monitor that has come up will start it. One that has to bring
+    /// something along is another one; and of a pod's first container, the pod's own takes it.
     fn is_started_by_waiting(&self) -> bool {
         let passes_output_on = self.record.life.log.driver == LogDriver::Passthrough;
-        self.options.life.preserve_fds == 0 && !passes_output_on
+        self.options.life.preserve_fds == 0 && !passes_output_on && self.home.is_none()
     }
 
     /// Whether our own runtime starts it, with root's rights.
@@ -122,10 +122,12 @@ impl Draft<'_> {
         self.is_of_root && self.record.life.runtime.is_none()
     }
 
-    /// Its cgroup, where it is certain that our own files make one. A pod's is made with its limits first.
+    /// Its cgroup, where it is certain that our own files make one in the usual place: there it is looked
+    /// for where nothing else of a container is left.
     fn cgroup_of_ours(&self) -> Result<Option<String>> {
-        let is_certain =
-            self.is_started_by_us() && self.home.is_none() && self.record.driver() == Driver::Files;
+        let is_certain = self.is_started_by_us()
+            && self.options.cgroup.parent.is_none()
+            && self.record.driver() == Driver::Files;
         is_certain.then(|| merge::cgroups_path(self.options, &self.id)).transpose()
     }
 
@@ -414,7 +416,9 @@ impl Engine {
             images.remove_container_root(&mut state.borrow_mut(), id)
         });
         undo.push("what the monitor has made ahead", || {
-            monitor.borrow_mut().take().map_or(Ok(()), WaitingMonitor::dismiss)
+            monitor.borrow_mut().take().map_or(Ok(()), WaitingMonitor::dismiss)?;
+            // One that was killed has left it.
+            dhow_monitor::bury(&layout.run(id), &layout.config(id), id)
         });
 
         make_directory(&layout.containers(), &layout.container(id))?;

@@ -174,20 +174,32 @@ impl Engine {
     pub(crate) fn remove_ended(&mut self, row: &Container, died: Died) -> Result<()> {
         let options = RemoveOptions { force: true, volumes: true };
         self.take_away(row, options, Some(died))?;
-        self.remove_image_of(row)
+        self.remove_image_of(row);
+        Ok(())
     }
 
     /// Removes the image of a container that has come to its end, where that was asked for. One that others
     /// use stays, as does one that somebody has removed or named anew.
-    pub(crate) fn remove_image_of(&mut self, row: &Container) -> Result<()> {
+    /// The container is gone by then, and its end is what counts.
+    pub(crate) fn remove_image_of(&mut self, row: &Container) {
+        match self.try_to_remove_image_of(row) {
+            Err(error) if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {
+                (self.warn)(&format!("remove image {}: {}", row.image_name, error.one_line()));
+            }
+            _ => {}
+        }
+    }
+
+    fn try_to_remove_image_of(&mut self, row: &Container) -> Result<()> {
         if !Record::parse(&row.settings)?.life.remove_image {
             return Ok(());
         }
-        let image = [row.image_name.clone()];
-        match self.images.remove(&mut self.state, &image, false) {
-            Err(error) if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
-            _ => Ok(()),
+        let found = self.images.find(&self.state, &row.image_name)?;
+        if found.map(|image| image.manifest) != row.image {
+            return Ok(());
         }
+        let name = std::slice::from_ref(&row.image_name);
+        self.images.remove(&mut self.state, name, false).map(drop)
     }
 
     fn take_away(

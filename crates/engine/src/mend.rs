@@ -169,7 +169,8 @@ impl Engine {
         }
         if row.auto_remove {
             self.remove_row(&row, RemoveOptions { force: true, volumes: true })?;
-            self.remove_image_of(&row)
+            self.remove_image_of(&row);
+            Ok(())
         } else {
             self.write_exit(&turn, &row)
         }

@@ -46,16 +46,19 @@ fn clean_up(directory: &Path, config: &Path, id: &ContainerId) -> Result<()> {
     if rustix::fs::lstat(directory.join(SOCKET)).is_err() {
         return Ok(());
     }
-    let Some(spec) = read_spec(config)? else { return Ok(()) };
     let bundle = config.parent().unwrap_or(Path::new("/"));
-    dhow_runtime::delete(&Leftovers {
-        id: id.as_str(),
-        spec: &spec,
-        driver: &Driver::Files,
-        bundle,
-    })
-    .map(drop)
-    .doing(|| format!("clean up after container {}", id.short()))
+    let delete = |spec: &Spec| {
+        let driver = &Driver::Files;
+        dhow_runtime::delete(&Leftovers { id: id.as_str(), spec, driver, bundle }).map(drop)
+    };
+    match read_spec(config)? {
+        Some(spec) => delete(&spec).doing(|| format!("clean up after container {}", id.short())),
+        None => {
+            // Before there is a configuration, a monitor makes no more than a cgroup in the usual place.
+            let _nothing = delete(&Spec::default());
+            Ok(())
+        }
+    }
 }
 
 /// A monitor that was believed dead and is not must not be waited for as long as its container lives.

@@ -175,9 +175,11 @@ fn start(job: &Job, mut prepared: Prepared) -> Result<(Process, Started, Place)>
         signals: signal::Reader::new(&[Signal::TERM.as_raw()]).doing(|| "read signals")?,
         log: job.log.clone().map(Writer::open).transpose()?,
     };
-    let process = process::start(job, &prepared)?;
-    // From here on the network namespace lives as long as somebody is in it.
+    let process = process::start(job, &prepared);
+    // From here on the network namespace lives as long as somebody is in it. Where there is no process,
+    // what was made ahead goes before the door closes.
     drop(prepared);
+    let process = process?;
     part_with_handed(job)?;
     let started = Started {
         pid: process.pid,

@@ -311,6 +311,10 @@ impl State {
         if !copied.is_ok_and(|(pages, copied)| pages == copied) {
             return;
         }
+        // A later build may have gone on with the tables while this process lived: its number stays.
+        if !self.version().is_ok_and(|version| version == MIGRATIONS.len()) {
+            return;
+        }
         let change = format!(
             "PRAGMA journal_size_limit={LOG_FILE_BYTES}; PRAGMA user_version={}",
             MIGRATIONS.len()

@@ -96,7 +96,10 @@ impl Act for Exec {
         link.check(invocation.console);
         match link.run(client)? {
             End::Exited(exit, _) => {
-                engine.tell_session_end(&container, &id, exit.code)?;
+                // What the program says with its code is not to get lost for an event.
+                if let Err(error) = engine.tell_session_end(&container, &id, exit.code) {
+                    invocation.console.warning(&error.one_line());
+                }
                 Ok(exit.code)
             }
             End::Left(code) => Ok(code),

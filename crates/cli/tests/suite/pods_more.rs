@@ -122,6 +122,15 @@ fn a_pod_stops_with_its_last_container_where_it_is_to() {
         drop(dhow.run(&create).ok());
         drop(dhow.run(&["run", "-q", "--pod", policy, "box", "true"]).ok());
     }
+    // Its infra container is started first, by the same command.
+    drop(dhow.run(&["pod", "create", "--infra", "fresh"]).ok());
+    for _ in 0..2 {
+        assert_eq!(
+            dhow.run(&["run", "--rm", "--pod", "fresh", "box", "echo", "hi"]).ok().line(),
+            "hi"
+        );
+        drop(dhow.run(&["pod", "stop", "-t", "0", "fresh"]).ok());
+    }
     let infra = |pod: &str| {
         let id = dhow.run(&["pod", "inspect", "--format", "{{.InfraContainerID}}", pod]).ok();
         id.line().to_owned()
@@ -135,7 +144,7 @@ fn a_pod_stops_with_its_last_container_where_it_is_to() {
             .exits(1)
             .says("--infra"),
     );
-    drop(dhow.run(&["pod", "rm", "-f", "stop", "continue"]).ok());
+    drop(dhow.run(&["pod", "rm", "-f", "stop", "continue", "fresh"]).ok());
 }
 
 #[test]

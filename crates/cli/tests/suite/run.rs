@@ -383,7 +383,14 @@ fn with_rmi_the_image_goes_with_the_container_unless_others_use_it() {
     let gone = need::eventually(SOON, || (!has("mine")).then_some(()));
     assert!(gone.is_some());
     assert_eq!(dhow.run(&["ps", "-a", "--format", "{{.Names}}"]).ok().stdout, "keeps\nmade\n");
+    drop(dhow.run(&["tag", "box", "moved"]).ok());
+    start(&dhow, &["--rmi", "--name", "old", "moved", "sleep", "100"]);
+    drop(dhow.run(&["tag", "used", "moved"]).ok());
     drop(dhow.run(&["rm", "-f", "keeps", "made"]).ok());
+    drop(dhow.run(&["stop", "-t", "0", "old"]).ok());
+    let gone =
+        need::eventually(SOON, || dhow.run(&["ps", "-aq"]).ok().stdout.is_empty().then_some(()));
+    assert!(gone.is_some() && has("moved"), "the name means another image by now");
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
 }
 
