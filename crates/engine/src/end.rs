@@ -179,8 +179,8 @@ impl Engine {
     }
 
     /// Removes the image of a container that has come to its end, where that was asked for. One that others
-    /// use stays, as does one that somebody has removed or named anew.
-    /// The container is gone by then, and its end is what counts.
+    /// use stays, as does one that somebody has removed or named anew. The container is gone by then, and
+    /// its end is what counts: what fails here is a warning.
     pub(crate) fn remove_image_of(&mut self, row: &Container) {
         match self.try_to_remove_image_of(row) {
             Err(error) if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {

@@ -2,7 +2,8 @@
 //!
 //! The configuration and the row come first, so that the next start has them whatever happens; then,
 //! where the container runs, its control group, and its monitor that makes the checks. Where one of them
-//! refuses, all is as it was before.
+//! refuses, configuration and row are as they were before; limits that the kernel had taken by then stay,
+//! which only a monitor of an older build can bring about, by refusing other checks.
 
 use crate::{
     Engine,
