@@ -5,7 +5,7 @@
 //! a terminal. Whatever is written here for people is escaped first; what programs in containers
 //! write, and JSON, is passed on as it is.
 
-use crate::render::text::escaped;
+use crate::{manners::Manners, render::text::escaped};
 use anstyle::{AnsiColor, Style};
 use dhow_base::{Doing, Error, Result};
 use rustix::io::Errno;
@@ -59,6 +59,8 @@ pub(crate) struct Console {
     level: Level,
     wants_colour: bool,
     can_move: bool,
+    /// With which word errors begin.
+    error: &'static str,
 }
 
 impl Console {
@@ -71,12 +73,19 @@ impl Console {
             level,
             wants_colour: !no_color && is_known,
             can_move: term != Some("dumb"),
+            error: "error",
         }
     }
 
     /// The same, saying what it says in this form.
     pub(crate) fn saying_in(self, format: ErrorFormat) -> Self {
         Self { format, ..self }
+    }
+
+    /// The same, whose errors begin as scripts know them that watch for this program's.
+    pub(crate) fn of(self, manners: Manners) -> Self {
+        let error = if manners == Manners::Podman { "Error" } else { "error" };
+        Self { error, ..self }
     }
 
     /// Asked only when something is said there: most commands say nothing.
@@ -110,7 +119,7 @@ impl Console {
             say_line(&described(error));
             return;
         }
-        self.say("error", AnsiColor::Red, &error.one_line());
+        self.say(self.error, AnsiColor::Red, &error.one_line());
         if let Some(hint) = hint(error) {
             self.say("hint", AnsiColor::Cyan, hint);
         }

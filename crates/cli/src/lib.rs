@@ -95,12 +95,13 @@ fn run(arguments: &[OsString], manners: Manners) -> u8 {
     let environment = Environment::read();
     let plain = |colour| {
         Console::new(colour, Level::Info, environment.no_color, environment.term.as_deref())
+            .of(manners)
     };
     let mut matches = match parse(arguments, manners) {
         Ok(matches) => matches,
         Err(error) => {
             let console = plain(Colour::Auto).saying_in(error_format(arguments));
-            return report_usage(&error, arguments, console);
+            return report_usage(&error, arguments, console, manners);
         }
     };
     // Taken out, not copied with all that the command is given.
@@ -112,14 +113,15 @@ fn run(arguments: &[OsString], manners: Manners) -> u8 {
         environment.no_color,
         environment.term.as_deref(),
     )
-    .saying_in(globals.error_format);
+    .saying_in(globals.error_format)
+    .of(manners);
     if let Err(error) = manners.check(&matches, console) {
         console.error(&error);
         return exit::OWN_FAILURE;
     }
     let Some((entry, mut inner)) = chosen else {
         console.error(&Error::new(Kind::Invalid, "the command is missing"));
-        return exit::FAILURE;
+        return exit::failure(manners);
     };
     let mut invocation = Invocation::new(globals, environment, console);
     invocation.arguments = arguments.to_vec();
@@ -130,7 +132,7 @@ fn run(arguments: &[OsString], manners: Manners) -> u8 {
         Err(error) if error.errno() == Some(EPIPE) => exit::FAILURE,
         Err(error) => {
             console.error(&error);
-            exit::code_of(&error, entry.own_failure)
+            exit::code_of(&error, entry.own_failure.max(exit::failure(manners)))
         }
     }
 }
@@ -185,7 +187,12 @@ fn error_format(arguments: &[OsString]) -> ErrorFormat {
     if is_json { ErrorFormat::Json } else { ErrorFormat::Text }
 }
 
-fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -> u8 {
+fn report_usage(
+    error: &clap::Error,
+    arguments: &[OsString],
+    console: Console,
+    manners: Manners,
+) -> u8 {
     match error.kind() {
         // Clap's own writer knows whether standard output can show colours.
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => printed(error.print()),
@@ -199,7 +206,7 @@ fn report_usage(error: &clap::Error, arguments: &[OsString], console: Console) -
         _ => {
             let misuse = usage::explain(error, &tree::words(arguments));
             console.error(&misuse.error);
-            misuse.code
+            misuse.code.max(exit::failure(manners))
         }
     }
 }

@@ -104,7 +104,8 @@ impl Entry {
 
 fn declare<A: Act>(command: Command) -> Command {
     // `-h` is the host's name in `run` and `create`, as in docker; it is help everywhere else.
-    let command = truths(A::augment_args(command));
+    // Of a flag that is given twice the last one holds, so that a script can add to what an alias says.
+    let command = truths(A::augment_args(command)).args_override_self(true);
     let taken = command.get_arguments().any(|argument| argument.get_short() == Some('h'));
     let help = help();
     with_remarks_last(command).arg(if taken { help } else { help.short('h') })
@@ -214,6 +215,7 @@ fn command_of(switches: Switches, is_meant: impl Fn(&str) -> bool) -> Command {
         .help("Print the version");
     Globals::augment_args(Command::new("dhow"))
         .bin_name("dhow")
+        .args_override_self(true)
         .disable_help_flag(true)
         .arg(help().short('h'))
         .about("Run containers, and fetch and keep their images")

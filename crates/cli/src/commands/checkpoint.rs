@@ -172,7 +172,7 @@ impl Act for Checkpoint {
                 .hint(format!("export {second} with a command of its own")));
         }
         let mut told = Statistics::new(Work::Checkpoint);
-        let code = each(invocation.console, &names, |container| {
+        let code = each(invocation, &names, |container| {
             if let Some(passage) = &passage {
                 passage.check(&mut engine, container)?;
             }

@@ -2,7 +2,7 @@
 
 use super::look::pretty;
 use crate::{
-    exit::{FAILURE, SUCCESS},
+    exit::{SUCCESS, failure},
     invocation::Invocation,
     render::template::Format,
 };
@@ -33,7 +33,7 @@ impl Documents {
             Ok(document) => self.found.push(document),
             Err(error) => {
                 invocation.console.error(&error);
-                self.code = FAILURE;
+                self.code = failure(invocation.manners);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{
     update,
 };
 use crate::{
-    exit::{FAILURE, SUCCESS},
+    exit::{SUCCESS, failure},
     flags::{descriptors::DescriptorFlags, process::ProcessFlags, refuse},
     invocation::Invocation,
     tree::Act,
@@ -70,7 +70,7 @@ impl Act for Exec {
             let error = Error::new(Kind::Invalid, text).hint("`dhow exec --help` lists the flags");
             // Docker's code for what clap would have found out.
             invocation.console.error(&error);
-            return Ok(FAILURE);
+            return Ok(failure(invocation.manners));
         }
         let keys = detach_keys(process.detach_keys.as_deref(), process.tty, invocation)?;
         let link = Link::new(process.interactive, process.tty, keys.as_deref(), true)?;

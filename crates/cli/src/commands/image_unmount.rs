@@ -33,7 +33,7 @@ impl Act for Unmount {
             self.images
         };
         let whom = if self.force { dhow_image::Unmount::All } else { dhow_image::Unmount::One };
-        each(invocation.console, &named, |image| {
+        each(invocation, &named, |image| {
             images.unmount(state, image, whom).map(|image| Some(image.id.to_string()))
         })
     }

@@ -47,7 +47,7 @@ impl Act for Init {
             Err(error) if all && error.kind() == Kind::Invalid => return Ok(SUCCESS),
             Err(error) => return Err(error),
         };
-        each(invocation.console, &names, |container| match engine.check_ready(container) {
+        each(invocation, &names, |container| match engine.check_ready(container) {
             // Of all containers those are meant that could start.
             Err(error) if all && error.kind() == Kind::Conflict => Ok(None),
             result => result.map(|id| Some(id.to_string())),

@@ -3,7 +3,7 @@
 
 use super::look::pretty;
 use crate::{
-    exit::{FAILURE, SUCCESS},
+    exit::{SUCCESS, failure},
     invocation::Invocation,
     manners::Manners,
     render::template::Format,
@@ -68,7 +68,7 @@ impl Act for Inspect {
                 Ok(document) => documents.push(document),
                 Err(error) => {
                     invocation.console.error(&error);
-                    code = FAILURE;
+                    code = failure(invocation.manners);
                 }
             }
         }

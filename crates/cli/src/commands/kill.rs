@@ -24,7 +24,7 @@ impl Act for Kill {
         let number = signal::parse("--signal", &self.signal)?;
         let mut engine = invocation.engine()?;
         let containers = self.picked.names(&mut engine, Which::Running, invocation)?;
-        several::each(invocation.console, &containers, |container| {
+        several::each(invocation, &containers, |container| {
             engine.kill(container, number)?;
             Ok(Some(container.to_owned()))
         })

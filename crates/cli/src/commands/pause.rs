@@ -18,7 +18,7 @@ impl Act for Pause {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine()?;
         let containers = self.picked.names(&mut engine, Which::Running, invocation)?;
-        several::each(invocation.console, &containers, |container| {
+        several::each(invocation, &containers, |container| {
             engine.pause(container)?;
             Ok(Some(container.to_owned()))
         })

@@ -61,7 +61,7 @@ impl Act for Pull {
             let all = names.iter().map(|name| images.all_tags(name));
             names = all.collect::<Result<Vec<_>>>()?.concat();
         }
-        several::each(invocation.console, &names, |name| {
+        several::each(invocation, &names, |name| {
             let choice = Choice::make(name, || images.choices(state, name, &options))?;
             let name = &choice.name();
             let progress = invocation.progress(self.quiet);

@@ -29,7 +29,7 @@ impl Act for Restart {
         let mut picked = self.picked;
         picked.all |= self.running;
         let containers = picked.names(&mut engine, which, invocation)?;
-        several::each(invocation.console, &containers, |container| {
+        several::each(invocation, &containers, |container| {
             engine.restart(container, &options)?;
             Ok(Some(container.to_owned()))
         })

@@ -100,7 +100,7 @@ impl Act for Restore {
                 false => Picked::of(self.containers.clone(), false, Vec::new(), self.latest)
                     .names(&mut engine, Which::All, invocation)?,
             };
-        let code = each(invocation.console, &names, |container| {
+        let code = each(invocation, &names, |container| {
             let restored = engine.restore(container, &options)?;
             Ok(told.take(&restored, self.print_stats))
         })?;

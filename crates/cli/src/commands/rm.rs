@@ -4,12 +4,9 @@ use super::{
     picked::{Picked, is_ignored, note_no_links},
     several,
 };
-use crate::{invocation::Invocation, manners::Manners, tree::Act};
+use crate::{invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
 use dhow_engine::{Engine, RemoveOptions, StopOptions, Which};
-
-/// podman's exit code where a container runs that was to be removed.
-const PODMANS_RUNNING: u8 = 2;
 
 /// Remove containers
 #[derive(clap::Args, Debug)]
@@ -46,20 +43,14 @@ impl Act for Rm {
         let mut engine = invocation.engine()?;
         let containers = self.picked.names(&mut engine, Which::All, invocation)?;
         let gone_is_fine = self.force || self.picked.all || self.ignore;
-        let mut runs = false;
-        let code = several::each(invocation.console, &containers, |container| {
+        several::each_removed(invocation, &containers, |container| {
             match self.remove(&mut engine, container) {
                 Ok(()) => Ok(Some(container.to_owned())),
                 // What is wanted gone is gone, whoever did it.
                 Err(error) if is_ignored(gone_is_fine, &error) => Ok(None),
-                Err(error) => {
-                    runs |= error.kind() == Kind::Conflict;
-                    Err(error)
-                }
+                Err(error) => Err(error),
             }
-        })?;
-        let is_podman = invocation.manners == Manners::Podman;
-        Ok(if runs && is_podman { PODMANS_RUNNING } else { code })
+        })
     }
 }
 

@@ -37,7 +37,7 @@ impl Act for Rmi {
             self.images
         };
         let force = self.force || self.all;
-        several::each(invocation.console, &chosen, |name| {
+        several::each_removed(invocation, &chosen, |name| {
             match images.remove(state, &[name.to_owned()], force) {
                 Ok(all) => all.iter().try_for_each(|removed| say(removed, invocation.console)),
                 // What is wanted gone is gone, whoever did it.

@@ -55,7 +55,7 @@ impl Act for Start {
         let picked = Picked::of(self.containers, self.all, self.filter, self.latest);
         let containers = picked.names(&mut engine, Which::All, invocation)?;
         if !self.attach && !self.interactive {
-            let code = several::each(invocation.console, &containers, |container| {
+            let code = several::each(invocation, &containers, |container| {
                 engine.start(container, Watch::Detached)?.client.detach()?;
                 Ok(Some(container.to_owned()))
             })?;

@@ -56,12 +56,10 @@ impl Act for Stop {
         let options = self.manner.options()?;
         let mut engine = invocation.engine()?;
         let containers = self.picked.names(&mut engine, Which::Running, invocation)?;
-        several::each(invocation.console, &containers, |container| {
-            match engine.stop(container, &options) {
-                Ok(()) => Ok(Some(container.to_owned())),
-                Err(error) if is_ignored(self.ignore, &error) => Ok(None),
-                Err(error) => Err(error),
-            }
+        several::each(invocation, &containers, |container| match engine.stop(container, &options) {
+            Ok(()) => Ok(Some(container.to_owned())),
+            Err(error) if is_ignored(self.ignore, &error) => Ok(None),
+            Err(error) => Err(error),
         })
     }
 }

@@ -27,7 +27,7 @@ impl Act for Unmount {
             self.named.picked().names(&mut engine, dhow_engine::Which::All, invocation)?
         };
         let whom = if self.force { Whom::All } else { Whom::One };
-        each(invocation.console, &names, |container| {
+        each(invocation, &names, |container| {
             engine.unmount(container, whom).map(|id| Some(id.to_string()))
         })
     }

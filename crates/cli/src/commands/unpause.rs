@@ -22,7 +22,7 @@ impl Act for Unpause {
         } else {
             self.picked.names(&mut engine, Which::Running, invocation)?
         };
-        several::each(invocation.console, &containers, |container| {
+        several::each(invocation, &containers, |container| {
             engine.unpause(container)?;
             Ok(Some(container.to_owned()))
         })

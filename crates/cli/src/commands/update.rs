@@ -63,7 +63,7 @@ impl Act for Update {
         }
         let mut engine = invocation.engine()?;
         let containers = named_or_latest(&mut engine, containers, latest)?;
-        several::each(invocation.console, &containers, |container| {
+        several::each(invocation, &containers, |container| {
             engine.update(container, &update).map(|()| Some(container.to_owned()))
         })
     }

@@ -45,7 +45,7 @@ impl Act for Wait {
         let interval = self.interval.as_deref().map(interval).transpose()?.unwrap_or_default();
         let mut engine = invocation.engine()?;
         let containers = if self.latest { vec![latest(&mut engine)?] } else { self.containers };
-        several::each(invocation.console, &containers, |container| {
+        several::each(invocation, &containers, |container| {
             match engine.wait_for(container, &conditions, interval) {
                 Ok(code) => Ok(Some(code.to_string())),
                 Err(error) if self.ignore && error.kind() == Kind::NotFound => {

@@ -72,7 +72,7 @@ impl Format {
 
     /// What the template makes of a document.
     pub(crate) fn fill(&self, document: &Value) -> Result<String> {
-        self.template.execute_to_string(&datum(document)).map_err(|error| {
+        self.filled(document).map_err(|error| {
             let place = place_of(&self.text, &error);
             let bad = bad(&self.text, error);
             match place {
@@ -82,6 +82,51 @@ impl Format {
                 None => bad,
             }
         })
+    }
+}
+
+/// How many fields of a template may be called otherwise in the document.
+const OTHERWISE_LIMIT: usize = 16;
+
+impl Format {
+    /// docker and podman name fields by Go's structs, whose names begin with a capital letter, where the
+    /// document may write `Id` for `ID` or `annotations` for `Annotations`. What is not there is therefore
+    /// looked for by the letters alone.
+    fn filled(&self, document: &Value) -> Result<String, gotmpl::TemplateError> {
+        let mut result = self.template.execute_to_string(&datum(document));
+        let mut named = document.clone();
+        for _ in 0..OTHERWISE_LIMIT {
+            let Err(gotmpl::TemplateError::MissingKey { key }) = &result else { break };
+            if !key.starts_with(|letter: char| letter.is_ascii_uppercase())
+                || !also_called(&mut named, key)
+            {
+                break;
+            }
+            result = self.template.execute_to_string(&datum(&named));
+        }
+        result
+    }
+}
+
+/// Gives each object that has a field of these letters one that is written so; whether there was one.
+fn also_called(value: &mut Value, key: &str) -> bool {
+    match value {
+        Value::Array(values) => {
+            values.iter_mut().fold(false, |any, value| also_called(value, key) || any)
+        }
+        Value::Object(fields) => {
+            let inside =
+                fields.values_mut().fold(false, |any, value| also_called(value, key) || any);
+            let same = |(name, _): &(&String, &Value)| name.eq_ignore_ascii_case(key);
+            let found = match fields.contains_key(key) {
+                true => None,
+                false => fields.iter().find(same).map(|(_, value)| value.clone()),
+            };
+            let is_found = found.is_some();
+            fields.extend(found.map(|value| (key.to_owned(), value)));
+            inside || is_found
+        }
+        _ => false,
     }
 }
 
@@ -236,6 +281,26 @@ fn titled(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_field_is_found_by_the_name_that_go_has_for_it() {
+        let document = json!({
+            "Id": "abc",
+            "Manifest": {"annotations": {"key": "value"}, "layers": [{"size": 3}]},
+            "Both": {"size": 1, "Size": 2},
+        });
+        let cases = [
+            ("{{.ID}} {{.Id}}", Some("abc abc")),
+            ("{{index .Manifest.Annotations \"key\"}} {{len .Manifest.Layers}}", Some("value 1")),
+            ("{{range .Manifest.Layers}}{{.Size}}{{end}} {{.Both.Size}}", Some("3 2")),
+            ("{{.iD}}", None),
+            ("{{.Bogus}}", None),
+        ];
+        for (text, expected) in cases {
+            let filled = Format::parse(text).unwrap().fill(&document).ok();
+            assert_eq!(filled.as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn templates_are_those_of_docker() {

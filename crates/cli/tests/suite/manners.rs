@@ -104,7 +104,7 @@ fn volumes_obey_the_rules_of_the_name() {
     drop(dhow.run(&["volume", "create", "data"]).ok());
 
     assert_eq!(under("docker", &dhow, &["volume", "create", "data"]).ok().line(), "data");
-    let again = under("podman", &dhow, &["volume", "create", "data"]).exits(1);
+    let again = under("podman", &dhow, &["volume", "create", "data"]).exits(125);
     assert!(again.stderr.contains("there is one of this name"), "{}", again.stderr);
     drop(under("podman", &dhow, &["volume", "create", "--ignore", "data"]).ok());
 

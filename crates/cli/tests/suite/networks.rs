@@ -112,7 +112,7 @@ fn podman_s_users_find_podman_s_words() {
     let document: Value =
         serde_json::from_str(&podman(&["network", "inspect", "front"]).stdout).unwrap();
     assert_eq!(document[0]["network_dns_servers"], serde_json::json!(["10.9.9.8"]));
-    let twice = dhow.run_as("podman", &["network", "create", "front"]).exits(1);
+    let twice = dhow.run_as("podman", &["network", "create", "front"]).exits(125);
     assert!(twice.stderr.contains("the name front is in use"), "{}", twice.stderr);
     drop(podman(&["network", "prune", "--force"]));
     assert_eq!(podman(&["network", "ls", "-q"]).stdout, "podman\n");

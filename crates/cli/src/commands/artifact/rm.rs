@@ -29,12 +29,10 @@ impl Act for Rm {
             self.artifacts
         };
         let missing = |error: &Error| error.kind() == Kind::NotFound;
-        several::each(invocation.console, &chosen, |name| {
-            match images.remove_artifact(state, name) {
-                Ok(digest) => Ok(Some(digest.to_string())),
-                Err(error) if self.ignore && missing(&error) => Ok(None),
-                Err(error) => Err(error),
-            }
+        several::each(invocation, &chosen, |name| match images.remove_artifact(state, name) {
+            Ok(digest) => Ok(Some(digest.to_string())),
+            Err(error) if self.ignore && missing(&error) => Ok(None),
+            Err(error) => Err(error),
         })
     }
 }

@@ -19,7 +19,7 @@ impl Act for Rm {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
-        several::each(invocation.console, &self.lists, |list| {
+        several::each_removed(invocation, &self.lists, |list| {
             match images.remove_list(state, list) {
                 Err(error) if error.kind() == Kind::NotFound && self.ignore => Ok(None),
                 removed => removed.map(|digest| Some(digest.to_string())),

@@ -33,7 +33,7 @@ impl Act for Reload {
         } else {
             self.containers
         };
-        each(invocation.console, &containers, |container| {
+        each(invocation, &containers, |container| {
             engine.reload_networks(container).map(|id| Some(id.to_string()))
         })
     }

@@ -1,6 +1,6 @@
 //! `network rm`: remove networks.
 
-use super::super::several::each;
+use super::super::several::each_removed;
 use crate::{invocation::Invocation, manners::Manners, tree::Act};
 use dhow_base::Result;
 use dhow_engine::RemoveNetwork;
@@ -36,7 +36,7 @@ impl Act for Rm {
             (true, _) => RemoveNetwork::Force,
         };
         let mut engine = invocation.engine()?;
-        each(invocation.console, &self.networks, |network| {
+        each_removed(invocation, &self.networks, |network| {
             let removed = engine.remove_network(network, how)?;
             Ok(Some(removed.map_or_else(|| network.to_owned(), |name| name.to_string())))
         })

@@ -124,7 +124,7 @@ fn for_each_found(
 ) -> Result<u8> {
     let mut engine = invocation.engine()?;
     let names = chosen.names(&mut engine, invocation)?;
-    each(invocation.console, &names, |pod| match one(&mut engine, pod) {
+    each(invocation, &names, |pod| match one(&mut engine, pod) {
         Err(error) if error.kind() == Kind::NotFound && missing == Missing::Ignored => Ok(None),
         result => result.map(|id| Some(id.to_string())),
     })

@@ -1,6 +1,6 @@
 //! `pod rm`: remove pods.
 
-use super::{super::several::each, ChosenPods};
+use super::{super::several::each_removed, ChosenPods};
 use crate::{invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
 use dhow_engine::{StopOptions, pods::Force};
@@ -29,7 +29,7 @@ impl Act for Rm {
         let force = if self.force { Force::Yes } else { Force::No };
         let mut engine = invocation.engine()?;
         let names = self.chosen.names(&mut engine, invocation)?;
-        each(invocation.console, &names, |pod| {
+        each_removed(invocation, &names, |pod| {
             let removed = (|| {
                 if let Some(seconds) = self.time {
                     engine.each_of_pod(

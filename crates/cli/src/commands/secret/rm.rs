@@ -28,7 +28,7 @@ impl Act for Rm {
         } else {
             self.secrets
         };
-        each(invocation.console, &secrets, |secret| match engine.remove_secret(secret) {
+        each(invocation, &secrets, |secret| match engine.remove_secret(secret) {
             Err(error) if error.kind() == Kind::NotFound && self.ignore => Ok(None),
             result => result.map(Some),
         })

@@ -24,7 +24,7 @@ impl Act for Mount {
             }
             return Ok(SUCCESS);
         }
-        each(invocation.console, &self.volumes, |volume| {
+        each(invocation, &self.volumes, |volume| {
             engine.mount_volume(volume).map(|path| Some(path.display().to_string()))
         })
     }
@@ -41,7 +41,7 @@ pub(crate) struct Unmount {
 impl Act for Unmount {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut engine = invocation.engine()?;
-        each(invocation.console, &self.volumes, |volume| {
+        each(invocation, &self.volumes, |volume| {
             engine.unmount_volume(volume).map(|name| Some(name.to_string()))
         })
     }

@@ -1,6 +1,6 @@
 //! `volume rm`: remove volumes.
 
-use super::super::several::each;
+use super::super::several::each_removed;
 use crate::{console::Console, invocation::Invocation, manners::Manners, tree::Act};
 use dhow_base::Result;
 use dhow_engine::RemoveVolume;
@@ -42,7 +42,7 @@ impl Act for Rm {
         } else {
             self.volumes
         };
-        each(invocation.console, &volumes, |volume| {
+        each_removed(invocation, &volumes, |volume| {
             engine.remove_volume(volume, how).map(|name| Some(name.to_string()))
         })
     }
