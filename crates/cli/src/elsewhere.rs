@@ -74,11 +74,6 @@ const OF_RUN: &[Foreign] = &[
         Some("`dhow import` makes an image of the tar file of a directory"),
     ),
     foreign(
-        &["--systemd"],
-        "nothing is prepared for a systemd in a container yet",
-        Some("mount memory on /run with --tmpfs, and stop it with --stop-signal SIGRTMIN+3"),
-    ),
-    foreign(
         &["--seccomp-policy"],
         "an image does not choose its own filter",
         Some("--security-opt seccomp=FILE names one"),
@@ -93,7 +88,6 @@ const OF_RUN: &[Foreign] = &[
     foreign(&["--init-ctr"], "there are no containers that run before a pod's others", None),
     foreign(&["--init-binary"], "it is nerdctl's", Some("--init-path is the other programs'")),
     foreign(&["--chrootdirs"], "the engine's files are bound at their usual places only", None),
-    foreign(&["--shm-size-systemd"], "nothing is prepared for a systemd in a container yet", None),
     foreign(
         &["--requires"],
         "containers do not start each other yet",

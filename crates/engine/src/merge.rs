@@ -1,8 +1,8 @@
 //! Engine defaults, image configuration and user options become one `config.json`.
 //!
 //! The user's word goes before the image's, the image's before the engine's; each field by docker's
-//! rule. Pure, but for looking at nodes below `/dev` that `--device` names: what must be read from
-//! the machine or the image comes in as [`Facts`].
+//! rule. Pure, but for looking at nodes below `/dev` that `--device` names and at the kind of the host's
+//! cgroups for a systemd: what must be read from the machine or the image comes in as [`Facts`].
 
 mod mounts;
 mod namespaces;
@@ -11,6 +11,7 @@ mod resources;
 mod rights;
 mod signal;
 mod surroundings;
+mod systemd;
 
 pub(crate) use namespaces::{has_own_hostname, point, wanted};
 pub(crate) use process::set_variable;
@@ -72,10 +73,12 @@ pub(crate) fn record(
     mounts: &[Planned],
 ) -> Result<Record> {
     let (entrypoint, command) = process::words(options, image)?;
+    let systemd = systemd::is_meant(options, &entrypoint, &command);
+    let usual_signal = if systemd { systemd::STOP_SIGNAL } else { SIGTERM };
     let stop_signal = match options.stop_signal {
         Some(signal) => signal,
         // An image's nonsense falls back to the default, as in docker.
-        None => image.stop_signal.as_deref().and_then(signal_number).unwrap_or(SIGTERM),
+        None => image.stop_signal.as_deref().and_then(signal_number).unwrap_or(usual_signal),
     };
     let mut labels = image.labels.clone();
     labels.extend(options.labels.iter().cloned());
@@ -86,6 +89,7 @@ pub(crate) fn record(
         interactive: options.interactive,
         tty: options.tty,
         stop_signal,
+        systemd,
         stop_timeout_seconds: options.stop_timeout.unwrap_or(DEFAULT_STOP_TIMEOUT_SECONDS),
         labels,
         network: network_word(&options.network),
@@ -207,6 +211,9 @@ pub(crate) fn spec(
     surroundings::set(&mut linux, options);
     rights::set_rights(&mut linux, &mut spec.mounts, options, &capabilities, facts)?;
     linux.mount_label = said(&record.selinux.files);
+    if record.systemd {
+        systemd::show_cgroup(&linux, &mut spec.mounts, options, record);
+    }
     spec.linux = Some(linux);
     if !facts.has_groups {
         // Terminals are of the group 5, as far as there is one.
@@ -218,13 +225,17 @@ pub(crate) fn spec(
         spec.mounts.push(mounts::labels_of_host());
     }
     spec.mounts = mounts::mounts(std::mem::take(&mut spec.mounts), options, record, facts)?;
+    let mut env = process::environment(options, &image.config, record, facts);
+    if record.systemd {
+        systemd::tell(&mut env, facts.id);
+    }
     let mut user = facts.identity.user.clone();
     user.umask = options.surroundings.umask;
     spec.process = Some(Process {
         terminal: options.tty,
         user,
         args: record.words(),
-        env: process::environment(options, &image.config, record, facts),
+        env,
         cwd: record.workdir.clone(),
         capabilities: Some(capability_sets(&capabilities, facts.identity.user.uid)),
         rlimits: resources::rlimits(&options.limits),

@@ -37,6 +37,9 @@ pub(crate) struct Record {
     pub(crate) tty: bool,
     /// The signal that asks the program to end.
     pub(crate) stop_signal: i32,
+    /// Whether a systemd is its first process, for which it is prepared.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) systemd: bool,
     /// How long it is given.
     pub(crate) stop_timeout_seconds: u32,
     /// Labels of image and user together.

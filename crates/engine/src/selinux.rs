@@ -81,6 +81,8 @@ impl fmt::Display for Context {
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Usual {
     process: Context,
+    /// Of processes below a systemd of the container's own, where the policy has a word for them.
+    init: Option<Context>,
     files: Context,
 }
 
@@ -104,12 +106,13 @@ impl Usual {
     fn parse(text: &str) -> Option<Self> {
         Some(Self {
             process: Context::parse(value(text, "process")?)?,
+            init: value(text, "init_process").and_then(Context::parse),
             files: Context::parse(value(text, "file")?)?,
         })
     }
 
     fn labels(self, options: &[LabelOption], level: &str) -> Labels {
-        let Self { mut process, mut files } = self;
+        let Self { mut process, mut files, .. } = self;
         for context in [&mut process, &mut files] {
             // A policy without levels has none to give.
             if !context.level.is_empty() {
@@ -147,6 +150,10 @@ pub(crate) fn take(read: &Read, options: &CreateOptions, record: &mut Record) ->
         record.selinux = Labels { process: String::new(), files };
         return Ok(());
     }
+    let usual = match &usual.init {
+        Some(init) if record.systemd => Usual { process: init.clone(), ..usual },
+        _ => usual,
+    };
     let mut said = said.clone();
     for label in labels_of(read, &record.namespaces.joined)? {
         said.extend(fields(&label));

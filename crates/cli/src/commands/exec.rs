@@ -104,7 +104,11 @@ impl Act for Exec {
             }
             End::Left(code) => Ok(code),
             End::OutputClosed(mut client) => {
-                client.signal(SIGPIPE)?;
+                match client.signal(SIGPIPE) {
+                    // It has ended by itself meanwhile.
+                    Err(error) if error.kind() == Kind::Unavailable => {}
+                    signalled => signalled?,
+                }
                 Ok(PIPE_CODE)
             }
         }

@@ -56,6 +56,6 @@ pub(super) const OF_SECRET: &[Foreign] = &[foreign(&["--template-driver"], OF_SW
 
 pub(super) const OF_POD: &[Foreign] = &[foreign(
     &["--shm-size-systemd"],
-    "nothing is prepared for a systemd in a container yet",
-    None,
+    "a pod's own process is no systemd",
+    Some("the containers in it take it: `dhow run --pod NAME --shm-size-systemd SIZE`"),
 )];

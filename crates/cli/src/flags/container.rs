@@ -308,7 +308,7 @@ impl ContainerFlags {
             },
             names: self.names.options(around)?,
             namespaces: self.namespaces.options()?,
-            surroundings: self.surroundings.options()?,
+            surroundings: self.surroundings.options(around)?,
             life: self.life.options(around)?,
             ..CreateOptions::of(image)
         })

@@ -1,8 +1,9 @@
 //! Flags about what the process finds: variables of the caller's, clock, mask, accounts, kernel.
 
-use super::{Surroundings, pairs, parse_all, refuse};
+use super::{Surroundings, limits, pairs, parse, parse_all, refuse};
+use crate::manners::Manners;
 use dhow_base::Result;
-use dhow_engine::options::{AccountOptions, EnvironmentOptions, SurroundingOptions};
+use dhow_engine::options::{AccountOptions, EnvironmentOptions, SurroundingOptions, Systemd};
 
 /// What the process finds.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -63,6 +64,14 @@ pub(crate) struct SurroundingFlags {
     /// Add an account of the host's to /etc/passwd
     #[arg(long, value_name = "USER")]
     pub(super) hostuser: Vec<String>,
+
+    /// Prepare for a systemd: always, false, or true, where the program is one
+    #[arg(long, value_name = "WHEN")]
+    pub(super) systemd: Option<String>,
+
+    /// Limit each piece of memory that a systemd finds to this size
+    #[arg(long, value_name = "SIZE")]
+    pub(super) shm_size_systemd: Option<String>,
 }
 
 /// Variables for proxies, each also in upper case.
@@ -90,7 +99,7 @@ impl SurroundingFlags {
     }
 
     /// What else the process finds.
-    pub(crate) fn options(&self) -> Result<SurroundingOptions> {
+    pub(crate) fn options(&self, around: Surroundings<'_>) -> Result<SurroundingOptions> {
         Ok(SurroundingOptions {
             sysctls: parse_all(&self.sysctl, sysctl)?,
             personality: self.personality.as_deref().map(personality).transpose()?,
@@ -103,7 +112,24 @@ impl SurroundingFlags {
                 group_entry: self.group_entry.clone(),
                 host_users: self.hostuser.clone(),
             },
+            systemd: self.systemd(around.manners)?,
+            systemd_bytes: parse(self.shm_size_systemd.as_ref(), |text| {
+                limits::bytes("--shm-size-systemd", text)
+            })?,
         })
+    }
+}
+
+impl SurroundingFlags {
+    /// docker prepares for no systemd, and has no such flag.
+    fn systemd(&self, manners: Manners) -> Result<Systemd> {
+        match self.systemd.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None if manners == Manners::Docker => Ok(Systemd::Never),
+            None | Some("true") => Ok(Systemd::WhereItRuns),
+            Some("always") => Ok(Systemd::Always),
+            Some("false") => Ok(Systemd::Never),
+            Some(other) => Err(refuse("--systemd", other, "not true, false or always")),
+        }
     }
 }
 

@@ -184,6 +184,7 @@ mod stop;
 mod store;
 #[cfg(test)]
 mod systemd;
+mod systemd_inside;
 mod terminal;
 #[cfg(test)]
 mod torment;

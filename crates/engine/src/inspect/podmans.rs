@@ -129,5 +129,6 @@ fn config(docker: &Value, record: &Record, spec: &Spec) -> Value {
     config["Timeout"] = json!(record.life.timeout_seconds.unwrap_or(0));
     config["Annotations"] = json!(spec.annotations);
     config["Secrets"] = json!(record.secrets);
+    config["SystemdMode"] = json!(record.systemd);
     config
 }

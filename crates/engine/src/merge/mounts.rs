@@ -1,6 +1,6 @@
 //! What is mounted below the root: the engine's, and over it what the user asked for.
 
-use super::{Facts, surroundings};
+use super::{Facts, surroundings, systemd};
 use crate::{
     options::{CreateOptions, IdMap, MountOption, MountWhat},
     plan::{Planned, Shown},
@@ -24,6 +24,9 @@ pub(super) fn mounts(
             shm.options.push(format!("size={bytes}"));
         }
     }
+    if record.systemd {
+        all.extend(systemd::mounts(options, facts.mounts));
+    }
     // The engine's files are root's, who is another where the container has ids of its own.
     let file_options: &[&str] = if record.namespaces.maps_mounts() {
         &["rbind", "rprivate", "idmap"]
@@ -33,7 +36,11 @@ pub(super) fn mounts(
     for (source, target) in facts.files {
         all.push(bind(source, Path::new(target), file_options));
     }
-    all.extend(surroundings::mounts(options)?);
+    let of_process = surroundings::mounts(options)?;
+    all.extend(of_process.into_iter().filter(|one| {
+        // A systemd has the same memory already.
+        !(record.systemd && one.kind.as_deref() == Some("tmpfs") && systemd::has(&one.destination))
+    }));
     let mut asked = Vec::new();
     for planned in facts.mounts {
         all.retain(|mount| mount.destination != planned.option.target);

@@ -15,6 +15,22 @@ pub struct SurroundingOptions {
     pub read_only_tmpfs: Option<bool>,
     /// `--passwd`, `--passwd-entry`, `--group-entry` and `--hostuser`.
     pub accounts: AccountOptions,
+    /// `--systemd`.
+    pub systemd: Systemd,
+    /// `--shm-size-systemd`: the limit of each piece of memory that a systemd finds.
+    pub systemd_bytes: Option<u64>,
+}
+
+/// When a container is prepared for a systemd as its first process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Systemd {
+    /// Never: docker knows of none.
+    #[default]
+    Never,
+    /// Where its program is one by its name, as in podman.
+    WhereItRuns,
+    /// Whatever it runs.
+    Always,
 }
 
 /// Lines for `/etc/passwd` and `/etc/group` of the container.
