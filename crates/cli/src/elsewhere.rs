@@ -69,11 +69,6 @@ const OF_RUN: &[Foreign] = &[
     foreign(&["--decryption-key"], "layers are not decrypted", None),
     foreign(&["--ipfs-address"], "images are not fetched from IPFS", None),
     foreign(
-        &["--rootfs"],
-        "the root of a container is always an image's",
-        Some("`dhow import` makes an image of the tar file of a directory"),
-    ),
-    foreign(
         &["--seccomp-policy"],
         "an image does not choose its own filter",
         Some("--security-opt seccomp=FILE names one"),

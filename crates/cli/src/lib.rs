@@ -33,6 +33,7 @@ mod hello;
 mod init;
 mod invocation;
 mod manners;
+mod outfile;
 mod plugin;
 mod prompt;
 mod quadlet;

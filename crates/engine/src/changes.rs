@@ -1,10 +1,10 @@
 //! What a container has made of its root: told, written as a tar file, or kept as an image.
 
-use crate::{Engine, record::Record};
+use crate::{Engine, foundation, record::Record};
 use dhow_archive::{Mtime, Pack, Presence};
 use dhow_base::{Doing, Result, file, id::ContainerId};
 use dhow_image::{Change, ChangeKind, Commit, Dialect, Image, Layers, SaveTo, with_directories};
-use dhow_spec::{image::ExecutionConfig, runtime::Spec};
+use dhow_spec::{Mount, image::ExecutionConfig, runtime::Spec};
 use dhow_state::{
     containers::{Container, Phase},
     events,
@@ -56,7 +56,7 @@ impl Engine {
         let doing = || format!("compare container {} with its image", row.name);
         let changes = match places {
             Places::LeftOut => self.own_changes(&row),
-            Places::Told => self.images.container_changes(&self.state, &row.id),
+            Places::Told => self.all_changes(&row),
         };
         changes.map(with_directories).doing(doing)
     }
@@ -65,7 +65,7 @@ impl Engine {
     pub fn export(&mut self, container: &str, to: SaveTo) -> Result<()> {
         let row = self.look_up(container)?;
         let doing = || format!("export container {}", row.name);
-        let mount = self.images.container_mount(&self.state, &row.id).doing(doing)?;
+        let mount = self.root_of(&row).doing(doing)?;
         let owners = Record::parse(&row.settings)?.namespaces.owners_on_disk();
         dhow_image::export_root(&mount.for_reading(), owners.as_ref(), to).doing(doing)?;
         self.note(&row.id, "export")
@@ -85,6 +85,7 @@ impl Engine {
     }
 
     fn commit_row(&mut self, row: &Container, options: &CommitOptions) -> Result<Image> {
+        foundation::refuse_directory(row)?;
         let name = row.image.as_ref().map_or(row.image_name.as_str(), |digest| digest.as_str());
         let base = self.images.look_up(&self.state, name)?;
         let commit = self.commit_of(row, &base, options)?;
@@ -92,7 +93,7 @@ impl Engine {
             true => Some(self.pause_for_a_while(row)?),
             false => None,
         };
-        let mount = self.images.container_mount(&self.state, &row.id)?.for_reading();
+        let mount = self.root_of(row)?.for_reading();
         let root = dhow_sys::union::open(&mount)
             .map_err(io::Error::from)
             .doing(|| "mount the root unseen")?;
@@ -150,8 +151,17 @@ impl Engine {
             spec.mounts.iter().map(|mount| relative(Path::new(&mount.destination))).collect();
         let linux = spec.linux.unwrap_or_default();
         places.extend(linux.devices.iter().map(|device| relative(Path::new(&device.path))));
-        let changes = self.images.container_changes(&self.state, &row.id)?;
-        Ok(without_places(changes, &places))
+        Ok(without_places(self.all_changes(row)?, &places))
+    }
+
+    fn all_changes(&self, row: &Container) -> Result<Vec<Change>> {
+        foundation::refuse_directory(row)?;
+        self.images.container_changes(&self.state, &row.id)
+    }
+
+    /// How to mount the root of a container that is there.
+    pub(crate) fn root_of(&self, row: &Container) -> Result<Mount> {
+        foundation::root_of(row, &self.images, &self.state, &self.layout)
     }
 }
 

@@ -86,7 +86,7 @@ impl Engine {
             config: self.layout.config(&row.id),
             directory: self.layout.run(&row.id),
             init: (process.pid, process.start_time),
-            rootfs: self.images.container_mount(&self.state, &row.id)?.for_reading(),
+            rootfs: self.root_of(&row)?.for_reading(),
             driver: record.driver(),
             revival: self.revival(&row.id, fresh.clone(), options),
             leave_running: afterwards == Afterwards::GoOn,

@@ -3,7 +3,9 @@
 use crate::{
     Engine, accounts, capabilities,
     events::{Subject, tell},
-    files, hello, identity,
+    files,
+    foundation::{self, Foundation},
+    hello, identity,
     identity::Identity,
     init,
     layout::Layout,
@@ -29,7 +31,7 @@ use dhow_base::{
     id::ContainerId,
     tree,
 };
-use dhow_image::{Image, Progress, PullOptions, Reference};
+use dhow_image::{Image, Images, Progress, PullOptions, Reference};
 use dhow_monitor::{Driver, Expected, WaitingMonitor};
 use dhow_snapshot::Number as SnapshotNumber;
 use dhow_spec::{Mount, runtime::Spec};
@@ -75,7 +77,7 @@ pub(crate) struct Fresh {
 pub(crate) struct Draft<'a> {
     pub(crate) id: ContainerId,
     pub(crate) options: &'a CreateOptions,
-    pub(crate) image: &'a Image,
+    pub(crate) foundation: &'a Foundation,
     pub(crate) plan: Vec<Planned>,
     pub(crate) record: Record,
     secrets: Given,
@@ -92,7 +94,7 @@ impl Draft<'_> {
     ) -> Result<Spec> {
         let spec = merge::spec(
             self.options,
-            &self.image.config,
+            self.foundation.config(),
             &self.record,
             &Facts {
                 id: &self.id,
@@ -106,7 +108,10 @@ impl Draft<'_> {
                 has_groups: self.is_of_root || has_groups(),
             },
         )?;
-        let spec = hello::tell_of_host(spec, self.image, &self.options.image)?;
+        let spec = match self.foundation.image() {
+            Some(image) => hello::tell_of_host(spec, image, &self.options.image)?,
+            None => spec,
+        };
         init::put_first(spec, &self.options.life)
     }
 
@@ -182,9 +187,12 @@ impl Engine {
             );
         }
         self.ensure_usual_networks_of(options.network.connections())?;
-        let image = self.image_for(options, progress)?;
+        let foundation = match &options.directory {
+            Some(directory) => Foundation::directory(directory)?,
+            None => Foundation::Image(self.image_for(options, progress)?),
+        };
         for _ in 0..IDS_ATTEMPTS {
-            if let Some(fresh) = self.create_from(&image, options, home.as_ref(), phase)? {
+            if let Some(fresh) = self.create_from(&foundation, options, home.as_ref(), phase)? {
                 return Ok(fresh);
             }
         }
@@ -192,22 +200,24 @@ impl Engine {
         Err(Error::new(Kind::Unavailable, text).hint("try again"))
     }
 
-    /// Makes a container of an image that is here; nothing where another one has just taken the ids that it
-    /// was to have.
+    /// Makes a container on an image that is here, or a directory; nothing where another one has just taken
+    /// the ids that it was to have.
     fn create_from(
         &mut self,
-        image: &Image,
+        foundation: &Foundation,
         options: &CreateOptions,
         home: Option<&Home>,
         phase: Phase,
     ) -> Result<Option<Fresh>> {
-        let mut draft = self.draft(ContainerId::random()?, options, image)?;
+        let mut draft = self.draft(ContainerId::random()?, options, foundation)?;
         check_sources(&draft.plan)?;
         let with_owners;
         let ids = &draft.record.namespaces;
         if ids.is_on_disk {
-            with_owners = self.images.with_owners(&mut self.state, image, &ids.uids, &ids.gids)?;
-            draft.image = &with_owners;
+            let image = foundation.image().ok_or_else(foreign_ids)?;
+            let copy = self.images.with_owners(&mut self.state, image, &ids.uids, &ids.gids)?;
+            with_owners = Foundation::Image(copy);
+            draft.foundation = &with_owners;
         }
         if !draft.record.ports.publish.is_empty()
             && let Some(why) = discards_ports(&options.network)
@@ -231,7 +241,7 @@ impl Engine {
         &mut self,
         id: ContainerId,
         options: &'a CreateOptions,
-        image: &'a Image,
+        foundation: &'a Foundation,
     ) -> Result<Draft<'a>> {
         let joined = self.find_joined(options)?;
         let hostname = match &options.hostname {
@@ -244,13 +254,13 @@ impl Engine {
         };
         let planner =
             Planner { state: &self.state, images: &self.images, layout: &self.layout, id: &id };
-        let plan = planner.plan(options, image)?;
-        let mut record = merge::record(options, &image.config.config, &hostname, &plan)?;
+        let plan = planner.plan(options, foundation)?;
+        let mut record = merge::record(options, &foundation.config().config, &hostname, &plan)?;
         self.take_ids_of_joined(&joined, &mut record.namespaces)?;
         record.namespaces.joined = joined;
         user_ids::choose(options, &mut record, self.is_of_root)?;
         if !self.is_of_root {
-            user_ids::free::propose(self.state.read(), options, Some(image), &mut record)?;
+            user_ids::free::propose(self.state.read(), options, Some(foundation), &mut record)?;
         }
         if options.names.hosts_base == HostsBase::Image {
             // The image's own is copied when the container is made, and counts at each start.
@@ -260,7 +270,7 @@ impl Engine {
         logging::check_terminal(&options.life.log, options.tty)?;
         let secrets = Given::default();
         let is_of_root = self.is_of_root;
-        Ok(Draft { id, options, image, plan, record, secrets, home: None, is_of_root })
+        Ok(Draft { id, options, foundation, plan, record, secrets, home: None, is_of_root })
     }
 
     /// The pod that a container is to be in; a new one is made.
@@ -286,7 +296,7 @@ impl Engine {
     /// The images among which the user is to choose before a container is made; none where nothing
     /// is to be fetched, or there is nothing to choose.
     pub fn choices(&self, options: &CreateOptions) -> Result<Vec<Reference>> {
-        if self.is_own_image(options)? {
+        if options.directory.is_some() || self.is_own_image(options)? {
             return Ok(Vec::new());
         }
         let pull = PullOptions { platform: options.platform.clone(), policy: options.pull };
@@ -337,13 +347,13 @@ impl Engine {
     fn insert_rows(
         &mut self,
         draft: &mut Draft<'_>,
-    ) -> Result<Option<(Container, SnapshotNumber)>> {
+    ) -> Result<Option<(Container, Option<SnapshotNumber>)>> {
         let mut row = Container {
             id: draft.id.clone(),
             name: String::new(),
             phase: Phase::Creating,
             owner: Some(Owner::current()?),
-            image: Some(draft.image.manifest.clone()),
+            image: draft.foundation.manifest().cloned(),
             image_name: draft.options.image.clone(),
             created: Moment::now(),
             started: None,
@@ -358,7 +368,7 @@ impl Engine {
             course: Course::default(),
         };
         let (images, gone) = (&self.images, std::mem::take(&mut self.gone));
-        let Draft { id, options, image, record, home, .. } = draft;
+        let Draft { id, options, foundation, record, home, .. } = draft;
         let mut insert = |row: &mut Container| {
             self.state.write(|write| {
                 if !user_ids::free::take(write, options, &mut record.namespaces)? {
@@ -366,7 +376,7 @@ impl Engine {
                 }
                 selinux::take(write, options, record)?;
                 for number in &gone {
-                    dhow_image::Images::forget_root(write, SnapshotNumber(*number))?;
+                    Images::forget_root(write, SnapshotNumber(*number))?;
                 }
                 row.settings = record.to_text()?;
                 containers::insert(write, row)?;
@@ -374,7 +384,8 @@ impl Engine {
                 if let Some(home) = home {
                     Pods::note(write, &home.id, id)?;
                 }
-                images.note_root(write, id, image).map(Some)
+                let image = foundation.image();
+                image.map(|image| images.note_root(write, id, image)).transpose().map(Some)
             })
         };
         if let Some(name) = &options.name {
@@ -398,7 +409,7 @@ impl Engine {
         &mut self,
         draft: &Draft<'_>,
         row: &Container,
-        root: SnapshotNumber,
+        root: Option<SnapshotNumber>,
         phase: Phase,
     ) -> Result<(Mount, OwnedFd)> {
         let network = self.network_directory(&draft.record.namespaces.joined)?;
@@ -428,7 +439,7 @@ impl Engine {
             let (home, cgroup) = (Some(layout.home(id)), draft.cgroup_of_ours()?);
             monitor.expect(Expected { home, cgroup, rootfs: None })?;
         }
-        let mut rootfs = images.make_root(root, draft.image)?;
+        let mut rootfs = make_root(images, layout, draft, root)?;
         if row.auto_remove {
             throw_away(&mut rootfs);
         }
@@ -442,7 +453,7 @@ impl Engine {
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;
         }
-        let root = look_into(&draft.image.view()?)?;
+        let root = look_into(&draft.foundation.view()?)?;
         let identity = draft.identity(root.as_fd())?;
         give_away(draft, &identity)?;
         label(draft, &rootfs)?;
@@ -472,6 +483,31 @@ impl Engine {
         undo.keep();
         Ok((rootfs, root))
     }
+}
+
+/// The container's root, and how it is mounted.
+fn make_root(
+    images: &Images,
+    layout: &Layout,
+    draft: &Draft<'_>,
+    number: Option<SnapshotNumber>,
+) -> Result<Mount> {
+    match (draft.foundation, number) {
+        (Foundation::Image(image), Some(number)) => images.make_root(number, image),
+        (Foundation::Directory(directory, _), _) => {
+            foundation::make(directory, images, layout, &draft.id)
+        }
+        (Foundation::Image(image), None) => {
+            let text = format!("make a root on image {}: it has no row", image.id.short());
+            Err(Error::new(Kind::Internal, text))
+        }
+    }
+}
+
+/// A copy of an image has the owners that the kernel cannot show of it; of a directory there is none.
+fn foreign_ids() -> Error {
+    Error::new(Kind::Unsupported, "use a directory as the root with ids of other users")
+        .hint("leave --userns and --uidmap out: the owners of its files count")
 }
 
 /// Unmounting a union syncs the whole file system below it, which takes seconds on a busy disk. What is
@@ -568,7 +604,7 @@ fn provide(state: &mut State, layout: &Layout, draft: &Draft<'_>) -> Result<()> 
         }
     }
     let view = || {
-        dhow_sys::union::open(&draft.image.view()?)
+        dhow_sys::union::open(&draft.foundation.view()?)
             .map_err(std::io::Error::from)
             .doing(|| "look into the image")
     };
@@ -588,13 +624,15 @@ fn give_away(draft: &Draft<'_>, identity: &Identity) -> Result<()> {
     Ok(())
 }
 
-/// Labels the sources that are to be labelled, and a root that is no mount which could be given a label.
+/// Labels the sources that are to be labelled, and an image's root that is no mount which could be given a
+/// label. A directory of the user's has the label that they have given it.
 fn label(draft: &Draft<'_>, rootfs: &Mount) -> Result<()> {
     let label = draft.record.selinux.files.as_str();
     if label.is_empty() {
         return Ok(());
     }
-    if let Mount::Bind { source, read_only: false } = rootfs {
+    if let (Mount::Bind { source, read_only: false }, Some(_)) = (rootfs, draft.foundation.image())
+    {
         selinux::relabel(source, label, Relabel::Private)?;
     }
     for planned in &draft.plan {

@@ -27,7 +27,7 @@ impl Engine {
     fn graph_driver(&self, row: &Container) -> Value {
         use dhow_spec::Mount;
         let name = self.images.driver().map_or("", |driver| driver.word());
-        let data = match self.images.container_mount(&self.state, &row.id) {
+        let data = match self.root_of(row) {
             Ok(Mount::Overlay { lower, upper: Some(upper), .. }) => {
                 let lower: Vec<String> =
                     lower.iter().map(|layer| layer.display().to_string()).collect();

@@ -52,6 +52,11 @@ impl Layout {
         self.root.join("containers").join(id.as_str())
     }
 
+    /// What a container keeps above a root that is a directory of the host's.
+    pub(crate) fn own_root(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("root")
+    }
+
     pub(crate) fn containers(&self) -> PathBuf {
         self.root.join("containers")
     }

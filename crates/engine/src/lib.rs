@@ -34,6 +34,7 @@ mod exec;
 mod facts;
 mod files;
 mod filter;
+mod foundation;
 mod freeze;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;

@@ -95,6 +95,7 @@ pub(crate) fn record(
         network: network_word(&options.network),
         hostname: hostname.to_owned(),
         user: process::user(options, image).to_owned(),
+        directory: options.directory.clone(),
         workdir: process::workdir(options, image)?,
         privileged: options.rights.privileged,
         read_only: options.read_only,

@@ -12,6 +12,7 @@
 use crate::{
     Engine,
     events::{Subject, tell},
+    foundation,
     record::Record,
     rooted::busy,
 };
@@ -46,11 +47,11 @@ impl Engine {
             _ => Some(self.lock_root(&row.id)?),
         };
         let row = self.look_up(row.id.as_str())?;
-        let Self { state, images, .. } = self;
+        let Self { state, images, layout, .. } = self;
         let open = |state: &State| match (row.phase, row.process) {
             (Phase::Running, Some(process)) => root_out_of(process),
             (Phase::Created | Phase::Exited, _) => {
-                let root = images.container_mount(state, &row.id)?;
+                let root = foundation::root_of(&row, images, state, layout)?;
                 dhow_sys::union::open(&root).map_err(io::Error::from).doing(|| "unite the layers")
             }
             _ => Err(busy(&row)),
@@ -85,7 +86,7 @@ impl Engine {
     pub(crate) fn root_at_rest(&self, row: &Container) -> Result<Mount> {
         match self.images.mount_of_container(&row.id)? {
             Some(at) => Ok(Mount::Attached { at }),
-            None => self.images.container_mount(&self.state, &row.id),
+            None => self.root_of(row),
         }
     }
 

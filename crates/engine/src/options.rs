@@ -25,6 +25,7 @@ pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
 pub use network::{ConnectionOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PASTA, PortOptions};
 pub use process::{AccountOptions, SurroundingOptions, Systemd};
 
+pub use crate::foundation::RootDirectory;
 pub use crate::{
     health::{HealthAction, HealthOptions, NEVER, StartupOptions},
     life::LifeOptions,
@@ -45,8 +46,10 @@ use std::path::PathBuf;
 /// A container to create.
 #[derive(Clone, Debug)]
 pub struct CreateOptions {
-    /// The image, as the user wrote it.
+    /// The image, as the user wrote it; with a root of their own, how they wrote that.
     pub image: String,
+    /// `--rootfs`: a directory in the place of an image.
+    pub directory: Option<RootDirectory>,
     /// Arguments after the image.
     pub command: Vec<String>,
     /// `--name`.
@@ -133,6 +136,7 @@ impl CreateOptions {
     pub fn of(image: impl Into<String>) -> Self {
         Self {
             image: image.into(),
+            directory: None,
             command: Vec::new(),
             name: None,
             entrypoint: None,

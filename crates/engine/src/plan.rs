@@ -12,6 +12,7 @@
 mod glob;
 
 use crate::{
+    foundation::Foundation,
     layout::Layout,
     options::{
         CreateOptions, ImageVolumes, MountDetails, MountOption, MountWhat, OverlayOption,
@@ -23,8 +24,8 @@ use dhow_base::{
     Digest, Doing, Error, Kind, Result,
     id::{ContainerId, Name, random_hex},
 };
-use dhow_image::{Image, Images};
-use dhow_spec::Mount;
+use dhow_image::Images;
+use dhow_spec::{Mount, image::ExecutionConfig};
 use dhow_state::{State, containers};
 use std::path::{Component, Path, PathBuf};
 
@@ -115,8 +116,12 @@ pub(crate) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// All mounts of a container that is to be made of `image`, in no order.
-    pub(crate) fn plan(self, options: &CreateOptions, image: &Image) -> Result<Vec<Planned>> {
+    /// All mounts of a container that is to stand on `foundation`, in no order.
+    pub(crate) fn plan(
+        self,
+        options: &CreateOptions,
+        foundation: &Foundation,
+    ) -> Result<Vec<Planned>> {
         let objects = &options.objects;
         let mut all: Vec<Planned> = Vec::new();
         for option in &options.mounts {
@@ -133,7 +138,7 @@ impl Planner<'_> {
             }
         }
         self.add_missing(&mut all, others);
-        let declared = declared(image, objects.image_volumes)?;
+        let declared = declared(&foundation.config().config, objects.image_volumes)?;
         let declared: Vec<Planned> =
             declared.into_iter().map(|option| self.planned(option)).collect::<Result<_>>()?;
         self.add_missing(&mut all, declared);
@@ -278,14 +283,14 @@ fn told(what: &MountWhat) -> String {
 
 /// The volumes that an image declares. An image's words are a stranger's: each path is one below
 /// the root, or the image is refused.
-fn declared(image: &Image, fate: ImageVolumes) -> Result<Vec<MountOption>> {
+fn declared(image: &ExecutionConfig, fate: ImageVolumes) -> Result<Vec<MountOption>> {
     let what = match fate {
         ImageVolumes::Ignored => return Ok(Vec::new()),
         ImageVolumes::Anonymous => MountWhat::Anonymous,
         ImageVolumes::Tmpfs => MountWhat::Tmpfs,
     };
     let mut options: Vec<MountOption> = Vec::new();
-    for path in image.config.config.volumes.keys() {
+    for path in image.volumes.keys() {
         let target = normal(&Path::new("/").join(path))
             .doing(|| format!("make the volume {path:?} that the image declares"))?;
         if options.iter().all(|other| other.target != target) {

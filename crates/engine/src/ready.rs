@@ -21,7 +21,7 @@ impl Engine {
         }
         let bytes = file::read_limited(&self.layout.config(&row.id), 16 << 20).doing(doing)?;
         let spec = Spec::parse(&bytes).doing(doing)?;
-        let root = self.images.container_mount(&self.state, &row.id).doing(doing)?;
+        let root = self.root_of(&row).doing(doing)?;
         rooted::open(&root.for_reading()).doing(doing)?;
         for mount in &spec.mounts {
             let is_bind = mount.options.iter().any(|word| word == "bind" || word == "rbind");

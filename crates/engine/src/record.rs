@@ -10,6 +10,7 @@ pub(crate) use asked::Asked;
 pub(crate) use namespaces::{Joined, NamespaceRecord};
 
 use crate::{
+    foundation::RootDirectory,
     life::LifeRecord,
     options::{NameOptions, PASTA, PortOptions},
     selinux::Labels,
@@ -52,6 +53,9 @@ pub(crate) struct Record {
     /// Who the process runs as, as it was asked for.
     #[serde(skip_serializing_if = "is_unsaid")]
     pub(crate) user: String,
+    /// The directory of the host's that is its root, where that is no image's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) directory: Option<RootDirectory>,
     /// The working directory.
     pub(crate) workdir: String,
     /// Whether all rights were given.

@@ -4,7 +4,9 @@
 //! the doors tell where each field comes from.
 
 use crate::{
-    Engine, create, files, hello,
+    Engine, create, files,
+    foundation::Foundation,
+    hello,
     options::{CreateOptions, MountWhat, PodChoice},
     plan::{Planned, Shown},
     pods::Home,
@@ -19,9 +21,9 @@ use std::os::fd::AsFd;
 #[derive(Debug)]
 pub struct Rehearsal {
     id: ContainerId,
-    image: Image,
+    foundation: Foundation,
     /// The same, whose configuration says nothing.
-    silent: Image,
+    silent: Foundation,
 }
 
 /// Whether the image's configuration counts.
@@ -39,18 +41,25 @@ const NO_PROGRAM: &str = "(no program)";
 impl Engine {
     /// Finds the image. It is not fetched: nothing is made.
     pub fn rehearse(&mut self, options: &CreateOptions) -> Result<Rehearsal> {
+        let foundation = match &options.directory {
+            Some(directory) => Foundation::directory(directory)?,
+            None => Foundation::Image(self.image_here(options)?),
+        };
+        let says =
+            ExecutionConfig { cmd: vec![NO_PROGRAM.to_owned()], ..ExecutionConfig::default() };
+        let silent = foundation.clone().saying(says);
+        Ok(Rehearsal { id: ContainerId::random()?, foundation, silent })
+    }
+
+    fn image_here(&mut self, options: &CreateOptions) -> Result<Image> {
         let here = match self.is_own_image(options)? {
             true => Some(hello::provide(&self.images, &mut self.state)?),
             false => self.images.find(&self.state, &options.image)?,
         };
-        let image = here.ok_or_else(|| {
+        here.ok_or_else(|| {
             Error::new(Kind::NotFound, format!("find image {}: it is not here", options.image))
                 .hint(format!("`dhow pull {}` fetches it", options.image))
-        })?;
-        let mut silent = image.clone();
-        silent.config.config =
-            ExecutionConfig { cmd: vec![NO_PROGRAM.to_owned()], ..ExecutionConfig::default() };
-        Ok(Rehearsal { id: ContainerId::random()?, image, silent })
+        })
     }
 
     /// The configuration that these options would make.
@@ -69,11 +78,11 @@ impl Engine {
             }
             None => options,
         };
-        let image = match says {
-            ImageSays::Everything => &rehearsal.image,
+        let foundation = match says {
+            ImageSays::Everything => &rehearsal.foundation,
             ImageSays::Nothing => &rehearsal.silent,
         };
-        let mut draft = self.draft(rehearsal.id.clone(), options, image)?;
+        let mut draft = self.draft(rehearsal.id.clone(), options, foundation)?;
         for planned in draft.plan.iter_mut().filter(|planned| planned.anonymous) {
             name_nothing(planned)?;
         }
@@ -83,7 +92,7 @@ impl Engine {
         selinux::take(read, options, &mut draft.record)?;
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let directory = self.layout.container(&draft.id);
-        let root = create::look_into(&image.view()?)?;
+        let root = create::look_into(&foundation.view()?)?;
         let identity = draft.identity(root.as_fd())?;
         let mut files =
             files::list(&self.layout.run(&draft.id), network.as_deref(), &options.names);

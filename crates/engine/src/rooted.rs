@@ -110,7 +110,7 @@ impl Engine {
             return Err(refused("its root is read-only"));
         }
         let mount = match access {
-            Access::Read => self.images.container_mount(&self.state, &row.id)?.for_reading(),
+            Access::Read => self.root_of(row)?.for_reading(),
             Access::Write => self.root_at_rest(row)?,
         };
         let owners = Record::parse(&row.settings)?.namespaces.owners_on_disk();

@@ -153,7 +153,10 @@ impl Engine {
         id: &ContainerId,
         image: Option<&Digest>,
     ) -> Result<ContainerSize> {
-        let written = self.images.container_usage(&self.state, id, &mut Meter::new())?;
+        let meter = &mut Meter::new();
+        // A root that is a directory of the host's has no snapshot, but may have what is kept above it.
+        let written = self.images.container_usage(&self.state, id, meter)?
+            + meter.measure(&self.layout.own_root(id))?;
         let image = match image {
             Some(digest) => self.images.find(&self.state, digest.as_str())?,
             None => None,

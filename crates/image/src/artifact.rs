@@ -406,7 +406,7 @@ impl Images {
     fn write_file(&self, layer: &Descriptor, path: &Path) -> Result<()> {
         let from = self.store.open(&layer.digest)?;
         let mut from = Digesting::new(from, layer.digest.clone()).sized(layer.size);
-        let landing = Landing::begin(path)?;
+        let landing = Landing::for_user(path)?;
         pour(&mut from, &mut landing.file())?;
         landing.land(Taken::Replace)
     }

@@ -35,7 +35,7 @@ fn land(to: SaveTo, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<(
     match to {
         SaveTo::Stream(mut sink) => fill(&mut sink),
         SaveTo::Path(path) => {
-            let landing = Landing::begin(&path)?;
+            let landing = Landing::for_user(&path)?;
             fill(&mut landing.file())?;
             landing.land(Taken::Replace)
         }

@@ -102,6 +102,11 @@ impl Place {
         PathBuf::from(format!("/proc/self/fd/{}", self.directory.as_raw_fd())).join(&self.name)
     }
 
+    /// Whether it is a link of procfs, to what somebody has open.
+    pub(crate) fn is_magic(&self) -> bool {
+        self.is_magic
+    }
+
     /// Opens the file to write at its end; makes it where it is missing. A FIFO without a reader is
     /// an error and no wait.
     pub fn append(&self, mode: u32) -> io::Result<File> {

@@ -27,6 +27,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod notification;
+pub mod output;
 pub mod packet;
 pub mod packet_filter;
 pub mod pidfd;

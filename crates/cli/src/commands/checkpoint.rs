@@ -5,13 +5,13 @@ use crate::{
     console::Console,
     flags::{foreign::refuse_any, refuse},
     invocation::Invocation,
+    outfile,
     tree::Act,
 };
-use dhow_base::{Doing, Result, file};
+use dhow_base::Result;
 use dhow_engine::{Afterwards, Changes, Encoding, Engine, RevivalOptions, Revived, Which};
 use serde_json::{Map, Value, json};
 use std::{
-    io::{BufWriter, Write},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -214,19 +214,9 @@ impl Export {
 
     /// It is there when it is whole.
     fn write(&self, engine: &mut Engine, container: &str) -> Result<()> {
-        let part = self.path.with_extension("part");
-        file::remove_if_there(&part)?;
-        let mut sink = BufWriter::new(file::create_new(&part, 0o600)?);
-        let written = engine
-            .export_checkpoint(container, &mut sink, self.encoding, self.changes)
-            .and_then(|()| sink.flush().doing(|| format!("write {}", part.display())))
-            .and_then(|()| {
-                std::fs::rename(&part, &self.path).doing(|| format!("make {}", self.shown()))
-            });
-        if written.is_err() {
-            file::remove_if_there(&part)?;
-        }
-        written
+        outfile::fill(&self.path, 0o600, |sink| {
+            engine.export_checkpoint(container, sink, self.encoding, self.changes)
+        })
     }
 }
 

@@ -1,9 +1,9 @@
 //! `commit`: an image of what a container has become.
 
 use super::repack::epoch;
-use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, tree::Act};
+use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, outfile, tree::Act};
 use clap::ValueEnum;
-use dhow_base::{Result, file};
+use dhow_base::Result;
 use dhow_engine::CommitOptions;
 use dhow_image::{Dialect, Layers};
 
@@ -88,8 +88,7 @@ impl Act for Commit {
         let image = invocation.engine()?.commit(&self.container, &options)?;
         if let Some(path) = &self.iidfile {
             let path = invocation.surroundings().absolute(path);
-            let id = image.id.to_string();
-            file::write_atomically(&path, id.as_bytes(), 0o644, file::Durability::Cached)?;
+            outfile::write(&path, image.id.as_str())?;
         }
         if !self.quiet {
             invocation.console.line(image.id.as_str())?;

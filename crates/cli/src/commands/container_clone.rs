@@ -95,8 +95,12 @@ impl Asked {
         let image = match self.image.take() {
             Some(image) => Some(image),
             // Of the very image that the other stands on, also where its name means another by now.
-            None if engine.image_named(&made.image_name)? == made.image => None,
-            None => made.image.as_ref().map(ToString::to_string),
+            None => match &made.image {
+                Some(image) if engine.image_named(&made.image_name)?.as_ref() != Some(image) => {
+                    Some(image.to_string())
+                }
+                _ => None,
+            },
         };
         let recipe = Recipe::of(made.clone());
         let progress = invocation.progress(true);

@@ -8,11 +8,11 @@ use crate::{
     },
     invocation::Invocation,
     manners::Manners,
-    skopeo,
+    outfile, skopeo,
     tree::Act,
 };
 use clap::ValueEnum;
-use dhow_base::{Digest, Doing, Error, Kind, Result, file};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_image::{
     Copied, CopyOptions, Dialect, Encoding, End, Images, MultiArch, Packing, Progress,
 };
@@ -252,6 +252,5 @@ pub(crate) fn write_digest(file: &str, digest: &Digest, invocation: &Invocation)
 /// The same for a text of several digests.
 pub(crate) fn write_digest_file(file: &str, text: &str, invocation: &Invocation) -> Result<()> {
     let path = invocation.surroundings().absolute(file);
-    file::write_atomically(&path, text.as_bytes(), 0o644, file::Durability::Cached)
-        .doing(|| "write the digest file")
+    outfile::write(&path, text).doing(|| "write the digest file")
 }

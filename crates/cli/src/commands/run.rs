@@ -11,7 +11,7 @@ use crate::{
     invocation::Invocation,
     tree::Act,
 };
-use dhow_base::Result;
+use dhow_base::{Error, Kind, Result};
 use dhow_engine::{Engine, Running, StopOptions, Watch};
 
 /// A program whose output nobody reads gets so long to end before it is killed.
@@ -63,6 +63,10 @@ impl Act for Run {
         let mut options = flags.options(invocation.surroundings())?;
         (options.life.command_line, options.life.directory) = invocation.command_line();
         options.life.preserve_fds = preserve_fds;
+        if self.rmi && options.directory.is_some() {
+            let text = "--rmi with --rootfs: the directory is no image, and stays";
+            return Err(Error::new(Kind::Invalid, text).hint("--rm removes the container alone"));
+        }
         options.life.remove_image = self.rmi;
         options.auto_remove |= self.rmi;
         let process = &flags.process;

@@ -300,6 +300,7 @@ impl ContainerFlags {
                 .map_or(Ok(PullPolicy::Missing), |text| policy::pull("--pull", text))?,
             platform: self.pulling.platform(self.platform.as_deref())?,
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
+            directory: self.objects.directory(image, around)?,
             objects: self.objects.options(around)?,
             cgroup: self.cgroup.options()?,
             environment: EnvironmentOptions {

@@ -3,12 +3,18 @@
 
 use super::{mount, refuse};
 use dhow_base::Result;
-use dhow_engine::options::{ImageVolumes, ObjectOptions, PodChoice, SecretOption, SecretWay};
+use dhow_engine::options::{
+    ImageVolumes, ObjectOptions, PodChoice, RootDirectory, SecretOption, SecretWay,
+};
 
 /// What a container takes from other objects.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Other objects")]
 pub(crate) struct ObjectFlags {
+    /// Take a directory of the host as the root in the place of an image; with :O its changes are kept apart
+    #[arg(long, conflicts_with_all = ["pull", "platform"])]
+    rootfs: bool,
+
     /// Mount what another container has mounted of volumes and of the host
     #[arg(long, value_name = "CONTAINER[:ro]")]
     volumes_from: Vec<String>,
@@ -35,6 +41,28 @@ pub(crate) struct ObjectFlags {
 }
 
 impl ObjectFlags {
+    /// The root that is no image's, where one is meant.
+    pub(crate) fn directory(
+        &self,
+        text: &str,
+        around: super::Surroundings<'_>,
+    ) -> Result<Option<RootDirectory>> {
+        if !self.rootfs {
+            return Ok(None);
+        }
+        let (path, is_below) = match text.rsplit_once(':') {
+            Some((path, "O")) => (path, true),
+            // Where ids are mapped, its files are always shown with the container's.
+            Some((path, "idmap")) => (path, false),
+            Some((_, "")) | None => (text, false),
+            Some((_, option)) => {
+                let why = format!("no such option: {option}");
+                return Err(refuse("--rootfs", text, why).hint("there are O and idmap"));
+            }
+        };
+        Ok(Some(RootDirectory { path: around.absolute(path), is_below }))
+    }
+
     /// What the flags ask for.
     pub(crate) fn options(&self, around: super::Surroundings<'_>) -> Result<ObjectOptions> {
         if let Some(driver) = self.volume_driver.as_deref().filter(|driver| *driver != "local") {

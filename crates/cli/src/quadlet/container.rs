@@ -26,8 +26,6 @@ enum Rule {
     Truth,
     /// Handled by itself.
     Special,
-    /// Refused, with a reason.
-    Refused(&'static str),
 }
 
 /// All keys, in the order of the flags that they become.
@@ -96,7 +94,7 @@ const KEYS: &[(&str, &str, Rule)] = &[
     ("Exec", "", Rule::Special),
     ("ContainerName", "", Rule::Special),
     ("Notify", "--sdnotify", Rule::Special),
-    ("Rootfs", "", Rule::Refused("a container is made of an image")),
+    ("Rootfs", "", Rule::Special),
     ("Pod", "", Rule::Special),
     ("PublishPort", "--publish", Rule::Each),
     ("ExposeHostPort", "--expose", Rule::Each),
@@ -116,7 +114,12 @@ pub(super) fn service_of_container(
 ) -> Result<(String, Lines)> {
     let known: Vec<&str> = KEYS.iter().map(|(key, ..)| *key).collect();
     file.check(SECTION, &known)?;
-    let image = file.last(SECTION, "Image").ok_or_else(|| missing("Image"))?;
+    let image = file.last(SECTION, "Image");
+    let root = file.last(SECTION, "Rootfs");
+    if image.is_some() && root.is_some() {
+        let text = "Image= and Rootfs=: a container stands on one of them";
+        return Err(Error::new(Kind::Invalid, text));
+    }
     let usual = format!("systemd-{stem}");
     let name = file.last(SECTION, "ContainerName").unwrap_or(&usual);
     let words = ["run", "--quiet", "--rm", "--name", name, "--cidfile=%t/%N.cid"];
@@ -127,7 +130,10 @@ pub(super) fn service_of_container(
         line.add(key, flag, *rule)?;
     }
     line.words.extend(file.words(SECTION, "PodmanArgs")?);
-    line.add_image(image)?;
+    match root {
+        Some(directory) => line.say("--rootfs", directory),
+        None => line.add_image(image.ok_or_else(|| missing("Image"))?)?,
+    }
     line.words.extend(file.words(SECTION, "Exec")?);
     let CommandLine { words, needs, pod, notifies, .. } = line;
     let command = place.command;
@@ -189,9 +195,6 @@ impl CommandLine<'_> {
             }
             Rule::Truth => self.words.push(format!("{flag}={}", truth(key, last)?)),
             Rule::Special => self.add_special(key, flag, last)?,
-            Rule::Refused(why) => {
-                return Err(Error::new(Kind::Unsupported, format!("{key}=: {why}")));
-            }
         }
         Ok(())
     }

@@ -142,6 +142,8 @@ mod rehearse;
 mod repack;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod rootfs_directory;
 mod rootless;
 #[cfg(test)]
 mod rootless_networks;
@@ -184,6 +186,7 @@ mod stop;
 mod store;
 #[cfg(test)]
 mod systemd;
+#[cfg(test)]
 mod systemd_inside;
 mod terminal;
 #[cfg(test)]

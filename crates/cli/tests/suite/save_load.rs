@@ -194,3 +194,48 @@ fn umoci_lists_what_was_saved() {
 
     assert_eq!(listed.line(), "localhost/box:latest");
 }
+
+/// Root can put a file in the place of any name; a device that a user names for output is not meant to
+/// give way, nor what a link leads to.
+#[test]
+fn what_is_no_file_stays_and_is_written_into() {
+    needs_root!();
+    let dhow = with_box();
+    let at = |name: &str| dhow.directory().join(name).display().to_string();
+    let (null, link, file) = (at("null"), at("link"), at("file"));
+    let made = std::process::Command::new("mknod").args([&null, "c", "1", "3"]).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    std::fs::write(&file, "").unwrap();
+    std::os::unix::fs::symlink("file", &link).unwrap();
+    drop(dhow.run(&["create", "-q", "--network=none", "--name=web", "box", "true"]).ok());
+    drop(dhow.run(&["volume", "create", "data"]).ok());
+    let commands: [&[&str]; 6] = [
+        &["save", "-o"],
+        &["export", "-o"],
+        &["volume", "export", "-o"],
+        &["commit", "-q", "--iidfile"],
+        &["image", "export", "-o"],
+        &["save", "--format=oci-archive", "-o"],
+    ];
+    for words in commands {
+        let object = match words[0] {
+            "volume" => "data",
+            "commit" => "web",
+            "export" => "web",
+            _ => "box",
+        };
+        for target in [&null, &link] {
+            drop(dhow.run(&[words, &[target, object]].concat()).ok());
+        }
+        let kind = std::fs::symlink_metadata(&null).unwrap().file_type();
+        assert!(std::os::unix::fs::FileTypeExt::is_char_device(&kind), "{words:?}");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink(), "{words:?}");
+        assert!(std::fs::metadata(&file).unwrap().len() > 10, "{words:?}");
+        std::fs::write(&file, "").unwrap();
+    }
+    let piped = dhow.run(&["save", "-o", "/dev/stdout", "--format=docker-archive", "box"]).ok();
+    assert!(piped.stdout.contains("manifest.json"), "{}", piped.stdout.len());
+    drop(dhow.run(&["rm", "web"]).ok());
+    drop(dhow.run(&["volume", "rm", "data"]).ok());
+    dhow.assert_clean();
+}

@@ -2,30 +2,19 @@
 
 use crate::fixture::{SOON, with_box};
 use dhow_testkit::{Dhow, need, needs_root, needs_tool, rootfs};
-use std::{process::Command, time::Instant};
+use std::time::Instant;
 
 /// Memory that it finds.
 const IN_MEMORY: [&str; 4] = ["/run", "/run/lock", "/tmp", "/var/log/journal"];
-
-/// A home with the image `machine`, whose systemd is Debian's.
-fn with_machine() -> Dhow {
-    let dhow = with_box();
-    let root = rootfs::systemd().unwrap();
-    let archive = dhow.directory().join("machine.tar");
-    let mut tar = Command::new("tar");
-    tar.arg("-C").arg(root.path()).arg("-cf").arg(&archive).arg(".");
-    assert!(tar.status().unwrap().success());
-    drop(dhow.run(&["import", "-q", archive.to_str().unwrap(), "machine"]).ok());
-    dhow
-}
 
 #[test]
 fn a_systemd_boots_keeps_services_and_halts_when_it_is_stopped() {
     needs_root!();
     needs_tool!("mmdebstrap");
-    needs_tool!("tar");
-    let dhow = with_machine();
-    let words = ["--network", "none", "--name", "host", "machine", "/sbin/init"];
+    let dhow = Dhow::new();
+    let machine = rootfs::systemd().unwrap();
+    let root = format!("{}:O", machine.path().display());
+    let words = ["--network=none", "--name=host", "--rootfs", &root, "/sbin/init"];
     drop(dhow.run(&[&["run", "-qd"], &words[..], &["--unit=basic.target"]].concat()).ok());
 
     let boots = need::eventually(SOON * 4, || {

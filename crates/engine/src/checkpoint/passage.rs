@@ -155,7 +155,7 @@ impl Engine {
     }
 
     fn spool_changes(&mut self, row: &Container, spool: &Path) -> Result<()> {
-        let root = self.images.container_mount(&self.state, &row.id)?.for_reading();
+        let root = self.root_of(row)?.for_reading();
         let root = rooted::open(&root)?;
         let changes = self.own_changes(row)?;
         file::remove_if_there(spool)?;

@@ -6,6 +6,7 @@ use dhow_base::Result;
 use dhow_spec::runtime::{OCI_VERSION, Spec};
 use dhow_state::containers::{Container, Phase};
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 
 /// Fields of docker's that podman has as well, and means the same by.
 const SHARED: [&str; 17] = [
@@ -59,11 +60,12 @@ fn document(
         .collect();
     let image = docker["Image"].as_str().unwrap_or_default();
     let capabilities = spec.process.clone().unwrap_or_default().capabilities.unwrap_or_default();
+    let none = PathBuf::new();
     let own = json!({
         "State": state(docker, row, spec),
         "Image": image.strip_prefix("sha256:").unwrap_or(image),
-        "ImageName": row.image_name,
-        "Rootfs": "",
+        "ImageName": if record.directory.is_some() { "" } else { &row.image_name },
+        "Rootfs": record.directory.as_ref().map(|directory| &directory.path).unwrap_or(&none),
         "Pod": record.pod.clone().unwrap_or_default(),
         "StaticDir": engine.layout.config(&row.id).parent(),
         "OCIRuntime": docker["HostConfig"]["Runtime"],

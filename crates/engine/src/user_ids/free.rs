@@ -7,13 +7,14 @@
 
 use super::{Held, Range, check, note, subordinate};
 use crate::{
-    create, identity,
+    create,
+    foundation::Foundation,
+    identity,
     options::{CreateOptions, UserNamespace},
     pods,
     record::{NamespaceRecord, Record},
 };
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_image::Image;
 use dhow_spec::{
     accounts::{accounts, groups},
     runtime::IdMapping,
@@ -42,7 +43,7 @@ fn doing() -> &'static str {
 pub(crate) fn propose(
     read: &Read,
     options: &CreateOptions,
-    image: Option<&Image>,
+    image: Option<&Foundation>,
     record: &mut Record,
 ) -> Result<()> {
     let UserNamespace::Auto { size, uids, gids } = &options.namespaces.user else { return Ok(()) };
@@ -64,7 +65,7 @@ pub(crate) fn propose(
 }
 
 /// How many ids the accounts of an image take, and who is to run in it.
-fn needed(image: &Image, options: &CreateOptions) -> Result<u32> {
+fn needed(image: &Foundation, options: &CreateOptions) -> Result<u32> {
     let root = create::look_into(&image.view()?)?;
     let passwd = identity::read_accounts(root.as_fd(), "etc/passwd")?;
     let group = identity::read_accounts(root.as_fd(), "etc/group")?;

@@ -80,7 +80,7 @@ impl ArchiveTarget {
     }
 
     fn land(form: Form, path: &Path, name: Option<String>) -> Result<Self> {
-        let landing = Landing::begin(path)?;
+        let landing = Landing::for_user(path)?;
         let file = landing.file().try_clone().doing(|| "share the archive's fd")?;
         Ok(Self::new(form, Box::new(file), Some(landing), name))
     }

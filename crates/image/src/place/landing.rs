@@ -8,6 +8,7 @@ use dhow_base::{
     file::{self, create_new},
     id::random_hex,
 };
+use dhow_sys::{host_path::Place, output::Destination};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags},
     io::Errno,
@@ -27,6 +28,19 @@ pub(crate) struct Landing {
     target: PathBuf,
     /// Its name until then, where it must have one.
     temporary: Option<PathBuf>,
+    /// What holds the directory of a target that a user has named.
+    way: Way,
+}
+
+/// How the target was found.
+#[derive(Debug)]
+enum Way {
+    /// It is a path of ours.
+    Ours,
+    /// The target leads through this.
+    Named { _place: Place },
+    /// There is something that is no file, which is written into.
+    Straight,
 }
 
 /// What to do where the name is taken.
@@ -39,15 +53,34 @@ pub(crate) enum Taken {
 }
 
 impl Landing {
+    /// Opens a file for a user who has named it: whatever is there and is no file stays, and is written
+    /// into.
+    pub(crate) fn for_user(path: &Path) -> Result<Self> {
+        match Destination::find(path).doing(|| format!("write {}", path.display()))? {
+            Destination::Open(file) => {
+                Ok(Self { file, target: path.to_owned(), temporary: None, way: Way::Straight })
+            }
+            Destination::Name(place) => {
+                let mut landing = Self::begin(&place.path())?;
+                landing.way = Way::Named { _place: place };
+                Ok(landing)
+            }
+        }
+    }
+
     /// Opens a file that will be called `target`, in a directory that is there.
     pub(crate) fn begin(target: &Path) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         match rustix::fs::open(parent(target), flags, Mode::from_raw_mode(MODE)) {
-            Ok(fd) => Ok(Self { file: File::from(fd), target: target.to_owned(), temporary: None }),
+            Ok(fd) => {
+                let (file, target) = (File::from(fd), target.to_owned());
+                Ok(Self { file, target, temporary: None, way: Way::Ours })
+            }
             Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
                 let temporary = temporary(target)?;
                 let file = create_new(&temporary, MODE)?;
-                Ok(Self { file, target: target.to_owned(), temporary: Some(temporary) })
+                let (target, temporary) = (target.to_owned(), Some(temporary));
+                Ok(Self { file, target, temporary, way: Way::Ours })
             }
             Err(errno) => Err(errno).doing(|| format!("create {}", target.display())),
         }
@@ -64,6 +97,9 @@ impl Landing {
     }
 
     fn name(&mut self, taken: Taken) -> Result<()> {
+        if matches!(self.way, Way::Straight) {
+            return Ok(());
+        }
         if self.temporary.is_none() {
             match self.link(&self.target) {
                 Err(Errno::EXIST) if taken == Taken::Keep => return Ok(()),
@@ -140,7 +176,7 @@ mod tests {
         let begin = || {
             let temporary = temporary(&target).unwrap();
             let file = create_new(&temporary, MODE).unwrap();
-            Landing { file, target: target.clone(), temporary: Some(temporary) }
+            Landing { file, target: target.clone(), temporary: Some(temporary), way: Way::Ours }
         };
 
         drop(begin());

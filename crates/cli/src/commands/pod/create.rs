@@ -5,13 +5,10 @@ use crate::{
     exit::SUCCESS,
     flags::{network_defaults, pod::PodFlags, refuse},
     invocation::Invocation,
+    outfile,
     tree::Act,
 };
-use dhow_base::{
-    Error, Kind, Result,
-    file::{self, Durability},
-    id::Name,
-};
+use dhow_base::{Error, Kind, Result, id::Name};
 use dhow_engine::{
     options::Sharing,
     pods::{ExitPolicy, InfraOptions, PodOptions, Shared},
@@ -73,7 +70,7 @@ impl Act for Create {
         let id = engine.create_pod(&options, &progress)?;
         if let Some(path) = &create.pod_id_file {
             let path = invocation.surroundings().absolute(path);
-            file::write_atomically(&path, id.as_str().as_bytes(), 0o644, Durability::Cached)?;
+            outfile::write(&path, id.as_str())?;
         }
         invocation.console.line(id.as_str())?;
         Ok(SUCCESS)
