@@ -223,6 +223,8 @@ impl Invocation {
         let (flag, variable) =
             (self.globals.storage_driver.as_ref(), self.environment.storage_driver.as_ref());
         let Some(word) = flag.or(variable) else { return Ok(None) };
+        // podman's and docker's word for whole trees.
+        let word = if word == "vfs" { Driver::Plain.word() } else { word };
         Driver::from_word(word).map(Some).map_err(|_| {
             refuse("--storage-driver", word, "there is no such driver")
                 .hint("there are overlay, erofs, plain and btrfs")

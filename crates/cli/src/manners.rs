@@ -13,7 +13,7 @@
 
 use crate::console::Console;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
-use dhow_base::{Error, Kind, Result};
+use dhow_base::{Digest, Error, Kind, Result};
 
 /// Whose manners the commands have.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -98,6 +98,7 @@ const PODMANS: &[Foreign] = &[
     value("network-config-dir", Nothing("networks are kept in the database")),
     switch("noout", Refused("standard output is what was asked for")),
     value("out", Refused("the shell sends standard output elsewhere")),
+    value("pull-option", Nothing("layers are fetched as the registry has them")),
     Foreign { long: "remote", short: Some('r'), has_value: false, meaning: Refused(NO_DAEMON) },
     value("runtime", Refused("`run --runtime` and `create --runtime` choose one")),
     value("runtime-flag", Refused("no flags are handed to other runtimes")),
@@ -124,6 +125,14 @@ impl Manners {
     pub(crate) fn of_program(word: &str) -> Self {
         let name = word.rsplit('/').next().unwrap_or(word);
         Self::of_name(name.as_bytes()).unwrap_or_default()
+    }
+
+    /// An id as it is printed: podman's are bare.
+    pub(crate) fn id(self, id: &Digest) -> &str {
+        match self {
+            Self::Podman => id.hex(),
+            Self::Dhow | Self::Docker | Self::Skopeo => id.as_str(),
+        }
     }
 
     fn foreign(self) -> &'static [Foreign] {

@@ -165,8 +165,19 @@ fn declare_leniently<A: Act>(command: Command) -> Command {
             .default_missing_value("true")
             .default_value("false")
             .value_parser(switch),
+        // What follows a flag that takes a value is its value, as in docker and podman, whatever it begins
+        // with: a template such as --{{.ID}}--.
+        ArgAction::Set | ArgAction::Append
+            if argument.get_long().is_some() && takes_one(&argument) =>
+        {
+            argument.allow_hyphen_values(true)
+        }
         _ => argument,
     })
+}
+
+fn takes_one(argument: &Arg) -> bool {
+    argument.get_num_args().is_none_or(|count| count.min_values() == 1 && count.max_values() == 1)
 }
 
 /// The arguments of a command, whose switches may have values.
@@ -431,6 +442,19 @@ mod tests {
             (flag("interactive"), flag("tty"), flag("rm"), flag("read_only"), flag("detach")),
             (true, false, true, true, false)
         );
+    }
+
+    #[test]
+    fn the_value_of_a_flag_may_begin_like_one() {
+        let line = ["dhow", "history", "--format", "--{{.ID}}--", "-q", "box"];
+
+        let matches = command(Switches::WithValues).try_get_matches_from(line).unwrap();
+        let (_, history, _) = chosen(&matches).unwrap();
+
+        let format = history.get_one::<String>("format").map(String::as_str);
+        assert_eq!((format, history.get_flag("quiet")), (Some("--{{.ID}}--"), true));
+        let alone = ["dhow", "history", "box", "--format"];
+        assert!(command(Switches::WithValues).try_get_matches_from(alone).is_err());
     }
 
     #[test]

@@ -161,7 +161,12 @@ pub(crate) struct Refusal<'a> {
 impl Refusal<'_> {
     pub(crate) fn failure(&self, longest_pause: Duration) -> Failure {
         let Self { status, domain, .. } = self;
-        let said = said(self.body).map(|said| format!(": {said}")).unwrap_or_default();
+        let said = match said(self.body) {
+            Some(said) => format!(": {said}"),
+            // The answer to a HEAD has no body in which a registry would say so.
+            None if status.as_u16() == 401 => ": authentication required".to_owned(),
+            None => String::new(),
+        };
         let what = format!("{} answered {status}{said}", shown(self.url));
         let error = |kind| Error::new(kind, what.clone());
         match status.as_u16() {

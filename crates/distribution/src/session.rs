@@ -349,9 +349,12 @@ impl Visit<'_> {
             }
             _ => {
                 let domain = &self.endpoint.domain;
-                Err(Error::new(Kind::Denied, format!("enter {domain}: it wants a login"))
-                    .hint(format!("log in to {domain} with `dhow login {domain}`, or use --creds"))
-                    .into())
+                Err(Error::new(
+                    Kind::Denied,
+                    format!("enter {domain}: unauthorized: authentication required"),
+                )
+                .hint(format!("log in to {domain} with `dhow login {domain}`, or use --creds"))
+                .into())
             }
         }
     }

@@ -40,12 +40,27 @@ pub struct CommitOptions {
     pub epoch: Option<i64>,
 }
 
+/// Where podman mounts something in every container: what is made there is nobody's change.
+const PODMANS_USUAL: [&str; 11] = [
+    "dev",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/mtab",
+    "etc/resolv.conf",
+    "proc",
+    "run",
+    "run/.containerenv",
+    "run/notify",
+    "run/secrets",
+    "sys",
+];
+
 /// What becomes of the empty places that the runtime made to mount something on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Places {
     /// They are no changes, as docker has it.
     LeftOut,
-    /// They are changes like others, as podman has it.
+    /// They are changes like others, as podman has it, except those of the usual mounts.
     Told,
 }
 
@@ -56,7 +71,12 @@ impl Engine {
         let doing = || format!("compare container {} with its image", row.name);
         let changes = match places {
             Places::LeftOut => self.own_changes(&row),
-            Places::Told => self.all_changes(&row),
+            Places::Told => self.all_changes(&row).map(|mut changes| {
+                changes.retain(|change| {
+                    !PODMANS_USUAL.iter().any(|usual| change.path == Path::new(usual))
+                });
+                changes
+            }),
         };
         changes.map(with_directories).doing(doing)
     }

@@ -175,6 +175,16 @@ struct Repacked {
 }
 
 impl Conversion<'_> {
+    /// Whose documents are to be made of such. Where nobody says so they stay what they are, unless their
+    /// layers are to be what only OCI's can name.
+    fn target(&self, from: Dialect) -> Dialect {
+        let only_oci = matches!(
+            self.packing,
+            Packing::Repack(encoding) if encoding.compression() == Compression::Zstd
+        );
+        self.dialect.unwrap_or(if only_oci { Dialect::Oci } else { from })
+    }
+
     /// Converts an image; what changes nothing gives the same bytes.
     pub(crate) fn image(
         &self,
@@ -188,7 +198,7 @@ impl Conversion<'_> {
             return Err(Error::new(Kind::Unsupported, "convert an index within an index"));
         };
         let from = Dialect::of(&image.descriptor.media_type);
-        let to = self.dialect.unwrap_or(from);
+        let to = self.target(from);
         let layers = self.layers(&manifest, from, to, origin, spools)?;
         if from == to && layers == manifest.layers {
             return Ok(image.clone());
@@ -246,7 +256,7 @@ impl Conversion<'_> {
                     layer.data = None;
                     layer.annotations.retain(|key, _| !is_of_the_packing(key));
                     layer.annotations.extend(made.annotations.clone());
-                    layer.media_type = layer_type(&layer.media_type, from, *compression)?;
+                    layer.media_type = layer_type(&layer.media_type, to, *compression)?;
                     (*compression, layer)
                 }
                 None if from == to => return Ok(layer.clone()),
@@ -332,7 +342,7 @@ impl Conversion<'_> {
         changed: &HashMap<Digest, Descriptor>,
     ) -> Result<Member> {
         let from = Dialect::of(&index.descriptor.media_type);
-        let to = self.dialect.unwrap_or(from);
+        let to = self.target(from);
         if from == to && changed.iter().all(|(old, new)| *old == new.digest) {
             return Ok(index.clone());
         }

@@ -1,10 +1,35 @@
-//! What is told of an image: docker's `inspect` document, and its history.
+//! What is told of an image: docker's and podman's `inspect` documents, and its history.
 
 use crate::Image;
 use dhow_base::Result;
 use dhow_distribution::Reference;
 use dhow_state::{State, snapshots};
 use serde_json::{Map, Value, json};
+
+/// The names of an image as podman tells them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CompleteNames {
+    /// Those with a tag, with their registry.
+    pub tagged: Vec<String>,
+    /// One for each repository, by the digest.
+    pub digested: Vec<String>,
+}
+
+impl CompleteNames {
+    /// Of an image that has these names and this manifest.
+    pub fn of(names: &[String], manifest: &dhow_base::Digest) -> Self {
+        let parsed = || names.iter().filter_map(|name| Reference::parse(name).ok());
+        let tagged = parsed().filter(|name| name.tag().is_some()).map(|name| name.to_string());
+        let by_digest = parsed().filter(|name| name.tag().is_none()).map(|name| name.to_string());
+        let mut digested: Vec<String> = by_digest.collect();
+        for name in parsed().map(|name| format!("{}@{manifest}", name.name())) {
+            if !digested.contains(&name) {
+                digested.push(name);
+            }
+        }
+        Self { tagged: tagged.collect(), digested }
+    }
+}
 
 /// One step of an image's making, the newest first.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,6 +92,33 @@ impl Image {
         put("Metadata", json!({ "LastTagTime": self.pulled.rfc3339() }));
         put("ManifestType", json!(self.media_type));
         Value::Object(document)
+    }
+
+    /// The document of podman's `inspect`: the id is bare, names are complete, each repository has a name by
+    /// the digest, and what is often asked of the configuration stands beside it.
+    pub fn inspect_as_podman(&self) -> Value {
+        let mut document = self.inspect();
+        let raw: Value = serde_json::from_str(&self.config_json).unwrap_or(Value::Null);
+        let raw = |path: &str, otherwise: Value| raw.pointer(path).cloned().unwrap_or(otherwise);
+        let names = CompleteNames::of(&self.names, &self.manifest);
+        if let Value::Object(fields) = &mut document {
+            for dockers in ["DockerVersion", "Metadata"] {
+                drop(fields.shift_remove(dockers));
+            }
+            for (name, value) in [
+                ("Id", json!(self.id.hex())),
+                ("RepoTags", json!(names.tagged)),
+                ("RepoDigests", json!(names.digested)),
+                ("Version", raw("/docker_version", json!(""))),
+                ("User", raw("/config/User", json!(""))),
+                ("Labels", raw("/config/Labels", Value::Null)),
+                ("History", raw("/history", json!([]))),
+                ("NamesHistory", json!(names.tagged)),
+            ] {
+                drop(fields.insert(name.to_owned(), value));
+            }
+        }
+        document
     }
 
     fn layers(&self) -> Vec<&str> {

@@ -82,8 +82,8 @@ pub use create::LocalImage;
 pub use description::{Description, LayerData, TagList, Tags, manifest_digest};
 pub use dhow_archive::Encoding;
 pub use dhow_distribution::{
-    Address, Client, Config as Registries, Credentials, PolicyFile, Reference, Secret, TlsVerify,
-    login,
+    Address, Client, Config as Registries, Credentials, Patience, PolicyFile, Reference, Secret,
+    TlsVerify, login,
 };
 pub use dhow_snapshot::{Change, ChangeKind, Driver};
 pub use difference::with_directories;
@@ -92,7 +92,7 @@ pub use doctor::{Depth, Finding};
 pub use export::export_root;
 pub use image::{Image, Outline};
 pub use import::{ImportOptions, words};
-pub use inspect::HistoryEntry;
+pub use inspect::{CompleteNames, HistoryEntry};
 pub use list::{Annotation, Which};
 pub use load::{LoadFrom, Loaded};
 pub use mend::Mended;

@@ -10,7 +10,7 @@
 
 use crate::{
     End, Images, Place,
-    image::missing,
+    image::{by_hex, missing},
     names,
     origin::{Opened, Origin, own_platform},
     place::{directory::media_type_of, local},
@@ -27,6 +27,9 @@ use std::{
     io::Read,
     sync::Arc,
 };
+
+/// From so many digits on, what is no name of a list is taken for the beginning of its digest.
+const SHORTEST_DIGEST: usize = 12;
 
 /// What is said of an image in a list; what is left out stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -310,12 +313,28 @@ impl Images {
     }
 
     fn find_list(&self, state: &State, list: &str) -> Result<Option<Row>> {
-        for name in names::candidates(list)? {
+        let hex = by_hex(list).filter(|hex| hex.len() >= SHORTEST_DIGEST);
+        let candidates = match names::candidates(list) {
+            // What is no name may still be a digest.
+            Err(_) if hex.is_some() => Vec::new(),
+            candidates => candidates?,
+        };
+        for name in candidates {
             if let Some(row) = lists::find(state.read(), &name)? {
                 return Ok(Some(row));
             }
         }
-        Ok(None)
+        let Some(hex) = hex else { return Ok(None) };
+        let mut of_digest = lists::all(state.read())?;
+        of_digest.retain(|row| Digest::of(row.document.as_bytes()).hex().starts_with(hex));
+        match of_digest.len() {
+            0 | 1 => Ok(of_digest.pop()),
+            _ => {
+                let names: Vec<String> = of_digest.into_iter().map(|row| row.name).collect();
+                let what = format!("{list} is the digest of several lists: {}", names.join(", "));
+                Err(Error::new(Kind::Conflict, what).hint("use a name"))
+            }
+        }
     }
 
     /// Changes a document and its rows in one transaction.

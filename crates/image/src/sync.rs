@@ -16,6 +16,7 @@ use crate::{
 use dhow_base::{Digest, Doing, Error, Kind, Result};
 use dhow_distribution::Reference;
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -93,8 +94,19 @@ pub struct Synced {
     pub digests: Vec<(Place, Digest)>,
     /// How many were there.
     pub same: usize,
+    /// How many repositories or directories they came from.
+    pub sources: usize,
     /// What failed.
     pub failed: Vec<Error>,
+}
+
+/// How many repositories of registries they come from.
+fn repositories(tasks: &[Task]) -> usize {
+    let names = tasks.iter().filter_map(|task| match &task.from.place {
+        Place::Registry(name) => Reference::parse(name).ok().map(|name| name.name()),
+        _ => None,
+    });
+    names.collect::<BTreeSet<_>>().len()
 }
 
 /// One image.
@@ -141,6 +153,10 @@ impl Images {
         if let SyncTo::Directory(path) = destination {
             dhow_base::file::make_directories(path, 0o755)?;
         }
+        let sources = match &source.place {
+            SyncFrom::Repository(_) | SyncFrom::Directory(_) => 1,
+            SyncFrom::List(_) => repositories(&tasks),
+        };
         // One connection pool for all; made before the threads so that they share it.
         if matches!(destination, SyncTo::Registry(_)) {
             to.client()?;
@@ -172,7 +188,7 @@ impl Images {
             }
             Step::Done(outcome) => Ok(outcome),
         })?;
-        let mut synced = Synced::default();
+        let mut synced = Synced { sources, ..Synced::default() };
         for arrival in done {
             match arrival {
                 Ok(arrival) => {

@@ -313,7 +313,7 @@ impl Index {
             .collect();
         let there = if there.is_empty() { "no platform".to_owned() } else { there.join(", ") };
         Err(Error::new(
-            Kind::NotFound,
+            Kind::Unsupported,
             format!("choose a manifest for {wanted}: the image has {there}"),
         )
         .hint("name another one with --platform"))

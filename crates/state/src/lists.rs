@@ -67,18 +67,26 @@ pub fn delete_member(write: &Write<'_>, list: &str, manifest: &Digest) -> Result
 /// The list of this complete name.
 pub fn find(read: &Read, name: &str) -> Result<Option<List>> {
     read.prepare_cached("SELECT name, document, changed FROM lists WHERE name = ?1")
-        .and_then(|mut statement| {
-            statement
-                .query_row([name], |row| {
-                    Ok(List {
-                        name: row.get(0)?,
-                        document: row.get(1)?,
-                        changed: Moment::from_unix_nanoseconds(row.get(2)?),
-                    })
-                })
-                .optional()
-        })
+        .and_then(|mut statement| statement.query_row([name], list_of).optional())
         .sql(|| format!("look up list {name}"))
+}
+
+fn list_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<List> {
+    Ok(List {
+        name: row.get(0)?,
+        document: row.get(1)?,
+        changed: Moment::from_unix_nanoseconds(row.get(2)?),
+    })
+}
+
+/// All lists, by their names.
+pub fn all(read: &Read) -> Result<Vec<List>> {
+    let doing = || "read all lists";
+    let mut statement = read
+        .prepare_cached("SELECT name, document, changed FROM lists ORDER BY name")
+        .sql(doing)?;
+    let rows = statement.query_map([], list_of).sql(doing)?;
+    rows.map(|row| row.sql(doing)).collect()
 }
 
 /// The images of a list.

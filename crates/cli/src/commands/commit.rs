@@ -51,7 +51,7 @@ pub(crate) struct Commit {
     #[arg(short, long, value_name = "BOOL")]
     pause: Option<bool>,
 
-    /// Do not print the id
+    /// Do not print the id; under podman's name it is printed, and nothing else is said anyway
     #[arg(short, long)]
     quiet: bool,
 
@@ -90,8 +90,8 @@ impl Act for Commit {
             let path = invocation.surroundings().absolute(path);
             outfile::write(&path, image.id.as_str())?;
         }
-        if !self.quiet {
-            invocation.console.line(image.id.as_str())?;
+        if !self.quiet || manners == Manners::Podman {
+            invocation.console.line(manners.id(&image.id))?;
         }
         Ok(SUCCESS)
     }

@@ -230,7 +230,7 @@ impl Copy {
 pub(crate) fn dialect(word: &str) -> Result<Dialect> {
     match word {
         "oci" => Ok(Dialect::Oci),
-        "v2s2" => Ok(Dialect::Docker),
+        "v2s2" | "docker" => Ok(Dialect::Docker),
         "v2s1" => Err(Error::new(
             Kind::Unsupported,
             "--format v2s1: Docker schema 1 images are too old to be made",

@@ -3,8 +3,9 @@
 use crate::{
     exit::SUCCESS,
     invocation::Invocation,
+    manners::Manners,
     render::{
-        list::{Column, Row, Shape},
+        list::{Column, Podmans, Row, Shape},
         text::shortened,
     },
     tree::Act,
@@ -14,7 +15,8 @@ use dhow_base::{
     clock::{Moment, humanly},
     size,
 };
-use dhow_image::HistoryEntry;
+use dhow_image::{CompleteNames, HistoryEntry};
+use serde_json::json;
 
 const COLUMNS: &[Column] = &[
     ("IMAGE", "ID"),
@@ -24,6 +26,9 @@ const COLUMNS: &[Column] = &[
     ("COMMENT", "Comment"),
 ];
 
+/// In place of the id of a step that made no image of its own.
+const MISSING: &str = "<missing>";
+
 /// Letters of a step that fit its column.
 const STEP_LIMIT: usize = 45;
 
@@ -32,6 +37,10 @@ const STEP_LIMIT: usize = 45;
 pub(crate) struct History {
     /// The image, by name or id
     image: String,
+
+    /// Print sizes and times for people to read; with =false in bytes and as RFC 3339
+    #[arg(short = 'H', long, value_name = "BOOL")]
+    human: Option<bool>,
 
     /// Print ids only
     #[arg(short, long)]
@@ -52,35 +61,77 @@ impl Act for History {
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();
         let image = images.look_up(state, &self.image)?;
-        let now = Moment::now();
         let entries = image.history(state)?;
-        let rows: Vec<Row> = entries.iter().map(|entry| row(entry, now, self.no_trunc)).collect();
+        let how =
+            How { now: Moment::now(), whole: self.no_trunc, human: self.human != Some(false) };
+        let tags = CompleteNames::of(&image.names, &image.manifest).tagged;
+        let podman = invocation.manners == Manners::Podman;
+        let row = |entry| {
+            let row = row(entry, &how);
+            if podman { row.with(podmans(entry, how.now, &tags)) } else { row }
+        };
+        let rows: Vec<Row> = entries.iter().map(row).collect();
         invocation.console.print(shape.print(COLUMNS, &rows)?)?;
         Ok(SUCCESS)
     }
 }
 
-fn row(entry: &HistoryEntry, now: Moment, whole: bool) -> Row {
-    let created = entry.created.as_deref().and_then(|text| Moment::parse(text).ok());
-    let since =
-        created.map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))));
-    let step = if whole {
+/// How a step is told.
+struct How {
+    now: Moment,
+    /// Ids and commands are not shortened.
+    whole: bool,
+    /// Sizes and times are for people to read.
+    human: bool,
+}
+
+fn row(entry: &HistoryEntry, how: &How) -> Row {
+    let created = created(entry);
+    let step = if how.whole {
         entry.created_by.clone()
     } else {
         shortened(&entry.created_by, STEP_LIMIT).into_owned()
     };
     // Only the whole image has an id; what the steps before it made is nobody's image.
     let id = match &entry.id {
-        Some(id) if whole => id.as_str(),
+        Some(id) if how.whole => id.as_str(),
         Some(id) => id.short(),
-        None => "<missing>",
+        None => MISSING,
     };
+    let at = if how.human { created.map(Moment::as_go_prints) } else { entry.created.clone() };
+    let at = at.unwrap_or_default();
     Row::new([
         ("Comment", entry.comment.clone()),
-        ("CreatedAt", created.map(Moment::as_go_prints).unwrap_or_default()),
+        ("CreatedAt", at.clone()),
         ("CreatedBy", step),
-        ("CreatedSince", since),
+        ("CreatedSince", if how.human { since(created, how.now) } else { at }),
         ("ID", id.to_owned()),
-        ("Size", size::humanly(entry.size)),
+        ("Size", if how.human { size::humanly(entry.size) } else { entry.size.to_string() }),
     ])
+}
+
+fn created(entry: &HistoryEntry) -> Option<Moment> {
+    entry.created.as_deref().and_then(|text| Moment::parse(text).ok())
+}
+
+fn since(created: Option<Moment>, now: Moment) -> String {
+    created.map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))))
+}
+
+/// The step as podman knows it, in its array and in templates.
+fn podmans(entry: &HistoryEntry, now: Moment, tags: &[String]) -> Podmans {
+    let tags = entry.id.as_ref().map_or(&[][..], |_| tags);
+    let document = json!({
+        "id": entry.id.as_ref().map_or(MISSING, |id| id.hex()),
+        "created": entry.created,
+        "CreatedBy": entry.created_by,
+        "size": entry.size,
+        "comment": entry.comment,
+        "tags": tags,
+    });
+    let fields = [("Created", json!(since(created(entry), now))), ("Tags", json!(tags))];
+    Podmans {
+        document,
+        fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
 }

@@ -4,13 +4,17 @@ use crate::{
     exit::SUCCESS,
     flags::images::every_image,
     invocation::Invocation,
+    manners::Manners,
     render::list::{Column, Row, Shape},
     tree::Act,
 };
 use dhow_base::Result;
-use dhow_image::Mounted;
+use dhow_image::{CompleteNames, Mounted};
 
 const COLUMNS: &[Column] = &[("IMAGE", "Image"), ("USERS", "Users"), ("MOUNTPOINT", "Mountpoint")];
+
+/// podman's list has no titles.
+const PODMANS_COLUMNS: &[Column] = &[("IMAGE", "Image"), ("MOUNTPOINT", "Mountpoint")];
 
 /// Mount the root of images for reading, or list what is mounted
 ///
@@ -62,16 +66,21 @@ impl Act for Mount {
         if named.is_empty() && !self.all {
             mounted = images.mounted(state)?;
         }
-        let rows: Vec<Row> = mounted.iter().map(row).collect();
-        invocation.console.print(shape.print(COLUMNS, &rows)?)?;
+        let rows: Vec<Row> = mounted.iter().map(|one| row(one, invocation.manners)).collect();
+        let podmans = invocation.manners == Manners::Podman;
+        let columns = if podmans { PODMANS_COLUMNS } else { COLUMNS };
+        invocation.console.print(shape.print_titled(columns, &rows, podmans)?)?;
         Ok(SUCCESS)
     }
 }
 
-fn row(mounted: &Mounted) -> Row {
+fn row(mounted: &Mounted, manners: Manners) -> Row {
     let Mounted { image, path, users } = mounted;
-    let name =
-        image.tags().first().map_or_else(|| image.id.short().to_owned(), ToString::to_string);
+    let tags = match manners {
+        Manners::Podman => CompleteNames::of(&image.names, &image.manifest).tagged,
+        _ => image.tags(),
+    };
+    let name = tags.first().map_or_else(|| image.id.short().to_owned(), ToString::to_string);
     Row::new([
         ("ID", image.id.to_string()),
         ("Image", name),

@@ -14,10 +14,10 @@ use dhow_base::{
     clock::{Moment, humanly},
     size,
 };
-use dhow_image::{Images, Outline, Reference};
+use dhow_image::{CompleteNames, Images, Outline, Reference};
 use dhow_state::State;
-use serde_json::{Map, json};
-use std::collections::HashSet;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 const COLUMNS: &[Column] = &[
     ("REPOSITORY", "Repository"),
@@ -90,25 +90,28 @@ impl Act for List {
         let (images, state) = engine.images();
         let chosen = Chosen::parse(&self, images, state)?;
         let labelled = chosen.labelled(images, state)?;
+        let podman = invocation.manners == Manners::Podman;
+        let labels = match podman && shape.shows(COLUMNS, "Labels") {
+            true => labels_of_all(images, state)?,
+            false => HashMap::new(),
+        };
         let now = Moment::now();
         let mut rows = Vec::new();
         for image in images.outlines(state)? {
             if labelled.as_ref().is_some_and(|labelled| !labelled.contains(&image.manifest)) {
                 continue;
             }
-            if invocation.manners == Manners::Podman && shape.is_array() {
-                let is_shown = |name: &Shown| chosen.may_show(&image, name);
-                if Shown::of(&image).iter().any(is_shown) {
-                    let row = row(&image, &Shown::nameless(), now, self.no_trunc);
-                    rows.push((image.size, row.with(podmans(&image))));
+            let row = |name: &Shown| {
+                let row = row(&image, name, now, self.no_trunc, invocation.manners);
+                match podman {
+                    true => row.with(podmans(&image, labels.get(&image.manifest))),
+                    false => row,
                 }
-                continue;
-            }
-            for name in Shown::of(&image) {
-                if chosen.may_show(&image, &name) {
-                    rows.push((image.size, row(&image, &name, now, self.no_trunc)));
-                }
-            }
+            };
+            let names = Shown::of(&image).into_iter().filter(|name| chosen.may_show(&image, name));
+            // podman's array has one object for an image, with all of its names.
+            let shown = if podman && shape.is_array() { 1 } else { usize::MAX };
+            rows.extend(names.take(shown).map(|name| (image.size, row(&name))));
         }
         match self.sort.as_str() {
             "id" => rows.sort_by(|(_, one), (_, other)| one.cell("ID").cmp(other.cell("ID"))),
@@ -133,7 +136,10 @@ impl Act for List {
 /// A name of an image, as a list shows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Shown {
+    /// As short as it can be.
     repository: String,
+    /// With the registry.
+    complete: String,
     tag: String,
 }
 
@@ -144,6 +150,7 @@ impl Shown {
             image.names.iter().filter_map(|name| Reference::parse(name).ok()).collect();
         let shown = |reference: &Reference| Self {
             repository: reference.familiar_name(),
+            complete: reference.name(),
             tag: reference.tag().unwrap_or(NONE).to_owned(),
         };
         let tagged: Vec<Self> =
@@ -159,45 +166,73 @@ impl Shown {
     }
 
     fn nameless() -> Self {
-        Self { repository: NONE.to_owned(), tag: NONE.to_owned() }
+        let none = || NONE.to_owned();
+        Self { repository: none(), complete: none(), tag: none() }
     }
 }
 
-fn row(image: &Outline, name: &Shown, now: Moment, whole: bool) -> Row {
+fn row(image: &Outline, name: &Shown, now: Moment, whole: bool, manners: Manners) -> Row {
     let created = image.created();
     let since =
         created.map_or_else(|| "N/A".to_owned(), |at| format!("{} ago", humanly(now.since(at))));
     let id = if whole { image.id.as_str() } else { image.id.short() };
+    let repository = if manners == Manners::Podman { &name.complete } else { &name.repository };
     Row::new([
         ("CreatedAt", created.map(Moment::as_go_prints).unwrap_or_default()),
         ("CreatedSince", since),
         ("Digest", image.manifest.to_string()),
         ("ID", id.to_owned()),
-        ("Repository", name.repository.clone()),
+        ("Repository", repository.clone()),
         ("Size", size::humanly(image.size)),
         ("Tag", name.tag.clone()),
     ])
 }
 
-/// podman has one object for an image, with all of its names.
-fn podmans(image: &Outline) -> Podmans {
-    let names = image.names.iter().filter_map(|name| Reference::parse(name).ok());
-    let (tagged, digested): (Vec<_>, Vec<_>) = names.partition(|name| name.tag().is_some());
-    let texts = |names: Vec<Reference>| names.iter().map(Reference::to_string).collect::<Vec<_>>();
-    let names = texts(tagged);
+/// The image as podman knows it, in a list and in templates.
+fn podmans(image: &Outline, labels: Option<&BTreeMap<String, String>>) -> Podmans {
+    let names = CompleteNames::of(&image.names, &image.manifest);
     let seconds = |at: Moment| at.unix_nanoseconds().div_euclid(1_000_000_000);
+    let created = image.created();
+    let ago = |at: Moment| format!("{} ago", humanly(Moment::now().since(at)));
     let document = json!({
         "Id": image.id.hex(),
-        "RepoTags": names,
-        "RepoDigests": texts(digested),
-        "Names": names,
+        "ParentId": "",
+        "RepoTags": names.tagged,
+        "RepoDigests": names.digested,
+        "Names": names.tagged,
+        "History": names.tagged,
         "Digest": image.manifest.as_str(),
         "Size": image.size,
+        "SharedSize": 0,
         "VirtualSize": image.size,
-        "Created": image.created().map(seconds),
-        "CreatedAt": image.created().map(Moment::rfc3339),
+        "Labels": labels,
+        "Dangling": names.tagged.is_empty(),
+        "Created": created.map(seconds),
+        "CreatedAt": created.map(Moment::rfc3339),
     });
-    Podmans { document, fields: Map::new() }
+    let fields = [
+        ("Labels", json!(labels)),
+        ("RepoTags", json!(names.tagged)),
+        ("RepoDigests", json!(names.digested)),
+        ("Names", json!(names.tagged)),
+        ("History", json!(names.tagged.join(", "))),
+        ("Created", json!(created.map(ago))),
+        ("VirtualSize", json!(size::humanly(image.size))),
+        ("Dangling", json!(names.tagged.is_empty())),
+    ];
+    Podmans {
+        document,
+        fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+/// The labels of all images, by their manifests; only for these are configurations read.
+fn labels_of_all(
+    images: &Images,
+    state: &State,
+) -> Result<HashMap<Digest, BTreeMap<String, String>>> {
+    let all = images.list(state)?.into_iter();
+    Ok(all.map(|image| (image.manifest, image.config.config.labels)).collect())
 }
 
 /// Which images a list has.
@@ -291,8 +326,11 @@ mod tests {
 
     #[test]
     fn a_pattern_may_name_the_tag_and_the_port_is_none() {
-        let name =
-            |repository: &str, tag: &str| Shown { repository: repository.into(), tag: tag.into() };
+        let name = |repository: &str, tag: &str| Shown {
+            repository: repository.into(),
+            complete: repository.into(),
+            tag: tag.into(),
+        };
         assert!(is_named(&name("debian", "13"), "debian"));
         assert!(is_named(&name("debian", "13"), "docker.io/library/debian:1*"));
         assert!(!is_named(&name("debian", "13"), "debian:12"));

@@ -1,5 +1,5 @@
 //! `inspect`: all that is known of containers and images, as docker's documents; under podman's name
-//! containers as podman's.
+//! they are podman's.
 
 use super::look::pretty;
 use crate::{
@@ -93,7 +93,10 @@ impl Inspect {
     fn find(&self, engine: &mut Engine, name: &str, manners: Manners) -> Result<Value> {
         let image = |engine: &mut Engine| {
             let (images, state) = engine.images();
-            images.look_up(state, name).map(|image| image.inspect())
+            images.look_up(state, name).map(|image| match manners {
+                Manners::Podman => image.inspect_as_podman(),
+                _ => image.inspect(),
+            })
         };
         let container = |engine: &mut Engine| match (manners, self.size) {
             (Manners::Podman, size) => engine.inspect_as_podman(name, size),

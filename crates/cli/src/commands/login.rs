@@ -2,7 +2,7 @@
 
 use crate::{
     exit::SUCCESS,
-    flags::registry::TrustFlags,
+    flags::{refuse, registry::TrustFlags},
     invocation::Invocation,
     manners::Manners,
     prompt::{self, Echo},
@@ -43,6 +43,10 @@ pub(crate) struct Login {
     #[arg(long, requires = "username")]
     password_stdin: bool,
 
+    /// Take the password from this secret, whose name is the user's where none is given
+    #[arg(long, value_name = "SECRET", conflicts_with_all = ["password", "password_stdin"])]
+    secret: Option<String>,
+
     /// Print the name that is kept for the registry, and do nothing
     #[arg(long, conflicts_with_all = ["username", "password", "password_stdin"])]
     get_login: bool,
@@ -72,7 +76,8 @@ impl Act for Login {
             return Ok(SUCCESS);
         }
         let (file, dialect) = self.place(&registries)?;
-        let kept = if self.username.is_none() && self.password.is_none() {
+        let kept = if [&self.username, &self.password, &self.secret].iter().all(|one| one.is_none())
+        {
             login::known(&registries, &account)?
         } else {
             None
@@ -83,7 +88,7 @@ impl Act for Login {
             invocation.console.note(&format!("logged in to {account} by what was kept before"));
             return Ok(SUCCESS);
         }
-        let credentials = self.ask(&account)?;
+        let credentials = self.ask(&account, invocation)?;
         let identity = check(&registries, &account, credentials.clone())?;
         let kept = match (credentials, identity) {
             (Credentials::Password { user, .. }, Some(token)) => {
@@ -114,8 +119,8 @@ impl Login {
         Ok((first, if docker { Dialect::Docker } else { Dialect::Containers }))
     }
 
-    fn ask(&self, account: &Account) -> Result<Credentials> {
-        let user = match &self.username {
+    fn ask(&self, account: &Account, invocation: &Invocation) -> Result<Credentials> {
+        let user = match self.username.as_ref().or(self.secret.as_ref()) {
             Some(user) => user.clone(),
             None => prompt(&format!("Name for {account}: "), Echo::On)?,
         };
@@ -127,10 +132,20 @@ impl Login {
         let password = match &self.password {
             Some(password) => password.clone(),
             None if self.password_stdin => piped()?,
+            None if self.secret.is_some() => self.kept_secret(invocation)?,
             None => prompt(&format!("Password of {user}: "), Echo::Off)?,
         };
         let password = login::password(&password)?;
         Ok(Credentials::Password { user, password })
+    }
+}
+
+impl Login {
+    /// What the secret says, to be kept as other passwords are.
+    fn kept_secret(&self, invocation: &Invocation) -> Result<String> {
+        let name = self.secret.as_deref().unwrap_or_default();
+        let content = invocation.engine()?.secret_content(name)?;
+        String::from_utf8(content).map_err(|_| refuse("--secret", name, "it is no UTF-8 text"))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Mount {
     format: Option<String>,
 
     /// Do not shorten ids
-    #[arg(long)]
+    #[arg(long, alias = "notruncate")]
     no_trunc: bool,
 }
 

@@ -58,7 +58,7 @@ impl PruneFlags {
             console.line(&format!("Deleted: {name}"))?;
         }
         for removed in &pruned.images {
-            super::rmi::say(removed, console)?;
+            super::rmi::say(removed, invocation)?;
         }
         console.line(&format!("Total reclaimed space: {}", size::humanly(pruned.bytes)))?;
         Ok(SUCCESS)

@@ -74,7 +74,7 @@ impl Act for Pull {
             for notice in images.take_notices() {
                 invocation.console.note(&notice);
             }
-            Ok(Some(image.id.to_string()))
+            Ok(Some(invocation.manners.id(&image.id).to_owned()))
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::copy::{dialect, write_digest};
 use crate::{
     exit::SUCCESS,
-    flags::{refuse, registry::RegistryFlags},
+    flags::{refuse, registry::RegistryFlags, retrying::RetryFlags},
     invocation::Invocation,
     tree::Act,
 };
@@ -57,9 +57,8 @@ pub(crate) struct Push {
     #[arg(long)]
     remove_signatures: bool,
 
-    /// How often a request is tried again
-    #[arg(long, value_name = "TIMES")]
-    retry: Option<u32>,
+    #[command(flatten)]
+    retrying: RetryFlags,
 
     #[command(flatten)]
     registry: RegistryFlags,
@@ -68,9 +67,7 @@ pub(crate) struct Push {
 impl Act for Push {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let mut registries = self.registry.registries(invocation)?;
-        if let Some(times) = self.retry {
-            registries.patience.retries = times;
-        }
+        self.retrying.lay_over(&mut registries.patience)?;
         let form = self.form()?;
         let mut engine = invocation.engine()?;
         let (images, state) = engine.images();

@@ -1,7 +1,7 @@
 //! `rmi`: take names from images, and remove those that have none left.
 
 use super::several;
-use crate::{console::Console, invocation::Invocation, tree::Act};
+use crate::{invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
 use dhow_image::Removed;
 
@@ -39,7 +39,7 @@ impl Act for Rmi {
         let force = self.force || self.all;
         several::each_removed(invocation, &chosen, |name| {
             match images.remove(state, &[name.to_owned()], force) {
-                Ok(all) => all.iter().try_for_each(|removed| say(removed, invocation.console)),
+                Ok(all) => all.iter().try_for_each(|removed| say(removed, invocation)),
                 // What is wanted gone is gone, whoever did it.
                 Err(error) if error.kind() == Kind::NotFound && (force || self.ignore) => Ok(()),
                 Err(error) => Err(error),
@@ -49,12 +49,13 @@ impl Act for Rmi {
     }
 }
 
-pub(super) fn say(removed: &Removed, console: Console) -> Result<()> {
+pub(super) fn say(removed: &Removed, invocation: &Invocation) -> Result<()> {
+    let console = invocation.console;
     for name in &removed.untagged {
         console.line(&format!("Untagged: {name}"))?;
     }
     match &removed.deleted {
-        Some(id) => console.line(&format!("Deleted: {id}")),
+        Some(id) => console.line(&format!("Deleted: {}", invocation.manners.id(id))),
         None => Ok(()),
     }
 }

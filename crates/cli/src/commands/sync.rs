@@ -9,6 +9,8 @@ use crate::{
         way::{DestinationWay, SourceWay, Way},
     },
     invocation::Invocation,
+    manners::Manners,
+    skopeo,
     tree::Act,
 };
 use clap::ValueEnum;
@@ -145,7 +147,11 @@ impl Act for Sync {
         let (source, target) =
             (SyncSide { place: source, way: from }, SyncSide { place: destination, way: to });
         let options = self.options(invocation)?;
-        let listener = Listener { console: invocation.console, dry: self.dry_run };
+        let listener = Listener {
+            console: invocation.console,
+            manners: invocation.manners,
+            dry: self.dry_run,
+        };
         let synced = invocation
             .with_images(false, |images, _| images.sync(&source, &target, &options, &listener))?;
         if !self.dry_run {
@@ -155,9 +161,16 @@ impl Act for Sync {
             invocation.console.error(error);
         }
         let verb = if self.dry_run { "Would have synced" } else { "Synced" };
-        invocation
-            .console
-            .note(&format!("{verb} {} images, {} were there already", synced.copied, synced.same));
+        let (copied, same) = (synced.copied, synced.same);
+        match invocation.manners {
+            Manners::Skopeo => {
+                let sources = synced.sources;
+                skopeo::inform(&format!("{verb} {copied} images from {sources} sources"), &[]);
+            }
+            _ => invocation
+                .console
+                .note(&format!("{verb} {copied} images, {same} were there already")),
+        }
         Ok(if synced.failed.is_empty() { SUCCESS } else { FAILURE })
     }
 }
@@ -202,11 +215,19 @@ fn bare(name: &str) -> String {
 
 struct Listener {
     console: Console,
+    manners: Manners,
     dry: bool,
 }
 
 impl SyncProgress for Listener {
     fn image(&self, from: &Place, to: &Place, outcome: SyncOutcome) {
+        if self.manners == Manners::Skopeo {
+            if outcome == SyncOutcome::Copied {
+                let text = if self.dry { "Would have copied image" } else { "Copied image" };
+                skopeo::inform(text, &[("from", &from.to_string()), ("to", &to.to_string())]);
+            }
+            return;
+        }
         let verb = match outcome {
             SyncOutcome::Copied if self.dry => "would have copied",
             SyncOutcome::Copied => "copied",

@@ -56,11 +56,10 @@ const NO_LEFTOVERS: Foreign = foreign(
     Some("leave it out"),
 );
 
-pub(super) const OF_PULL: &[Foreign] = &[NOTHING_TO_DISABLE, RETRY_DELAY, DECRYPTION];
+pub(super) const OF_PULL: &[Foreign] = &[NOTHING_TO_DISABLE, DECRYPTION];
 
 pub(super) const OF_PUSH: &[Foreign] = &[
     NOTHING_TO_DISABLE,
-    RETRY_DELAY,
     ENCRYPTION,
     SIGNING,
     AS_MANY,
@@ -102,22 +101,9 @@ pub(super) const OF_LOAD: &[Foreign] = &[foreign(
     Some("`dhow image copy --platform OS/ARCH oci-archive:FILE dhow:NAME` takes another"),
 )];
 
-pub(super) const OF_HISTORY: &[Foreign] = &[
-    ONE_PLATFORM,
-    foreign(
-        &["--human", "-H"],
-        "sizes are always printed for people to read",
-        Some("--format json has them in bytes"),
-    ),
-];
+pub(super) const OF_HISTORY: &[Foreign] = &[ONE_PLATFORM];
 
 pub(super) const OF_INSPECT: &[Foreign] = &[ONE_PLATFORM];
-
-pub(super) const OF_LOGIN: &[Foreign] = &[foreign(
-    &["--secret"],
-    "a secret is not read for a login",
-    Some("`dhow secret inspect --showsecret` prints it, --password-stdin reads it"),
-)];
 
 pub(super) const OF_PRUNE: &[Foreign] = &[NO_LEFTOVERS];
 
@@ -145,11 +131,6 @@ pub(super) const OF_MANIFEST: &[Foreign] = &[
         &["--purge", "-p"],
         "a list stays until it is removed",
         Some("`dhow manifest rm` removes it, --rm after it was pushed"),
-    ),
-    foreign(
-        &["--verbose", "-v"],
-        "`dhow manifest inspect` prints the list as it is",
-        Some("`dhow image inspect docker://NAME` tells more of one image of it"),
     ),
     foreign(
         &[

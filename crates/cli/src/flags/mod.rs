@@ -29,6 +29,7 @@ pub(crate) mod policy;
 pub(crate) mod process;
 pub(crate) mod pulling;
 pub(crate) mod registry;
+pub(crate) mod retrying;
 pub(crate) mod security;
 pub(crate) mod seldom;
 pub(crate) mod signal;

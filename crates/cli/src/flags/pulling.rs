@@ -1,6 +1,6 @@
 //! Flags about fetching the image of a container: which of a list, from where, how patiently.
 
-use super::{container::platform, refuse, registry::RegistryFlags};
+use super::{container::platform, refuse, registry::RegistryFlags, retrying::RetryFlags};
 use crate::invocation::Invocation;
 use dhow_base::Result;
 use dhow_image::Registries;
@@ -29,9 +29,8 @@ pub(crate) struct PullingFlags {
     #[command(flatten)]
     parts: PlatformParts,
 
-    /// How often a request is tried again
-    #[arg(long, value_name = "TIMES")]
-    retry: Option<u32>,
+    #[command(flatten)]
+    retrying: RetryFlags,
 
     #[command(flatten)]
     registry: RegistryFlags,
@@ -70,9 +69,7 @@ impl PullingFlags {
     /// What is known of registries, with what these flags say.
     pub(crate) fn registries(&self, invocation: &Invocation) -> Result<Registries> {
         let mut registries = self.registry.registries(invocation)?;
-        if let Some(times) = self.retry {
-            registries.patience.retries = times;
-        }
+        self.retrying.lay_over(&mut registries.patience)?;
         Ok(registries)
     }
 }

@@ -99,6 +99,7 @@ impl Shape {
     pub(crate) fn by(self, manners: Manners) -> Self {
         match (self, manners) {
             (Self::Json, Manners::Podman) => Self::Array,
+            (Self::TableOf(cells), Manners::Podman) => Self::TableOf(cells.in_columns()),
             (shape, _) => shape,
         }
     }
@@ -256,6 +257,13 @@ mod tests {
         let array: Value = serde_json::from_str(&printed("json")).unwrap();
         assert_eq!(array, serde_json::json!([{ "Id": "1", "Names": ["one"] }]));
         assert_eq!(printed("{{.ID}} {{.Labels.a}}"), "1 b\n");
+        let table = "table {{.ID}} {{.Names}}";
+        let shape = |manners| Shape::of(false, Some(table), "ID").unwrap().by(manners);
+        let rows = [Row::new([("ID", "1234567".to_owned()), ("Names", "one".to_owned())])];
+        let podmans = shape(Manners::Podman).print(COLUMNS, &rows).unwrap();
+        assert_eq!(podmans.lines().last(), Some("1234567   one"), "{podmans}");
+        let ours = shape(Manners::Dhow).print(COLUMNS, &rows).unwrap();
+        assert_eq!(ours.lines().last(), Some("1234567 one"), "{ours}");
         let none = Shape::of(false, Some("json"), "ID").unwrap().by(Manners::Podman);
         assert_eq!(none.print(COLUMNS, &[]).unwrap(), "[]\n");
     }

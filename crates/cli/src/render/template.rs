@@ -61,6 +61,11 @@ impl Format {
         Ok(Self { template, text: text.to_owned() })
     }
 
+    /// The same, with columns also where a space alone stands between two cells, as podman has it.
+    pub(crate) fn in_columns(self) -> Self {
+        Self::parse(&self.text.replace("}} {{", "}}\t{{")).unwrap_or(self)
+    }
+
     /// Whether a field of a document may be used: it is named, or the document is used as a whole.
     pub(crate) fn may_use(&self, field: &str) -> bool {
         let whole = self.text.match_indices('.').any(|(at, _)| {
@@ -108,15 +113,18 @@ impl Format {
     }
 }
 
-/// Gives each object that has a field of these letters one that is written so; whether there was one.
+/// Gives every object that has a field of these letters, not only the first one, a field that is written
+/// so; whether there was one.
 fn also_called(value: &mut Value, key: &str) -> bool {
     match value {
         Value::Array(values) => {
-            values.iter_mut().fold(false, |any, value| also_called(value, key) || any)
+            values.iter_mut().filter_map(|value| also_called(value, key).then_some(())).count() > 0
         }
         Value::Object(fields) => {
-            let inside =
-                fields.values_mut().fold(false, |any, value| also_called(value, key) || any);
+            let inside = fields
+                .values_mut()
+                .filter_map(|value| also_called(value, key).then_some(()))
+                .count();
             let same = |(name, _): &(&String, &Value)| name.eq_ignore_ascii_case(key);
             let found = match fields.contains_key(key) {
                 true => None,
@@ -124,7 +132,7 @@ fn also_called(value: &mut Value, key: &str) -> bool {
             };
             let is_found = found.is_some();
             fields.extend(found.map(|value| (key.to_owned(), value)));
-            inside || is_found
+            inside > 0 || is_found
         }
         _ => false,
     }

@@ -113,7 +113,8 @@ fn command() -> Command {
         commands::ALL.iter().map(|entry| entry.command(entry.name, Switches::WithValues));
     tree::truths(Before::augment_args(Command::new(NAME)))
         .about("Various operations with container images and container image registries")
-        .version(env!("CARGO_PKG_VERSION"))
+        // Scripts look for the second word.
+        .version(concat!("version ", env!("CARGO_PKG_VERSION")))
         .disable_version_flag(true)
         .arg(version)
         .subcommand_required(true)
@@ -244,9 +245,19 @@ fn misused(error: &clap::Error) -> u8 {
 
 /// One line, in the form of Go's logrus, which scripts look for.
 fn fatal(text: &str) {
+    logged("fatal", text, &[]);
+}
+
+/// The same of what is good to know, with fields.
+pub(crate) fn inform(text: &str, fields: &[(&str, &str)]) {
+    logged("info", text, fields);
+}
+
+fn logged(level: &str, text: &str, fields: &[(&str, &str)]) {
     let time = Moment::now().rfc3339();
     let seconds = time.split('.').next().unwrap_or_default().trim_end_matches('Z');
-    let line = format!("time=\"{seconds}Z\" level=fatal msg={text:?}\n");
+    let fields: String = fields.iter().map(|(name, value)| format!(" {name}={value:?}")).collect();
+    let line = format!("time=\"{seconds}Z\" level={level} msg={text:?}{fields}\n");
     // Where nobody listens on standard error there is nobody to tell of it.
     let _written = std::io::stderr().lock().write_all(line.as_bytes());
 }

@@ -172,7 +172,7 @@ fn the_credentials_of_an_update_are_those_that_are_named() {
     let label = ["--name", "web", "--label", "io.containers.autoupdate=registry", &authfile, &name];
     start(&dhow, &label);
 
-    drop(dhow.run(&["auto-update"]).exits(1).says("it wants a login"));
+    drop(dhow.run(&["auto-update"]).exits(1).says("authentication required"));
     assert_eq!(update(&dhow, &[&authfile]), "web false\n");
     drop(dhow.run(&["rm", "-fa"]).ok());
 }

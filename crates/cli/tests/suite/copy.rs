@@ -8,6 +8,7 @@ use dhow_testkit::{
     image::{Compression, Dialect, Image, Layout},
     needs_root, needs_tool, outcome,
     registry::{PASSWORD, USER},
+    rootfs,
 };
 use serde_json::Value;
 use std::{
@@ -160,6 +161,12 @@ fn skopeos_syntax_and_exit_codes_are_ours() {
     let name = |tag: &str| format!("docker://{}", registry.reference(&format!("box:{tag}")));
     let digest_file = dhow.directory().join("digest");
 
+    assert!(ours(&dhow, &["--version"]).ok().stdout.starts_with("skopeo version "));
+    let elsewhere = ["--override-arch=mips", "inspect"];
+    let indexed = layout.tag_index(&[Image::new([]).platform("linux", "arm64", None)], "index");
+    drop(indexed.unwrap());
+    let index = layout.reference("index");
+    drop(ours(&dhow, &[&elsewhere[..], &[&index]].concat()).exits(1).says("arm64"));
     let copied = ours(
         &dhow,
         &[
@@ -303,6 +310,28 @@ fn layers_are_compressed_as_asked() {
         let name = format!("dhow:localhost/{}:1", format.replace(':', "-"));
         drop(dhow.run(&["image", "copy", "-q", &place, &name]).ok());
     }
+    // Only OCI's documents can name such layers, so docker's become OCI's.
+    let dockers = Layout::new(&dhow.directory().join("dockers")).unwrap();
+    let root = rootfs::busybox().unwrap();
+    let layer = dockers.layer_of(root.path(), Compression::Gzip).unwrap();
+    let image = Image::new([layer]).dialect(Dialect::Docker);
+    dockers.tag_image(&image, "box").unwrap();
+    let from = dockers.reference("box");
+    for form in [&[][..], &["--format", "oci"]] {
+        let place = format!("oci:{}/of-docker-{}:box", dhow.directory().display(), form.len());
+        let command =
+            [&["image", "copy", "--dest-compress-format", "zstd"], form, &[&from, &place]];
+        drop(dhow.run(&command.concat()).ok());
+        let manifest: Value = serde_json::from_slice(&raw(&place)).unwrap();
+        assert_eq!(manifest["mediaType"], "application/vnd.oci.image.manifest.v1+json");
+        let media_type = "application/vnd.oci.image.layer.v1.tar+zstd";
+        assert_eq!(manifest["layers"][0]["mediaType"], media_type);
+        assert_eq!(id(&place), Digest::of(&image.configuration()));
+        read_whole(&dhow, &place);
+    }
+    let refused = ["image", "copy", "--dest-compress-format", "zstd", "--format", "v2s2", &from];
+    let nowhere = format!("dir:{}/nowhere", dhow.directory().display());
+    drop(dhow.run(&[&refused[..], &[&nowhere]].concat()).exits(1).says("know no layers"));
     let plain = format!("dir:{}/plain", dhow.directory().display());
     drop(dhow.run(&["image", "copy", "--dest-decompress", &origin, &plain]).ok());
     let manifest: Value = serde_json::from_slice(&raw(&plain)).unwrap();
@@ -538,19 +567,25 @@ fn repositories_are_kept_in_step() {
     let there_text = there.to_str().unwrap();
     let to_directory = ["sync", "--src", "docker", "--dest", "dir"];
     let synced = |more: &[&str]| {
-        ours(&dhow, &[&["--debug"], &to_directory[..], more, &[&source, there_text]].concat()).ok()
+        ours(&dhow, &[&to_directory[..], more, &[&source, there_text]].concat()).ok()
     };
 
     let digests = dhow.directory().join("digests");
     let digest_file = format!("--digestfile={}", digests.display());
-    drop(synced(&["--dry-run", &digest_file]).says("Would have synced 3 images"));
+    let dry =
+        synced(&["--dry-run", &digest_file]).says("Would have synced 3 images from 1 sources");
+    let line = format!("from=\"docker://{source}:1\" to=\"dir:{there_text}/box:1\"");
+    let told = dry.stderr.lines().any(|one| {
+        one.contains("level=info msg=\"Would have copied image\"") && one.contains(&line)
+    });
+    assert!(told, "{}", dry.stderr);
     assert!(fs::read_dir(&there).map_or(0, Iterator::count) == 0);
     assert!(!digests.exists(), "a dry run leaves nothing");
-    drop(synced(&[&digest_file]).says("Synced 3 images, 0 were there already"));
+    drop(synced(&[&digest_file]).says("Synced 3 images from 1 sources"));
     let copied = fs::read_to_string(&digests).unwrap();
     fs::remove_file(&digests).unwrap();
     let before = registry.requests().len();
-    drop(synced(&[&digest_file]).says("Synced 0 images, 3 were there already"));
+    drop(synced(&[&digest_file]).says("Synced 0 images from 1 sources"));
     let requests = registry.requests().split_off(before);
     drop(synced(&["--scoped"]).says("Synced 3 images"));
 

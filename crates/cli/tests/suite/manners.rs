@@ -1,7 +1,7 @@
 //! dhow under the names of docker and podman: where the two disagree, each name does as its owner.
 
-use crate::fixture::with_box;
-use dhow_testkit::{Dhow, Outcome, needs_root};
+use crate::fixture::{layout_of, with_box};
+use dhow_testkit::{Dhow, Outcome, image::Image, needs_root};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -45,6 +45,91 @@ fn lists_are_podmans_under_its_name() {
     assert_eq!((&object["Names"], &object["Labels"]), (&json!("web"), &json!("a=b")));
     drop(dhow.run(&["rm", "web"]).ok());
     assert_eq!(under("podman", &dhow, &["ps", "-a", "--format", "json"]).ok().stdout, "[]\n");
+    dhow.assert_clean();
+}
+
+#[test]
+fn images_are_podmans_under_its_name() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let labelled = |image: Image| image.set("Labels", json!({ "made.by": "us" }));
+    let layout = layout_of(&dhow, "box", labelled);
+    let podman = |words: &[&str]| under("podman", &dhow, words).ok();
+    let dockers_id = |text: &str| format!("sha256:{text}");
+
+    let id = podman(&["pull", "-q", &layout.reference("box")]).line().to_owned();
+    assert_eq!((id.len(), id.contains(':')), (64, false), "{id}");
+    let listed = podman(&["images", "--format", "{{.Repository}}:{{.Tag}} {{.Labels}}"]);
+    let name = listed.stdout.split(' ').next().unwrap().to_owned();
+    assert!(name.contains('/'), "with the registry: {name}");
+    assert_eq!(listed.stdout, format!("{name} map[made.by:us]\n"));
+    let array = json_of(under("podman", &dhow, &["images", "--format", "json"]));
+    assert_eq!(array[0]["Labels"], json!({ "made.by": "us" }));
+    assert_eq!(array[0]["RepoTags"], json!([name]));
+    let document = json_of(under("podman", &dhow, &["image", "inspect", &id]));
+    assert_eq!(document[0]["Id"], json!(id));
+    assert_eq!(document[0]["RepoTags"], json!([name]));
+    let digest = document[0]["Digest"].as_str().unwrap();
+    let repository = name.rsplit_once(':').unwrap().0;
+    assert_eq!(document[0]["RepoDigests"], json!([format!("{repository}@{digest}")]));
+    assert_eq!(document[0]["Labels"], json!({ "made.by": "us" }));
+    let dockers = json_of(under("docker", &dhow, &["image", "inspect", &id]));
+    assert_eq!(dockers[0]["Id"], json!(dockers_id(&id)));
+    assert!(podman(&["mount"]).stdout.is_empty());
+    assert_eq!(podman(&["image", "ls", "-q", "--no-trunc"]).line(), dockers_id(&id));
+
+    let steps = json_of(under("podman", &dhow, &["history", "--format", "json", &id]));
+    assert_eq!((&steps[0]["id"], steps[0]["size"].is_u64()), (&json!(id), true), "{steps}");
+    let bytes = podman(&["history", "--human=false", "--format", "--{{.Size}}--", &id]).stdout;
+    assert_eq!(bytes.lines().next(), Some(&*format!("--{}--", steps[0]["size"])));
+    assert_eq!(podman(&["history", "-qH", &id]).line(), &id[..12]);
+
+    drop(podman(&["create", "--name", "web", &id, "true"]));
+    let committed = podman(&["commit", "-q", "web", "new"]).line().to_owned();
+    assert_eq!(committed.len(), 64, "{committed}");
+    drop(dhow.run(&["rm", "web"]).ok());
+    let removed = podman(&["rmi", "new"]).stdout;
+    assert!(removed.ends_with(&format!("Deleted: {committed}\n")), "{removed}");
+    dhow.assert_clean();
+}
+
+#[test]
+fn a_list_of_images_is_found_by_what_podman_prints() {
+    needs_root!();
+    let dhow = Dhow::new();
+    let podman = |words: &[&str]| under("podman", &dhow, words).ok().stdout;
+    let id = podman(&["manifest", "create", "many:1"]).trim().to_owned();
+
+    assert_eq!(id.len(), 64, "{id}");
+    for name in [&id, &format!("sha256:{id}"), &id[..12]] {
+        drop(podman(&["manifest", "inspect", "-v", name]));
+    }
+    drop(under("podman", &dhow, &["manifest", "inspect", &id[..11]]).exits(125));
+    drop(podman(&["manifest", "create", "many:2"]));
+    let both = under("podman", &dhow, &["manifest", "rm", &id]).exits(2);
+    assert!(both.stderr.contains("many:1") && both.stderr.contains("many:2"), "{}", both.stderr);
+    drop(podman(&["manifest", "rm", "many:1"]));
+    drop(podman(&["manifest", "rm", &id]));
+    dhow.assert_clean();
+}
+
+#[test]
+fn podmans_changes_are_without_the_usual_mounts() {
+    needs_root!();
+    let dhow = with_box();
+    let program = ["sh", "-c", "touch /new; rm /etc/passwd"];
+    drop(dhow.run(&[&["run", "-q", "--name", "web", "box"][..], &program].concat()).ok());
+
+    let changes = json_of(under("podman", &dhow, &["diff", "--format", "json", "web"]));
+
+    let has = |kind: &str, path: &str| {
+        changes[kind].as_array().is_some_and(|all| all.contains(&json!(path)))
+    };
+    assert!(has("added", "/new") && has("deleted", "/etc/passwd"), "{changes}");
+    for usual in ["/etc/resolv.conf", "/etc/hosts", "/etc/hostname", "/proc", "/sys", "/dev"] {
+        assert!(!has("added", usual), "{usual}: {changes}");
+    }
+    drop(dhow.run(&["rm", "web"]).ok());
     dhow.assert_clean();
 }
 

@@ -20,6 +20,29 @@ fn path(dhow: &Dhow, name: &str) -> String {
 }
 
 #[test]
+fn a_password_is_taken_from_a_secret() {
+    needs_root!();
+    needs_tool!("docker-registry", "htpasswd");
+    let dhow = Dhow::new();
+    let registry = Registry::start(Access::Basic, Transport::Plain).unwrap();
+    let file = path(&dhow, "auth.json");
+    drop(dhow.run_with_input(&["secret", "create", USER, "-"], PASSWORD.as_bytes()).ok());
+    drop(dhow.run_with_input(&["secret", "create", "wrong", "-"], b"another").ok());
+    let login = |more: &[&str]| {
+        dhow.run(&[&["login", "--authfile", &file], more, &[registry.address()]].concat())
+    };
+
+    drop(login(&["-u", USER, "--secret", "wrong"]).exits(1).says("401"));
+    drop(login(&["-u", USER, "--secret", "gone"]).exits(1).says("no such secret: gone"));
+    assert!(!Path::new(&file).exists());
+    drop(login(&["-u", USER, "--secret", USER]).ok());
+    assert_eq!(login(&["--get-login"]).ok().line(), USER);
+    fs::remove_file(&file).unwrap();
+    drop(login(&["--secret", USER]).ok());
+    assert_eq!(login(&["--get-login"]).ok().line(), USER);
+}
+
+#[test]
 fn who_has_logged_in_may_push_and_pull_until_they_log_out() {
     needs_root!();
     needs_tool!("docker-registry", "htpasswd");

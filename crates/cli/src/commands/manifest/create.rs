@@ -45,7 +45,7 @@ impl Act for Create {
             self.images.iter().map(|image| end(image, &way, (images, &*state), invocation));
         let members = members.collect::<Result<Vec<_>>>()?;
         let digest = images.create_list(state, &self.list, self.amend, &members, which)?;
-        invocation.console.line(digest.as_str())?;
+        invocation.console.line(invocation.manners.id(&digest))?;
         Ok(SUCCESS)
     }
 }

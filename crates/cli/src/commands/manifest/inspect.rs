@@ -21,6 +21,10 @@ pub(crate) struct Inspect {
     #[arg(value_name = "LIST")]
     list: String,
 
+    /// Show the whole document, which is what happens anyway
+    #[arg(short, long, hide = true)]
+    verbose: bool,
+
     #[command(flatten)]
     way: OnlyWay,
 }
