@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod bpf;
+pub mod byte_lock;
 pub mod clone;
 pub mod closing;
 pub mod courier;

@@ -95,6 +95,7 @@ mod libraries;
 mod lists;
 #[cfg(test)]
 mod liveness;
+mod log_index;
 mod logs;
 #[cfg(test)]
 mod loopback;
