@@ -439,7 +439,7 @@ impl Engine {
             let (home, cgroup) = (Some(layout.home(id)), draft.cgroup_of_ours()?);
             monitor.expect(Expected { home, cgroup, rootfs: None })?;
         }
-        let mut rootfs = make_root(images, layout, draft, root)?;
+        let mut rootfs = make_root(images, layout, draft, (root, phase))?;
         if row.auto_remove {
             throw_away(&mut rootfs);
         }
@@ -490,10 +490,14 @@ fn make_root(
     images: &Images,
     layout: &Layout,
     draft: &Draft<'_>,
-    number: Option<SnapshotNumber>,
+    (number, phase): (Option<SnapshotNumber>, Phase),
 ) -> Result<Mount> {
     match (draft.foundation, number) {
-        (Foundation::Image(image), Some(number)) => images.make_root(number, image),
+        (Foundation::Image(image), Some(number)) => match phase {
+            // It may never be started.
+            Phase::Created => images.reserve_root(number, image),
+            _ => images.make_root(number, image),
+        },
         (Foundation::Directory(directory, _), _) => {
             foundation::make(directory, images, layout, &draft.id)
         }

@@ -38,6 +38,12 @@ impl Images {
         self.snapshots()?.activate(number, &image.chain)
     }
 
+    /// As [`Images::make_root`], of a container that may never be started: who mounts it asks
+    /// [`Images::container_mount`] before.
+    pub fn reserve_root(&self, number: Number, image: &Image) -> Result<Mount> {
+        self.snapshots()?.reserve(number, &image.chain)
+    }
+
     /// How to mount the root of a container that was created earlier.
     pub fn container_mount(&self, state: &State, id: &ContainerId) -> Result<Mount> {
         let (number, chain) = self.container_snapshot(state, id)?;

@@ -156,7 +156,13 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     /// Makes a container's writable snapshot above a chain. Its root looks as the chain's does.
     fn activate(&self, number: Number, chain: &[Number]) -> Result<Mount>;
 
-    /// The mount of a snapshot that was activated earlier.
+    /// As [`Snapshots::activate`], of one that may never be mounted: without what only a mount needs. Who
+    /// mounts it asks [`Snapshots::active`] before.
+    fn reserve(&self, number: Number, chain: &[Number]) -> Result<Mount> {
+        self.activate(number, chain)
+    }
+
+    /// The mount of a snapshot that was activated or reserved earlier.
     fn active(&self, number: Number, chain: &[Number]) -> Result<Mount>;
 
     /// A chain for reading only.
@@ -254,11 +260,16 @@ pub trait Snapshots: fmt::Debug + Send + Sync {
     /// Makes the directories of a new snapshot.
     fn make(&self, number: Number) -> Result<PathBuf> {
         let (directory, files) = (self.directory(number), self.files(number));
-        file::make_directories(self.root(), 0o700)?;
-        for (path, mode) in [(&directory, 0o700), (&files, 0o755)] {
-            rustix::fs::mkdir(path, Mode::from_raw_mode(mode))
-                .doing(|| format!("create directory {}", path.display()))?;
-        }
+        let made = match rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o700)) {
+            Err(rustix::io::Errno::NOENT) => {
+                file::make_directories(self.root(), 0o700)?;
+                rustix::fs::mkdir(&directory, Mode::from_raw_mode(0o700))
+            }
+            made => made,
+        };
+        made.doing(|| format!("create directory {}", directory.display()))?;
+        rustix::fs::mkdir(&files, Mode::from_raw_mode(0o755))
+            .doing(|| format!("create directory {}", files.display()))?;
         Ok(files)
     }
 }

@@ -98,6 +98,30 @@ impl Overlay {
         Mount::Overlay { lower, upper, userxattr: self.form == Form::User }
     }
 
+    /// Where overlayfs works.
+    fn work(&self, number: Number) -> PathBuf {
+        self.directory(number).join("work")
+    }
+
+    fn make_work(&self, number: Number) -> Result<()> {
+        let work = self.work(number);
+        match rustix::fs::mkdir(&work, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno).doing(|| format!("create directory {}", work.display())),
+        }
+    }
+
+    /// How a container's snapshot is mounted.
+    fn writable(&self, number: Number, chain: &[Number]) -> Mount {
+        let upper = self.files(number);
+        if chain.is_empty() {
+            // Overlayfs wants something below; an image without layers has nothing.
+            return Mount::Bind { source: upper, read_only: false };
+        }
+        let work = self.work(number);
+        self.union(self.layers(chain), Some(OverlayUpper { upper, work, volatile: false }))
+    }
+
     /// Makes an image of the layer in its place.
     fn make_image(&self, number: Number) -> Result<()> {
         let directory = self.directory(number);
@@ -151,26 +175,30 @@ impl Snapshots for Overlay {
     }
 
     fn activate(&self, number: Number, chain: &[Number]) -> Result<Mount> {
+        drop(self.reserve(number, chain)?);
+        self.active(number, chain)
+    }
+
+    /// Overlayfs' directory to work in is made for the first mount. An ordinary user's is made here, for
+    /// whom a mount may have other rights to the disk than a creation.
+    fn reserve(&self, number: Number, chain: &[Number]) -> Result<Mount> {
         let upper = self.make(number)?;
-        let work = self.directory(number).join("work");
-        rustix::fs::mkdir(&work, Mode::from_raw_mode(0o700))
-            .doing(|| format!("create directory {}", work.display()))?;
+        if self.form == Form::User {
+            self.make_work(number)?;
+        }
         if let Some(top) = chain.first() {
             // The root of the union has the attributes of the uppermost directory, which is ours.
             attributes::copy_directory(self.open(*top)?, open_directory(&upper)?)
                 .doing(|| format!("make the root of snapshot {number} as {top} has it"))?;
         }
-        self.active(number, chain)
+        Ok(self.writable(number, chain))
     }
 
     fn active(&self, number: Number, chain: &[Number]) -> Result<Mount> {
-        let upper = self.files(number);
-        if chain.is_empty() {
-            // Overlayfs wants something below; an image without layers has nothing.
-            return Ok(Mount::Bind { source: upper, read_only: false });
+        if !chain.is_empty() {
+            self.make_work(number)?;
         }
-        let work = self.directory(number).join("work");
-        Ok(self.union(self.layers(chain), Some(OverlayUpper { upper, work, volatile: false })))
+        Ok(self.writable(number, chain))
     }
 
     fn view(&self, chain: &[Number]) -> Result<Mount> {
