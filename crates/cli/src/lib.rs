@@ -85,8 +85,10 @@ fn probe(arguments: &[OsString]) -> u8 {
     dhow_selftest::probe::main(&words.collect::<Vec<_>>())
 }
 
-/// What a command takes of heap and stack, about: all need a tree of flags and an open database.
-const HEAP_BYTES: usize = 512 << 10;
+/// What a command takes of heap and stack, about: all need a tree of flags and an open database. The
+/// kernel clears each page, which takes longer than a fault besides: so it is rather what a small one
+/// needs than a large one.
+const HEAP_BYTES: usize = 320 << 10;
 const STACK_BYTES: usize = 64 << 10;
 
 // A frame of its own: those of the monitor lie below that of `main` as long as a container lives.

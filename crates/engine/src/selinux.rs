@@ -89,7 +89,7 @@ struct Usual {
 impl Usual {
     /// Nothing where SELinux is off, or its policy has no word on containers.
     fn of_host() -> Result<Option<Self>> {
-        if !Path::new(SWITCH).exists() {
+        if rustix::fs::access(SWITCH, rustix::fs::Access::EXISTS).is_err() {
             return Ok(None);
         }
         let Some(config) = text(Path::new(CONFIG))? else { return Ok(None) };
