@@ -31,13 +31,14 @@ pub(crate) enum Colour {
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum Level {
     /// Errors only.
-    #[value(alias = "fatal")]
+    #[value(aliases = ["fatal", "panic"])]
     Error,
     /// Errors and warnings.
+    #[value(alias = "warning")]
     Warn,
     /// Also notes.
     #[default]
-    #[value(alias = "debug")]
+    #[value(aliases = ["debug", "trace"])]
     Info,
 }
 

@@ -13,7 +13,8 @@
 
 use crate::console::Console;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
-use dhow_base::{Digest, Error, Kind, Result};
+use dhow_base::{Digest, Doing, Error, Kind, Result};
+use rustix::fs::{Mode, OFlags};
 
 /// Whose manners the commands have.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -46,9 +47,14 @@ enum Meaning {
     OnlyAs(&'static str, &'static str),
     /// What it asks for has no counterpart, and what is done is the same.
     Nothing(&'static str),
+    /// Standard output is a file, the one that is named, or that in which everything is lost.
+    Output,
 }
 
-use Meaning::{Nothing, OnlyAs, Refused};
+use Meaning::{Nothing, OnlyAs, Output, Refused};
+
+/// Where nobody reads it.
+const NOWHERE: &str = "/dev/null";
 
 const fn value(long: &'static str, meaning: Meaning) -> Foreign {
     Foreign { long, short: None, has_value: true, meaning }
@@ -88,6 +94,7 @@ const PODMANS: &[Foreign] = &[
     value("cgroup-manager", OnlyAs("cgroupfs", "control groups are made as directories")),
     value("conmon", Nothing("dhow keeps its containers by itself")),
     Foreign { long: "connection", short: Some('c'), has_value: true, meaning: Refused(NO_DAEMON) },
+    Foreign { long: "debug", short: Some('D'), has_value: false, meaning: Nothing(NO_DAEMON) },
     value("db-backend", Nothing("there is one kind of database")),
     value("events-backend", Nothing("events are kept in the database")),
     value("hooks-dir", Refused("directories of hooks are not read")),
@@ -96,8 +103,8 @@ const PODMANS: &[Foreign] = &[
     value("module", Refused("modules of containers.conf are not read")),
     value("network-cmd-path", Nothing("no such program is run")),
     value("network-config-dir", Nothing("networks are kept in the database")),
-    switch("noout", Refused("standard output is what was asked for")),
-    value("out", Refused("the shell sends standard output elsewhere")),
+    switch("noout", Output),
+    value("out", Output),
     value("pull-option", Nothing("layers are fetched as the registry has them")),
     Foreign { long: "remote", short: Some('r'), has_value: false, meaning: Refused(NO_DAEMON) },
     value("runtime", Refused("`run --runtime` and `create --runtime` choose one")),
@@ -109,6 +116,21 @@ const PODMANS: &[Foreign] = &[
     switch("transient-store", Refused(NO_STORE)),
     value("url", Refused(NO_DAEMON)),
     value("volumepath", Refused(NO_STORE)),
+];
+
+/// Podman's flags that mean the same before and after the command, and no other thing there.
+const ANYWHERE: [&str; 11] = [
+    "cgroup-manager",
+    "conmon",
+    "db-backend",
+    "events-backend",
+    "log_level",
+    "noout",
+    "out",
+    "root",
+    "runroot",
+    "syslog",
+    "tmpdir",
 ];
 
 impl Manners {
@@ -143,12 +165,16 @@ impl Manners {
         }
     }
 
-    /// The tree of commands, with the flags that the other program has before the command.
+    /// The tree of commands, with the flags that the other program has before the command, of which
+    /// podman takes some after the command too.
     pub(crate) fn declare(self, command: Command) -> Command {
         let command = command.args(self.foreign().iter().map(Foreign::argument));
         match self {
             Self::Docker => command.mut_arg("log_level", |argument| argument.short('l')),
-            _ => command,
+            Self::Podman => ANYWHERE
+                .iter()
+                .fold(command, |command, id| command.mut_arg(id, |argument| argument.global(true))),
+            Self::Dhow | Self::Skopeo => command,
         }
     }
 
@@ -168,11 +194,23 @@ impl Manners {
                         return refused(why);
                     }
                 }
+                Output => {
+                    let value = matches.try_get_one::<String>(foreign.long).ok().flatten();
+                    let file = value.map_or(NOWHERE, String::as_str);
+                    write_into(file).doing(|| format!("{flag} {file}"))?;
+                }
                 Nothing(why) => console.warning(&format!("{flag} means nothing here: {why}")),
             }
         }
         Ok(())
     }
+}
+
+/// Makes a file, emptied, our standard output.
+fn write_into(file: &str) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(file, flags, Mode::from_raw_mode(0o666))?;
+    rustix::stdio::dup2_stdout(opened)
 }
 
 impl Foreign {
@@ -208,6 +246,18 @@ mod tests {
     fn the_trees_are_sound() {
         for manners in [Manners::Docker, Manners::Podman] {
             manners.declare(tree::command(Switches::Plain)).debug_assert();
+        }
+    }
+
+    #[test]
+    fn a_brief_tree_knows_that_it_is_one_under_every_name() {
+        for manners in [Manners::Dhow, Manners::Docker, Manners::Podman] {
+            let understood = |line: &[&str]| {
+                let brief = manners.declare(tree::command(Switches::Brief));
+                brief.try_get_matches_from(line).is_ok()
+            };
+            assert!(understood(&["any", "create", "--name", "web", "box"]), "{manners:?}");
+            assert!(!understood(&["any", "create", "--health-cmd", "true", "box"]), "{manners:?}");
         }
     }
 

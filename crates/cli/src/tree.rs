@@ -431,7 +431,7 @@ mod tests {
 
     #[test]
     fn switches_may_have_values() {
-        let line = ["dhow", "run", "-it=false", "--rm=true", "--read-only", "box"];
+        let line = ["dhow", "run", "-it=false", "--rm=true", "--privileged", "box"];
 
         assert!(command(Switches::Plain).try_get_matches_from(line).is_err());
         let matches = command(Switches::WithValues).try_get_matches_from(line).unwrap();
@@ -439,7 +439,7 @@ mod tests {
 
         let flag = |name| run.get_flag(name);
         assert_eq!(
-            (flag("interactive"), flag("tty"), flag("rm"), flag("read_only"), flag("detach")),
+            (flag("interactive"), flag("tty"), flag("rm"), flag("privileged"), flag("detach")),
             (true, false, true, true, false)
         );
     }

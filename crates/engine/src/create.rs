@@ -13,7 +13,7 @@ use crate::{
     merge::{self, Facts},
     names, networks,
     options::{
-        CreateOptions, HostsBase, LogDriver, MountWhat, NetworkMode, PodChoice, PullPolicy,
+        CreateOptions, HostsBase, LogDriver, Mark, MountWhat, NetworkMode, PodChoice, PullPolicy,
         Relabel, UserNamespace,
     },
     plan::{Planned, Planner, Shown},
@@ -458,7 +458,7 @@ impl Engine {
         give_away(draft, &identity)?;
         label(draft, &rootfs)?;
         let mut files = files::list(&layout.run(id), network.as_deref(), &draft.options.names);
-        for own in own_files(&layout.container(id), root.as_fd(), &identity, draft)? {
+        for own in own_files(&layout.container(id), root.as_fd(), &identity, draft, &row.name)? {
             file::write_new(&own.path, &own.bytes, 0o644, Durability::Cached)?;
             files::belong_to_root(&own.path, &draft.record)?;
             selinux::mark(&own.path, &draft.record.selinux.files)?;
@@ -537,6 +537,7 @@ fn discards_ports(network: &NetworkMode) -> Option<&'static str> {
     match network {
         NetworkMode::Host => Some("when using host network mode"),
         NetworkMode::None => Some("where there is no network"),
+        NetworkMode::Container(_) => Some("where the network is another container's"),
         _ => None,
     }
 }
@@ -572,6 +573,7 @@ pub(crate) fn own_files(
     root: BorrowedFd<'_>,
     identity: &Identity,
     draft: &Draft<'_>,
+    name: &str,
 ) -> Result<Vec<OwnFile>> {
     let mut files = Vec::new();
     let file = |name: &str, bytes, target| OwnFile { path: directory.join(name), bytes, target };
@@ -592,7 +594,33 @@ pub(crate) fn own_files(
         files.extend(passwd);
         files.extend(added.group.map(|bytes| file("group", bytes, Some("/etc/group"))));
     }
+    // What somebody mounts around it is theirs, and no file is made in it.
+    let is_around = |mark: &Mark| {
+        let target = Path::new(mark.target());
+        let hides = |planned: &Planned| target.parent() == Some(Path::new(&planned.option.target));
+        draft.plan.iter().any(hides)
+    };
+    if let Some(mark) = draft.options.surroundings.mark.filter(|mark| !is_around(mark)) {
+        files.push(file("mark", marked(mark, draft, name), Some(mark.target())));
+    }
     Ok(files)
+}
+
+/// What the file says by which programs find out that they are in a container.
+fn marked(mark: Mark, draft: &Draft<'_>, name: &str) -> Vec<u8> {
+    match mark {
+        Mark::Podman if draft.record.privileged => format!(
+            "engine=\"dhow-{}\"\nname=\"{}\"\nid=\"{}\"\nimage=\"{}\"\nimageid=\"{}\"\nrootless={}\n",
+            env!("CARGO_PKG_VERSION"),
+            name,
+            draft.id,
+            draft.options.image,
+            draft.foundation.image().map_or("", |image| image.id.hex()),
+            u8::from(!rustix::process::geteuid().is_root()),
+        )
+        .into_bytes(),
+        Mark::Podman | Mark::Docker => Vec::new(),
+    }
 }
 
 /// Makes what the mounts of a container need, and notes what they hold.

@@ -137,6 +137,10 @@ pub(crate) fn record(
     };
     let Some(test) = test.filter(|test| test.first().is_some_and(|word| !is_none(word))) else {
         return match &options.startup {
+            None if options.on_failure.is_some_and(|action| action != HealthAction::None) => Err(
+                Error::new(Kind::Invalid, "an action on failure needs a health check that fails")
+                    .hint("give one with --health-cmd"),
+            ),
             Some(_) => {
                 Err(Error::new(Kind::Invalid, "a startup check needs a health check to go on with")
                     .hint("give one with --health-cmd"))

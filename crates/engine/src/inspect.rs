@@ -155,8 +155,12 @@ pub(super) fn log_config(record: &Record) -> Value {
     json!({ "Type": log.driver.name(), "Config": config })
 }
 
+fn nanoseconds(milliseconds: u64) -> u64 {
+    milliseconds.saturating_mul(1_000_000)
+}
+
 fn healthcheck(record: &Record) -> Value {
-    let nanos = |milliseconds: u64| milliseconds.saturating_mul(1_000_000);
+    let nanos = nanoseconds;
     match &record.life.health {
         Some(health) => json!({
             "Test": health.test,

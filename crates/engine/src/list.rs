@@ -1,6 +1,6 @@
 //! Containers as lists show them.
 
-use crate::{Engine, create, options::Exposed, restart::RestartPolicy};
+use crate::{Engine, create, options::Exposed, record::Record, restart::RestartPolicy};
 use dhow_base::{Digest, Error, Kind, Result, clock::Moment, id::ContainerId};
 use dhow_state::{
     Read,
@@ -124,6 +124,11 @@ impl Engine {
     /// When the container was created that a word means.
     pub fn created(&self, container: &str) -> Result<Moment> {
         Ok(create::look_up(&self.state, container)?.created)
+    }
+
+    /// Where the program of a container works, unless it is told otherwise.
+    pub fn working_directory(&self, container: &str) -> Result<String> {
+        Ok(Record::parse(&create::look_up(&self.state, container)?.settings)?.workdir)
     }
 
     /// Lists containers, the newest first.

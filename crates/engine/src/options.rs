@@ -23,7 +23,7 @@ pub use labels::{LabelField, LabelOption};
 pub use names::{HostsBase, NameOptions};
 pub use namespaces::{NamespaceOptions, Sharing, UserNamespace};
 pub use network::{ConnectionOptions, DEFAULT_NETWORK, Exposed, NetworkMode, PASTA, PortOptions};
-pub use process::{AccountOptions, SurroundingOptions, Systemd};
+pub use process::{AccountOptions, Mark, SurroundingOptions, Systemd};
 
 pub use crate::foundation::RootDirectory;
 pub use crate::{

@@ -96,7 +96,8 @@ impl Engine {
         let identity = draft.identity(root.as_fd())?;
         let mut files =
             files::list(&self.layout.run(&draft.id), network.as_deref(), &options.names);
-        for own in create::own_files(&directory, root.as_fd(), &identity, &draft)? {
+        let name = options.name.as_ref().map_or("", |name| name.as_str());
+        for own in create::own_files(&directory, root.as_fd(), &identity, &draft, name)? {
             files.extend(own.target.map(|target| (own.path, target)));
         }
         let mut spec = draft.spec(&identity, &files).doing(|| "make the configuration")?;

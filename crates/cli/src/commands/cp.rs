@@ -8,7 +8,7 @@ use crate::{
     tree::Act,
 };
 use dhow_base::{Error, Kind, Result};
-use dhow_engine::{CpEnd, CpOptions, Owners};
+use dhow_engine::{CpEnd, CpOptions, Engine, Owners};
 use std::io::{self, IsTerminal};
 
 /// Copy files between a container and the host, or between containers
@@ -69,8 +69,9 @@ impl Act for Cp {
                         "refusing to read a tar stream from a terminal",
                     ));
                 }
-                let to = to.resolved(&world);
-                invocation.engine()?.cp_in(&mut io::stdin(), &to, options)?;
+                let mut engine = invocation.engine()?;
+                let to = to.resolved(&world, &mut engine)?;
+                engine.cp_in(&mut io::stdin(), &to, options)?;
             }
             (from @ End::Container(..), End::Stream) => {
                 if io::stdout().is_terminal() {
@@ -80,13 +81,16 @@ impl Act for Cp {
                     )
                     .hint("send standard output somewhere else"));
                 }
-                let from = from.resolved(&world);
-                invocation.engine()?.cp_out(&from, options, &mut io::stdout().lock())?;
+                let mut engine = invocation.engine()?;
+                let from = from.resolved(&world, &mut engine)?;
+                engine.cp_out(&from, options, &mut io::stdout().lock())?;
             }
             (from @ End::Container(..), to @ (End::Host(_) | End::Container(..)))
             | (from @ End::Host(_), to @ End::Container(..)) => {
-                let (from, to) = (from.resolved(&world), to.resolved(&world));
-                invocation.engine()?.cp(&from, &to, options)?;
+                let mut engine = invocation.engine()?;
+                let from = from.resolved(&world, &mut engine)?;
+                let to = to.resolved(&world, &mut engine)?;
+                engine.cp(&from, &to, options)?;
             }
             (End::Stream | End::Host(_), End::Stream | End::Host(_)) => {
                 let what = format!("copy {} to {}: neither is in a container", self.from, self.to);
@@ -133,14 +137,21 @@ impl End {
         }
     }
 
-    /// How a path ends says what is meant, so only its beginning changes.
-    fn resolved(self, world: &Surroundings<'_>) -> CpEnd {
-        match self {
+    /// How a path ends says what is meant, so only its beginning changes. A container's begins at its root
+    /// for docker, and in its working directory for podman.
+    fn resolved(self, world: &Surroundings<'_>, engine: &mut Engine) -> Result<CpEnd> {
+        Ok(match self {
+            Self::Container(container, path)
+                if world.manners == Manners::Podman && !path.starts_with('/') =>
+            {
+                let directory = engine.working_directory(&container)?;
+                CpEnd::Container { container, path: format!("{directory}/{path}") }
+            }
             Self::Container(container, path) => CpEnd::Container { container, path },
             Self::Host(path) if path.starts_with('/') => CpEnd::Host(path),
             Self::Host(path) => CpEnd::Host(format!("{}/{path}", world.directory.display())),
             Self::Stream => CpEnd::Host("-".to_owned()),
-        }
+        })
     }
 }
 

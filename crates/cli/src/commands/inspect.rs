@@ -75,6 +75,7 @@ impl Act for Inspect {
         let text = match format {
             Some(format) => {
                 let line = |document| Ok(format!("{}\n", format.fill(document)?));
+                documents.iter_mut().for_each(name_as_programs_do);
                 documents.iter().map(line).collect::<Result<String>>()?.into_bytes()
             }
             None => pretty(&documents)?,
@@ -116,10 +117,19 @@ impl Inspect {
     }
 }
 
+/// Podman's templates know the health by another name too, which its document has not.
+fn name_as_programs_do(document: &mut Value) {
+    if let Some(Value::Object(state)) = document.get_mut("State")
+        && let Some(health) = state.get("Health").cloned()
+    {
+        state.entry("Healthcheck").or_insert(health);
+    }
+}
+
 /// Where there is neither, the error says so; other troubles of the image speak for themselves.
 fn neither(name: &str, error: Error) -> Error {
     if error.kind() == Kind::NotFound {
-        Error::new(Kind::NotFound, format!("no container and no image is called {name}"))
+        Error::new(Kind::NotFound, format!("no such object: {name}"))
             .hint("`dhow ps -a` and `dhow images` list what is here")
     } else {
         error

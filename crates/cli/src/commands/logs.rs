@@ -2,8 +2,8 @@
 
 use super::{journal, picked};
 use crate::{
-    console::Colour, exit::SUCCESS, flags::moment, invocation::Invocation, render::text::escaped,
-    tree::Act,
+    console::Colour, exit::SUCCESS, flags::moment, invocation::Invocation, manners::Manners,
+    render::text::escaped, tree::Act,
 };
 use dhow_base::{Doing, Error, Kind, Result, id::ContainerId};
 use dhow_engine::{Engine, LogPlace};
@@ -93,8 +93,10 @@ impl Said {
 }
 
 impl Act for Logs {
-    fn act(self, invocation: &Invocation) -> Result<u8> {
+    fn act(mut self, invocation: &Invocation) -> Result<u8> {
         let query = self.said.query()?;
+        // Podman's users tell by it which of them has said a line.
+        self.said.ids |= invocation.manners == Manners::Podman && self.containers.len() > 1;
         let mut engine = invocation.engine()?;
         let containers = match self.latest {
             true => vec![picked::latest(&mut engine)?],

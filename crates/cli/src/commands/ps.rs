@@ -151,7 +151,8 @@ impl Ps {
         let all = self.all || self.last().is_some() || choice.is_about_status();
         let which = if all { Which::All } else { Which::Running };
         let columns = self.columns();
-        let rows = Rows::new(self.no_trunc, self.ns, |field| shape.shows(&columns, field));
+        let rows = Rows::new(self.no_trunc, self.ns, |field| shape.shows(&columns, field))
+            .bare(invocation.manners == Manners::Podman);
         let podmans = match invocation.manners {
             Manners::Podman => Some(podmans::Rows::of(&mut engine)?),
             _ => None,

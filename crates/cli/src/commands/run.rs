@@ -28,7 +28,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "BOOL", default_value_t = true)]
     sig_proxy: bool,
 
-    /// Show only this stream of the program: stdout or stderr (can be repeated, also with stdin)
+    /// Show only this stream of the program: stdout or stderr (can be repeated, also with stdin; with
+    /// stdin alone its id is shown)
     #[arg(short, long, value_name = "STREAM", conflicts_with = "detach")]
     attach: Vec<String>,
 
@@ -96,6 +97,10 @@ impl Act for Run {
             return Ok(SUCCESS);
         }
         link.check(invocation.console);
+        // Who gives it its input only is told where its output is.
+        if link.is_blind() {
+            invocation.console.line(running.id.as_str())?;
+        }
         stay(&mut engine, running, link)
     }
 }

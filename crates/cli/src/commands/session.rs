@@ -30,6 +30,7 @@ enum Streams {
     Both,
     Output,
     Errors,
+    Neither,
 }
 
 /// How a session ended, for the one who began it.
@@ -96,13 +97,15 @@ impl Link {
             (true, true) => Streams::Both,
             (true, false) => Streams::Output,
             (false, true) => Streams::Errors,
-            (false, false) => {
-                return Err(refuse("--attach", &named[0], "nothing of the program would be shown")
-                    .hint("add -a stdout, or run it in the background with -d"));
-            }
+            (false, false) => Streams::Neither,
         };
         self.input &= is_named("stdin");
         Ok(self)
+    }
+
+    /// Whether nothing of the program is shown.
+    pub(super) fn is_blind(&self) -> bool {
+        self.streams == Streams::Neither
     }
 
     /// Says so where the terminal will not be what the user expects of it.
@@ -120,9 +123,10 @@ impl Link {
         // What is not shown is read all the same, so that the program does not wait for a reader.
         let nowhere = match self.streams {
             Streams::Both => None,
-            Streams::Output | Streams::Errors => Some(open_null()?),
+            Streams::Output | Streams::Errors | Streams::Neither => Some(open_null()?),
         };
-        let hidden = |streams| nowhere.as_ref().filter(|_| self.streams == streams);
+        let is_hidden = |shown_alone| [shown_alone, Streams::Neither].contains(&self.streams);
+        let hidden = |shown_alone| nowhere.as_ref().filter(|_| is_hidden(shown_alone));
         let session = Session {
             input: self.input.then(|| stdin.as_fd()),
             output: hidden(Streams::Errors).map_or(stdout.as_fd(), AsFd::as_fd),

@@ -7,6 +7,7 @@ use super::{
     process::ProcessFlags, pulling::PullingFlags, refuse, security, seldom::Seldom, signal,
     surroundings::SurroundingFlags,
 };
+use crate::manners::Manners;
 use dhow_base::{Error, Kind, Result};
 use dhow_engine::options::{CreateOptions, EnvironmentOptions, Limits, PullPolicy, Rights};
 use dhow_spec::image::Platform;
@@ -138,8 +139,8 @@ pub(crate) struct PlaceFlags {
     pub(super) tmpfs: Vec<String>,
 
     /// Mount the image read-only
-    #[arg(long)]
-    pub(super) read_only: bool,
+    #[arg(long, value_name = "BOOL")]
+    pub(super) read_only: Option<bool>,
 
     /// Make /dev/shm this large
     #[arg(long, value_name = "SIZE")]
@@ -266,11 +267,11 @@ impl ContainerFlags {
         Ok(CreateOptions {
             command: command.to_vec(),
             name: self.name.as_deref().map(name).transpose()?,
-            entrypoint: self.entrypoint.as_deref().map(entrypoint),
+            entrypoint: self.entrypoint.as_deref().map(|text| entrypoint(text, around.manners)),
             env: process.variables(around)?,
             workdir: process.workdir.as_deref().map(workdir).transpose()?,
             user: process.user.clone(),
-            groups: self.group_add.clone(),
+            groups: self.groups(),
             hostname: self.place.hostname.clone(),
             labels: pairs::labels(&self.label_file, &self.label, around)?,
             annotations: parse_all(&self.annotation, |text| pairs::parse("--annotation", text))?,
@@ -289,7 +290,7 @@ impl ContainerFlags {
                 ..self.rights.rights(around)?
             },
             mounts: self.place.mounts(around)?,
-            read_only: self.place.read_only,
+            read_only: self.place.read_only == Some(true),
             network: self.network.connection.mode()?,
             ports: self.network.ports()?,
             stop_signal: parse(self.stop_signal.as_ref(), |t| signal::parse("--stop-signal", t))?,
@@ -304,7 +305,7 @@ impl ContainerFlags {
             objects: self.objects.options(around)?,
             cgroup: self.cgroup.options()?,
             environment: EnvironmentOptions {
-                defaults: self.unflagged.env.clone(),
+                defaults: defaults(&self.unflagged.env, around.manners),
                 ..self.surroundings.environment(around)?
             },
             names: self.names.options(around)?,
@@ -313,6 +314,13 @@ impl ContainerFlags {
             life: self.life.options(around)?,
             ..CreateOptions::of(image)
         })
+    }
+}
+
+impl ContainerFlags {
+    /// Podman's users write several groups in one word, and no group has a comma in its name.
+    fn groups(&self) -> Vec<String> {
+        self.group_add.iter().flat_map(|text| text.split(',').map(str::to_owned)).collect()
     }
 }
 
@@ -327,14 +335,16 @@ impl PlaceFlags {
 
 impl LimitFlags {
     pub(crate) fn limits(&self) -> Result<Limits> {
+        let reservation = self.memory_reservation.as_ref();
+        let reservation = parse(reservation, |t| limits::bytes("--memory-reservation", t))?;
+        let memory = parse(self.memory.as_ref(), |t| limits::bytes("--memory", t))?;
         Ok(Limits {
-            memory_bytes: parse(self.memory.as_ref(), |t| limits::bytes("--memory", t))?,
+            // Scripts write 0 where nothing is meant, as both docker and podman take it.
+            memory_bytes: memory.filter(|bytes| *bytes > 0),
             memory_swap_bytes: parse(self.memory_swap.as_ref(), |t| {
                 limits::bytes_or_unlimited("--memory-swap", t)
             })?,
-            memory_reservation_bytes: parse(self.memory_reservation.as_ref(), |t| {
-                limits::bytes("--memory-reservation", t)
-            })?,
+            memory_reservation_bytes: reservation.filter(|bytes| *bytes > 0),
             nano_cpus: parse(self.cpus.as_ref(), limits::nano_cpus)?,
             cpu_shares: self.cpu_shares,
             cpu_period: self.cpu_period,
@@ -427,13 +437,21 @@ impl RightsFlags {
     }
 }
 
-/// An empty word clears what the image has.
-fn entrypoint(text: &str) -> Vec<String> {
-    if text.is_empty() { Vec::new() } else { vec![text.to_owned()] }
+/// Variables that the image may replace; podman has one of its own, which systemd and others look for.
+fn defaults(said: &[String], manners: Manners) -> Vec<String> {
+    let own = (manners == Manners::Podman).then(|| "container=podman".to_owned());
+    own.into_iter().chain(said.iter().cloned()).collect()
 }
 
+/// An empty word clears what the image has. For podman a list in JSON is a program and its arguments.
+fn entrypoint(text: &str, manners: Manners) -> Vec<String> {
+    let list = (manners == Manners::Podman).then(|| serde_json::from_str(text).ok()).flatten();
+    list.unwrap_or_else(|| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] })
+}
+
+/// Docker shows names with a slash before them, and its users have learned to write it.
 fn name(text: &str) -> Result<dhow_base::id::Name> {
-    text.parse().map_err(|_| {
+    text.strip_prefix('/').unwrap_or(text).parse().map_err(|_| {
         refuse("--name", text, "not a name")
             .hint("names match [a-zA-Z0-9][a-zA-Z0-9_.-]* and have at most 128 characters")
     })

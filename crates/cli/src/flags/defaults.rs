@@ -73,7 +73,7 @@ impl ContainerFlags {
         let place = &mut self.place;
         prepend(&mut place.volume, said.volumes.as_ref());
         prepend(&mut place.mount, said.mounts.as_ref());
-        place.read_only |= said.read_only == Some(true);
+        place.read_only = place.read_only.or(said.read_only);
         put(&mut place.shm_size, said.shm_size.as_ref());
         self.network.connection.fill(said.netns.as_ref());
     }

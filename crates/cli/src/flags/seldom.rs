@@ -21,6 +21,9 @@ const MARK: &str = "brief";
 /// No word of a command line has this byte in it.
 const UNSPEAKABLE: &str = "\0";
 
+/// The mark is among so many: flags of the whole program's may have come down before it.
+const FIRST: usize = 16;
+
 /// A group of flags that a brief tree goes without. Without any of them given, it has to be what its
 /// default is.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +35,7 @@ pub(crate) fn briefly(command: Command) -> Command {
 }
 
 fn is_brief(command: &Command) -> bool {
-    command.get_arguments().next().is_some_and(|first| first.get_id() == MARK)
+    command.get_arguments().take(FIRST).any(|argument| argument.get_id() == MARK)
 }
 
 fn is_of_brief(matches: &ArgMatches) -> bool {

@@ -3,7 +3,7 @@
 use super::{Surroundings, limits, pairs, parse, parse_all, refuse};
 use crate::manners::Manners;
 use dhow_base::Result;
-use dhow_engine::options::{AccountOptions, EnvironmentOptions, SurroundingOptions, Systemd};
+use dhow_engine::options::{AccountOptions, EnvironmentOptions, Mark, SurroundingOptions, Systemd};
 
 /// What the process finds.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -116,6 +116,7 @@ impl SurroundingFlags {
             systemd_bytes: parse(self.shm_size_systemd.as_ref(), |text| {
                 limits::bytes("--shm-size-systemd", text)
             })?,
+            mark: mark(around.manners),
         })
     }
 }
@@ -130,6 +131,15 @@ impl SurroundingFlags {
             Some("false") => Ok(Systemd::Never),
             Some(other) => Err(refuse("--systemd", other, "not true, false or always")),
         }
+    }
+}
+
+/// The file that programs look for to find out whether they are in a container of docker's or podman's.
+fn mark(manners: Manners) -> Option<Mark> {
+    match manners {
+        Manners::Docker => Some(Mark::Docker),
+        Manners::Podman => Some(Mark::Podman),
+        Manners::Dhow | Manners::Skopeo => None,
     }
 }
 

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod artifact;
 #[cfg(test)]
+mod as_podman;
+#[cfg(test)]
 mod at_rest;
 #[cfg(test)]
 mod auto_update;

@@ -167,7 +167,7 @@ fn a_container_is_inspected_as_each_knows_it() {
     let dockers = json_of(under("docker", &dhow, &["inspect", "web"]));
 
     assert_eq!((&podmans[0]["Name"], &dockers[0]["Name"]), (&json!("web"), &json!("/web")));
-    assert_eq!(podmans[0]["ImageName"], json!("box"));
+    assert_eq!(podmans[0]["ImageName"], json!("box:latest"));
     assert_eq!(
         format!("sha256:{}", podmans[0]["Image"].as_str().unwrap()),
         dockers[0]["Image"].as_str().unwrap()

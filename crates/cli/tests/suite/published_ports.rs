@@ -57,9 +57,13 @@ fn a_thousand_ports_cost_no_rule_more_than_one() {
 fn ports_of_a_container_without_a_network_are_discarded_with_a_word() {
     needs_root!();
     let dhow = with_box();
+    drop(
+        dhow.run(&["run", "-d", "--name", "web", "--network", "none", "box", "sleep", "900"]).ok(),
+    );
     for (network, word) in [
         ("host", "published ports are discarded when using host network mode"),
         ("none", "published ports are discarded where there is no network"),
+        ("container:web", "published ports are discarded where the network is another container's"),
     ] {
         let run =
             dhow.run(&["run", "--rm", "--network", network, "-p", "8080:80", "box", "true"]).ok();

@@ -1,8 +1,8 @@
 //! A container as podman's `inspect` shows it: made of docker's document, of which it has most fields
 //! under the same names, and of what podman tells besides.
 
-use crate::{Engine, options::DEFAULT_NETWORK, record::Record};
-use dhow_base::Result;
+use crate::{Engine, health::HealthRecord, options::DEFAULT_NETWORK, record::Record};
+use dhow_base::{Result, size};
 use dhow_spec::runtime::{OCI_VERSION, Spec};
 use dhow_state::containers::{Container, Phase};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,7 @@ fn document(
     let own = json!({
         "State": state(docker, row, spec),
         "Image": image.strip_prefix("sha256:").unwrap_or(image),
-        "ImageName": if record.directory.is_some() { "" } else { &row.image_name },
+        "ImageName": if record.directory.is_some() { String::new() } else { with_tag(&row.image_name) },
         "Rootfs": record.directory.as_ref().map(|directory| &directory.path).unwrap_or(&none),
         "Pod": record.pod.clone().unwrap_or_default(),
         "StaticDir": engine.layout.config(&row.id).parent(),
@@ -79,6 +79,9 @@ fn document(
         "Namespace": "",
         "Config": config(docker, record, spec),
     });
+    let host_config = &mut fields["HostConfig"];
+    host_config["LogConfig"] = log_config(docker, record);
+    host_config["Ulimits"] = ulimits(spec);
     // Podman's own network has podman's name.
     if let Some(Value::Object(networks)) = fields["NetworkSettings"].get_mut("Networks")
         && let Some(usual) = networks.remove(DEFAULT_NETWORK)
@@ -89,6 +92,38 @@ fn document(
         fields.extend(own);
     }
     Value::Object(fields)
+}
+
+/// A name of an image as podman writes it, which never leaves the tag out.
+fn with_tag(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let is_whole = name.is_empty() || last.contains([':', '@']);
+    if is_whole { name.to_owned() } else { format!("{name}:latest") }
+}
+
+/// Where the log is and how large it may become, with units as `--log-opt max-size` has them.
+fn log_config(docker: &Value, record: &Record) -> Value {
+    let log = &record.life.log;
+    json!({
+        "Type": log.driver.name(),
+        "Config": null,
+        "Path": docker["LogPath"],
+        "Tag": log.tag.clone().unwrap_or_default(),
+        "Size": log.limit_bytes.map_or_else(|| "0B".to_owned(), size::binary),
+    })
+}
+
+/// By the kernel's names; what has no limit is -1.
+fn ulimits(spec: &Spec) -> Value {
+    let limits = spec.process.iter().flat_map(|process| &process.rlimits);
+    let number = |number: u64| match number {
+        u64::MAX => json!(-1),
+        number => json!(number),
+    };
+    let limit = limits.map(|limit| {
+        json!({ "Name": limit.kind, "Soft": number(limit.soft), "Hard": number(limit.hard) })
+    });
+    limit.collect()
 }
 
 fn state(docker: &Value, row: &Container, spec: &Spec) -> Value {
@@ -119,10 +154,29 @@ fn mounts(docker: &Value, record: &Record) -> Value {
     mounts
 }
 
+/// What podman has of a health check that docker has not.
+fn health_of(config: &mut Value, health: &HealthRecord) {
+    config["HealthLogDestination"] = json!(health.log_directory.as_deref().unwrap_or("local"));
+    config["HealthMaxLogCount"] = json!(health.log_count);
+    config["HealthMaxLogSize"] = json!(health.log_bytes);
+    if let Some(startup) = &health.startup {
+        config["StartupHealthCheck"] = json!({
+            "Test": startup.test,
+            "Interval": super::nanoseconds(startup.interval_ms),
+            "Timeout": super::nanoseconds(startup.timeout_ms),
+            "Retries": startup.retries,
+            "Successes": startup.successes,
+        });
+    }
+}
+
 fn config(docker: &Value, record: &Record, spec: &Spec) -> Value {
     let mut config = docker["Config"].clone();
     let action = record.life.health.as_ref().map(|health| health.on_failure).unwrap_or_default();
     config["HealthcheckOnFailureAction"] = json!(action);
+    if let Some(health) = &record.life.health {
+        health_of(&mut config, health);
+    }
     if let Value::Object(fields) = &mut config {
         fields.retain(|name, value| name != "Healthcheck" || !value.is_null());
     }

@@ -19,6 +19,8 @@ pub struct SurroundingOptions {
     pub systemd: Systemd,
     /// `--shm-size-systemd`: the limit of each piece of memory that a systemd finds.
     pub systemd_bytes: Option<u64>,
+    /// The file by which programs find out that they are in a container.
+    pub mark: Option<Mark>,
 }
 
 /// When a container is prepared for a systemd as its first process.
@@ -31,6 +33,25 @@ pub enum Systemd {
     WhereItRuns,
     /// Whatever it runs.
     Always,
+}
+
+/// A file by which programs find out that they are in a container, and whose.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mark {
+    /// `/.dockerenv`, which is empty.
+    Docker,
+    /// `/run/.containerenv`, which tells those who have all rights of the container.
+    Podman,
+}
+
+impl Mark {
+    /// Where programs look for it.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::Docker => "/.dockerenv",
+            Self::Podman => "/run/.containerenv",
+        }
+    }
 }
 
 /// Lines for `/etc/passwd` and `/etc/group` of the container.

@@ -46,6 +46,7 @@ const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
 /// The filters, with what they name looked up.
 pub(super) struct Choice {
     filters: Filters,
+    ids: Vec<Regex>,
     names: Vec<Regex>,
     commands: Vec<Regex>,
     exited: Vec<i32>,
@@ -69,6 +70,7 @@ impl Choice {
         filters.parsed("status", one_of(&STATUSES, "status"))?;
         filters.parsed("health", one_of(&HEALTH, "health"))?;
         filters.parsed("exited", exit_code)?;
+        filters.parsed("id", id)?;
         filters.parsed("name", pattern)?;
         filters.parsed("command", pattern)?;
         filters.moment("until").map(drop)
@@ -98,6 +100,7 @@ impl Choice {
             .filter_map(|word| Some((word.to_owned(), engine.name_of_network(word)?)));
         let networks = named.collect();
         Ok(Self {
+            ids: filters.parsed("id", id)?,
             names: filters.parsed("name", pattern)?,
             commands: filters.parsed("command", pattern)?,
             exited: filters.parsed("exited", exit_code)?,
@@ -115,7 +118,7 @@ impl Choice {
     }
 
     pub(super) fn means(&self, container: &Summary) -> bool {
-        self.filters.any("id", |start| container.id.as_str().starts_with(start))
+        self.has_id(container)
             && (self.names.is_empty() || self.has_name(container))
             && (self.commands.is_empty() || self.has_command(container))
             && self.filters.mean_labels(|name| {
@@ -144,6 +147,12 @@ impl Choice {
     fn is_on(&self, container: &Summary, name: &str) -> bool {
         let name = self.networks.get(name).map_or(name, String::as_str);
         container.networks.iter().any(|network| network == name)
+    }
+
+    /// The beginning of an id, or a regular expression as podman takes it.
+    fn has_id(&self, container: &Summary) -> bool {
+        let id = container.id.as_str();
+        self.ids.is_empty() || self.ids.iter().any(|pattern| pattern.is_match(id))
     }
 
     /// Docker knows names with a slash before them, and its users have learned to write it.
@@ -181,6 +190,12 @@ fn pattern(text: &str) -> Result<Regex, String> {
         let last = error.to_string();
         format!("no regular expression: {}", last.lines().last().unwrap_or_default().trim())
     })
+}
+
+/// What is all hexadecimal is where an id begins, in small letters or not; an expression may say more.
+fn id(text: &str) -> Result<Regex, String> {
+    let is_beginning = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    pattern(&if is_beginning { format!("^{}", text.to_lowercase()) } else { text.to_owned() })
 }
 
 fn exit_code(text: &str) -> Result<i32, String> {

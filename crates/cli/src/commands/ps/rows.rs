@@ -20,6 +20,8 @@ pub(super) struct Rows {
     now: Moment,
     /// Ids and commands are not shortened.
     whole: bool,
+    /// Commands are not in quotes, as for podman.
+    bare: bool,
     namespaces: bool,
     /// Those fields that somebody will look at.
     fields: Vec<Field>,
@@ -52,9 +54,14 @@ const FIELDS: [Field; 18] = [
 ];
 
 impl Rows {
+    /// With commands in no quotes, as podman shows them.
+    pub(super) fn bare(self, bare: bool) -> Self {
+        Self { bare, ..self }
+    }
+
     pub(super) fn new(whole: bool, namespaces: bool, shows: impl Fn(&str) -> bool) -> Self {
         let fields = FIELDS.into_iter().filter(|(name, _)| shows(name)).collect();
-        Self { now: Moment::now(), whole, namespaces, fields }
+        Self { now: Moment::now(), whole, bare: false, namespaces, fields }
     }
 
     pub(super) fn row(&self, container: &Summary, size: Option<ContainerSize>) -> Row {
@@ -79,7 +86,9 @@ impl Rows {
 
     fn command(&self, container: &Summary) -> String {
         let command = command_line(&container.words);
-        if self.whole { quoted(&command) } else { quoted(&shortened(&command, COMMAND_LIMIT)) }
+        let command =
+            if self.whole { command } else { shortened(&command, COMMAND_LIMIT).into_owned() };
+        if self.bare { command } else { quoted(&command) }
     }
 
     fn status(&self, container: &Summary) -> String {
