@@ -27,7 +27,7 @@ use dhow_base::{
 use dhow_spec::image::{
     CONFIG_LIMIT_BYTES, Descriptor, ImageConfig, MANIFEST_LIMIT_BYTES, Platform, media_type,
 };
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -83,8 +83,11 @@ pub fn unpack(
         let rootfs = bundle.join(ROOTFS);
         rustix::fs::mkdir(&rootfs, Mode::from_raw_mode(0o755))
             .doing(|| format!("create directory {}", rootfs.display()))?;
+        let root = open(&rootfs)?;
+        let mut time = Mtime { seconds: 0, nanoseconds: 0 };
         for layer in &plan.layers {
             pass_through(found.origin.as_ref(), layer, &rootfs, Whiteouts::Apply, bounds)?;
+            time = time_of_root(&root, time).doing(|| "give the root its time")?;
         }
         write_notes(bundle, &found.manifest, name)?;
         let bundle = bundle.to_owned();
@@ -96,6 +99,24 @@ pub fn unpack(
         let _emptied = discard(bundle, is_ours);
     }
     unpacked
+}
+
+/// The root's time after a layer. Many images have no entry for it: then the kernel has dated it as the
+/// layer was unpacked, and it gets back what it had before, which is 1970 in the beginning as umoci has it,
+/// so that the same image always gives the same tree.
+fn time_of_root(root: &OwnedFd, before: Mtime) -> std::io::Result<Mtime> {
+    let stat = rustix::fs::fstat(root)?;
+    // Who makes something in a directory changes both times to the same nanosecond; who sets the one to what
+    // an archive says changes the other to the present.
+    let is_the_kernels = (stat.st_mtime, stat.st_mtime_nsec) == (stat.st_ctime, stat.st_ctime_nsec);
+    if is_the_kernels {
+        let time = Timespec { tv_sec: before.seconds, tv_nsec: before.nanoseconds.into() };
+        let times = Timestamps { last_access: time, last_modification: time };
+        rustix::fs::futimens(root, &times)?;
+        return Ok(before);
+    }
+    let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
+    Ok(Mtime { seconds: stat.st_mtime, nanoseconds })
 }
 
 /// Makes the directory of a bundle; whether it was not there before.

@@ -32,7 +32,7 @@ pub(crate) struct Repack {
     created_by: Option<String>,
 
     /// How the layer is compressed: none, gzip, zstd or zstd:chunked
-    #[arg(long, value_name = "FORMAT", default_value = "gzip")]
+    #[arg(long, alias = "compress", value_name = "FORMAT", default_value = "gzip")]
     compression_format: String,
 
     /// The directory of the bundle

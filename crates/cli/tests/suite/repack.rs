@@ -4,6 +4,7 @@ use dhow_testkit::{
     Dhow, Tree,
     image::{Compression, Image, Layer, Layout},
     needs_root, needs_tool, outcome,
+    tarball::{Entry, Tarball, What},
 };
 use serde_json::{Value, json};
 use std::{
@@ -172,6 +173,38 @@ impl Tool {
             }
             Self::Umoci => umoci(&["repack", "--image", image, text(bundle)]),
         }
+    }
+}
+
+#[test]
+fn a_root_without_an_entry_has_always_the_same_time() {
+    use std::os::unix::fs::MetadataExt;
+    needs_root!();
+    let dhow = Dhow::new();
+    let layout = Layout::new(&dhow.directory().join("layout")).unwrap();
+    let layer = |root: Option<i64>, name: &str| {
+        let mut tarball = Tarball::in_memory();
+        if let Some(seconds) = root {
+            let entry = Entry::new("./", What::Directory).mode(0o755).mtime(seconds, 5);
+            tarball.put(&entry, b"").unwrap();
+        }
+        tarball.file(name, b"content").unwrap();
+        layout.layer_of_tar(&tarball.finish().unwrap(), Compression::Gzip).unwrap()
+    };
+    let without = Image::new([layer(None, "a"), layer(None, "b")]);
+    layout.tag_image(&without, "without").unwrap();
+    let with = Image::new([layer(None, "a"), layer(Some(1000), "b"), layer(None, "c")]);
+    layout.tag_image(&with, "with").unwrap();
+
+    for (name, expected) in [("without", (0, 0)), ("with", (1000, 5))] {
+        let bundle = dhow.directory().join(name);
+        let image = format!("{}:{name}", layout.path().display());
+        drop(dhow.run(&["image", "unpack", "--image", &image, bundle.to_str().unwrap()]).ok());
+
+        let root = fs::metadata(bundle.join("rootfs")).unwrap();
+        assert_eq!((root.mtime(), root.mtime_nsec()), expected, "{name}");
+        let packed = ["image", "repack", "--compress", "zstd", "--image", &image];
+        drop(dhow.run(&[&packed[..], &[bundle.to_str().unwrap()]].concat()).ok());
     }
 }
 
