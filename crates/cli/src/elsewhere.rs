@@ -47,7 +47,6 @@ const OF_RUN: &[Foreign] = &[
         "the kernel counts its own memory as the container's and has no limit for it any more",
         Some("--memory limits both"),
     ),
-    foreign(&["--storage-opt"], "roots of containers have no quota yet", None),
     foreign(&["--use-api-socket"], "there is no API that a container could reach", None),
     foreign(
         &["--disable-content-trust"],
@@ -83,11 +82,6 @@ const OF_RUN: &[Foreign] = &[
     foreign(&["--init-ctr"], "there are no containers that run before a pod's others", None),
     foreign(&["--init-binary"], "it is nerdctl's", Some("--init-path is the other programs'")),
     foreign(&["--chrootdirs"], "the engine's files are bound at their usual places only", None),
-    foreign(
-        &["--requires"],
-        "containers do not start each other yet",
-        Some("start the others first, or put them into one pod"),
-    ),
     foreign(
         &["--attach", "-a"],
         "a container that is created has no streams yet",
@@ -134,9 +128,6 @@ pub(crate) fn reason(words: &str, flag: &str) -> Option<(&'static str, Option<&'
         }
         "create" if words == "network create" => OF_NETWORK,
         "create" | "clone" if words.starts_with("pod ") => objects::OF_POD,
-        "commit" => objects::OF_COMMIT,
-        "wait" => objects::OF_WAIT,
-        "runlabel" => objects::OF_RUNLABEL,
         "start" if matches!(words, "start" | "container start") => objects::OF_START,
         "rm" if matches!(words, "rm" | "container rm") => objects::OF_REMOVE,
         "create" if words == "secret create" => objects::OF_SECRET,
@@ -363,9 +354,6 @@ mod tests {
             ("save", images::OF_SAVE),
             ("load", images::OF_LOAD),
             ("history", images::OF_HISTORY),
-            ("commit", objects::OF_COMMIT),
-            ("wait", objects::OF_WAIT),
-            ("container runlabel", objects::OF_RUNLABEL),
             ("start", objects::OF_START),
             ("rm", objects::OF_REMOVE),
             ("secret create", objects::OF_SECRET),

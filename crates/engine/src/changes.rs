@@ -9,6 +9,7 @@ use dhow_state::{
     containers::{Container, Phase},
     events,
 };
+use serde_json::{Map, Value};
 use std::{
     collections::BTreeSet,
     io::{self, Write},
@@ -21,6 +22,8 @@ use std::{
 pub struct CommitOptions {
     /// The image's name.
     pub name: Option<String>,
+    /// `--config`: fields in docker's form.
+    pub fields: Map<String, Value>,
     /// `--change`.
     pub changes: Vec<String>,
     /// `--author`.
@@ -149,6 +152,7 @@ impl Engine {
         Ok(Commit {
             name: options.name.clone(),
             config,
+            fields: options.fields.clone(),
             changes: options.changes.clone(),
             author: options.author.clone(),
             message: options.message.clone(),

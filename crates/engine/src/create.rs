@@ -22,7 +22,7 @@ use crate::{
     record::Record,
     secrets::Given,
     selinux, user_ids,
-    volumes::{self, Volumes},
+    volumes::{self, Volumes, quota},
 };
 use dhow_base::{
     Doing, Error, Kind, Result, Undo,
@@ -39,6 +39,7 @@ use dhow_state::{
     Owner, State,
     containers::{self, Container, Course, Phase},
 };
+use dhow_sys::quota::Limits;
 use rustix::fs::{Mode, OFlags};
 use std::{
     cell::RefCell,
@@ -116,10 +117,13 @@ impl Draft<'_> {
     }
 
     /// Whether it is certain that the monitor that has come up will start it. One that has to bring
-    /// something along is another one; and of a pod's first container, the pod's own takes it.
+    /// something along is another one; and what has to run before it, a pod's own or required, takes it.
     fn is_started_by_waiting(&self) -> bool {
         let passes_output_on = self.record.life.log.driver == LogDriver::Passthrough;
-        self.options.life.preserve_fds == 0 && !passes_output_on && self.home.is_none()
+        self.options.life.preserve_fds == 0
+            && !passes_output_on
+            && self.home.is_none()
+            && self.record.requires.is_empty()
     }
 
     /// Whether our own runtime starts it, with root's rights.
@@ -258,6 +262,10 @@ impl Engine {
         let mut record = merge::record(options, &foundation.config().config, &hostname, &plan)?;
         self.take_ids_of_joined(&joined, &mut record.namespaces)?;
         record.namespaces.joined = joined;
+        record.requires = self.find_required(options)?;
+        if options.root_bytes.is_some() {
+            record.root_project = Some(quota::new_project()?);
+        }
         user_ids::choose(options, &mut record, self.is_of_root)?;
         if !self.is_of_root {
             user_ids::free::propose(self.state.read(), options, Some(foundation), &mut record)?;
@@ -426,6 +434,10 @@ impl Engine {
         undo.push("the container's snapshot", || {
             images.remove_container_root(&mut state.borrow_mut(), id)
         });
+        if let Some(project) = draft.record.root_project {
+            let place = layout.containers();
+            undo.push("the bound of its root", move || quota::release(&place, project));
+        }
         undo.push("what the monitor has made ahead", || {
             monitor.borrow_mut().take().map_or(Ok(()), WaitingMonitor::dismiss)?;
             // One that was killed has left it.
@@ -440,6 +452,7 @@ impl Engine {
             monitor.expect(Expected { home, cgroup, rootfs: None })?;
         }
         let mut rootfs = make_root(images, layout, draft, (root, phase))?;
+        bound_root(&rootfs, draft)?;
         if row.auto_remove {
             throw_away(&mut rootfs);
         }
@@ -494,8 +507,10 @@ fn make_root(
 ) -> Result<Mount> {
     match (draft.foundation, number) {
         (Foundation::Image(image), Some(number)) => match phase {
-            // It may never be started.
-            Phase::Created => images.reserve_root(number, image),
+            // It may never be started; a bound is set on all of it while it is empty.
+            Phase::Created if draft.record.root_project.is_none() => {
+                images.reserve_root(number, image)
+            }
             _ => images.make_root(number, image),
         },
         (Foundation::Directory(directory, _), _) => {
@@ -504,6 +519,24 @@ fn make_root(
         (Foundation::Image(image), None) => {
             let text = format!("make a root on image {}: it has no row", image.id.short());
             Err(Error::new(Kind::Internal, text))
+        }
+    }
+}
+
+/// Limits what the container may write into its root: what the layers hold counts for nothing.
+fn bound_root(root: &Mount, draft: &Draft<'_>) -> Result<()> {
+    let (Some(bytes), Some(project)) = (draft.options.root_bytes, draft.record.root_project) else {
+        return Ok(());
+    };
+    let limits = Limits { bytes, inodes: 0 };
+    match root {
+        Mount::Overlay { upper: Some(upper), .. } => {
+            quota::bound(&upper.upper, project, limits)?;
+            quota::bound(&upper.work, project, limits)
+        }
+        _ => {
+            let text = "limit the size of the root: it is a plain directory";
+            Err(Error::new(Kind::Unsupported, text).hint("the overlay driver keeps changes apart"))
         }
     }
 }

@@ -265,6 +265,9 @@ impl Engine {
         if root.is_none() {
             root = self.images.empty_container_root(&self.state, &row.id)?;
         }
+        if let Some(project) = record.root_project {
+            volumes::quota::release(&self.layout.containers(), project)?;
+        }
         let mounted = if record.has_volumes() {
             self.volumes_mut().with_mounts(&row.id)?
         } else {

@@ -38,6 +38,7 @@ impl Engine {
         let only_files = record.ends_with_its_first()
             && !record.has_networks()
             && record.pasta().is_none()
+            && record.root_project.is_none()
             && record.mounts.iter().all(|mount| plain(&mount.kind));
         if !only_files {
             return Ok(Vec::new());

@@ -68,6 +68,7 @@ mod record;
 mod rehearsal;
 mod rename;
 mod replace;
+mod required;
 mod resolv_conf;
 mod restart;
 mod rooted;

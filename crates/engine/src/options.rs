@@ -50,6 +50,8 @@ pub struct CreateOptions {
     pub image: String,
     /// `--rootfs`: a directory in the place of an image.
     pub directory: Option<RootDirectory>,
+    /// `--storage-opt size=`: how much the root may take beyond the image.
+    pub root_bytes: Option<u64>,
     /// Arguments after the image.
     pub command: Vec<String>,
     /// `--name`.
@@ -137,6 +139,7 @@ impl CreateOptions {
         Self {
             image: image.into(),
             directory: None,
+            root_bytes: None,
             command: Vec::new(),
             name: None,
             entrypoint: None,

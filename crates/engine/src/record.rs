@@ -56,6 +56,12 @@ pub(crate) struct Record {
     /// The directory of the host's that is its root, where that is no image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) directory: Option<RootDirectory>,
+    /// The containers that are started before it, by their ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) requires: Vec<String>,
+    /// The project of the file system's quotas that its root is, where it is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) root_project: Option<u32>,
     /// The working directory.
     pub(crate) workdir: String,
     /// Whether all rights were given.

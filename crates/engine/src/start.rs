@@ -222,6 +222,7 @@ impl Engine {
         if row.auto_remove {
             create::throw_away(&mut rootfs);
         }
+        self.start_required(&record)?;
         let network = self.enter_networks(row, &record)?;
         let mut held = Held::default();
         let network = match (&record.pod, network) {

@@ -27,7 +27,7 @@ mod fill;
 mod local;
 mod owners;
 mod prune;
-mod quota;
+pub(crate) mod quota;
 mod survey;
 
 pub(crate) use change::mark_unused;

@@ -76,12 +76,32 @@ impl Engine {
             };
             let Some(row) = self.refreshed(row)? else { return Ok(last_exit.unwrap_or(0)) };
             last_exit = row.exit_code.or(last_exit);
-            if let Some(met) = conditions.iter().find(|condition| is_met(**condition, &row, &begun))
-            {
-                return Ok(match met {
-                    Condition::State(state) if *state != State::Exited => -1,
-                    _ => row.exit_code.unwrap_or(0),
-                });
+            if let Some(code) = code_of_met(conditions, &row, &begun) {
+                return Ok(code);
+            }
+            std::thread::sleep(interval.max(PAUSE));
+        }
+    }
+
+    /// Waits until the first of some containers meets a condition, and says its exit code as
+    /// [`Engine::wait_for`] does.
+    pub fn wait_for_first(
+        &mut self,
+        names: &[String],
+        conditions: &[Condition],
+        interval: Duration,
+    ) -> Result<i32> {
+        let conditions = if conditions.is_empty() { &[Condition::NotRunning] } else { conditions };
+        let begun = names.iter().map(|name| self.steady(name)).collect::<Result<Vec<_>>>()?;
+        loop {
+            for begun in &begun {
+                let now = containers::find(self.state.read(), &begun.id)?;
+                let now = now.map(|row| self.refreshed(row)).transpose()?.flatten();
+                // Gone is the end of every wait.
+                let Some(row) = now else { return Ok(begun.exit_code.unwrap_or(0)) };
+                if let Some(code) = code_of_met(conditions, &row, begun) {
+                    return Ok(code);
+                }
             }
             std::thread::sleep(interval.max(PAUSE));
         }
@@ -151,6 +171,15 @@ impl Engine {
             format!("wait for container {}: another command is still starting it", row.name),
         ))
     }
+}
+
+/// Where one of the conditions is met, the exit code that belongs to it; -1 where none does.
+fn code_of_met(conditions: &[Condition], row: &Container, begun: &Container) -> Option<i32> {
+    let met = conditions.iter().find(|condition| is_met(**condition, row, begun))?;
+    Some(match met {
+        Condition::State(state) if *state != State::Exited => -1,
+        _ => row.exit_code.unwrap_or(0),
+    })
 }
 
 fn is_met(condition: Condition, row: &Container, begun: &Container) -> bool {

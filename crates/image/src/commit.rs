@@ -30,6 +30,8 @@ pub struct Commit {
     pub name: Option<String>,
     /// What the container ran, and how.
     pub config: ExecutionConfig,
+    /// Fields that are to be otherwise, in docker's form: before the changes.
+    pub fields: Map<String, Value>,
     /// Changes to that, as lines of a Dockerfile.
     pub changes: Vec<String>,
     /// Who made it.
@@ -85,6 +87,7 @@ fn config(base: &Image, commit: &Commit, layer: &Written) -> Result<Vec<u8>> {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
+    put_fields(&mut execution, &mut rest, &commit.fields)?;
     for change in &commit.changes {
         import::apply_all(&mut execution, &mut rest, change)
             .doing(|| format!("--change {change:?}"))?;
@@ -127,19 +130,94 @@ fn push(list: &mut Value, item: Value) {
     }
 }
 
+/// What is known of how to run an image.
+const KNOWN: [&str; 9] = [
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+];
+
+/// What else an image may say of it.
+const OTHERS: [&str; 5] = ["Healthcheck", "OnBuild", "Shell", "ArgsEscaped", "StopTimeout"];
+
+/// What docker's form also has, of a container and not of an image.
+const OF_CONTAINERS: [&str; 13] = [
+    "Hostname",
+    "Domainname",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Image",
+    "NetworkDisabled",
+    "MacAddress",
+    "PortSpecs",
+    "VolumeDriver",
+];
+
+/// Puts fields that a user has written over the ones that are there: variables by their names, maps by their
+/// keys, all else whole; what is empty says nothing.
+fn put_fields(
+    execution: &mut ExecutionConfig,
+    rest: &mut Map<String, Value>,
+    fields: &Map<String, Value>,
+) -> Result<()> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let invalid = |key: &str, why: &str| Error::new(Kind::Invalid, format!("field {key}: {why}"));
+    let mut known = match serde_json::to_value(&*execution).map_err(internal)? {
+        Value::Object(known) => known,
+        _ => Map::new(),
+    };
+    for (key, value) in fields.iter().filter(|(_, value)| !says_nothing(value)) {
+        let place = match key.as_str() {
+            key if KNOWN.contains(&key) => &mut known,
+            key if OTHERS.contains(&key) => &mut *rest,
+            key if OF_CONTAINERS.contains(&key) => continue,
+            _ => return Err(invalid(key, "an image has no such field")),
+        };
+        match (place.get_mut(key), value) {
+            (Some(Value::Object(there)), Value::Object(said)) => there.extend(said.clone()),
+            (Some(Value::Array(there)), Value::Array(said)) if key == "Env" => {
+                for entry in said {
+                    let name = |entry: &Value| {
+                        let text = entry.as_str().unwrap_or_default();
+                        text.split('=').next().map(str::to_owned)
+                    };
+                    there.retain(|other| name(other) != name(entry));
+                    there.push(entry.clone());
+                }
+            }
+            _ => drop(place.insert(key.clone(), value.clone())),
+        }
+    }
+    *execution = serde_json::from_value(Value::Object(known))
+        .map_err(|error| Error::new(Kind::Invalid, "read the fields").because(error))?;
+    Ok(())
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(said) => !said,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    }
+}
+
 /// What is known of how to run it replaces what was there; what is not known stays.
 fn merged(mut rest: Map<String, Value>, execution: &ExecutionConfig) -> Result<Value> {
-    const KNOWN: [&str; 9] = [
-        "User",
-        "ExposedPorts",
-        "Env",
-        "Entrypoint",
-        "Cmd",
-        "Volumes",
-        "WorkingDir",
-        "Labels",
-        "StopSignal",
-    ];
     rest.retain(|key, _| !KNOWN.contains(&key.as_str()));
     if let Value::Object(known) = serde_json::to_value(execution).map_err(internal)? {
         rest.extend(known);

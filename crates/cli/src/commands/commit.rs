@@ -3,9 +3,11 @@
 use super::repack::epoch;
 use crate::{exit::SUCCESS, invocation::Invocation, manners::Manners, outfile, tree::Act};
 use clap::ValueEnum;
-use dhow_base::Result;
+use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_engine::CommitOptions;
 use dhow_image::{Dialect, Layers};
+use serde_json::{Map, Value};
+use std::path::Path;
 
 /// Make an image of a container
 ///
@@ -34,6 +36,10 @@ pub(crate) struct Commit {
     /// Write the image's documents as OCI has them, which is usual, or docker
     #[arg(short, long, value_name = "FORMAT", value_enum)]
     format: Option<Form>,
+
+    /// Take fields of the configuration from a file, as JSON in docker's form
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
 
     /// Write the image's id to this file
     #[arg(long, value_name = "FILE")]
@@ -68,11 +74,29 @@ enum Form {
     Docker,
 }
 
+/// The largest file of fields; an image's configuration has the same limit.
+const FIELDS_LIMIT_BYTES: u64 = 4 << 20;
+
+/// What `--config` says.
+fn fields(path: &Path) -> Result<Map<String, Value>> {
+    let doing = || format!("read {}", path.display());
+    let bytes = file::read_limited(path, FIELDS_LIMIT_BYTES).doing(doing)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::new(Kind::Invalid, doing())
+            .because(error)
+            .hint(r#"it holds one object, such as {"Cmd": ["sh"], "Env": ["A=1"]}"#)
+    })
+}
+
 impl Act for Commit {
     fn act(self, invocation: &Invocation) -> Result<u8> {
         let manners = invocation.manners;
         let options = CommitOptions {
             name: self.image,
+            fields: match &self.config {
+                Some(path) => fields(&invocation.surroundings().absolute(path))?,
+                None => Map::new(),
+            },
             changes: self.change,
             author: self.author,
             message: self.message,

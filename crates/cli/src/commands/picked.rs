@@ -1,7 +1,7 @@
 //! Which containers a command is for: names, the newest, all, those of files or of filters.
 
 use super::ps;
-use crate::{console::Console, flags::refuse, invocation::Invocation};
+use crate::{flags::refuse, invocation::Invocation};
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_engine::{Engine, Which};
 
@@ -98,9 +98,4 @@ fn id_in(file: &str, invocation: &Invocation) -> Result<String> {
 /// Whether an error of one container is none where `--ignore` was given.
 pub(super) fn is_ignored(ignore: bool, error: &Error) -> bool {
     ignore && error.kind() == Kind::NotFound
-}
-
-/// Says what docker and podman have for containers of another kind.
-pub(super) fn note_no_links(console: Console, flag: &str) {
-    console.warning(&format!("{flag}: there are no links between containers; it changes nothing"));
 }

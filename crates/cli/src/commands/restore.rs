@@ -145,6 +145,9 @@ impl Restore {
             ("--ignore-static-mac", self.ignore_static_mac),
             ("--publish", !self.publish.is_empty()),
         ];
-        refuse_any(bridged, "a restored container has the addresses and ports that it had")
+        refuse_any(
+            bridged,
+            "a container that is connected to a network is not restored, so it has none",
+        )
     }
 }

@@ -1,7 +1,7 @@
 //! `rm`: remove containers.
 
 use super::{
-    picked::{Picked, is_ignored, note_no_links},
+    picked::{Picked, is_ignored},
     several,
 };
 use crate::{invocation::Invocation, tree::Act};
@@ -30,18 +30,24 @@ pub(crate) struct Rm {
     #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true, requires = "force")]
     time: Option<i64>,
 
-    /// Remove what depends on the containers too; nothing does
+    /// Remove the containers first that require these
     #[arg(long)]
     depend: bool,
 }
 
 impl Act for Rm {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        if self.depend {
-            note_no_links(invocation.console, "--depend");
-        }
         let mut engine = invocation.engine()?;
-        let containers = self.picked.names(&mut engine, Which::All, invocation)?;
+        let mut containers = self.picked.names(&mut engine, Which::All, invocation)?;
+        if self.depend {
+            let mut all = Vec::new();
+            for container in containers {
+                let requiring = engine.requiring(&container)?;
+                all.extend(requiring.iter().rev().map(ToString::to_string));
+                all.push(container);
+            }
+            containers = all;
+        }
         let gone_is_fine = self.force || self.picked.all || self.ignore;
         several::each_removed(invocation, &containers, |container| {
             match self.remove(&mut engine, container) {

@@ -3,8 +3,13 @@
 //! No label does anything by itself. And of the commands of the host a label may name one only: this
 //! one, by its own name or by those of docker and podman, with whatever arguments it has.
 
-use crate::{flags::refuse, invocation::Invocation, tree::Act};
+use crate::{
+    flags::{refuse, registry::RegistryFlags},
+    invocation::Invocation,
+    tree::Act,
+};
 use dhow_base::{Doing, Error, Kind, Result};
+use dhow_image::{Policy, PullOptions};
 use std::{os::unix::process::CommandExt, path::Path, process::Command};
 
 /// Run the command that a label of an image holds
@@ -52,13 +57,23 @@ pub(crate) struct Runlabel {
     /// Remove a container of this name first
     #[arg(long)]
     replace: bool,
+
+    #[command(flatten)]
+    registry: RegistryFlags,
 }
 
 impl Act for Runlabel {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let mut engine = invocation.engine()?;
+        let mut engine = invocation.engine_with(self.registry.registries(invocation)?)?;
         let (images, state) = engine.images();
-        let image = images.look_up(state, &self.image)?;
+        // One that is not here is fetched, as in podman.
+        let pull = PullOptions { platform: None, policy: Policy::Missing };
+        let image = match images.look_up(state, &self.image) {
+            Err(error) if error.kind() == Kind::NotFound => {
+                images.pull(state, &self.image, &pull, &invocation.progress(self.quiet))?
+            }
+            found => found?,
+        };
         let labels = &image.config.config.labels;
         let text = labels.get(&self.label).or_else(|| labels.get(&self.label.to_uppercase()));
         let text = text.ok_or_else(|| {

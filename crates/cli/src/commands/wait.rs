@@ -2,6 +2,7 @@
 
 use super::{picked::latest, several};
 use crate::{
+    exit::SUCCESS,
     flags::{moment, refuse},
     invocation::Invocation,
     tree::Act,
@@ -33,6 +34,10 @@ pub(crate) struct Wait {
     #[arg(long)]
     ignore: bool,
 
+    /// Wait for the first container alone that comes to it, and print its code
+    #[arg(long)]
+    exit_first_match: bool,
+
     /// Wait for the newest container
     #[arg(short, long, conflicts_with = "containers")]
     latest: bool,
@@ -45,6 +50,21 @@ impl Act for Wait {
         let interval = self.interval.as_deref().map(interval).transpose()?.unwrap_or_default();
         let mut engine = invocation.engine()?;
         let containers = if self.latest { vec![latest(&mut engine)?] } else { self.containers };
+        if self.exit_first_match {
+            let mut there = Vec::new();
+            for name in &containers {
+                match engine.made(name) {
+                    Err(error) if self.ignore && error.kind() == Kind::NotFound => {}
+                    found => there.push(found?.id.to_string()),
+                }
+            }
+            let code = match there.is_empty() {
+                true => -1,
+                false => engine.wait_for_first(&there, &conditions, interval)?,
+            };
+            invocation.console.line(&code.to_string())?;
+            return Ok(SUCCESS);
+        }
         several::each(invocation, &containers, |container| {
             match engine.wait_for(container, &conditions, interval) {
                 Ok(code) => Ok(Some(code.to_string())),

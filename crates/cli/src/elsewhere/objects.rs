@@ -2,24 +2,6 @@
 
 use super::{Foreign, foreign};
 
-pub(super) const OF_COMMIT: &[Foreign] = &[foreign(
-    &["--config"],
-    "a configuration is not read from a file",
-    Some("--change sets a field of it"),
-)];
-
-pub(super) const OF_WAIT: &[Foreign] = &[foreign(
-    &["--exit-first-match"],
-    "all containers that are named are waited for",
-    Some("wait for each by a command of its own, in the background"),
-)];
-
-pub(super) const OF_RUNLABEL: &[Foreign] = &[foreign(
-    &["--authfile", "--cert-dir", "--creds", "--tls-verify"],
-    "the image has to be here",
-    Some("`dhow pull` takes these flags"),
-)];
-
 pub(super) const OF_START: &[Foreign] = &[foreign(
     &["--checkpoint", "--checkpoint-dir"],
     "they are docker's experiment",

@@ -303,6 +303,7 @@ impl ContainerFlags {
             shm_bytes: parse(self.place.shm_size.as_ref(), |t| limits::bytes("--shm-size", t))?,
             directory: self.objects.directory(image, around)?,
             objects: self.objects.options(around)?,
+            root_bytes: self.objects.root_bytes()?,
             cgroup: self.cgroup.options()?,
             environment: EnvironmentOptions {
                 defaults: defaults(&self.unflagged.env, around.manners),

@@ -1,7 +1,7 @@
 //! The flags of `run` and `create` that take from other objects: volumes of other containers, the
 //! image's volumes, secrets, a pod.
 
-use super::{mount, refuse};
+use super::{limits, mount, refuse};
 use dhow_base::Result;
 use dhow_engine::options::{
     ImageVolumes, ObjectOptions, PodChoice, RootDirectory, SecretOption, SecretWay,
@@ -30,6 +30,14 @@ pub(crate) struct ObjectFlags {
     /// Give the container a secret, as a file below /run/secrets or as a variable
     #[arg(long, value_name = "NAME[,type=mount|env][,target=TARGET]")]
     secret: Vec<String>,
+
+    /// Start these containers before this one
+    #[arg(long, value_name = "CONTAINER", value_delimiter = ',')]
+    requires: Vec<String>,
+
+    /// Limit the container's root: size=SIZE, where the file system keeps project quotas
+    #[arg(long, value_name = "NAME=VALUE")]
+    storage_opt: Vec<String>,
 
     /// Put the container into a pod, or into a new one (new:NAME)
     #[arg(long, value_name = "POD")]
@@ -63,6 +71,20 @@ impl ObjectFlags {
         Ok(Some(RootDirectory { path: around.absolute(path), is_below }))
     }
 
+    /// How much the root may take, where that is limited.
+    pub(crate) fn root_bytes(&self) -> Result<Option<u64>> {
+        let Some(text) = self.storage_opt.last() else { return Ok(None) };
+        let size = text.split_once('=').filter(|(name, _)| *name == "size");
+        let Some((_, size)) = size else {
+            return Err(refuse("--storage-opt", text, "there is no such option")
+                .hint("there is size, such as size=10g"));
+        };
+        match limits::bytes("--storage-opt", size)? {
+            0 => Err(refuse("--storage-opt", text, "nothing could be written")),
+            bytes => Ok(Some(bytes)),
+        }
+    }
+
     /// What the flags ask for.
     pub(crate) fn options(&self, around: super::Surroundings<'_>) -> Result<ObjectOptions> {
         if let Some(driver) = self.volume_driver.as_deref().filter(|driver| *driver != "local") {
@@ -82,6 +104,7 @@ impl ObjectFlags {
                 (None, Some(path)) => Some(pod_in_file(path, around)?),
                 (None, None) => None,
             },
+            requires: self.requires.clone(),
             infra: false,
         })
     }

@@ -186,3 +186,39 @@ fn health_checks_and_triggers_of_the_image_stay() {
     };
     assert!(blobs.into_iter().any(|entry| has(entry.unwrap().path())));
 }
+
+#[test]
+fn fields_of_a_file_are_put_over_those_of_the_container() {
+    needs_root!();
+    let dhow = with_box();
+    let create =
+        ["create", "-q", "--name", "c", "-e", "A=1", "-e", "B=2", "-l", "x=y", "box", "true"];
+    drop(dhow.run(&create).ok());
+    let file = |name: &str, text: &str| {
+        let path = dhow.directory().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let fields = file(
+        "fields.json",
+        r#"{"Hostname": "gone", "Env": ["B=3"], "Labels": {"z": "1"}, "Cmd": ["echo", "said"],
+            "User": "", "ExposedPorts": {"80/tcp": {}}, "Healthcheck": {"Test": ["CMD", "true"]}}"#,
+    );
+
+    drop(dhow.run(&["commit", "-q", "--config", &fields, "-c", "WORKDIR=/etc", "c", "made"]).ok());
+
+    let config: Value = serde_json::from_str(&inspect(&dhow, "made", "{{json .Config}}")).unwrap();
+    let env = config["Env"].as_array().unwrap();
+    assert!(env.contains(&"A=1".into()) && env.contains(&"B=3".into()), "{config}");
+    assert!(!env.contains(&"B=2".into()));
+    assert_eq!(config["Labels"], serde_json::json!({"x": "y", "z": "1"}));
+    assert_eq!(config["WorkingDir"], "/etc");
+    assert_eq!(config["ExposedPorts"], serde_json::json!({"80/tcp": {}}));
+    assert_eq!(dhow.run(&["run", "--rm", "-q", "made"]).ok().stdout, "said\n");
+    for (text, why) in [("[]", "read"), (r#"{"Colour": 1}"#, "Colour"), (r#"{"Cmd": 7}"#, "fields")]
+    {
+        let bad = file("bad.json", text);
+        drop(dhow.run(&["commit", "-q", "--config", &bad, "c", "bad"]).exits(1).says(why));
+    }
+    drop(dhow.run(&["commit", "--config", "/no/where", "c", "bad"]).exits(1).says("/no/where"));
+}

@@ -1,7 +1,7 @@
 //! `rename`, `top`, `stats`, `port`, `container exists` and `container prune`.
 
 use crate::fixture::{layout_of, start, with_box};
-use dhow_testkit::needs_root;
+use dhow_testkit::{Access, Registry, Transport, needs_root, needs_tool};
 
 #[test]
 fn a_label_is_run_when_asked_for_and_names_no_program_of_the_host() {
@@ -32,6 +32,28 @@ fn a_label_is_run_when_asked_for_and_names_no_program_of_the_host() {
     drop(runlabel(&["secret", "app"]).exits(1).says("$HOME"));
     drop(runlabel(&["none", "app"]).exits(1).says("no label none"));
     assert!(!canary.exists());
+}
+
+#[test]
+fn an_image_whose_label_is_to_be_run_is_fetched() {
+    needs_root!();
+    needs_tool!("docker-registry", "setpriv");
+    let dhow = with_box();
+    let registry = Registry::start(Access::Basic, Transport::Plain).unwrap();
+    let far = registry.reference("far:1");
+    let file = dhow.directory().join("auth.json");
+    std::fs::write(&file, registry.credentials()).unwrap();
+    let authfile = format!("--authfile={}", file.display());
+    let labels =
+        serde_json::json!({ "run": "podman run -q --rm --network=none IMAGE echo fetched" });
+    let layout = layout_of(&dhow, "far", |image| image.set("Labels", labels));
+    let to = format!("docker://{far}");
+    drop(dhow.run(&["image", "copy", "-q", &authfile, &layout.reference("far"), &to]).ok());
+    let runlabel = |flag: &str| dhow.run(&["container", "runlabel", "-q", flag, "run", &far]);
+
+    drop(runlabel("--tls-verify=false").exits(1).says("login"));
+    assert_eq!(runlabel(&authfile).ok().stdout, "fetched\n");
+    drop(runlabel("--creds=x").exits(1).says("--creds"));
 }
 
 #[test]

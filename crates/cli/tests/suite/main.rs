@@ -144,6 +144,8 @@ mod rehearse;
 #[cfg(test)]
 mod repack;
 #[cfg(test)]
+mod required;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod rootfs_directory;

@@ -176,3 +176,20 @@ fn a_signal_to_dhow_that_comes_before_it_listens_is_the_programs_too() {
     }
     panic!("it was never kept from writing that the container runs");
 }
+
+#[test]
+fn the_first_that_ends_ends_a_wait_for_the_first() {
+    needs_root!();
+    let dhow = with_box();
+    start(&dhow, &["--name", "long", "box", "sleep", "1000"]);
+    start(&dhow, &["--name", "short", "box", "sh", "-c", "sleep 0.3; exit 7"]);
+    let wait =
+        |words: &[&str]| dhow.run(&[&["wait", "--exit-first-match"], words].concat()).ok().stdout;
+
+    assert_eq!(wait(&["long", "short"]), "7\n");
+    assert_eq!(wait(&["--condition=running", "long", "short"]), "-1\n");
+    assert_eq!(wait(&["--ignore", "nobody", "short"]), "7\n");
+    assert_eq!(wait(&["--ignore", "nobody"]), "-1\n");
+    drop(dhow.run(&["wait", "--exit-first-match", "nobody", "short"]).exits(1).says("nobody"));
+    drop(dhow.run(&["rm", "-ft0", "long", "short"]).ok());
+}

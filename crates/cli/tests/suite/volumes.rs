@@ -433,6 +433,18 @@ fn keep_a_size_on(make: &[&str]) {
         let sizes: Vec<u64> = sizes.lines().map(|line| line.parse().unwrap()).collect();
         assert_eq!(sizes[0], 16 << 20);
         assert!(sizes[1] <= 2 << 20, "{sizes:?}");
+        // A container's root is limited alike, as often as containers come and go.
+        let bounded = |size: &str, megabytes: u32| {
+            let script = format!("dd if=/dev/zero of=/f bs=1M count={megabytes} && sync");
+            let size = format!("size={size}");
+            let run = ["run", "--rm", "-q", "--network=none", "--storage-opt", &size];
+            dhow.run(&[&run[..], &["box", "sh", "-c", &script]].concat())
+        };
+        drop(bounded("8m", 4).ok());
+        let full = bounded("2m", 4).exits(1);
+        assert!(says_full(&full.stderr), "{full}");
+        drop(bounded("8m", 4).ok());
+        drop(bounded("much", 1).exits(125).says("--storage-opt"));
         for volume in ["small", "large", "few"] {
             drop(dhow.run(&["volume", "rm", volume]).ok());
         }
@@ -509,6 +521,14 @@ fn a_size_is_refused_where_the_file_system_cannot() {
     let refused = dhow.run(&["volume", "create", "-o", "o=size=2m", "small"]).exits(1);
 
     drop(refused.says("project quotas"));
+    let layout = layout_of(&dhow, "box", |image| image);
+    drop(dhow.run(&["pull", "-q", &layout.reference("box")]).ok());
+    let run = ["run", "--rm", "-q", "--network=none", "--storage-opt=size=2m", "box", "true"];
+    drop(dhow.run(&run).exits(125).says("project quotas"));
+    let odd = ["run", "--rm", "-q", "--storage-opt=colour=red", "box", "true"];
+    drop(dhow.run(&odd).exits(125).says("there is size"));
+    assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
+    assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
     assert_eq!(names(&dhow), [""; 0]);
 }
 

@@ -142,6 +142,8 @@ pub struct ObjectOptions {
     pub secrets: Vec<SecretOption>,
     /// `--pod`.
     pub pod: Option<PodChoice>,
+    /// `--requires`: containers that are started before it.
+    pub requires: Vec<String>,
     /// Whether it is the container that keeps what its pod shares.
     pub infra: bool,
 }

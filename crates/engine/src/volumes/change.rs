@@ -179,7 +179,11 @@ impl Volumes<'_> {
         let (volume, data) = (self.layout.volume(name), self.layout.volume_data(name));
         file::make_directories(&volume, 0o711)?;
         if let Some(project) = settings.project {
-            quota::bound(&volume, project, plan)?;
+            let limits = dhow_sys::quota::Limits {
+                bytes: plan.bytes.unwrap_or(0),
+                inodes: plan.inodes.unwrap_or(0),
+            };
+            quota::bound(&volume, project, limits)?;
         }
         file::make_directories(&data, 0o755)?;
         selinux::mark_for_all(&data)?;
