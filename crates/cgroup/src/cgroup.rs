@@ -129,10 +129,16 @@ impl Cgroup {
                     .iter()
                     .find(|process| !self.is_placeholder(**process))
             {
-                let text = format!("process {} is in it already", process.as_raw_pid());
+                let pid = process.as_raw_pid();
+                let text = format!("container's cgroup is not empty: process {pid} is in it");
                 return Err(
                     Error::new(Kind::Conflict, text).hint("choose a cgroup of the container's own")
                 );
+            }
+            // Who joins would stand still before its first step, and nobody would hear of it.
+            if !place.is_new() && place.stands_still()? {
+                let text = "container's cgroup unexpectedly frozen";
+                return Err(Error::new(Kind::Conflict, text).hint("thaw it, or choose another"));
             }
             // Mostly the kernel has copied what a cpuset needs from the parent, and who joins finds
             // out; asking costs twelve calls.

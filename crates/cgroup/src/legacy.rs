@@ -49,7 +49,9 @@ pub(crate) fn set(places: &[Place], resources: &Resources) -> Result<()> {
     if let Some((file, _)) = resources.unified.first_key_value() {
         return Err(Error::new(
             Kind::Unsupported,
-            format!("set {file}: this machine has its controllers in cgroup version 1"),
+            format!(
+                "invalid configuration: {file} is of cgroup version 2, and this machine has version 1's controllers"
+            ),
         ));
     }
     Ok(())
@@ -200,8 +202,17 @@ fn set_cpu<'p>(cpu: &Cpu, find: &impl Fn(&str, &str) -> Result<&'p Place>) -> Re
     }
     let given = |number: i64| (number != 0).then(|| number.to_string());
     let period = cpu.realtime_period.filter(|period| *period != 0);
-    number("cpu.rt_period_us", period.map(|period| period.to_string()))?;
-    number("cpu.rt_runtime_us", cpu.realtime_runtime.and_then(given))?;
+    let period = period.map(|period| period.to_string());
+    let runtime = cpu.realtime_runtime.and_then(given);
+    // As above: what shrinks first is what the other has to fit into.
+    if let Err(error) = number("cpu.rt_period_us", period.clone()) {
+        if runtime.is_none() {
+            return Err(error);
+        }
+        number("cpu.rt_runtime_us", runtime.clone())?;
+        number("cpu.rt_period_us", period)?;
+    }
+    number("cpu.rt_runtime_us", runtime)?;
     number("cpu.idle", cpu.idle.map(|idle| idle.to_string()))?;
     for (file, value) in [("cpuset.cpus", &cpu.cpus), ("cpuset.mems", &cpu.mems)] {
         if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {

@@ -183,6 +183,17 @@ impl Place {
         is_there.then(|| Path::new(MOUNTPOINT).join(self.below_base(&self.path)))
     }
 
+    /// Whether it stops its processes, or one above it does. Not so where it can stop nobody.
+    pub(crate) fn stands_still(&self) -> Result<bool> {
+        match self.version {
+            Version::One if self.has("freezer") => {
+                Ok(self.value("freezer.state")?.trim() != "THAWED")
+            }
+            Version::One => Ok(false),
+            Version::Two => Ok(self.keyed("cgroup.events", "frozen") == Some(1)),
+        }
+    }
+
     /// Whether it has a version 1 controller.
     pub(crate) fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|other| other == controller)

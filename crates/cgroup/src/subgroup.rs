@@ -20,7 +20,8 @@ impl Cgroup {
         for Subgroup { controllers, path } in subgroups {
             if controllers.is_empty() {
                 if self.layout != Layout::Unified {
-                    let text = format!("enter sub-cgroup {path}: name its controllers as well");
+                    let text =
+                        format!("bad sub cgroup path {path}: it does not name its controllers");
                     return Err(Error::new(Kind::Invalid, text).hint("write CONTROLLER:PATH"));
                 }
                 self.replace(path, |_| true)?;

@@ -5,7 +5,7 @@ use rustix::termios::{LocalModes, OptionalActions};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 
 /// Nobody types more.
-const ANSWER_LIMIT_BYTES: u64 = 64 << 10;
+pub(crate) const ANSWER_LIMIT_BYTES: u64 = 64 << 10;
 
 /// Whether what is typed is seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -126,6 +126,10 @@ impl Planner<'_> {
         let mut all: Vec<Planned> = Vec::new();
         for option in &options.mounts {
             for option in unfolded(option)? {
+                // The same thing asked for twice is one, as podman has it.
+                if all.iter().any(|other| other.option == option) {
+                    continue;
+                }
                 refuse_second(&all, &option)?;
                 all.push(self.planned(option)?);
             }

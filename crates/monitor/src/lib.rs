@@ -68,7 +68,7 @@ pub use job::{
 };
 pub use living::Living;
 pub use pause::{PAUSE_ROLE, Sleeper, pause_main, spawn_sleeper};
-pub use raw::RawMode;
+pub use raw::{LineEnds, RawMode};
 pub use readiness::{READINESS, listen_for_readiness};
 pub use revival::{Dump, checkpoint};
 pub use serve::main;

@@ -1,26 +1,36 @@
 //! A user's terminal, raw as long as a program elsewhere reads its keys.
 
 use dhow_base::{Doing, Result};
-use rustix::termios::{OptionalActions, Termios};
+use rustix::termios::{OptionalActions, OutputModes, Termios};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Who turns the ends of lines into what a terminal needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LineEnds {
+    /// The terminal that the program has.
+    Theirs,
+    /// This one, as before it was raw.
+    Ours,
+}
 
 /// A terminal that is raw as long as this lives; then it is as it was before.
 #[derive(Debug)]
 pub struct RawMode {
     terminal: OwnedFd,
     before: Termios,
+    line_ends: LineEnds,
 }
 
 impl RawMode {
     /// Makes a terminal raw; nothing where the file is no terminal.
-    pub fn enter(file: BorrowedFd<'_>) -> Result<Option<Self>> {
+    pub fn enter(file: BorrowedFd<'_>, line_ends: LineEnds) -> Result<Option<Self>> {
         if !rustix::termios::isatty(file) {
             return Ok(None);
         }
         let terminal = file.try_clone_to_owned().doing(|| "copy the terminal's fd")?;
         let before =
             rustix::termios::tcgetattr(&terminal).doing(|| "read the terminal's settings")?;
-        let raw = Self { terminal, before };
+        let raw = Self { terminal, before, line_ends };
         raw.enter_again()?;
         Ok(Some(raw))
     }
@@ -29,6 +39,9 @@ impl RawMode {
     pub fn enter_again(&self) -> Result<()> {
         let mut settings = self.before.clone();
         settings.make_raw();
+        if self.line_ends == LineEnds::Ours {
+            settings.output_modes.insert(OutputModes::OPOST);
+        }
         rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &settings)
             .doing(|| "make the terminal raw")
     }

@@ -19,7 +19,7 @@ use crate::{
     detach::Scanner,
     frame::{STDIN_WINDOW, Size},
     log::Stream,
-    raw::RawMode,
+    raw::{LineEnds, RawMode},
     sink::Sink,
 };
 use dhow_base::{Doing, Kind, Result};
@@ -100,7 +100,7 @@ impl Session<'_> {
         let _blocked = Blocked::new(&caught).doing(|| "block signals")?;
         let signals = signal::Reader::new(&caught).doing(|| "read signals")?;
         let raw = match self.input {
-            Some(input) if self.terminal => RawMode::enter(input)?,
+            Some(input) if self.terminal => RawMode::enter(input, LineEnds::Theirs)?,
             _ => None,
         };
         let keys = if raw.is_some() { self.detach_keys.clone() } else { DetachKeys::none() };

@@ -150,6 +150,15 @@ pub fn ungrantable(spec: &Spec, process: &Process) -> Result<Vec<String>> {
     Ok(missing)
 }
 
+/// The capabilities that a process asks to be ambient and that the kernel does not raise, since they are
+/// not both permitted and inheritable.
+pub fn unraisable(process: &Process) -> Vec<String> {
+    let Some(asked) = &process.capabilities else { return Vec::new() };
+    let raised = set_of(&asked.permitted) & set_of(&asked.inheritable);
+    let is_raised = |name: &&String| number_of(name).is_none_or(|one| raised.contains(one));
+    asked.ambient.iter().filter(|name| !is_raised(name)).cloned().collect()
+}
+
 /// All capabilities that are known here, as profiles write them.
 pub fn names() -> impl Iterator<Item = String> {
     (0..NAMES.len()).map(name)
@@ -195,5 +204,20 @@ mod tests {
 
         assert_eq!(ungrantable(&spec, &process).unwrap(), ["CAP_FLY", "CAP_SWIM"]);
         assert!(ungrantable(&spec, &Process::default()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_permitted_and_inheritable_cannot_be_ambient() {
+        let names = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let capabilities = Capabilities {
+            permitted: names(&["CAP_KILL", "CAP_CHOWN"]),
+            inheritable: names(&["CAP_KILL", "CAP_FOWNER"]),
+            ambient: names(&["CAP_KILL", "CAP_CHOWN", "CAP_FOWNER", "CAP_FLY"]),
+            ..Capabilities::default()
+        };
+        let process = Process { capabilities: Some(capabilities), ..Process::default() };
+
+        assert_eq!(unraisable(&process), ["CAP_CHOWN", "CAP_FOWNER"]);
+        assert!(unraisable(&Process::default()).is_empty());
     }
 }

@@ -14,6 +14,7 @@ use dhow_sys::{
 use rustix::{
     fs::{Gid, OFlags, Uid},
     pty::OpenptFlags,
+    termios::{OptionalActions, OutputModes},
 };
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -22,6 +23,15 @@ use std::{
 
 /// The magic number of devpts, `statfs(2)`.
 const DEVPTS_MAGIC: rustix::fs::FsWord = 0x1cd1;
+
+/// What the terminal makes of the ends of lines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LineEnds {
+    /// What every terminal begins with: a return before each.
+    Returned,
+    /// Nothing: another terminal shows them and does that, or they go into a file.
+    AsWritten,
+}
 
 /// Both sides of a terminal.
 #[derive(Debug)]
@@ -32,7 +42,11 @@ pub(crate) struct Console {
 
 impl Console {
     /// Makes a terminal in the devpts below `root`.
-    pub(crate) fn make(root: Root<'_>, size: Option<ConsoleSize>) -> Result<Self> {
+    pub(crate) fn make(
+        root: Root<'_>,
+        size: Option<ConsoleSize>,
+        line_ends: LineEnds,
+    ) -> Result<Self> {
         let doing = || "open /dev/pts/ptmx";
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let master = root
@@ -54,6 +68,12 @@ impl Console {
                 ws_ypixel: 0,
             };
             rustix::termios::tcsetwinsize(&slave, size).doing(|| "set the terminal's size")?;
+        }
+        if line_ends == LineEnds::AsWritten {
+            let doing = || "set the ends of the terminal's lines";
+            let mut settings = rustix::termios::tcgetattr(&slave).doing(doing)?;
+            settings.output_modes.remove(OutputModes::ONLCR);
+            rustix::termios::tcsetattr(&slave, OptionalActions::Now, &settings).doing(doing)?;
         }
         Ok(Self { master, slave })
     }

@@ -369,7 +369,8 @@ impl Visit<'_> {
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let top = rustix::fs::open("/", flags, Mode::empty()).doing(|| "open the root")?;
-        Console::make(Root::new(top.as_fd()), self.task.console_size()).map(Some)
+        let task = &self.task;
+        Console::make(Root::new(top.as_fd()), task.console_size(), task.line_ends()).map(Some)
     }
 
     fn become_program(
@@ -379,7 +380,9 @@ impl Visit<'_> {
         line: &ChildEnd,
     ) -> Error {
         let joins_user = self.joins_user();
-        let settled = self.task.settle(console, joins_user, line).and_then(|()| match console {
+        let equipped = self.task.equip(console);
+        let settled = equipped.and_then(|()| self.task.settle(joins_user, line));
+        let settled = settled.and_then(|()| match console {
             Some(console) => line.tell(Ask::Ready, Some(console.master.as_fd())),
             None => Ok(()),
         });

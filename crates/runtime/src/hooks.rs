@@ -146,8 +146,10 @@ impl Subject<'_> {
                 .map_err(|error| Error::new(Kind::Internal, "write the state").because(error))
         });
         let state = state.transpose();
-        round.hooks.iter().map(move |hook| {
-            let doing = || format!("run {} hook {}", round.name, hook.path.display());
+        round.hooks.iter().enumerate().map(move |(number, hook)| {
+            // Engines and their users know these words from runc.
+            let doing =
+                || format!("error running {} hook #{number}: {}", round.name, hook.path.display());
             match &state {
                 Ok(state) => check_way(hook, round)
                     .and_then(|()| run(hook, round, state.as_deref().unwrap_or_default()))

@@ -109,22 +109,31 @@ fn get_ready(
 ) -> Result<Option<Procfs>> {
     let (console, procfs) = prepare(birth, cgroup, line)?;
     let is_user_own = birth.namespaces.is_own(NamespaceKind::User);
-    birth.task.settle(console.as_ref(), is_user_own, line)?;
-    hold(birth, console, procfs.as_ref(), line)?;
+    birth.task.equip(console.as_ref())?;
+    if !matches!(birth.request.hold, Hold::Not) {
+        let_go(birth, console.as_ref(), procfs.as_ref(), line)?;
+    }
+    birth.task.settle(is_user_own, line)?;
+    hold(birth, console, line)?;
     if !hooks(birth.request.spec, |hooks| &hooks.start_container).is_empty() {
         birth.task.load_late_filter()?;
-        run_start_container(birth.request)?;
+        run_start_container(birth)?;
     }
     Ok(procfs)
 }
 
 /// The hooks that run as the program will. Where they name no environment they have the program's,
 /// as in runc, on which `ldconfig` and the like rely.
-fn run_start_container(request: &Request<'_>) -> Result<()> {
-    let own = request.spec.process.as_ref().map_or(&[][..], |process| &process.env);
+fn run_start_container(birth: &Birth<'_>) -> Result<()> {
+    let request = birth.request;
+    let mut own = request.spec.process.as_ref().map_or(Vec::new(), |process| process.env.clone());
+    if let Some(home) = birth.task.found_home() {
+        own.retain(|variable| variable != "HOME=");
+        own.push(format!("HOME={home}"));
+    }
     let hooks = hooks(request.spec, |hooks| &hooks.start_container);
     let inside = Round::new("startContainer", hooks, None);
-    let round = Round { environment: own, is_inside: true, ..inside };
+    let round = Round { environment: &own, is_inside: true, ..inside };
     subject(request).run(&round, Status::Created, Who::Caller)
 }
 
@@ -266,7 +275,7 @@ fn fill_dev(
     if !birth.task.wants_terminal() {
         return Ok(None);
     }
-    let console = Console::make(root, birth.task.console_size())?;
+    let console = Console::make(root, birth.task.console_size(), birth.task.line_ends())?;
     console.bind(root)?;
     Ok(Some(console))
 }
@@ -278,7 +287,8 @@ fn make_console(birth: &Birth<'_>, top: &str) -> Result<Option<Console>> {
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = rustix::fs::open(top, flags, Mode::empty()).doing(|| "open the root")?;
-    Console::make(Root::new(top.as_fd()), birth.task.console_size()).map(Some)
+    let task = &birth.task;
+    Console::make(Root::new(top.as_fd()), task.console_size(), task.line_ends()).map(Some)
 }
 
 /// Images name working directories that they do not have; they are made, as all runtimes do.
@@ -339,12 +349,7 @@ fn finish_root(birth: &Birth<'_>, filesystem: &Filesystem) -> Result<()> {
 }
 
 /// Hands the terminal out and waits for the start, as the request says.
-fn hold(
-    birth: &Birth<'_>,
-    console: Option<Console>,
-    procfs: Option<&Procfs>,
-    line: &mut ChildEnd,
-) -> Result<()> {
+fn hold(birth: &Birth<'_>, console: Option<Console>, line: &mut ChildEnd) -> Result<()> {
     let listener = match birth.request.hold {
         Hold::Not => {
             return match &console {
@@ -356,7 +361,6 @@ fn hold(
         Hold::UntilDialled(listener) => Some(listener),
     };
     birth.task.find_program()?;
-    let_go(birth, console.as_ref(), procfs, line)?;
     line.tell(Ask::Ready, console.as_ref().map(|console| console.master.as_fd()))?;
     drop(console);
     if let Some(listener) = listener {
@@ -366,7 +370,7 @@ fn hold(
 }
 
 /// Closes what is not needed any more: a container can wait for days, and would keep the host's
-/// mounts busy and the caller's pipes open.
+/// mounts busy and the caller's pipes open. Done before a filter holds, which may not know the call.
 fn let_go(
     birth: &Birth<'_>,
     console: Option<&Console>,

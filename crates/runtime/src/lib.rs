@@ -53,7 +53,7 @@ mod sysctl;
 mod task;
 
 pub use apart::namespaces_with_ids;
-pub use capabilities::{names as capability_names, ungrantable};
+pub use capabilities::{names as capability_names, ungrantable, unraisable};
 pub use dhow_cgroup::{Ahead as CgroupAhead, Bus, Cgroup, Driver};
 
 pub use container::{

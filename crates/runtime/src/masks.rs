@@ -169,7 +169,11 @@ pub(crate) fn mask(places: &Places<'_>, paths: &[String]) -> Result<()> {
     // What may be missing comes first, so that the cover which was meant for it still finds a place: to
     // close one that was never attached waits for the whole machine (a grace period of RCU).
     for doubtful in [true, false] {
-        for path in paths.iter().filter(|path| is_doubtful(path) == doubtful) {
+        for (number, path) in paths.iter().enumerate() {
+            // One that is named again has its cover, and a second would cover that.
+            if is_doubtful(path) != doubtful || paths[..number].contains(path) {
+                continue;
+            }
             let Some(found) = places.find(path).doing(|| format!("open {path}"))? else { continue };
             covers.cover(places.root, &found).doing(|| format!("mask {path}"))?;
             found.leave();

@@ -7,7 +7,12 @@ use rustix::{
     fs::{AtFlags, CWD, FileType},
     io::Errno,
 };
-use std::{cell::Cell, collections::BTreeSet, ffi::CString, io};
+use std::{
+    cell::Cell,
+    collections::BTreeSet,
+    ffi::{CStr, CString},
+    io,
+};
 
 /// Where programs are looked for when the process's environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -21,6 +26,8 @@ pub(crate) struct Program {
     arguments: Strings,
     environment: Strings,
     has_home: bool,
+    /// Where the user is at home, where the environment did not say it.
+    found_home: Option<String>,
     /// Which of the candidates it is, where that was found out.
     found: Cell<Option<usize>>,
 }
@@ -40,7 +47,8 @@ impl Program {
             .map(|path| CString::new(path).map_err(|_| invalid("PATH has a zero byte")))
             .collect::<Result<_>>()?;
         let has_home = variables.iter().any(|variable| variable.starts_with("HOME="));
-        Ok(Self { name, candidates, arguments, environment, has_home, found: Cell::new(None) })
+        let (found_home, found) = (None, Cell::new(None));
+        Ok(Self { name, candidates, arguments, environment, has_home, found_home, found })
     }
 
     /// Whether the environment does not say where the user is at home.
@@ -51,9 +59,15 @@ impl Program {
     /// Says where the user is at home.
     pub(crate) fn set_home(&mut self, home: &str) -> Result<()> {
         self.has_home = true;
+        self.found_home = Some(home.to_owned());
         self.environment
             .push(&format!("HOME={home}"))
             .map_err(|_| Error::new(Kind::Invalid, "set HOME: it has a zero byte"))
+    }
+
+    /// What [`set_home`](Self::set_home) said.
+    pub(crate) fn found_home(&self) -> Option<&str> {
+        self.found_home.as_deref()
     }
 
     /// Finds the program without running it, for a container that is created now and started
@@ -89,7 +103,9 @@ impl Program {
         match worst {
             Some(error) => self.explain(error),
             // Only now, since most names are in the last directory that is tried.
-            None if self.candidates.iter().any(exists) => self.without_interpreter(missing),
+            None if let Some(path) = self.candidates.iter().find(|path| exists(path)) => {
+                without_interpreter(path, missing)
+            }
             None => self.explain(missing),
         }
     }
@@ -119,13 +135,12 @@ impl Program {
             _ => Error::new(Kind::CommandNotRunnable, format!("exec: {name:?}")).because(error),
         }
     }
+}
 
-    fn without_interpreter(&self, error: io::Error) -> Error {
-        let name = &self.name;
-        Error::new(Kind::CommandNotFound, format!("exec: {name:?}"))
-            .because(error)
-            .hint("the file exists, but the interpreter or loader that it names does not")
-    }
+fn without_interpreter(path: &CStr, error: io::Error) -> Error {
+    Error::new(Kind::CommandNotFound, format!("exec {}", path.to_string_lossy()))
+        .because(error)
+        .hint("the file exists, but the interpreter or loader that it names does not")
 }
 
 /// The environment as a program reads it: of several values for a name the last counts. An empty
@@ -170,7 +185,11 @@ fn may_run(path: &CString) -> Result<(), Errno> {
     if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
         return Err(Errno::ISDIR);
     }
-    rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+    match rustix::fs::accessat(CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS) {
+        // A filter that is older than the call: the exec tells.
+        Err(Errno::NOSYS) => Ok(()),
+        result => result,
+    }
 }
 
 /// Of two reasons, the one that tells more.

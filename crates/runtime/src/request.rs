@@ -62,6 +62,9 @@ pub trait Furnish: std::fmt::Debug {
 pub enum Stdio<'a> {
     /// Those of the calling process.
     Inherit,
+    /// As [`Stdio::Inherit`]; and a terminal's output is shown on one of the caller's, or written into
+    /// a file, so that its lines end as they were written.
+    Shown,
     /// Input, output, errors. Unused where `process.terminal` asks for a terminal.
     Streams([BorrowedFd<'a>; 3]),
 }

@@ -33,7 +33,7 @@ pub use record::Record;
 pub use restore::{Restore, in_own_mounts};
 
 use crate::{
-    ExecRequest, Executed, Init, Paused, Stdio, Subgroup, check, container, delete, exec,
+    ExecRequest, Executed, Init, Paused, Subgroup, check, container, delete, exec,
     hooks::{Round, Who},
     init::hooks,
 };
@@ -261,7 +261,7 @@ impl Shelf {
             bundle: &record.bundle,
             driver: &record.driver,
             process,
-            stdio: Stdio::Inherit,
+            stdio: visit.terminal.stdio(),
             preserve_fds: visit.preserve_fds,
             paused: visit.paused,
             subgroups: visit.subgroups,

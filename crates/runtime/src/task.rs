@@ -2,19 +2,30 @@
 //!
 //! ```text
 //!   prepare   (parent)  everything parsed and allocated
-//!   settle    (child)   streams, limits, user, capabilities, working directory: all rights are gone
+//!   equip     (child)   streams, limits, working directory
+//!   settle    (child)   user, capabilities: all rights are gone
 //!   run       (child)   last filter, exec
 //! ```
 //!
-//! The order within `settle` is forced: limits and the bound need rights, the user's change takes
-//! them away, the working directory is looked up as the user. A filter needs either a right
+//! The order is forced: limits and the bound need rights, the user's change takes them away, and the
+//! working directory may be closed to the user. A filter needs either a right
 //! (CAP_SYS_ADMIN, so it comes first) or the promise of no new privileges (then it comes last, and
 //! need not allow what `settle` does).
 
 use crate::{
-    Stdio, agent::Agent, capabilities::Sets, console::Console, io_priority::Urgency,
-    limits::Limits, line::ChildEnd, mappings, memory_policy::Placement, null_streams,
-    personality::Domain, program::Program, scheduler::Policy,
+    Stdio,
+    agent::Agent,
+    capabilities::Sets,
+    console::{Console, LineEnds},
+    io_priority::Urgency,
+    limits::Limits,
+    line::ChildEnd,
+    mappings,
+    memory_policy::Placement,
+    null_streams,
+    personality::Domain,
+    program::Program,
+    scheduler::Policy,
 };
 use dhow_base::{Doing, Error, Kind, Result};
 use dhow_spec::{
@@ -67,6 +78,7 @@ pub(crate) struct Task<'a> {
     agent: Option<Agent<'a>>,
     ignored_signals: u64,
     inherited_mask: Option<Mode>,
+    is_in_directory: bool,
 }
 
 #[derive(Debug)]
@@ -120,12 +132,26 @@ impl<'a> Task<'a> {
             agent: asked.map(Agent::connect).transpose()?,
             ignored_signals: dhow_sys::signal::ignored().doing(|| "read the ignored signals")?,
             inherited_mask: None,
+            is_in_directory: false,
         })
     }
 
     /// Whether it has a terminal of its own.
     pub(crate) fn wants_terminal(&self) -> bool {
         self.process.terminal
+    }
+
+    /// Who turns the ends of its lines into what a terminal needs.
+    pub(crate) fn line_ends(&self) -> LineEnds {
+        match self.stdio {
+            Stdio::Shown => LineEnds::AsWritten,
+            Stdio::Inherit | Stdio::Streams(_) => LineEnds::Returned,
+        }
+    }
+
+    /// The program's home, where the environment did not say it.
+    pub(crate) fn found_home(&self) -> Option<&str> {
+        self.program.found_home()
     }
 
     /// The terminal's first size.
@@ -195,13 +221,8 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Becomes the container's process in all but the program.
-    pub(crate) fn settle(
-        &mut self,
-        console: Option<&Console>,
-        is_user_own: bool,
-        line: &ChildEnd,
-    ) -> Result<()> {
+    /// Takes what it is given: streams, limits, its share of the machine, its directory.
+    pub(crate) fn equip(&mut self, console: Option<&Console>) -> Result<()> {
         if self.program.lacks_home() {
             self.program.set_home(&home(self.process.user.uid))?;
         }
@@ -215,6 +236,14 @@ impl<'a> Task<'a> {
         }
         self.limits.apply()?;
         self.take_its_share()?;
+        self.is_in_directory = self.enter_with_rights()?;
+        Ok(())
+    }
+
+    /// Becomes the container's process in all but the program. A filter may hold from its first step
+    /// on, and need not know of newer calls than this takes.
+    pub(crate) fn settle(&mut self, is_user_own: bool, line: &ChildEnd) -> Result<()> {
+        let user = &self.process.user;
         if !self.process.no_new_privileges {
             self.load_filter(line)?;
         }
@@ -223,7 +252,9 @@ impl<'a> Task<'a> {
             rustix::thread::set_keep_capabilities(true).doing(|| "keep the capabilities")?;
         }
         self.become_user(is_user_own)?;
-        self.enter_working_directory()?;
+        if !self.is_in_directory {
+            self.enter_working_directory()?;
+        }
         self.capabilities.apply()?;
         if self.process.no_new_privileges {
             rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges")?;
@@ -311,7 +342,24 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// Enters the working directory as the user. The path is resolved without magic links: one of
+    /// Enters the working directory before the user's rights are all there are: an image may name one
+    /// that is closed to them. Where these rights do not reach, as on a filesystem of somebody else's,
+    /// the user's own may.
+    fn enter_with_rights(&self) -> Result<bool> {
+        match self.enter_working_directory() {
+            Ok(()) => Ok(true),
+            Err(error)
+                if [Errno::ACCESS, Errno::PERM]
+                    .iter()
+                    .any(|errno| error.errno() == Some(errno.raw_os_error())) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Enters the working directory. The path is resolved without magic links: one of
     /// those could lead to a directory of the host's that an fd still holds (CVE-2024-21626).
     fn enter_working_directory(&self) -> Result<()> {
         let path = self.working_directory();

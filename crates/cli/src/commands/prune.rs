@@ -1,11 +1,13 @@
 //! What `image prune` and `system prune` have in common: their flags, the question before, and what
 //! is printed after.
 
-use crate::{exit::SUCCESS, flags::filter::Filters, invocation::Invocation};
+use crate::{
+    exit::SUCCESS, flags::filter::Filters, invocation::Invocation, prompt::ANSWER_LIMIT_BYTES,
+};
 use dhow_base::{Doing, Error, Kind, Result, size};
 use dhow_engine::Scope;
 use dhow_image::PruneOptions;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, Read, Write};
 
 /// What is removed, and whether somebody is asked.
 #[derive(clap::Args, Debug)]
@@ -65,22 +67,19 @@ impl PruneFlags {
     }
 }
 
-/// Asks on the terminal; only `y` and `yes` mean yes. Where nobody can answer, the flag that
-/// answers in advance is asked for.
+/// Asks on standard error and reads the answer, which may come from a pipe; only `y` and `yes` mean
+/// yes. Where nobody answers, the flag that answers in advance is asked for.
 pub(super) fn asked(what: &str) -> Result<bool> {
-    if !io::stdin().is_terminal() {
-        return Err(Error::new(
-            Kind::Invalid,
-            "ask before removing: standard input is no terminal",
-        )
-        .hint("--force does not ask"));
-    }
     let mut err = io::stderr().lock();
     write!(err, "{what}\nAre you sure you want to continue? [y/N] ")
         .and_then(|()| err.flush())
-        .doing(|| "ask on the terminal")?;
+        .doing(|| "ask before removing")?;
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).doing(|| "read the answer")?;
+    let input = io::stdin().lock();
+    if input.take(ANSWER_LIMIT_BYTES).read_line(&mut answer).doing(|| "read the answer")? == 0 {
+        return Err(Error::new(Kind::Invalid, "ask before removing: standard input has no answer")
+            .hint("--force does not ask"));
+    }
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 

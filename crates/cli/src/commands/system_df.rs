@@ -3,7 +3,8 @@
 use crate::{
     exit::SUCCESS,
     invocation::Invocation,
-    render::list::{Column, Row, Shape},
+    manners::Manners,
+    render::list::{Column, Podmans, Row, Shape},
     tree::Act,
 };
 use dhow_base::{
@@ -13,6 +14,7 @@ use dhow_base::{
 };
 use dhow_engine::{ContainerUsage, DiskUsage, KindUsage, VolumeUsage};
 use dhow_image::ImageUsage;
+use serde_json::json;
 
 const COLUMNS: &[Column] = &[
     ("TYPE", "Type"),
@@ -61,12 +63,17 @@ pub(crate) struct Df {
 
 impl Act for Df {
     fn act(self, invocation: &Invocation) -> Result<u8> {
-        let shape = Shape::of(false, self.format.as_deref(), "Type")?;
+        let manners = invocation.manners;
+        let shape = Shape::of(false, self.format.as_deref(), "Type")?.by(manners);
         let usage = invocation.engine()?.disk_usage()?;
         let text = if self.verbose {
             verbose(&usage)?
         } else {
-            let rows: Vec<Row> = usage.kinds().iter().map(row).collect();
+            let of_kind = |usage: &KindUsage| match manners {
+                Manners::Podman => row(usage).with(podmans(usage)),
+                _ => row(usage),
+            };
+            let rows: Vec<Row> = usage.kinds().iter().map(of_kind).collect();
             shape.print(COLUMNS, &rows)?
         };
         invocation.console.print(text)?;
@@ -86,6 +93,19 @@ fn row(usage: &KindUsage) -> Row {
         ("TotalCount", total.to_string()),
         ("Type", (*kind).to_owned()),
     ])
+}
+
+/// Podman has numbers as numbers, and two names for how many there are.
+fn podmans(usage: &KindUsage) -> Podmans {
+    let KindUsage { kind, total, active, size, reclaimable } = usage;
+    let texts = row(usage);
+    let document = json!({
+        "Type": kind, "Total": total, "TotalCount": total, "Active": active,
+        "RawSize": size, "RawReclaimable": reclaimable,
+        "Size": texts.cell("Size"), "Reclaimable": texts.cell("Reclaimable"),
+    });
+    let fields = document.as_object().cloned().unwrap_or_default();
+    Podmans { document, fields }
 }
 
 fn verbose(usage: &DiskUsage) -> Result<String> {

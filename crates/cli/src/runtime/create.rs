@@ -144,6 +144,10 @@ pub(super) fn warn_of_rights(call: &Call<'_>, spec: &Spec, process: &Process) {
     {
         call.log.warning(&format!("ignoring unknown or unavailable capabilities {names:?}"));
     }
+    for name in dhow_runtime::unraisable(process) {
+        let why = "it is not both permitted and inheritable";
+        call.log.warning(&format!("can't raise ambient capability {name}: {why}"));
+    }
 }
 
 /// Who gets a terminal's master.

@@ -94,7 +94,7 @@ fn described(call: &Call<'_>, id: &str) -> Result<Process> {
     if let Some(path) = call.words.filled("process") {
         let doing = || format!("read the process from {path}");
         let bytes = file::read_limited(Path::new(path), LIMIT_BYTES).doing(doing)?;
-        return serde_json::from_slice(&bytes)
+        return dhow_spec::runtime::parse(&bytes)
             .map_err(|error| Error::new(Kind::Invalid, doing()).because(error));
     }
     let mut process = call.shelf.record(id)?.spec.process.unwrap_or_default();

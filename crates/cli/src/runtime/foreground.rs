@@ -7,11 +7,12 @@
 //! ```
 //!
 //! Without a terminal the process has our own streams, and nothing is copied. One thread and one
-//! `poll`, signals included.
+//! `poll`, signals included. The ends of lines become what a terminal needs in ours, not in the process's: into
+//! a file or a pipe they go as they were written.
 
 use super::notify::Relay;
 use dhow_base::{Doing, Error, Kind, Result};
-use dhow_monitor::RawMode;
+use dhow_monitor::{LineEnds, RawMode};
 use dhow_spec::runtime::ConsoleSize;
 use dhow_sys::signal;
 use rustix::{
@@ -354,14 +355,15 @@ fn streams() -> [BorrowedFd<'static>; 3] {
 /// Our terminal, wherever it still is, made raw.
 fn own_terminal() -> Result<RawMode> {
     for stream in streams() {
-        if let Some(raw) = RawMode::enter(stream)? {
+        if let Some(raw) = RawMode::enter(stream, LineEnds::Ours)? {
             return Ok(raw);
         }
     }
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let doing = || "find our own terminal for the process's";
     let controlling = rustix::fs::open("/dev/tty", flags, Mode::empty()).doing(doing)?;
-    RawMode::enter(controlling.as_fd())?.ok_or_else(|| Error::new(Kind::Unsupported, doing()))
+    RawMode::enter(controlling.as_fd(), LineEnds::Ours)?
+        .ok_or_else(|| Error::new(Kind::Unsupported, doing()))
 }
 
 fn reap(process: BorrowedFd<'_>) -> Result<u8> {

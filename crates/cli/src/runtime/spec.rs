@@ -9,6 +9,7 @@ use dhow_base::{
     Error, Kind, Result,
     file::{self, Durability},
 };
+use dhow_cgroup::{Hierarchies, Layout};
 use dhow_spec::runtime::{
     Capabilities, IdMapping, MountPoint, Namespace, NamespaceKind, Spec, example_spec,
 };
@@ -37,6 +38,7 @@ fn act(call: &Call<'_>) -> Result<u8> {
         let few = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
         process.capabilities = Some(Capabilities::of_root(&few));
     }
+    share_legacy_cgroups(&mut spec);
     if call.words.is_on("rootless") {
         make_rootless(&mut spec);
     }
@@ -52,6 +54,16 @@ fn act(call: &Call<'_>) -> Result<u8> {
         _ => error,
     })?;
     Ok(SUCCESS)
+}
+
+/// With version 1's hierarchies a container sees them from the machine's roots, as runc's template has it:
+/// tools inside look for their cgroup by the path that `/proc/self/cgroup` names.
+fn share_legacy_cgroups(spec: &mut Spec) {
+    let is_legacy =
+        Hierarchies::detect().is_ok_and(|hierarchies| hierarchies.layout() != Layout::Unified);
+    if let Some(linux) = spec.linux.as_mut().filter(|_| is_legacy) {
+        linux.namespaces.retain(|namespace| namespace.kind != NamespaceKind::Cgroup);
+    }
 }
 
 /// Without what only root may have: the user is root inside, the network is the machine's.

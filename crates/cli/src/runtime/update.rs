@@ -78,7 +78,7 @@ fn read(from: &str) -> Result<Resources> {
         }
         path => file::read_limited(Path::new(path), LIMIT_BYTES),
     };
-    serde_json::from_slice(&bytes.doing(doing)?)
+    dhow_spec::runtime::parse(&bytes.doing(doing)?)
         .map_err(|error| Error::new(Kind::Invalid, doing()).because(error))
 }
 

@@ -55,6 +55,12 @@ fn an_image_is_mounted_once_for_all_who_want_it() {
     assert_eq!(dhow.run(&["images", "-q"]).ok().stdout.lines().count(), 1);
     let active = dhow.run(&["system", "df", "--format", "{{.Type}} {{.Active}}"]).ok().stdout;
     assert!(active.starts_with("Images 1\n"), "{active}");
+    let podmans = dhow.run_as("podman", &["system", "df", "--format", "json"]).ok().stdout;
+    let podmans: Value = serde_json::from_str(&podmans).unwrap();
+    assert_eq!(podmans[0]["Type"], "Images");
+    assert_eq!((&podmans[0]["Total"], &podmans[0]["TotalCount"]), (&1.into(), &1.into()));
+    let line = ["system", "df", "--format", "{{.Type}}:{{.Total}}:{{.Active}}"];
+    assert!(dhow.run_as("podman", &line).ok().stdout.starts_with("Images:1:1\n"));
     assert_eq!(dhow.run(&["doctor"]).ok().stdout, "all is well\n");
     drop(dhow.run(&["image", "unmount", "top"]).ok());
     assert!(root.join("edit").exists(), "somebody still wants it");

@@ -201,6 +201,18 @@ fn two_mounts_at_one_place_are_one_clear_error() {
         drop(refused.exits(125).says("mount two things on /x"));
     }
     assert_eq!(dhow.run(&["volume", "ls", "-q"]).ok().stdout, "");
+    let same: [&[&str]; 4] = [
+        &["-v", "/tmp:/x", "-v", "/tmp:/x"],
+        &["-v", "a:/x", "-v", "a:/x/"],
+        &["--tmpfs", "/x", "--tmpfs", "/x"],
+        &["-v", "/tmp:/x:ro", "-v", "/tmp:/x:ro"],
+    ];
+    for arguments in same {
+        let words = ["box", "grep", "-c", " /x ", "/proc/mounts"];
+        assert_eq!(run(&dhow, &[arguments, &words].concat()).ok().line(), "1", "{arguments:?}");
+    }
+    let differ = ["-v", "/tmp:/x", "-v", "/tmp:/x:ro", "box", "true"];
+    drop(run(&dhow, &differ).exits(125).says("mount two things on /x"));
 }
 
 #[test]

@@ -280,3 +280,20 @@ fn containers_of_a_pod_have_the_gpus_that_the_pod_asks_for() {
     drop(dhow.run(&["pod", "create", "--gpus=-1"]).exits(1).says("--gpus"));
     drop(dhow.run(&["pod", "rm", "-f", "web"]).ok());
 }
+
+/// Its own container is nobody's work: it does not keep the pod from going.
+#[test]
+fn a_pod_in_which_only_its_own_container_runs_is_removed_without_force() {
+    needs_root!();
+    let dhow = with_box();
+    drop(dhow.run(&["pod", "create", "--infra", "web"]).ok());
+    in_pod(&dhow, "web", "a", "sleep 100");
+    assert_eq!(status(&dhow, "web"), "Running");
+
+    drop(dhow.run(&["pod", "rm", "web"]).exits(1).says("container a runs in it"));
+    drop(dhow.run(&["stop", "-t", "0", "a"]).ok());
+    drop(dhow.run(&["pod", "rm", "web"]).ok());
+
+    assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");
+    dhow.assert_clean();
+}

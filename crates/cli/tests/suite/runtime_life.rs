@@ -217,6 +217,37 @@ fn a_deletion_ends_what_has_outlived_the_first_process() {
     drop(bundle.run(&["delete", "--force", &bundle.id]).ok());
 }
 
+/// A filter that holds before the program does need not know of calls that only we take: people write
+/// them by looking at what the program does.
+#[test]
+fn a_filter_older_than_our_calls_is_no_hindrance() {
+    needs_root!();
+    let bundle = Bundle::new(&["sh", "-c", "echo begun; pwd"]);
+    let newer = [
+        "close_range",
+        "openat2",
+        "faccessat2",
+        "fsopen",
+        "fsconfig",
+        "fsmount",
+        "fspick",
+        "open_tree",
+        "move_mount",
+        "mount_setattr",
+        "clone3",
+    ];
+    bundle.change(|config| {
+        config["process"]["noNewPrivileges"] = json!(false);
+        config["process"]["cwd"] = json!("/tmp");
+        config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": newer, "action": "SCMP_ACT_ERRNO", "errnoRet": 38}],
+        });
+    });
+
+    assert_eq!(bundle.run(&["run", &bundle.id]).ok().stdout, "begun\n/tmp\n");
+}
+
 #[test]
 fn run_leaves_a_container_where_it_shall() {
     needs_root!();

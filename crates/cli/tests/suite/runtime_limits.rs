@@ -62,6 +62,65 @@ fn limits_change_by_flags() {
     }
 }
 
+/// Whoever joined it would stand still before the first step, and the command wait for ever.
+#[test]
+fn a_cgroup_that_stands_still_takes_no_container() {
+    needs_root!();
+    let bundle = Bundle::new(&["true"]);
+    let name = format!("/dhow/{}", bundle.id);
+    let (directory, file, stop, go) = if has_legacy() {
+        ("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED")
+    } else {
+        ("/sys/fs/cgroup", "cgroup.freeze", "1", "0")
+    };
+    let cgroup = PathBuf::from(format!("{directory}{name}"));
+    needs!(fs::exists(directory).unwrap(), "cgroups that can be stopped");
+    bundle.change(|config| config["linux"]["cgroupsPath"] = json!(name));
+    fs::create_dir_all(&cgroup).unwrap();
+    fs::write(cgroup.join(file), stop).unwrap();
+
+    for command in ["run", "create"] {
+        let outcome = bundle.run(&[command, &bundle.id]).exits(1);
+        drop(outcome.says("container's cgroup unexpectedly frozen"));
+        assert!(!bundle.records().join(&bundle.id).exists(), "{command}");
+    }
+    fs::write(cgroup.join(file), go).unwrap();
+
+    drop(bundle.run(&["run", &bundle.id]).ok());
+    assert!(!cgroup.exists());
+}
+
+/// What shrinks first is what the other has to fit into.
+#[test]
+fn a_realtime_period_and_its_runtime_change_together() {
+    needs_root!();
+    let bundle = Bundle::new(&["sleep", "100"]);
+    let parent = format!("share-{}", bundle.id);
+    let shared = PathBuf::from("/sys/fs/cgroup/cpu").join(&parent);
+    needs!(fs::exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us").unwrap(), "real-time groups");
+    fs::create_dir(&shared).unwrap();
+    let has_share = fs::write(shared.join("cpu.rt_runtime_us"), "100000").is_ok();
+    if has_share {
+        bundle.change(|config| config["linux"]["cgroupsPath"] = json!(format!("/{parent}/one")));
+        bundle.start();
+
+        for (period, runtime) in [("900000", "60000"), ("10000", "500"), ("800000", "70000")] {
+            let (period_flag, runtime_flag) =
+                (format!("--cpu-rt-period={period}"), format!("--cpu-rt-runtime={runtime}"));
+            drop(bundle.run(&["update", &period_flag, &runtime_flag, &bundle.id]).ok());
+
+            let read = |file: &str| fs::read_to_string(shared.join("one").join(file)).unwrap();
+            assert_eq!(read("cpu.rt_period_us").trim(), period);
+            assert_eq!(read("cpu.rt_runtime_us").trim(), runtime);
+        }
+        drop(bundle.run(&["delete", "--force", &bundle.id]).ok());
+    }
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap() {
+        let _not_there = fs::remove_dir(hierarchy.unwrap().path().join(&parent));
+    }
+    needs!(has_share, "a part of the real-time work");
+}
+
 /// The record says what was set last, so that a later change, and whoever reads it, sees that.
 #[test]
 fn the_record_has_the_limits_that_were_changed() {

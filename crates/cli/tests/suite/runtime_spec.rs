@@ -22,6 +22,21 @@ fn a_configuration_is_written_once() {
     assert_eq!(config["process"]["terminal"], true);
 }
 
+/// As runc's template: with version 1's hierarchies a container sees its cgroups where the machine has
+/// them.
+#[test]
+fn a_cgroup_namespace_is_for_version_2_alone() {
+    let bundle = Bundle::new(&["true"]);
+    let is_unified = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap();
+
+    let config: Value =
+        serde_json::from_slice(&fs::read(bundle.path.join("config.json")).unwrap()).unwrap();
+
+    let namespaces = config["linux"]["namespaces"].as_array().unwrap();
+    let has = namespaces.iter().any(|namespace| namespace["type"] == "cgroup");
+    assert_eq!(has, is_unified);
+}
+
 #[test]
 fn one_for_an_ordinary_user_has_a_user_namespace_and_no_network() {
     needs_root!();

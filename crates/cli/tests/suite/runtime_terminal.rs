@@ -1,7 +1,7 @@
 //! The OCI runtime with a person at a terminal: `run` and `exec --tty` in the foreground.
 
 use crate::bundle::Bundle;
-use dhow_testkit::needs_root;
+use dhow_testkit::{Terminal, needs_root};
 use serde_json::json;
 
 fn shell() -> Bundle {
@@ -64,6 +64,34 @@ fn much_output_comes_whole() {
 
     terminal.expect("19999\r\n20000\r\nthe end");
     assert_eq!(terminal.end(), 0);
+}
+
+/// The terminal at the other end turns the ends of lines into what a terminal needs, as under runc:
+/// into a file they go as they were written, from the first one on.
+#[test]
+fn a_terminal_s_output_goes_into_a_file_as_it_was_written() {
+    needs_root!();
+    let bundle = shell();
+    bundle.change(|config| config["process"]["args"] = json!(["printf", "one\ntwo\n"]));
+    let sleeper = Bundle::new(&["sleep", "100"]);
+    sleeper.start();
+
+    for (number, words) in
+        [vec!["run", &bundle.id], vec!["exec", "-t", &sleeper.id, "printf", "one\ntwo\n"]]
+            .into_iter()
+            .enumerate()
+    {
+        let owner = if number == 0 { &bundle } else { &sleeper };
+        let inner = owner.command(&words);
+        let written = owner.path.join("written");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "exec > \"$1\"; shift; exec \"$@\"", "sh"]).arg(&written);
+        command.arg(inner.get_program()).args(inner.get_args()).current_dir(&owner.path);
+        let mut terminal = Terminal::start(&command).unwrap();
+
+        assert_eq!(terminal.end(), 0);
+        assert_eq!(std::fs::read_to_string(&written).unwrap(), "one\ntwo\n", "{words:?}");
+    }
 }
 
 #[test]

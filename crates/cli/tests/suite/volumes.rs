@@ -195,9 +195,15 @@ fn a_prune_takes_what_nobody_has_named_and_all_only_when_asked() {
     );
 
     drop(dhow.run(&["volume", "prune"]).exits(1).says("--force"));
+    let volumes = || dhow.run(&["volume", "ls", "-q"]).ok().stdout;
+    let before = volumes();
+    for answer in ["n\n", "\n", "never"] {
+        drop(dhow.run_with_input(&["volume", "prune", "--all"], answer.as_bytes()).ok());
+        assert_eq!(volumes(), before, "{answer:?}");
+    }
     drop(dhow.run(&["system", "prune", "-f", "--filter", "until=2020-01-01"]).ok());
     assert_eq!(names(&dhow).len(), 5);
-    let pruned = dhow.run(&["volume", "prune", "-f"]).ok();
+    let pruned = dhow.run_with_input(&["volume", "prune"], b"y\n").ok();
     assert!(pruned.stdout.starts_with(&format!("Deleted: {}\nTotal", nameless.line())));
     let all = dhow.run(&["volume", "prune", "-fa", "--filter", "label!=keep"]).ok();
     assert!(all.stdout.starts_with("Deleted: named\nTotal"), "{}", all.stdout);

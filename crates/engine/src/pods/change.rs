@@ -388,12 +388,13 @@ impl Engine {
         Ok(row.id)
     }
 
-    /// Removes a pod: one in which nothing runs, or with `Force::Yes` all of it.
+    /// Removes a pod: one in which nothing runs but its own container, or with `Force::Yes` all of it.
     pub fn remove_pod(&mut self, text: &str, force: Force) -> Result<ContainerId> {
         let pod = self.pod(text)?;
         let doing = || format!("remove pod {}", pod.name);
         let rests = |phase| matches!(phase, Phase::Created | Phase::Exited);
-        let running = pod.members.iter().find(|one| !rests(one.phase));
+        let is_own = |one: &&Member| Some(&one.id) == pod.infra.as_ref();
+        let running = pod.members.iter().find(|one| !is_own(one) && !rests(one.phase));
         if let (Some(member), Force::No) = (running, force) {
             let text = format!("{}: container {} runs in it", doing(), member.name);
             return Err(Error::new(Kind::Conflict, text)

@@ -158,7 +158,8 @@ impl Preparation<'_> {
         let is_mapped = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
         let reach = match options.idmap {
             Some(reach) => reach,
-            None if is_mapped => options.bind.unwrap_or(Reach::ThisMount),
+            // Only "ridmap" says that the mounts below are meant too, as in runc.
+            None if is_mapped => Reach::ThisMount,
             None => return Ok(()),
         };
         let map = |ids: BorrowedFd<'_>| {

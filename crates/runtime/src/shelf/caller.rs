@@ -1,6 +1,6 @@
 //! What a caller gets of a new process: the master of its terminal, a handle on it, its number.
 
-use crate::handover::Handover;
+use crate::{Stdio, handover::Handover};
 use dhow_base::{
     Doing, Error, Kind, Result,
     file::{self, Durability},
@@ -22,6 +22,16 @@ pub enum TerminalTo<'a> {
     SocketOf(&'a Path),
     /// There is nobody, so the process can have no terminal.
     Nobody,
+}
+
+impl TerminalTo<'_> {
+    /// The streams of a process whose terminal goes there.
+    pub(super) fn stdio(self) -> Stdio<'static> {
+        match self {
+            Self::Caller => Stdio::Shown,
+            Self::Socket(_) | Self::SocketOf(_) | Self::Nobody => Stdio::Inherit,
+        }
+    }
 }
 
 /// Sockets of the caller's that are connected before anything exists, so that a wrong path costs

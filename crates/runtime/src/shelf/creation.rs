@@ -7,7 +7,7 @@ use super::{
     record::{LIMIT_BYTES, leftovers},
     start_socket,
 };
-use crate::{Hold, Keyring, Request, Stdio, check, container, create, delete};
+use crate::{Hold, Keyring, Request, check, container, create, delete};
 use dhow_base::{Doing, Error, Kind, Result, file};
 use dhow_cgroup::Driver;
 use dhow_spec::runtime::{MountPoint, Spec};
@@ -154,7 +154,7 @@ impl Shelf {
             bundle: &record.bundle,
             rootfs: None,
             mountpoint: &mountpoint,
-            stdio: Stdio::Inherit,
+            stdio: creation.terminal.stdio(),
             hold: Hold::UntilDialled(listener.as_fd()),
             preserve_fds: creation.preserve_fds,
             keyring: creation.keyring,

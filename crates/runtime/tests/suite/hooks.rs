@@ -71,7 +71,8 @@ fn a_hook_that_fails_ends_the_container_and_the_poststop_hooks_run() {
 
         let outcome = bundle.run(&["sleep", "60"]).exits(125);
 
-        let words = format!("run {name} hook /bin/sh: it failed: exit status 3: said");
+        let words =
+            format!("error running {name} hook #0: /bin/sh: it failed: exit status 3: said");
         drop(outcome.says(&words));
         assert_eq!(std::fs::read_to_string(&log).unwrap(), "poststop\n", "{name}");
     }
@@ -89,7 +90,7 @@ fn all_poststop_hooks_run_whatever_becomes_of_each() {
 
     let outcome = bundle.run(&["true"]);
 
-    drop(outcome.says("run poststop hook /bin/sh: it failed: exit status 3"));
+    drop(outcome.says("error running poststop hook #0: /bin/sh: it failed: exit status 3"));
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "last\n");
 }
 
@@ -186,7 +187,7 @@ fn hooks_run_where_the_specification_says() {
         ("prestart", &host, outside, own, "creating", pid.as_str()),
         ("createRuntime", &host, outside, own, "creating", &pid),
         ("createContainer", &inside, &root, own, "creating", "1"),
-        ("startContainer", &inside, "/told", "PATH=/bin ", "created", "1"),
+        ("startContainer", &inside, "/told", "PATH=/bin HOME=/root ", "created", "1"),
         ("poststart", &host, outside, own, "running", &pid),
         ("poststop", &host, outside, own, "stopped", ""),
     ];

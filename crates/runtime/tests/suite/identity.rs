@@ -5,6 +5,7 @@ use dhow_spec::runtime::{
     Capabilities, DEFAULT_CAPABILITIES, IdMapping, Namespace, NamespaceKind, Rlimit, User,
 };
 use dhow_testkit::{needs, needs_root};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
 fn field(status: &str, name: &str) -> String {
     let line = status.lines().find(|line| line.starts_with(&format!("{name}:")));
@@ -116,6 +117,24 @@ fn the_working_directory_is_made_where_it_is_missing() {
     bundle.process().cwd = "/srv/deep".to_owned();
     assert_eq!(bundle.run(&["pwd"]).ok().line(), "/srv/deep");
     assert!(bundle.root().join("srv/deep").is_dir());
+}
+
+/// Docker and runc enter it as root first: an image may name a directory that its user cannot search.
+#[test]
+fn the_working_directory_may_be_closed_to_the_user() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    let closed = bundle.root().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let process = bundle.process();
+    process.cwd = "/closed".to_owned();
+    process.user.uid = 1234;
+
+    let outcome = bundle.sh("id -u; ls / > /dev/null && echo ran; ls . 2>&1").exits(1);
+
+    assert!(outcome.stdout.starts_with("1234\nran\n"), "{outcome}");
+    assert!(outcome.stdout.contains("Permission denied"), "{outcome}");
 }
 
 #[test]

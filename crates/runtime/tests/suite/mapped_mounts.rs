@@ -102,17 +102,19 @@ fn idmap_maps_one_mount_and_ridmap_those_below() {
     let mut bundle = Bundle::new();
     let setup = "mkdir tree; mount -t tmpfs none tree; mkdir tree/below
         mount -t tmpfs none tree/below; touch tree/a tree/below/b";
-    for (at, option) in [("/one", "idmap"), ("/all", "ridmap")] {
-        let mut mount = bind(Path::new("tree"), at, &["rbind", option]);
+    let cases: [(&str, &[&str]); 3] =
+        [("/one", &["rbind", "idmap"]), ("/plain", &["rbind"]), ("/all", &["rbind", "ridmap"])];
+    for (at, options) in cases {
+        let mut mount = bind(Path::new("tree"), at, options);
         mount.uid_mappings = vec![range(0, 1000, 10)];
         mount.gid_mappings = vec![range(0, 1000, 10)];
         bundle.spec.mounts.push(mount);
     }
 
-    let outcome =
-        bundle.sh_within(setup, "stat -c %u /one/a /one/below/b /all/a /all/below/b").ok();
+    let look = "stat -c %u /one/a /one/below/b /plain/a /plain/below/b /all/a /all/below/b";
+    let outcome = bundle.sh_within(setup, look).ok();
 
-    assert_eq!(outcome.stdout, "1000\n0\n1000\n1000\n");
+    assert_eq!(outcome.stdout, "1000\n0\n1000\n0\n1000\n1000\n");
 }
 
 #[test]

@@ -346,6 +346,23 @@ fn a_root_is_found_through_a_link_and_a_file_is_none() {
 }
 
 #[test]
+fn a_masked_path_that_is_named_again_is_covered_once() {
+    needs_root!();
+    let mut bundle = Bundle::new();
+    std::fs::create_dir(bundle.root().join("secret")).unwrap();
+    let twice = ["/secret", "/proc/timer_list"].map(str::to_owned);
+    let linux = bundle.spec.linux.as_mut().unwrap();
+    linux.masked_paths = [twice.clone(), twice].concat();
+
+    let outcome = bundle
+        .sh("grep -c ' /secret ' /proc/self/mountinfo;
+        grep -c ' /proc/timer_list ' /proc/self/mountinfo")
+        .ok();
+
+    assert_eq!(outcome.stdout, "1\n1\n");
+}
+
+#[test]
 fn masked_and_readonly_paths_that_are_not_there_are_passed_over() {
     needs_root!();
     let mut bundle = Bundle::new();

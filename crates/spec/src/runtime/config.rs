@@ -43,10 +43,19 @@ impl Spec {
         if bytes.len() > 16 << 20 {
             return Err(Error::new(Kind::Exhausted, "parse config.json: more than 16 MiB"));
         }
-        let mut spec: Self = serde_json::from_slice(bytes)
+        let mut spec: Self = super::nulls::parse(bytes)
             .map_err(|error| Error::new(Kind::Invalid, format!("parse config.json: {error}")))?;
         spec.heed_version();
+        spec.forget_empty_paths();
         Ok(spec)
+    }
+
+    /// A namespace whose path is empty is a new one: Go has no other word for "not given".
+    fn forget_empty_paths(&mut self) {
+        let namespaces = self.linux.iter_mut().flat_map(|linux| &mut linux.namespaces);
+        for namespace in namespaces {
+            namespace.path.take_if(|path| path.as_os_str().is_empty());
+        }
     }
 
     /// Before version 1.3, a limit of no processes was none at all, and podman up to 5.4 writes that

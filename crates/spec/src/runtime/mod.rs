@@ -7,6 +7,7 @@
 mod config;
 mod default;
 mod linux;
+mod nulls;
 mod resources;
 mod seccomp;
 mod state;
@@ -20,6 +21,7 @@ pub use linux::{
     Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NamespaceKind, NetDevice,
     Personality, TimeOffset,
 };
+pub use nulls::parse;
 pub use resources::{
     BlockIo, Cpu, DeviceRule, HugepageLimit, InterfacePriority, Memory, Network, Pids, Rdma,
     Resources, ThrottleDevice, WeightDevice,

@@ -131,7 +131,7 @@ fn row(pod: &Pod, now: Moment, whole: bool) -> Row {
         ("ContainerStatuses", joined(statuses)),
         ("Created", format!("{} ago", humanly(now.since(pod.created)))),
         ("ID", short(&pod.id)),
-        ("Id", pod.id.to_string()),
+        ("Id", short(&pod.id)),
         ("InfraID", pod.infra.as_ref().map(short).unwrap_or_default()),
         ("Labels", joined(labels)),
         ("Name", pod.name.to_string()),
