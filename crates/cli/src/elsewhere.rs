@@ -78,7 +78,6 @@ const OF_RUN: &[Foreign] = &[
         Some("--security-opt label=disable goes without"),
     ),
     foreign(&["--permissive"], "whether SELinux enforces is the host's affair", None),
-    foreign(&["--retry-delay"], "a registry says when to try again, or the pauses double", None),
     foreign(&["--init-ctr"], "there are no containers that run before a pod's others", None),
     foreign(&["--init-binary"], "it is nerdctl's", Some("--init-path is the other programs'")),
     foreign(&["--chrootdirs"], "the engine's files are bound at their usual places only", None),

@@ -526,7 +526,7 @@ mod tests {
             &["box"],
             &["-it", "--rm", "--network=none", "-v", "/a:/b", "-eA=b", "box", "--init", "--dns=x"],
             &["-d", "--name", "web", "-p", "80:80", "--pull=never", "--", "box", "-m64m"],
-            &["--entrypoint", "sh", "-lx=y", "-u1", "-w/", "--read-only", "box", "-c", "true"],
+            &["--entrypoint", "sh", "-lx=y", "-u1", "-w/", "--read-only=true", "box", "-c", "true"],
             &["--privileged", "--cap-add=ALL", "--security-opt", "x", "--device", "/dev/x", "box"],
         ];
         for line in often {
@@ -586,7 +586,7 @@ mod tests {
             "--cap-add=NET_RAW",
             "--security-opt",
             "no-new-privileges",
-            "--read-only",
+            "--read-only=true",
             "--tmpfs",
             "/tmp",
             "-v",
