@@ -23,6 +23,11 @@ fn bundle(command: &[&str], memory_bytes: u64) -> Bundle {
     let bundle = Bundle::new(command);
     bundle.change(|spec| {
         spec["linux"]["seccomp"] = json!(default_profile::<&str>(Arch::NATIVE, &[]));
+        // As engines ask for it, and `spec` does on version 2: one more mount each is the way without.
+        let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+        if !namespaces.iter().any(|one| one["type"] == "cgroup") {
+            namespaces.push(json!({"type": "cgroup"}));
+        }
         spec["linux"]["resources"]["pids"] = json!({"limit": 100});
         spec["linux"]["resources"]["cpu"] = json!({"shares": 512});
         spec["linux"]["resources"]["memory"] = json!({"limit": memory_bytes});
