@@ -734,7 +734,7 @@ mod tests {
         let error =
             index_of(&["linux/amd64"]).choose(&Platform::parse("arm64").unwrap()).unwrap_err();
 
-        assert_eq!(error.kind(), Kind::NotFound);
+        assert_eq!(error.kind(), Kind::Unsupported);
         assert!(error.to_string().contains("linux/amd64"), "{error}");
     }
 
