@@ -97,6 +97,7 @@ mod libraries;
 mod lists;
 #[cfg(test)]
 mod liveness;
+#[cfg(test)]
 mod log_index;
 mod logs;
 #[cfg(test)]
