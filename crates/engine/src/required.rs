@@ -4,7 +4,7 @@
 //! not over others either. To remove one is not forbidden; who requires it does not start any more.
 
 use crate::{Engine, options::CreateOptions, record::Record, start::Watch};
-use dhow_base::{Doing, Kind, Result, id::ContainerId};
+use dhow_base::{Doing, Result, id::ContainerId};
 use dhow_state::containers::{self, Phase};
 
 impl Engine {
@@ -32,24 +32,23 @@ impl Engine {
         Ok(())
     }
 
-    /// The containers that require another one, also over others: who comes later stands behind.
-    pub fn requiring(&mut self, container: &str) -> Result<Vec<ContainerId>> {
-        let mut found: Vec<ContainerId> = match self.look_up(container) {
-            Err(error) if error.kind() == Kind::NotFound => return Ok(Vec::new()),
-            row => vec![row?.id],
-        };
-        let rows = containers::list(self.state.read())?;
+    /// A container, and before it those that require it, also over others: who comes first can go first.
+    pub fn with_requiring(&mut self, container: &str) -> Result<Vec<ContainerId>> {
+        let mut found = vec![self.look_up(container)?.id];
+        let mut rows = Vec::new();
+        for row in containers::list(self.state.read())? {
+            rows.push((row.id, Record::parse(&row.settings)?.requires));
+        }
         let mut next = 0;
-        while let Some(id) = found.get(next).map(ToString::to_string) {
-            for row in &rows {
-                let requires = Record::parse(&row.settings)?.requires;
-                if requires.contains(&id) && !found.contains(&row.id) {
-                    found.push(row.id.clone());
+        while let Some(id) = found.get(next).cloned() {
+            for (other, requires) in &rows {
+                if requires.iter().any(|one| one == id.as_str()) && !found.contains(other) {
+                    found.push(other.clone());
                 }
             }
             next += 1;
         }
-        found.remove(0);
+        found.reverse();
         Ok(found)
     }
 }

@@ -6,7 +6,7 @@ use dhow_state::{
     Owner,
     containers::{self, Container, Phase},
 };
-use std::time::Duration;
+use std::{sync::mpsc, thread, time::Duration};
 
 /// How often a row is looked at where nothing tells of its change.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -67,43 +67,69 @@ impl Engine {
         if let [] | [Condition::NotRunning] = conditions {
             return self.wait(container);
         }
-        let begun = self.look_up(container)?;
-        let mut last_exit = begun.exit_code;
-        loop {
-            let Some(row) = containers::find(self.state.read(), &begun.id)? else {
-                // Gone is the end of every wait.
-                return Ok(last_exit.unwrap_or(0));
-            };
-            let Some(row) = self.refreshed(row)? else { return Ok(last_exit.unwrap_or(0)) };
-            last_exit = row.exit_code.or(last_exit);
-            if let Some(code) = code_of_met(conditions, &row, &begun) {
-                return Ok(code);
-            }
-            std::thread::sleep(interval.max(PAUSE));
-        }
+        let begun = [self.look_up(container)?];
+        self.first_to_meet(&begun, conditions, interval)
     }
 
-    /// Waits until the first of some containers meets a condition, and says its exit code as
-    /// [`Engine::wait_for`] does.
+    /// As [`Engine::wait_for`], until the first of several meets a condition.
     pub fn wait_for_first(
         &mut self,
         names: &[String],
         conditions: &[Condition],
         interval: Duration,
     ) -> Result<i32> {
-        let conditions = if conditions.is_empty() { &[Condition::NotRunning] } else { conditions };
         let begun = names.iter().map(|name| self.steady(name)).collect::<Result<Vec<_>>>()?;
+        match conditions {
+            [] | [Condition::NotRunning] => self.first_to_end(&begun),
+            _ => self.first_to_meet(&begun, conditions, interval),
+        }
+    }
+
+    /// Who has `--rm` leaves no row to look at, so their monitors are asked, all at once.
+    fn first_to_end(&mut self, begun: &[Container]) -> Result<i32> {
+        let lives = |row: &Container| matches!(row.phase, Phase::Running | Phase::Starting);
+        if let Some(row) = begun.iter().find(|row| !lives(row)) {
+            return self.wait_for_end(row);
+        }
+        let (tell, told) = mpsc::channel();
+        for (number, row) in begun.iter().enumerate() {
+            let (tell, run) = (tell.clone(), self.layout.run(&row.id));
+            let exit_record = self.layout.exit_record(&row.id);
+            thread::spawn(move || {
+                let ended = dhow_monitor::wait_for_exit(&run, &exit_record);
+                // Nobody listens any more where another one was first.
+                let _late = tell.send((number, ended.ok()));
+            });
+        }
+        drop(tell);
+        let (number, ended) = told.recv().map_err(|_| {
+            Error::new(Kind::Internal, "wait for the first: nobody tells of an end")
+        })?;
+        match ended {
+            Some(record) => Ok(record.exit.code.into()),
+            None => self.wait_for_end(&begun[number]),
+        }
+    }
+
+    fn first_to_meet(
+        &mut self,
+        begun: &[Container],
+        conditions: &[Condition],
+        interval: Duration,
+    ) -> Result<i32> {
+        let mut last_exits: Vec<_> = begun.iter().map(|row| row.exit_code).collect();
         loop {
-            for begun in &begun {
+            for (begun, last_exit) in begun.iter().zip(&mut last_exits) {
                 let now = containers::find(self.state.read(), &begun.id)?;
                 let now = now.map(|row| self.refreshed(row)).transpose()?.flatten();
                 // Gone is the end of every wait.
-                let Some(row) = now else { return Ok(begun.exit_code.unwrap_or(0)) };
+                let Some(row) = now else { return Ok(last_exit.unwrap_or(0)) };
+                *last_exit = row.exit_code.or(*last_exit);
                 if let Some(code) = code_of_met(conditions, &row, begun) {
                     return Ok(code);
                 }
             }
-            std::thread::sleep(interval.max(PAUSE));
+            thread::sleep(interval.max(PAUSE));
         }
     }
 
@@ -140,7 +166,7 @@ impl Engine {
             if !is_this_life {
                 return Ok(());
             }
-            std::thread::sleep(ENDING_PAUSE);
+            thread::sleep(ENDING_PAUSE);
         }
         Ok(())
     }
@@ -158,7 +184,7 @@ impl Engine {
                     }
                     // One that died was at work a moment ago: what it has left is mended now.
                     if owner.is_alive()? {
-                        std::thread::sleep(PAUSE);
+                        thread::sleep(PAUSE);
                     }
                 }
                 _ => return Ok(row),

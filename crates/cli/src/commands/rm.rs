@@ -7,6 +7,7 @@ use super::{
 use crate::{invocation::Invocation, tree::Act};
 use dhow_base::{Kind, Result};
 use dhow_engine::{Engine, RemoveOptions, StopOptions, Which};
+use std::collections::HashSet;
 
 /// Remove containers
 #[derive(clap::Args, Debug)]
@@ -40,13 +41,7 @@ impl Act for Rm {
         let mut engine = invocation.engine()?;
         let mut containers = self.picked.names(&mut engine, Which::All, invocation)?;
         if self.depend {
-            let mut all = Vec::new();
-            for container in containers {
-                let requiring = engine.requiring(&container)?;
-                all.extend(requiring.iter().rev().map(ToString::to_string));
-                all.push(container);
-            }
-            containers = all;
+            containers = with_requiring(&mut engine, containers)?;
         }
         let gone_is_fine = self.force || self.picked.all || self.ignore;
         several::each_removed(invocation, &containers, |container| {
@@ -58,6 +53,29 @@ impl Act for Rm {
             }
         })
     }
+}
+
+/// The containers, each behind those that require it, and each once. One that is not there stays, to be told.
+fn with_requiring(engine: &mut Engine, containers: Vec<String>) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    let mut seen = HashSet::new();
+    for container in containers {
+        let ids = match engine.with_requiring(&container) {
+            Err(error) if error.kind() == Kind::NotFound => Vec::new(),
+            ids => ids?,
+        };
+        let Some((own, requiring)) = ids.split_last() else {
+            all.push(container);
+            continue;
+        };
+        for id in requiring.iter().filter(|id| seen.insert((*id).clone())) {
+            all.push(id.to_string());
+        }
+        if seen.insert(own.clone()) {
+            all.push(container);
+        }
+    }
+    Ok(all)
 }
 
 impl Rm {

@@ -41,7 +41,7 @@ fn what_a_container_requires_is_started_before_it() {
     assert_eq!(dhow.run(&run).ok().stdout, "here\n");
     assert_eq!(running(&dhow), "base middle side top");
 
-    drop(dhow.run(&["rm", "-ft0", "--depend", "base"]).ok());
+    drop(dhow.run(&["rm", "-ft0", "--depend", "base", "middle"]).ok());
     assert_eq!(running(&dhow), "side");
     drop(dhow.run(&["rm", "-ft0", "side"]).ok());
     assert_eq!(dhow.run(&["ps", "-aq"]).ok().stdout, "");

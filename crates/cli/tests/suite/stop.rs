@@ -191,5 +191,8 @@ fn the_first_that_ends_ends_a_wait_for_the_first() {
     assert_eq!(wait(&["--ignore", "nobody", "short"]), "7\n");
     assert_eq!(wait(&["--ignore", "nobody"]), "-1\n");
     drop(dhow.run(&["wait", "--exit-first-match", "nobody", "short"]).exits(1).says("nobody"));
+    // Who is removed at its end leaves nothing but the word of its monitor.
+    start(&dhow, &["--rm", "--name", "fleeting", "box", "sh", "-c", "sleep 0.3; exit 9"]);
+    assert_eq!(wait(&["long", "fleeting"]), "9\n");
     drop(dhow.run(&["rm", "-ft0", "long", "short"]).ok());
 }
