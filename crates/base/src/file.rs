@@ -159,7 +159,8 @@ pub fn is_leftover(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
 }
 
-fn temporary_beside(path: &Path) -> Result<PathBuf> {
+/// A name beside `path` for what will take its place, another one each time; [`is_leftover`] knows it.
+pub fn temporary_beside(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(path.with_file_name(format!(".{name}.{}.tmp", random_hex(6)?)))
 }

@@ -3,7 +3,7 @@
 //! It is written beside its name and then put there, so that half of it is never seen; what is no file,
 //! such as `/dev/null` or a pipe, stays and is written into.
 
-use dhow_base::{Doing, Result, file, id::random_hex};
+use dhow_base::{Doing, Result, file};
 use dhow_sys::output::Destination;
 use std::{
     io::{BufWriter, Write},
@@ -33,8 +33,7 @@ pub(crate) fn fill(
         Destination::Name(place) => place,
     };
     let target = place.path();
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = target.with_file_name(format!(".{name}.{}.tmp", random_hex(6)?));
+    let temporary = file::temporary_beside(&target)?;
     let mut sink = BufWriter::new(file::create_new(&temporary, mode).doing(doing)?);
     let written = content(&mut sink)
         .and_then(|()| sink.flush().doing(doing))

@@ -5,8 +5,7 @@
 
 use dhow_base::{
     Doing, Result,
-    file::{self, create_new},
-    id::random_hex,
+    file::{self, create_new, temporary_beside},
 };
 use dhow_sys::{host_path::Place, output::Destination};
 use rustix::{
@@ -77,7 +76,7 @@ impl Landing {
                 Ok(Self { file, target, temporary: None, way: Way::Ours })
             }
             Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
-                let temporary = temporary(target)?;
+                let temporary = temporary_beside(target)?;
                 let file = create_new(&temporary, MODE)?;
                 let (target, temporary) = (target.to_owned(), Some(temporary));
                 Ok(Self { file, target, temporary, way: Way::Ours })
@@ -107,7 +106,7 @@ impl Landing {
                 result => return result.doing(|| "link it"),
             }
             // A link does not replace what is there; a rename does.
-            let temporary = temporary(&self.target)?;
+            let temporary = temporary_beside(&self.target)?;
             self.link(&temporary).doing(|| "link it")?;
             self.temporary = Some(temporary);
         }
@@ -135,11 +134,6 @@ impl Drop for Landing {
 
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-fn temporary(target: &Path) -> Result<PathBuf> {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    Ok(target.with_file_name(format!(".{name}.{}.tmp", random_hex(6)?)))
 }
 
 #[cfg(test)]
@@ -174,7 +168,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("blob");
         let begin = || {
-            let temporary = temporary(&target).unwrap();
+            let temporary = temporary_beside(&target).unwrap();
             let file = create_new(&temporary, MODE).unwrap();
             Landing { file, target: target.clone(), temporary: Some(temporary), way: Way::Ours }
         };
