@@ -1,10 +1,16 @@
 //! Creating a container: a row, a snapshot, a configuration; nothing runs yet.
 
+mod own_files;
+mod root;
+
+pub(crate) use own_files::own_files;
+pub(crate) use root::throw_away;
+
 use crate::{
-    Engine, accounts, capabilities,
+    Engine, capabilities,
     events::{Subject, tell},
     files,
-    foundation::{self, Foundation},
+    foundation::Foundation,
     hello, identity,
     identity::Identity,
     init,
@@ -13,8 +19,7 @@ use crate::{
     merge::{self, Facts},
     names, networks,
     options::{
-        CreateOptions, HostsBase, LogDriver, Mark, MountWhat, NetworkMode, PodChoice, PullPolicy,
-        Relabel, UserNamespace,
+        CreateOptions, HostsBase, LogDriver, MountWhat, NetworkMode, PodChoice, PullPolicy, Relabel,
     },
     plan::{Planned, Planner, Shown},
     pods::{Home, PodOptions, Pods},
@@ -39,8 +44,7 @@ use dhow_state::{
     Owner, State,
     containers::{self, Container, Course, Phase},
 };
-use dhow_sys::quota::Limits;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use std::{
     cell::RefCell,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -144,6 +148,40 @@ impl Draft<'_> {
     fn has_plain_root(&self) -> bool {
         let Record { namespaces, selinux, .. } = &self.record;
         self.is_started_by_us() && !namespaces.has_ids() && selinux.files.is_empty()
+    }
+
+    /// Tells the monitor that will start it where that will be, so that it makes what it can meanwhile.
+    fn announce(&self, layout: &Layout, monitor: &mut WaitingMonitor) -> Result<()> {
+        make_directory(&layout.runs(), &layout.run(&self.id))?;
+        let (home, cgroup) = (Some(layout.home(&self.id)), self.cgroup_of_ours()?);
+        monitor.expect(Expected { home, cgroup, rootfs: None })
+    }
+
+    /// Writes the files that lie with the container, and its configuration.
+    fn write_files(
+        &self,
+        layout: &Layout,
+        network: Option<&Path>,
+        root: BorrowedFd<'_>,
+        identity: &Identity,
+        name: &str,
+    ) -> Result<()> {
+        let mut files = files::list(&layout.run(&self.id), network, &self.options.names);
+        for own in own_files(&layout.container(&self.id), root, identity, self, name)? {
+            file::write_new(&own.path, &own.bytes, 0o644, Durability::Cached)?;
+            files::belong_to_root(&own.path, &self.record)?;
+            selinux::mark(&own.path, &self.record.selinux.files)?;
+            files.extend(own.target.map(|target| (own.path, target)));
+        }
+        let mut spec = self.spec(identity, &files)?;
+        self.secrets.write(layout, &self.id, &self.record.selinux.files, &mut spec.mounts)?;
+        if self.record.life.says_ready {
+            readiness::offer(&mut spec, &layout.run(&self.id));
+        }
+        if let Some(home) = &self.home {
+            home.share(&mut spec, layout);
+        }
+        write_config(&layout.config(&self.id), &spec)
     }
 
     /// Who the process runs as, by the accounts of the image.
@@ -446,46 +484,30 @@ impl Engine {
 
         make_directory(&layout.containers(), &layout.container(id))?;
         let is_started = phase == Phase::Creating && draft.is_started_by_waiting();
-        if is_started && let Some(monitor) = &mut *monitor.borrow_mut() {
-            make_directory(&layout.runs(), &layout.run(id))?;
-            let (home, cgroup) = (Some(layout.home(id)), draft.cgroup_of_ours()?);
-            monitor.expect(Expected { home, cgroup, rootfs: None })?;
-        }
-        let mut rootfs = make_root(images, layout, draft, (root, phase))?;
-        bound_root(&rootfs, draft)?;
-        if row.auto_remove {
-            throw_away(&mut rootfs);
-        }
-        if is_started
-            && draft.has_plain_root()
-            && let Some(monitor) = &mut *monitor.borrow_mut()
-        {
-            let rootfs = Some(rootfs.clone());
-            monitor.expect(Expected { rootfs, ..Expected::default() })?;
-        }
+        let rootfs = {
+            let mut waiting = monitor.borrow_mut();
+            let mut ahead = waiting.as_mut().filter(|_| is_started);
+            if let Some(monitor) = &mut ahead {
+                draft.announce(layout, monitor)?;
+            }
+            let mut rootfs = root::make(images, layout, draft, (root, phase))?;
+            if row.auto_remove {
+                throw_away(&mut rootfs);
+            }
+            if let Some(monitor) = ahead.filter(|_| draft.has_plain_root()) {
+                let rootfs = Some(rootfs.clone());
+                monitor.expect(Expected { rootfs, ..Expected::default() })?;
+            }
+            rootfs
+        };
         if !draft.plan.is_empty() {
             provide(&mut state.borrow_mut(), layout, draft)?;
         }
-        let root = look_into(&draft.foundation.view()?)?;
+        let root = draft.foundation.look()?;
         let identity = draft.identity(root.as_fd())?;
         give_away(draft, &identity)?;
         label(draft, &rootfs)?;
-        let mut files = files::list(&layout.run(id), network.as_deref(), &draft.options.names);
-        for own in own_files(&layout.container(id), root.as_fd(), &identity, draft, &row.name)? {
-            file::write_new(&own.path, &own.bytes, 0o644, Durability::Cached)?;
-            files::belong_to_root(&own.path, &draft.record)?;
-            selinux::mark(&own.path, &draft.record.selinux.files)?;
-            files.extend(own.target.map(|target| (own.path, target)));
-        }
-        let mut spec = draft.spec(&identity, &files)?;
-        draft.secrets.write(layout, id, &draft.record.selinux.files, &mut spec.mounts)?;
-        if draft.record.life.says_ready {
-            readiness::offer(&mut spec, &layout.run(id));
-        }
-        if let Some(home) = &draft.home {
-            home.share(&mut spec, layout);
-        }
-        write_config(&layout.config(id), &spec)?;
+        draft.write_files(layout, network.as_deref(), root.as_fd(), &identity, &row.name)?;
         // Who goes on to the start tells of both at once.
         if phase == Phase::Created {
             state.borrow_mut().write(|write| {
@@ -498,61 +520,10 @@ impl Engine {
     }
 }
 
-/// The container's root, and how it is mounted.
-fn make_root(
-    images: &Images,
-    layout: &Layout,
-    draft: &Draft<'_>,
-    (number, phase): (Option<SnapshotNumber>, Phase),
-) -> Result<Mount> {
-    match (draft.foundation, number) {
-        (Foundation::Image(image), Some(number)) => match phase {
-            // It may never be started; a bound is set on all of it while it is empty.
-            Phase::Created if draft.record.root_project.is_none() => {
-                images.reserve_root(number, image)
-            }
-            _ => images.make_root(number, image),
-        },
-        (Foundation::Directory(directory, _), _) => {
-            foundation::make(directory, images, layout, &draft.id)
-        }
-        (Foundation::Image(image), None) => {
-            let text = format!("make a root on image {}: it has no row", image.id.short());
-            Err(Error::new(Kind::Internal, text))
-        }
-    }
-}
-
-/// Limits what the container may write into its root: what the layers hold counts for nothing.
-fn bound_root(root: &Mount, draft: &Draft<'_>) -> Result<()> {
-    let (Some(bytes), Some(project)) = (draft.options.root_bytes, draft.record.root_project) else {
-        return Ok(());
-    };
-    let limits = Limits { bytes, inodes: 0 };
-    match root {
-        Mount::Overlay { upper: Some(upper), .. } => {
-            quota::bound(&upper.upper, project, limits)?;
-            quota::bound(&upper.work, project, limits)
-        }
-        _ => {
-            let text = "limit the size of the root: it is a plain directory";
-            Err(Error::new(Kind::Unsupported, text).hint("the overlay driver keeps changes apart"))
-        }
-    }
-}
-
 /// A copy of an image has the owners that the kernel cannot show of it; of a directory there is none.
 fn foreign_ids() -> Error {
     Error::new(Kind::Unsupported, "use a directory as the root with ids of other users")
         .hint("leave --userns and --uidmap out: the owners of its files count")
-}
-
-/// Unmounting a union syncs the whole file system below it, which takes seconds on a busy disk. What is
-/// thrown away at the end need not reach the disk at all.
-pub(crate) fn throw_away(root: &mut Mount) {
-    if let Mount::Overlay { upper: Some(upper), .. } = root {
-        upper.volatile = true;
-    }
 }
 
 /// Who says nothing of networks is connected to the usual one.
@@ -572,87 +543,6 @@ fn discards_ports(network: &NetworkMode) -> Option<&'static str> {
         NetworkMode::None => Some("where there is no network"),
         NetworkMode::Container(_) => Some("where the network is another container's"),
         _ => None,
-    }
-}
-
-/// The image's files, to be looked up below this fd and only read.
-///
-/// A single layer is its directory. Several are united in a mount that nobody else sees, which the
-/// kernel takes its time to let go of when the fd closes: it waits until no processor can be looking
-/// at it, a tenth of a millisecond, and some milliseconds on a busy machine.
-pub(crate) fn look_into(view: &Mount) -> Result<OwnedFd> {
-    let doing = || "look into the image";
-    match view {
-        Mount::Bind { source, .. } => {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::open(source, flags, Mode::empty()).doing(doing)
-        }
-        _ => dhow_sys::union::open(view).map_err(std::io::Error::from).doing(doing),
-    }
-}
-
-/// A file that lies with a container.
-#[derive(Debug)]
-pub(crate) struct OwnFile {
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: Vec<u8>,
-    /// Where it is bound, where it is not only read at each start.
-    pub(crate) target: Option<&'static str>,
-}
-
-/// Files of the image's that the container gets changed.
-pub(crate) fn own_files(
-    directory: &Path,
-    root: BorrowedFd<'_>,
-    identity: &Identity,
-    draft: &Draft<'_>,
-    name: &str,
-) -> Result<Vec<OwnFile>> {
-    let mut files = Vec::new();
-    let file = |name: &str, bytes, target| OwnFile { path: directory.join(name), bytes, target };
-    if draft.options.names.hosts_base == HostsBase::Image {
-        files.push(file("hosts", identity::read_accounts(root, "etc/hosts")?, None));
-    }
-    let kept;
-    let mut asked = &draft.options.surroundings.accounts;
-    if let UserNamespace::KeepId { .. } = draft.options.namespaces.user {
-        kept = accounts::with_name_of(asked, user_ids::caller()?)?;
-        asked = &kept;
-    }
-    if accounts::is_asked(asked) {
-        let passwd = identity::read_accounts(root, "etc/passwd")?;
-        let group = identity::read_accounts(root, "etc/group")?;
-        let added = accounts::added(asked, identity, &draft.record.workdir, (&passwd, &group))?;
-        let passwd = added.passwd.map(|bytes| file("passwd", bytes, Some("/etc/passwd")));
-        files.extend(passwd);
-        files.extend(added.group.map(|bytes| file("group", bytes, Some("/etc/group"))));
-    }
-    // What somebody mounts around it is theirs, and no file is made in it.
-    let is_around = |mark: &Mark| {
-        let target = Path::new(mark.target());
-        let hides = |planned: &Planned| target.parent() == Some(Path::new(&planned.option.target));
-        draft.plan.iter().any(hides)
-    };
-    if let Some(mark) = draft.options.surroundings.mark.filter(|mark| !is_around(mark)) {
-        files.push(file("mark", marked(mark, draft, name), Some(mark.target())));
-    }
-    Ok(files)
-}
-
-/// What the file says by which programs find out that they are in a container.
-fn marked(mark: Mark, draft: &Draft<'_>, name: &str) -> Vec<u8> {
-    match mark {
-        Mark::Podman if draft.record.privileged => format!(
-            "engine=\"dhow-{}\"\nname=\"{}\"\nid=\"{}\"\nimage=\"{}\"\nimageid=\"{}\"\nrootless={}\n",
-            env!("CARGO_PKG_VERSION"),
-            name,
-            draft.id,
-            draft.options.image,
-            draft.foundation.image().map_or("", |image| image.id.hex()),
-            u8::from(!rustix::process::geteuid().is_root()),
-        )
-        .into_bytes(),
-        Mark::Podman | Mark::Docker => Vec::new(),
     }
 }
 

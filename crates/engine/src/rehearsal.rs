@@ -92,7 +92,7 @@ impl Engine {
         selinux::take(read, options, &mut draft.record)?;
         let network = self.network_directory(&draft.record.namespaces.joined)?;
         let directory = self.layout.container(&draft.id);
-        let root = create::look_into(&foundation.view()?)?;
+        let root = foundation.look()?;
         let identity = draft.identity(root.as_fd())?;
         let mut files =
             files::list(&self.layout.run(&draft.id), network.as_deref(), &options.names);

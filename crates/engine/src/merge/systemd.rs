@@ -9,8 +9,9 @@
 //! | `container_uuid=` | it has an id of the machine that stays |
 //! | the stop signal `SIGRTMIN+3` | it halts its services when it is stopped |
 //!
-//! In hierarchies of version 1 that is its place in systemd's own hierarchy alone: in those of the
-//! controllers it could lift its own limits.
+//! In hierarchies of version 1 the group is its place in systemd's own hierarchy alone: in those of the
+//! controllers it could lift its own limits. In version 2 the host's mount has to be `nsdelegate`, as
+//! systemd's is, for the kernel to keep these from it (cgroup-v2.rst, "Delegation").
 
 use super::process::set_variable;
 use crate::{

@@ -7,7 +7,6 @@
 
 use super::{Held, Range, check, note, subordinate};
 use crate::{
-    create,
     foundation::Foundation,
     identity,
     options::{CreateOptions, UserNamespace},
@@ -66,7 +65,7 @@ pub(crate) fn propose(
 
 /// How many ids the accounts of an image take, and who is to run in it.
 fn needed(image: &Foundation, options: &CreateOptions) -> Result<u32> {
-    let root = create::look_into(&image.view()?)?;
+    let root = image.look()?;
     let passwd = identity::read_accounts(root.as_fd(), "etc/passwd")?;
     let group = identity::read_accounts(root.as_fd(), "etc/group")?;
     let said = options.user.iter().flat_map(|user| user.split(':')).flat_map(str::parse);
